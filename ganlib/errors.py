@@ -1,0 +1,68 @@
+"""Errors of the training library: each says what is wrong and what to do."""
+
+from dataclasses import dataclass
+
+
+class GanlibError(Exception):
+    """Base of every error that ganlib raises on purpose."""
+
+    code = "ganlib_error"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with a spec.
+
+    field: dotted path in the spec, such as `generator.layers.3.size`.
+    given: what was written there, shortened, as text (it may be a value that JSON cannot hold).
+    message: what is wrong and what is allowed.
+    """
+
+    field: str
+    given: str
+    message: str
+
+    def __str__(self) -> str:
+        given = f" (given: {self.given})" if self.given else ""
+        return f"{self.field}: {self.message}{given}" if self.field else f"{self.message}{given}"
+
+
+class SpecInvalid(GanlibError):
+    """The spec cannot be trained; `problems` names each field."""
+
+    code = "spec_invalid"
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = problems
+        super().__init__("The spec is not valid.\n" + "\n".join(f"  {problem}" for problem in problems))
+
+
+class ShapeMismatch(GanlibError):
+    """Layers of a network do not fit each other, or its output does not fit the data.
+
+    layer_index: which layer of the list, or None for the network as a whole.
+    """
+
+    code = "shape_mismatch"
+
+    def __init__(self, message: str, layer_index: int | None = None) -> None:
+        self.layer_index = layer_index
+        super().__init__(message)
+
+
+class DatasetUnavailable(GanlibError):
+    """The data set is neither on disk nor to be had; the message says how to provide it."""
+
+    code = "dataset_unavailable"
+
+
+class CheckpointInvalid(GanlibError):
+    """A checkpoint file is damaged, or belongs to another spec."""
+
+    code = "checkpoint_invalid"
+
+
+class TrainingDiverged(GanlibError):
+    """A loss became NaN or infinite; the message names the loss and the iteration."""
+
+    code = "training_diverged"

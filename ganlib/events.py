@@ -1,0 +1,133 @@
+"""What a trainer reports, as data (no torch). The same classes travel from trainer to service to page.
+
+A worker numbers events by `seq` in its attempt; ganlib itself does not number them. Files are named by a
+`StoredFile`: the trainer writes the file first and reports it afterwards.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, TypeAdapter
+
+SHA256_PATTERN = r"^[0-9a-f]{64}$"
+METRIC_NAME_PATTERN = r"^[a-z][a-z0-9_]{0,31}/[a-z][a-z0-9_.-]{0,63}$"
+
+Sha256 = Annotated[str, Field(pattern=SHA256_PATTERN)]
+MetricName = Annotated[str, Field(pattern=METRIC_NAME_PATTERN)]
+Iteration = Annotated[int, Field(ge=0, le=1_000_000_000)]
+
+_NAMED_FLOATS = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
+
+
+def _read_float(value: Any) -> Any:
+    return _NAMED_FLOATS.get(value, value) if isinstance(value, str) else value
+
+
+def show_float(value: float) -> float | str:
+    """Write NaN and infinities as the strings that valid JSON can hold: "nan", "inf", "-inf"."""
+    if value != value:
+        return "nan"
+    if value in (float("inf"), float("-inf")):
+        return "inf" if value > 0 else "-inf"
+    return value
+
+
+# A float that may be NaN or infinite; in JSON those three are strings.
+MetricValue = Annotated[
+    float,
+    BeforeValidator(_read_float),
+    PlainSerializer(show_float, return_type=float | str, when_used="json"),
+]
+
+
+def _refuse_path_tricks(path: str) -> str:
+    if path.startswith("/") or ".." in path.split("/"):
+        raise ValueError("a path inside the run's folder is wanted")
+    return path
+
+
+class _Data(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StoredFile(_Data):
+    """A file that the trainer wrote: `path` relative to the run's folder, `size` in bytes."""
+
+    path: Annotated[str, Field(max_length=200), AfterValidator(_refuse_path_tricks)]
+    sha256: Sha256
+    size: Annotated[int, Field(ge=0)]
+
+
+class TrainingStarted(_Data):
+    """The trainer is ready to iterate; `iteration` is the one it goes on from (0 in a fresh run)."""
+
+    kind: Literal["training_started"] = "training_started"
+    iteration: Iteration
+    iterations: Iteration
+    device: Annotated[str, Field(max_length=200)]
+    precision: Annotated[str, Field(max_length=32)]
+    image_count: Annotated[int, Field(ge=0)]
+    generator_parameters: Annotated[int, Field(ge=0)]
+    discriminator_parameters: Annotated[int, Field(ge=0)]
+
+
+class LatentsFixed(_Data):
+    """The fixed latents are drawn (or read back) and stored; `sha256` of the file is their identity."""
+
+    kind: Literal["latents_fixed"] = "latents_fixed"
+    file: StoredFile
+    count: Annotated[int, Field(ge=1)]
+    latent_size: Annotated[int, Field(ge=1)]
+
+
+class MetricsLogged(_Data):
+    """Named numbers at one iteration, `group/name`: `loss/generator`, `speed/iterations_per_second`."""
+
+    kind: Literal["metrics_logged"] = "metrics_logged"
+    iteration: Iteration
+    values: Annotated[dict[MetricName, MetricValue], Field(min_length=1, max_length=256)]
+
+
+class SampleGridSaved(_Data):
+    """One PNG of rows × columns cells made from the fixed latents; cells are in latent order, row by row."""
+
+    kind: Literal["sample_grid_saved"] = "sample_grid_saved"
+    iteration: Iteration
+    file: StoredFile
+    rows: Annotated[int, Field(ge=1, le=256)]
+    columns: Annotated[int, Field(ge=1, le=256)]
+    cell_width: Annotated[int, Field(ge=1, le=4096)]
+    cell_height: Annotated[int, Field(ge=1, le=4096)]
+    latents_sha256: Sha256
+
+
+class CheckpointSaved(_Data):
+    """All that is needed to go on training exactly, after this iteration."""
+
+    kind: Literal["checkpoint_saved"] = "checkpoint_saved"
+    iteration: Iteration
+    file: StoredFile
+
+
+class LineLogged(_Data):
+    """One line for a person to read."""
+
+    kind: Literal["line_logged"] = "line_logged"
+    iteration: Iteration
+    level: Literal["info", "warning", "error"] = "info"
+    text: Annotated[str, Field(max_length=4000)]
+
+
+class TrainingEnded(_Data):
+    """The loop has ended; `completed` ran every iteration, `stopped` was asked to stop."""
+
+    kind: Literal["training_ended"] = "training_ended"
+    iteration: Iteration
+    reason: Literal["completed", "stopped"]
+
+
+Event = Annotated[
+    TrainingStarted | LatentsFixed | MetricsLogged | SampleGridSaved | CheckpointSaved | LineLogged | TrainingEnded,
+    Field(discriminator="kind"),
+]
+
+event_adapter: TypeAdapter[Event] = TypeAdapter(Event)
