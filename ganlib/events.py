@@ -6,7 +6,15 @@ A worker numbers events by `seq` in its attempt; ganlib itself does not number t
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, TypeAdapter
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    TypeAdapter,
+)
 
 SHA256_PATTERN = r"^[0-9a-f]{64}$"
 METRIC_NAME_PATTERN = r"^[a-z][a-z0-9_]{0,31}/[a-z][a-z0-9_.-]{0,63}$"
@@ -126,7 +134,13 @@ class TrainingEnded(_Data):
 
 
 Event = Annotated[
-    TrainingStarted | LatentsFixed | MetricsLogged | SampleGridSaved | CheckpointSaved | LineLogged | TrainingEnded,
+    TrainingStarted
+    | LatentsFixed
+    | MetricsLogged
+    | SampleGridSaved
+    | CheckpointSaved
+    | LineLogged
+    | TrainingEnded,
     Field(discriminator="kind"),
 ]
 

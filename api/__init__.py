@@ -1,0 +1,1 @@
+"""The results service: the only code that touches the database and the blob store."""

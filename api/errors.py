@@ -1,0 +1,157 @@
+"""Every error that the service answers with: a stable code, a status and a sentence that says what to do.
+
+One handler turns these into JSON (`api.main`), one into a page (`dashboard.pages`); `api.client` turns the code
+back into the same class. Nobody parses messages.
+"""
+
+from typing import Any, ClassVar
+
+from ganlib.errors import Problem
+
+
+class ServiceError(Exception):
+    """Base of every error that the service raises on purpose."""
+
+    code: ClassVar[str] = "service_error"
+    status: ClassVar[int] = 500
+    message: ClassVar[str] = "Something went wrong in the service; its log has the details."
+
+    def __init__(self, message: str | None = None, **details: Any) -> None:
+        self.text = message or self.message
+        self.details = details
+        super().__init__(self.text)
+
+
+class SpecRefused(ServiceError):
+    """The submitted spec is not valid; details hold `problems`, one for each field."""
+
+    code, status = "spec_invalid", 422
+    message = "The spec is not valid; nothing was stored."
+
+    @classmethod
+    def from_problems(cls, problems: list[Problem]) -> "SpecRefused":
+        """Carry ganlib's problems over HTTP."""
+        rows = [{"field": p.field, "given": p.given, "message": p.message} for p in problems]
+        return cls("; ".join(str(p) for p in problems)[:2000], problems=rows)
+
+
+class RequestInvalid(ServiceError):
+    """The request's body, query or headers are malformed; details hold `problems`."""
+
+    code, status = "request_invalid", 422
+    message = "The request is not valid."
+
+
+class BodyTooLarge(ServiceError):
+    """The body is larger than this route takes."""
+
+    code, status = "body_too_large", 413
+    message = "The body is too large for this route."
+
+
+class JobNotFound(ServiceError):
+    """No job has this id."""
+
+    code, status = "job_not_found", 404
+    message = "There is no such job; `ganvas list` shows those that exist."
+
+
+class ArtifactNotFound(ServiceError):
+    """No stored file has this sha256."""
+
+    code, status = "artifact_not_found", 404
+    message = "There is no such artifact."
+
+
+class RouteNotFound(ServiceError):
+    """The address names nothing."""
+
+    code, status = "not_found", 404
+    message = "There is nothing at this address; /docs lists the routes."
+
+
+class MethodRefused(ServiceError):
+    """The address exists but not for this method."""
+
+    code, status = "method_not_allowed", 405
+    message = "This address does not answer this method."
+
+
+class AttemptFenced(ServiceError):
+    """The writer's attempt no longer holds the job; its trainer must stop."""
+
+    code, status = "attempt_fenced", 409
+    message = "This attempt no longer holds the job; stop its trainer."
+
+
+class SequenceConflict(ServiceError):
+    """The event numbers do not follow, or a number came again with other bytes; details hold `next_seq`."""
+
+    code, status = "sequence_conflict", 409
+    message = "These event numbers do not follow those that are stored."
+
+
+class ArtifactMissing(ServiceError):
+    """An event names a file that was not uploaded; put the artifact first, then the event."""
+
+    code, status = "artifact_missing", 409
+    message = "An event names a file that is not stored; put the artifact first."
+
+
+class ArtifactRefused(ServiceError):
+    """The uploaded bytes are not what they say: wrong sha256, not a PNG, too many pixels."""
+
+    code, status = "artifact_refused", 422
+    message = "The uploaded file was refused."
+
+
+class JobStateConflict(ServiceError):
+    """The job's state does not allow this."""
+
+    code, status = "job_state_conflict", 409
+    message = "The job's state does not allow this."
+
+
+class IdempotencyConflict(ServiceError):
+    """The same Idempotency-Key came with another spec."""
+
+    code, status = "idempotency_conflict", 409
+    message = "This Idempotency-Key was used with another spec; use a new key."
+
+
+class NotAuthenticated(ServiceError):
+    """A token is wanted."""
+
+    code, status = "not_authenticated", 401
+    message = "A token is wanted: send `Authorization: Bearer …` (GANVAS_TOKEN)."
+
+
+class OriginRefused(ServiceError):
+    """The request comes from another site's page, or for a host that is not allowed."""
+
+    code, status = "origin_refused", 403
+    message = "Requests from other sites are refused."
+
+
+class StorageFull(ServiceError):
+    """The disk is full; reads go on."""
+
+    code, status = "storage_full", 507
+    message = "The service's disk is full; free some space. Reading still works."
+
+
+class ServiceUnavailable(ServiceError):
+    """The database cannot be reached just now."""
+
+    code, status = "service_unavailable", 503
+    message = "The service cannot reach its database; try again shortly."
+
+
+ERRORS: dict[str, type[ServiceError]] = {
+    error.code: error
+    for error in (
+        ServiceError, SpecRefused, RequestInvalid, BodyTooLarge, JobNotFound, ArtifactNotFound, RouteNotFound,
+        MethodRefused, AttemptFenced, SequenceConflict, ArtifactMissing, ArtifactRefused, JobStateConflict,
+        IdempotencyConflict, NotAuthenticated, OriginRefused, StorageFull, ServiceUnavailable,
+    )
+}  # fmt: skip

@@ -1,0 +1,249 @@
+"""What travels over HTTP. A job is created from a `ganlib.spec.JobSpec` itself; everything else is here.
+
+Times are UTC, ISO 8601. Floats that are NaN or infinite leave as the strings "nan", "inf", "-inf".
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from ganlib.events import Event, MetricValue, Sha256
+
+JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+TERMINAL_STATES: tuple[JobState, ...] = ("succeeded", "failed", "cancelled")
+AttemptEnd = Literal["succeeded", "failed", "cancelled", "preempted", "lost"]
+MediaType = Literal["image/png", "application/octet-stream"]
+
+Label = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Item = TypeVar("Item")
+
+
+class _Schema(BaseModel):
+    model_config = ConfigDict(extra="forbid", from_attributes=True)
+
+
+class Page(_Schema, Generic[Item]):
+    """One page of a list; `next` is the cursor to ask for the following one, null at the end."""
+
+    items: list[Item]
+    next: str | None = None
+
+
+class Reason(_Schema):
+    """Why a job or an attempt ended as it did: a stable code, a sentence, and the last log lines if any."""
+
+    code: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+    message: Annotated[str, Field(max_length=4000)]
+    log_tail: Annotated[str, Field(max_length=20_000)] = ""
+
+
+class LatestMetric(_Schema):
+    """A metric's newest point."""
+
+    iteration: int
+    value: MetricValue
+
+
+class SampleRead(_Schema):
+    """One sample grid of the timeline; `url` gives the PNG."""
+
+    iteration: int
+    attempt: int
+    sha256: Sha256
+    url: str
+    rows: int
+    columns: int
+    cell_width: int
+    cell_height: int
+    latents_sha256: Sha256
+    created_at: datetime
+
+
+class CheckpointRead(_Schema):
+    """A committed checkpoint; `url` gives the safetensors file, null when only its record was kept."""
+
+    iteration: int
+    attempt: int
+    sha256: Sha256
+    size: int
+    url: str | None
+    created_at: datetime
+
+
+class Provenance(_Schema):
+    """What ran: recorded when a worker claims. `commit` is null outside a git checkout."""
+
+    commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None = None
+    branch: Annotated[str, Field(max_length=200)] | None = None
+    uncommitted_diff: Annotated[str, Field(max_length=262_144)] = ""
+    diff_truncated: bool = False
+    python: Annotated[str, Field(max_length=50)] = ""
+    versions: Annotated[dict[str, Annotated[str, Field(max_length=100)]], Field(max_length=100)] = {}
+    device: Annotated[str, Field(max_length=200)] = ""
+    hostname: Annotated[str, Field(max_length=200)] = ""
+    platform: Annotated[str, Field(max_length=200)] = ""
+    command: Annotated[str, Field(max_length=500)] = ""
+
+
+class AttemptRead(_Schema):
+    """One worker's go at a job; `resumed_from` is the iteration of the checkpoint it went on from."""
+
+    attempt: int
+    worker: str
+    claimed_at: datetime
+    ended_at: datetime | None
+    end: AttemptEnd | None
+    reason: Reason | None
+    resumed_from: int
+    seed: int
+    provenance: Provenance
+
+
+class JobSummary(_Schema):
+    """A job as the list shows it."""
+
+    id: str
+    name: str
+    tags: list[str]
+    state: JobState
+    attempt: int
+    iteration: int
+    iterations: int
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    cancel_requested_at: datetime | None
+    commit: str | None
+    reason: Reason | None
+    latest: dict[str, LatestMetric]
+    newest_sample: SampleRead | None
+    url: str
+
+
+class JobRead(JobSummary):
+    """A job in full."""
+
+    spec: dict[str, Any]
+    seed: int
+    latents_sha256: str | None
+    attempts: list[AttemptRead]
+    checkpoints: list[CheckpointRead]
+    last_event_id: int
+
+
+class LogLineRead(_Schema):
+    """One log line."""
+
+    at: datetime
+    attempt: int
+    iteration: int
+    level: Literal["info", "warning", "error"]
+    text: str
+
+
+class Curve(_Schema):
+    """One metric's points, in order of iteration; `wall_seconds` is not kept a point, `iterations` is the axis.
+
+    `total` counts the points that are stored; when fewer are sent, every extreme is among them.
+    """
+
+    name: str
+    iterations: list[int]
+    values: list[MetricValue]
+    total: int
+
+
+class CurvesRead(_Schema):
+    """The curves of one job, by metric name; `last_event_id` is where a stream goes on without gap or double."""
+
+    curves: list[Curve]
+    last_event_id: int
+
+
+class ClaimRequest(_Schema):
+    """A worker asks for the next job."""
+
+    worker: Label
+    devices: Annotated[list[Literal["cpu", "cuda"]], Field(max_length=2)] = ["cpu"]
+    provenance: Provenance = Provenance()
+
+
+class ResumePoint(_Schema):
+    """The committed checkpoint to go on from."""
+
+    iteration: int
+    sha256: Sha256
+    size: int
+
+
+class ClaimRead(_Schema):
+    """The claimed job. Every write of this attempt must come before the lease ends, or it is fenced."""
+
+    job_id: str
+    attempt: int
+    spec: dict[str, Any]
+    lease_seconds: float
+    resume: ResumePoint | None
+
+
+class LeaseRead(_Schema):
+    """Answer to a heartbeat: the lease is renewed; `cancel_requested` means: stop the trainer."""
+
+    lease_seconds: float
+    cancel_requested: bool
+
+
+class NumberedEvent(_Schema):
+    """An event with its number in the attempt (0, 1, 2, …) and the time at which the trainer reported it."""
+
+    seq: Annotated[int, Field(ge=0, le=2**53)]
+    at: datetime
+    event: Event
+
+
+class EventsPost(_Schema):
+    """A batch: numbers are consecutive. The same batch may be sent again; the same number with other bytes not."""
+
+    events: Annotated[list[NumberedEvent], Field(min_length=1, max_length=10_000)]
+
+
+class EventsAccepted(LeaseRead):
+    """The batch is durable; `next_seq` is the number that the service expects next."""
+
+    next_seq: int
+
+
+class FinishPost(_Schema):
+    """How the attempt ended; `events_count` makes sure that no event is missing."""
+
+    end: Literal["succeeded", "failed", "cancelled", "preempted"]
+    reason: Reason | None = None
+    events_count: Annotated[int, Field(ge=0)]
+
+
+class ArtifactRead(_Schema):
+    """A stored file."""
+
+    sha256: Sha256
+    size: int
+    media_type: MediaType
+    url: str
+
+
+class StreamEvent(_Schema):
+    """One message of the stream. `events` are the trainer's, `job` is the job's summary after them."""
+
+    id: int
+    attempt: int | None
+    events: list[dict[str, Any]]
+    job: JobSummary
+
+
+class HealthRead(_Schema):
+    """The service is up and can reach its database."""
+
+    status: Literal["ok"] = "ok"
+    version: str
+    jobs_queued: int
+    jobs_running: int
