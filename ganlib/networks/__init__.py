@@ -1,0 +1,1 @@
+"""Networks as layer lists, and the modules that they become."""
