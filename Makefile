@@ -1,0 +1,58 @@
+# Everything runs in .venv; the stamps say which extras it holds, so a second start needs no network.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INPUTS := pyproject.toml requirements.lock
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint requirements.lock
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check format lock screenshots bench clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Ganvas needs Python 3.11 or newer: make PYTHON=python3.12 …"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+	  || { echo "No venv could be made; on Debian or Ubuntu: apt install python3-venv"; exit 1; }
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.python $(INPUTS)
+	@echo "Installing Ganvas and PyTorch into $(VENV) (once; a few minutes and about 6 GB) …"
+	@$(PIP) --editable '.[server,train]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run $(INPUTS)
+	@echo "Installing what the tests need into $(VENV) …"
+	@$(PIP) --editable '.[dev]'
+	@touch $@
+
+install: $(VENV)/.run ## make .venv with the service, the worker and the trainer
+
+demo: $(VENV)/.run ## train a GAN on MNIST and watch it on the dashboard (ARGS="--exit --iterations 200")
+	@$(BIN)/ganvas demo $(ARGS)
+
+test: $(VENV)/.dev ## run all tests (ARGS="tests/ganlib -k resume")
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev ## format, lint, types, import directions
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## let ruff format and fix
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+lock: $(VENV)/.dev ## resolve requirements.lock anew from pyproject.toml
+	@$(PIP) uv
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate \
+	  --extra dev --upgrade --output-file requirements.lock pyproject.toml
+
+bench: $(VENV)/.run ## measure a training step beside a bare loop
+	@$(BIN)/python -m bench.training
+
+clean: ## remove .venv and caches (runs stay in ~/.ganvas)
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache *.egg-info

@@ -1,0 +1,78 @@
+"""The `ganvas` command: one line here for each subcommand, which is imported only when it runs."""
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+# Name → (module, one-line help). The module holds a click command called `command`.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "demo": ("ganvas.commands.demo", "Train a GAN on MNIST and watch it on the dashboard."),
+    "up": ("ganvas.commands.up", "Start the service, the dashboard and a worker on this machine."),
+    "worker": ("ganvas.commands.worker", "Start a worker for a service that already runs."),
+    "submit": ("ganvas.commands.submit", "Submit a job spec to the service."),
+    "list": ("ganvas.commands.list_jobs", "List jobs, newest first."),
+    "show": ("ganvas.commands.show", "Show one job."),
+    "logs": ("ganvas.commands.logs", "Print a job's log."),
+    "cancel": ("ganvas.commands.cancel", "Cancel a job."),
+    "validate": ("ganvas.commands.validate", "Check a spec and show its networks' shapes."),
+    "train": ("ganvas.commands.train", "Train a spec right here, without any service."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands' names and imports one only to run it, so that help is instant."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order above."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        loaded: Any = importlib.import_module(COMMANDS[cmd_name][0])
+        command: click.Command = loaded.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="ganvas")
+def cli() -> None:
+    """Ganvas is a laboratory for generative adversarial networks on small images."""
+
+
+def main() -> None:
+    """Run the command; an expected error is one sentence on stderr and exit status 1."""
+    from api.errors import ServiceError
+    from ganlib.errors import GanlibError
+
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(141)
+    except ServiceError as error:
+        click.echo(f"Error: {error.text}", err=True)
+        for problem in error.details.get("problems", []):
+            click.echo(f"  {problem['field']}: {problem['message']} (given: {problem['given']})", err=True)
+        sys.exit(1)
+    except GanlibError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

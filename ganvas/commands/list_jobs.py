@@ -1,0 +1,46 @@
+"""`ganvas list`: the jobs, newest first."""
+
+from typing import get_args
+
+import click
+
+from api.schemas import JobState, JobSummary
+from ganvas.commands.options import json_option, open_client, print_json, url_option
+from ganvas.progress import human_age, human_losses
+
+
+@click.command()
+@click.option("--state", type=click.Choice(get_args(JobState)), help="Only jobs in this state.")
+@click.option("--name", help="Only jobs whose name holds this text.")
+@click.option("--tag", help="Only jobs with this tag.")
+@click.option("--limit", type=click.IntRange(1, 200), default=20, show_default=True, help="How many to print.")
+@click.option("--cursor", help="Go on where an earlier list ended (its `next`).")
+@url_option
+@json_option
+def command(
+    state: JobState | None,
+    name: str | None,
+    tag: str | None,
+    limit: int,
+    cursor: str | None,
+    url: str | None,
+    as_json: bool,
+) -> None:
+    """List jobs, newest first."""
+    page = open_client(url).list_page(state=state, name=name, tag=tag, limit=limit, cursor=cursor)
+    if as_json:
+        print_json(page)
+        return
+    if not page.items:
+        click.echo("No jobs. Submit one: ganvas submit recipes/winkler-mnist.yaml")
+        return
+    for job in page.items:
+        click.echo(render_row(job))
+    if page.next:
+        click.echo(f"… more: ganvas list --limit {limit} --cursor {page.next}")
+
+
+def render_row(job: JobSummary) -> str:
+    """Return one line of the table."""
+    progress = f"{job.iteration:,}/{job.iterations:,}"
+    return f"{job.id}  {job.state:<10}{progress:>16}  {human_losses(job):<28}{human_age(job.created_at):>9}  {job.name}"

@@ -1,0 +1,61 @@
+"""Options that several commands share, and how they print."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from pydantic import BaseModel
+
+from api.client import Client
+from ganlib.spec import apply_overrides, read_spec_file
+
+Command = Callable[..., Any]
+
+
+def url_option(command: Command) -> Command:
+    """Add --url, which names the service."""
+    return click.option(
+        "--url",
+        metavar="URL",
+        envvar="GANVAS_URL",
+        help="Address of the service  [env: GANVAS_URL; default: http://127.0.0.1:8000]",
+    )(command)
+
+
+def json_option(command: Command) -> Command:
+    """Add --json, for programs that read the output."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(command)
+
+
+def set_option(command: Command) -> Command:
+    """Add --set path=value, which changes one field of the spec."""
+    return click.option(
+        "--set",
+        "overrides",
+        metavar="PATH=VALUE",
+        multiple=True,
+        help="Change one field: --set optimisers.generator.learning_rate=1e-4 (repeatable).",
+    )(command)
+
+
+def spec_argument(command: Command) -> Command:
+    """Add the spec file."""
+    return click.argument("spec_path", metavar="SPEC", type=click.Path(dir_okay=False, path_type=Path))(command)
+
+
+def read_spec(path: Path, overrides: tuple[str, ...]) -> dict[str, Any]:
+    """Read a spec file and apply --set; not checked yet."""
+    return apply_overrides(read_spec_file(path), list(overrides))
+
+
+def open_client(url: str | None) -> Client:
+    """Return a client of the service that --url or GANVAS_URL names."""
+    return Client(url)
+
+
+def print_json(value: BaseModel | dict[str, Any]) -> None:
+    """Print one JSON document."""
+    data = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+    click.echo(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False))

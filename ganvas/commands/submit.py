@@ -1,0 +1,35 @@
+"""`ganvas submit`: hand a spec to the service."""
+
+from pathlib import Path
+
+import click
+
+from ganlib.spec import parse_spec
+from ganvas.commands.options import json_option, open_client, print_json, read_spec, set_option, spec_argument, url_option
+from ganvas.progress import follow_job
+
+
+@click.command()
+@spec_argument
+@set_option
+@click.option("--wait", is_flag=True, help="Follow the job to its end; exit status 0 only if it succeeded.")
+@click.option("--idempotency-key", metavar="KEY", help="Submit at most once under this key.")
+@url_option
+@json_option
+def command(
+    spec_path: Path, overrides: tuple[str, ...], wait: bool, idempotency_key: str | None, url: str | None, as_json: bool
+) -> None:
+    """Submit SPEC (YAML or JSON) and print the job's id and its page."""
+    spec = parse_spec(read_spec(spec_path, overrides))
+    client = open_client(url)
+    job = client.submit(spec, idempotency_key=idempotency_key)
+    if wait:
+        if not as_json:
+            click.echo(f"{job.id}  {client.page_url(job.id)}")
+        job = follow_job(client, job.id, show_bar=not as_json)
+    if as_json:
+        print_json(job)
+    elif not wait:
+        click.echo(f"{job.id}  {job.state}  {client.page_url(job.id)}")
+    if wait and job.state != "succeeded":
+        raise click.exceptions.Exit(1)

@@ -1,0 +1,63 @@
+"""A job's progress in the terminal, and the short forms of its numbers."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from tqdm import tqdm
+
+from api.client import Client
+from api.schemas import JobRead, JobSummary
+
+BAR_FORMAT = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
+
+
+class ProgressBar:
+    """One line that shows state, iterations a second, both losses and the time left."""
+
+    def __init__(self, iterations: int, iteration: int = 0) -> None:
+        self._bar: Any = tqdm(
+            total=iterations, initial=iteration, unit="it", desc="queued", dynamic_ncols=True, bar_format=BAR_FORMAT
+        )
+
+    def update(self, state: str, iteration: int, losses: str) -> None:
+        """Move to this iteration; it may be earlier, when a job went back to its checkpoint."""
+        if iteration < self._bar.n:
+            self._bar.reset(total=self._bar.total)
+            self._bar.initial = self._bar.n = iteration
+        self._bar.set_description_str(state, refresh=False)
+        self._bar.set_postfix_str(losses, refresh=False)
+        self._bar.update(iteration - self._bar.n)
+        self._bar.refresh()
+
+    def close(self) -> None:
+        """Leave the last line standing."""
+        self._bar.close()
+
+
+def follow_job(client: Client, job_id: str, *, show_bar: bool = True) -> JobRead:
+    """Wait until the job ends, with a bar that moves; returns the job."""
+    job = client.get(job_id)
+    if not show_bar:
+        return client.wait(job_id)
+    bar = ProgressBar(job.iterations, job.iteration)
+    try:
+        return client.wait(
+            job_id, on_update=lambda seen: bar.update(seen.state, seen.iteration, human_losses(seen))
+        )
+    finally:
+        bar.close()
+
+
+def human_losses(job: JobSummary) -> str:
+    """Return both losses: `G 1.234  D 0.567`."""
+    shown = ((short, job.latest.get(f"loss/{name}")) for short, name in (("G", "generator"), ("D", "discriminator")))
+    return "  ".join(f"{short} {metric.value:.3f}" for short, metric in shown if metric)
+
+
+def human_age(moment: datetime) -> str:
+    """Return how long ago this was: `12 s`, `5 min`, `3 h`, `2 d`."""
+    seconds = max(0.0, (datetime.now(UTC) - moment).total_seconds())
+    for limit, size, unit in ((60, 1, "s"), (3600, 60, "min"), (86_400, 3600, "h")):
+        if seconds < limit:
+            return f"{int(seconds / size)} {unit}"
+    return f"{int(seconds / 86_400)} d"
