@@ -56,6 +56,18 @@ class DatasetUnavailable(GanlibError):
     code = "dataset_unavailable"
 
 
+class DeviceUnavailable(GanlibError):
+    """The device that the spec asks for is not on this machine."""
+
+    code = "device_unavailable"
+
+
+class RunFolderTaken(GanlibError):
+    """The folder holds another run, or files that are no run, or a run that is still going on."""
+
+    code = "run_folder_taken"
+
+
 class CheckpointInvalid(GanlibError):
     """A checkpoint file is damaged, or belongs to another spec."""
 

@@ -102,8 +102,7 @@ def _transposed_conv_shape(layer: TransposedConv, shape: Shape, index: int) -> S
             index,
         )
     height, width = (
-        (size - 1) * layer.stride - 2 * layer.padding + layer.kernel + layer.output_padding
-        for size in shape[1:]
+        (size - 1) * layer.stride - 2 * layer.padding + layer.kernel + layer.output_padding for size in shape[1:]
     )
     if min(height, width) < 1:
         raise ShapeMismatch(

@@ -183,9 +183,7 @@ class JobSpec(_Section):
         _, height, width = self.dataset.shape
         pixels = self.samples.rows * self.samples.columns * height * width
         if pixels > MAX_GRID_PIXELS:
-            raise _problem(
-                "samples", f"a grid of {pixels:,} pixels is too large; at most {MAX_GRID_PIXELS:,}"
-            )
+            raise _problem("samples", f"a grid of {pixels:,} pixels is too large; at most {MAX_GRID_PIXELS:,}")
         grids = self.iterations // self.sample_every
         if grids > MAX_SAMPLE_GRIDS:
             raise _problem(
@@ -276,6 +274,4 @@ def _check_network(spec: JobSpec, player: str, given: Shape, wanted: Shape, mean
             f"but must be {show_shape(wanted)} ({meaning})",
         )
     if parameters > MAX_PARAMETERS:
-        raise _problem(
-            f"{player}.layers", f"{parameters:,} parameters are too many; at most {MAX_PARAMETERS:,}"
-        )
+        raise _problem(f"{player}.layers", f"{parameters:,} parameters are too many; at most {MAX_PARAMETERS:,}")

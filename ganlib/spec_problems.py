@@ -33,9 +33,7 @@ def _problem_of(details: ErrorDetails) -> Problem:
             _, named, message = message.split("@", 2)
             return Problem(named, "", message)
         case "union_tag_not_found":
-            return Problem(
-                field, given, f"say which with {_discriminator(details)}; allowed: {_tags(details)}"
-            )
+            return Problem(field, given, f"say which with {_discriminator(details)}; allowed: {_tags(details)}")
         case "union_tag_invalid":
             return Problem(field, given, f"{_discriminator(details)} is not known; allowed: {_tags(details)}")
         case "finite_number":

@@ -1,0 +1,149 @@
+"""Checkpoints: all that is needed to go on training exactly, in one safetensors file.
+
+Tensors are named `generator.…`, `discriminator.…`, `optimiser.<player>.<parameter>.<key>`,
+`technique.<index>.…`, `latents.fixed` and `random.…`. The file's metadata holds one JSON object, `ganvas`:
+format, iteration, identity of the spec, torch's version, and a digest of the tensors. Nothing is ever unpickled.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ganlib.errors import CheckpointInvalid
+from ganlib.identity import training_identity
+from ganlib.state import TrainingState
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A copy of a run's state at one moment, still on its device."""
+
+    iteration: int
+    identity: str
+    tensors: dict[str, Tensor]
+
+
+def take_snapshot(state: TrainingState) -> Snapshot:
+    """Copy what the run needs to go on, without waiting for the device."""
+    tensors = {name: tensor.detach().clone() for name, tensor in _tensors_of(state).items()}
+    return Snapshot(state.iteration, training_identity(state.spec), tensors)
+
+
+def write_checkpoint(snapshot: Snapshot, path: Path) -> None:
+    """Write the snapshot as a safetensors file."""
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in snapshot.tensors.items()}
+    facts = {
+        "format": FORMAT,
+        "iteration": snapshot.iteration,
+        "identity": snapshot.identity,
+        "torch": torch.__version__,
+        "digest": _digest(tensors),
+    }
+    # One entry: the order of several is not kept, and the same state has to give the same bytes.
+    save_file(tensors, path, metadata={"ganvas": json.dumps(facts, sort_keys=True)})
+
+
+def load_checkpoint(path: Path, state: TrainingState) -> None:
+    """Bring a freshly built run to the checkpoint's state; raises CheckpointInvalid."""
+    facts, tensors = _read(path)
+    if facts["identity"] != training_identity(state.spec):
+        raise CheckpointInvalid(
+            f"{path.name} belongs to another spec: everything but name, description, tags, iterations and the "
+            "*_every fields must be as it was. Start anew, or use the spec of that run."
+        )
+    if facts["iteration"] > state.spec.iterations:
+        raise CheckpointInvalid(
+            f"{path.name} is from iteration {facts['iteration']:,}, but the spec ends at iteration "
+            f"{state.spec.iterations:,}; raise iterations."
+        )
+    try:
+        _restore(state, tensors)
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise CheckpointInvalid(f"{path.name} does not fit the networks of this spec: {error}") from error
+    state.iteration = facts["iteration"]
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            facts = json.loads((file.metadata() or {})["ganvas"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise CheckpointInvalid(f"{path.name} is no checkpoint, or a damaged one: {error}") from error
+    if facts.get("format") != FORMAT:
+        raise CheckpointInvalid(f"{path.name} has format {facts.get('format')}; this version reads {FORMAT}.")
+    if facts["digest"] != _digest(tensors):
+        raise CheckpointInvalid(f"{path.name} is damaged: its tensors do not match their digest.")
+    return facts, tensors
+
+
+def _tensors_of(state: TrainingState) -> dict[str, Tensor]:
+    named: dict[str, Tensor] = {"latents.fixed": state.fixed_latents, **_random_states(state)}
+    for player, network, optimiser in _players(state):
+        named |= {f"{player}.{name}": tensor for name, tensor in network.state_dict().items()}
+        for name, parameter in network.named_parameters():
+            kept = optimiser.state.get(parameter, {})
+            named |= {f"optimiser.{player}.{name}.{key}": tensor for key, tensor in kept.items()}
+    for index, technique in enumerate(state.techniques):
+        named |= {f"technique.{index}.{name}": tensor for name, tensor in technique.state_dict().items()}
+    return named
+
+
+def _restore(state: TrainingState, tensors: dict[str, Tensor]) -> None:
+    for player, network, optimiser in _players(state):
+        network.load_state_dict(_below(tensors, player))
+        for name, parameter in network.named_parameters():
+            kept = _below(tensors, f"optimiser.{player}.{name}")
+            optimiser.state[parameter] = {key: _like(parameter, tensor) for key, tensor in kept.items()}
+    for index, technique in enumerate(state.techniques):
+        technique.load_state_dict(_below(tensors, f"technique.{index}"))
+    state.fixed_latents = tensors["latents.fixed"].to(state.device)
+    state.latents_generator.set_state(tensors["random.latents"])
+    torch.set_rng_state(tensors["random.layers"])
+    # A checkpoint from a machine without CUDA has no such state: there the run goes on, but not with equal bytes.
+    if state.device.type == "cuda" and "random.layers_cuda" in tensors:
+        torch.cuda.set_rng_state(tensors["random.layers_cuda"], state.device)
+
+
+def _random_states(state: TrainingState) -> dict[str, Tensor]:
+    states = {"random.latents": state.latents_generator.get_state(), "random.layers": torch.get_rng_state()}
+    if state.device.type == "cuda":
+        states["random.layers_cuda"] = torch.cuda.get_rng_state(state.device)
+    return states
+
+
+def _players(state: TrainingState) -> list[tuple[str, nn.Module, Optimizer]]:
+    return [
+        ("generator", state.networks.generator, state.generator_optimiser),
+        ("discriminator", state.networks.discriminator, state.discriminator_optimiser),
+    ]
+
+
+def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    start = f"{prefix}."
+    return {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
+
+
+def _like(parameter: nn.Parameter, tensor: Tensor) -> Tensor:
+    """Put an optimiser's tensor on the parameter's device, laid out in memory like the parameter."""
+    if tensor.shape != parameter.shape:
+        return tensor.to(parameter.device)
+    return torch.empty_like(parameter, requires_grad=False).copy_(tensor)
+
+
+def _digest(tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}\n".encode())
+        digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

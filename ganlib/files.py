@@ -1,0 +1,50 @@
+"""Files that a run writes: complete or not there, and known by their sha256."""
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from ganlib.events import StoredFile
+
+
+def store_file(folder: Path, name: str, write: Callable[[Path], None]) -> StoredFile:
+    """Let `write` fill a temporary file, then give it its name in the folder in one step.
+
+    A crash leaves either the whole file or none under that name.
+    """
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with NamedTemporaryFile(dir=path.parent, prefix=".writing-", delete=False) as temporary:
+        unfinished = Path(temporary.name)
+    try:
+        write(unfinished)
+        sha256 = _sync_and_hash(unfinished)
+        size = unfinished.stat().st_size
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+    return StoredFile(path=name, sha256=sha256, size=size)
+
+
+def hash_file(path: Path) -> str:
+    """Return the sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync_and_hash(path: Path) -> str:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+    return hash_file(path)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

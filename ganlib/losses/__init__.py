@@ -1,0 +1,25 @@
+"""Losses: pure functions on logits, chosen by the names that a spec may give.
+
+Logits are D's output before any sigmoid, shape (N,); every loss returns one number, the mean over the batch.
+"""
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from ganlib.losses.minimax import minimax_discriminator_loss, minimax_generator_loss
+from ganlib.losses.non_saturating import non_saturating_generator_loss
+
+DiscriminatorLoss = Callable[[Tensor, Tensor], Tensor]
+GeneratorLoss = Callable[[Tensor], Tensor]
+
+DISCRIMINATOR_LOSSES: dict[str, DiscriminatorLoss] = {
+    "minimax": minimax_discriminator_loss,
+}
+
+GENERATOR_LOSSES: dict[str, GeneratorLoss] = {
+    "minimax": minimax_generator_loss,
+    "non_saturating": non_saturating_generator_loss,
+}
+
+__all__ = ["DISCRIMINATOR_LOSSES", "GENERATOR_LOSSES", "DiscriminatorLoss", "GeneratorLoss"]

@@ -1,0 +1,134 @@
+"""What a run reports, and where its files lie: latents, sample grids, checkpoints.
+
+Each method only copies tensors, on the device, and queues the rest: reading numbers back, PNG, hashes and files
+are made on the recorder's thread.
+"""
+
+import math
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+from typing import Literal
+
+from torch import Tensor
+
+from ganlib.checkpoint import take_snapshot, write_checkpoint
+from ganlib.errors import TrainingDiverged
+from ganlib.events import (
+    CheckpointSaved,
+    Event,
+    LatentsFixed,
+    MetricsLogged,
+    SampleGridSaved,
+    TrainingEnded,
+    TrainingStarted,
+)
+from ganlib.files import store_file
+from ganlib.hardware import describe_device
+from ganlib.recorder import Recorder
+from ganlib.sampling import arrange_grid, draw_samples, write_latents, write_png
+from ganlib.state import TrainingState
+from ganlib.step import StepResult
+
+
+class Reports:
+    """The events of one run, made from its state and handed to the recorder."""
+
+    def __init__(self, state: TrainingState, out_dir: Path, recorder: Recorder) -> None:
+        self._state = state
+        self._out_dir = out_dir
+        self._recorder = recorder
+        self._latents_sha256 = ""
+        self._timed_iteration = state.iteration
+        self._timed_at = perf_counter()
+
+    def report_start(self) -> None:
+        """Say what is about to train, and store the fixed latents."""
+        state = self._state
+        event = TrainingStarted(
+            iteration=state.iteration,
+            iterations=state.spec.iterations,
+            device=describe_device(state.device)[:200],
+            precision=str(state.precision).removeprefix("torch."),
+            image_count=len(state.images),
+            generator_parameters=sum(weights.numel() for weights in state.networks.generator.parameters()),
+            discriminator_parameters=sum(weights.numel() for weights in state.networks.discriminator.parameters()),
+        )
+        self._recorder.put(lambda: event)
+        self._recorder.put(partial(self._make_latents, state.fixed_latents))
+
+    def report_metrics(self, step: StepResult) -> None:
+        """Log both losses, the mean logits and the speed since the last time."""
+        now, iteration = perf_counter(), self._state.iteration
+        speed = (iteration - self._timed_iteration) / max(now - self._timed_at, 1e-9)
+        self._timed_iteration, self._timed_at = iteration, now
+        tensors = {
+            "loss/generator": step.generator_loss,
+            "loss/discriminator": step.discriminator_loss,
+            "logits/real": step.real_logits.mean(),
+            "logits/fake": step.fake_logits.mean(),
+        }
+        self._recorder.put(partial(self._make_metrics, iteration, tensors, speed))
+
+    def report_samples(self) -> None:
+        """Draw the sample grid of this iteration."""
+        state = self._state
+        generator = state.networks.generator
+        for technique in state.techniques:
+            generator = technique.choose_sampler(generator)
+        images = draw_samples(generator, state.fixed_latents)
+        self._recorder.put(partial(self._make_grid, state.iteration, images))
+
+    def report_checkpoint(self) -> None:
+        """Save all that is needed to go on after this iteration."""
+        snapshot = take_snapshot(self._state)
+        self._recorder.put(
+            lambda: CheckpointSaved(
+                iteration=snapshot.iteration,
+                file=store_file(
+                    self._out_dir,
+                    f"checkpoints/{snapshot.iteration:08d}.safetensors",
+                    partial(write_checkpoint, snapshot),
+                ),
+            )
+        )
+
+    def report_end(self, reason: Literal["completed", "stopped"]) -> None:
+        """Say that the loop has ended."""
+        event = TrainingEnded(iteration=self._state.iteration, reason=reason)
+        self._recorder.put(lambda: event)
+
+    def _make_latents(self, latents: Tensor) -> Event:
+        latents = latents.cpu()
+        file = store_file(self._out_dir, "latents.safetensors", partial(write_latents, latents))
+        self._latents_sha256 = file.sha256
+        return LatentsFixed(file=file, count=latents.shape[0], latent_size=latents.shape[1])
+
+    def _make_metrics(self, iteration: int, tensors: dict[str, Tensor], speed: float) -> Event:
+        values = {name: tensor.item() for name, tensor in tensors.items()}
+        return MetricsLogged(iteration=iteration, values={**values, "speed/iterations_per_second": speed})
+
+    def _make_grid(self, iteration: int, images: Tensor) -> Event:
+        grid = self._state.spec.samples
+        pixels = arrange_grid(images.cpu(), grid.rows, grid.columns)
+        return SampleGridSaved(
+            iteration=iteration,
+            file=store_file(self._out_dir, f"samples/{iteration:08d}.png", partial(write_png, pixels)),
+            rows=grid.rows,
+            columns=grid.columns,
+            cell_width=images.shape[3],
+            cell_height=images.shape[2],
+            latents_sha256=self._latents_sha256,
+        )
+
+
+def refuse_divergence(event: Event) -> None:
+    """Raise TrainingDiverged when a logged loss is NaN or infinite."""
+    if not isinstance(event, MetricsLogged):
+        return
+    for name, value in event.values.items():
+        if name.startswith("loss/") and not math.isfinite(value):
+            raise TrainingDiverged(
+                f"{name} is {value} at iteration {event.iteration:,}: training has diverged. "
+                "A smaller learning rate, or precision: float32, often helps."
+            )

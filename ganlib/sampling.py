@@ -1,0 +1,43 @@
+"""Sample grids: images of the fixed latents, laid out in rows and columns, as PNG."""
+
+from pathlib import Path
+
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+_CHUNK = 256
+
+
+@torch.no_grad()
+def draw_samples(generator: nn.Module, latents: Tensor) -> Tensor:
+    """Return images uint8 (N, C, H, W) of latents (N, L), on their device and without waiting for it.
+
+    The generator is in evaluation mode and in float32 whatever the training's precision, so that an image
+    depends on its own latent alone. The module's mode is as before afterwards.
+    """
+    was_training = generator.training
+    generator.eval()
+    # In chunks of one size, so that a large grid needs no more memory than a batch.
+    images = torch.cat([generator(chunk) for chunk in torch.split(latents, _CHUNK)])
+    generator.train(was_training)
+    return images.nan_to_num(nan=-1.0).add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def arrange_grid(images: Tensor, rows: int, columns: int) -> Tensor:
+    """Lay images (rows · columns, C, H, W) out row by row as one (rows · H, columns · W, C), without gaps."""
+    _, channels, height, width = images.shape
+    cells = images.reshape(rows, columns, channels, height, width)
+    return cells.permute(0, 3, 1, 4, 2).reshape(rows * height, columns * width, channels)
+
+
+def write_png(pixels: Tensor, path: Path) -> None:
+    """Write uint8 pixels (H, W, C) with C = 1 or 3 as PNG."""
+    array = pixels.squeeze(2).numpy() if pixels.shape[2] == 1 else pixels.numpy()
+    Image.fromarray(array).save(path, format="PNG")
+
+
+def write_latents(latents: Tensor, path: Path) -> None:
+    """Write latents (N, L) as the tensor `latents` of a safetensors file: the same latents, the same bytes."""
+    save_file({"latents": latents}, path)

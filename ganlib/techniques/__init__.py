@@ -1,0 +1,21 @@
+"""Techniques: each is one file that fills some slots of the trainer, chosen by the name that a spec gives."""
+
+from collections.abc import Callable
+from typing import Any
+
+from ganlib.spec import JobSpec
+from ganlib.techniques.base import Networks, StepBatch, Technique
+from ganlib.techniques.ema_generator import EmaGenerator
+
+# Each is called with its own part of the spec, then the whole spec.
+TECHNIQUES: dict[str, Callable[[Any, JobSpec], Technique]] = {
+    "ema_generator": EmaGenerator,
+}
+
+
+def build_techniques(spec: JobSpec) -> list[Technique]:
+    """Build the techniques in the order in which the spec lists them, which is the order of their calls."""
+    return [TECHNIQUES[part.technique](part, spec) for part in spec.techniques]
+
+
+__all__ = ["TECHNIQUES", "Networks", "StepBatch", "Technique", "build_techniques"]

@@ -1,0 +1,67 @@
+"""The training loop: it owns the cadence; `train_step` owns the maths, `Reports` what is told."""
+
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+
+from ganlib.checkpoint import load_checkpoint
+from ganlib.events import Event
+from ganlib.hardware import choose_device
+from ganlib.randomness import reproducible_torch
+from ganlib.recorder import Recorder
+from ganlib.reports import Reports, refuse_divergence
+from ganlib.spec import JobSpec
+from ganlib.state import build_state
+from ganlib.step import train_step
+
+
+class StopReason(StrEnum):
+    """Why the loop ended."""
+
+    COMPLETED = "completed"
+    STOPPED = "stopped"
+
+
+def train(
+    spec: JobSpec,
+    out_dir: Path,
+    on_event: Callable[[Event], None],
+    should_stop: Callable[[], bool],
+    resume_from: Path | None = None,
+) -> StopReason:
+    """Train until the spec's last iteration, or until should_stop, which is asked after each iteration.
+
+    Files go below out_dir; on_event is called from one other thread, in order, and all has been delivered when
+    this returns. resume_from is a checkpoint of the same run. The same spec and seed on the same hardware give
+    the same bytes, stopped and resumed or not. Torch's global state is lent for the run and given back.
+
+    Raises DatasetUnavailable, DeviceUnavailable, CheckpointInvalid, TrainingDiverged, and what on_event raised.
+    """
+    device = choose_device(spec.device)
+
+    def deliver(event: Event) -> None:
+        on_event(event)
+        refuse_divergence(event)
+
+    with reproducible_torch(device), Recorder(deliver) as recorder:
+        state = build_state(spec, device)
+        if resume_from is not None:
+            load_checkpoint(resume_from, state)
+        reports = Reports(state, out_dir, recorder)
+        reports.report_start()
+        if state.iteration == 0:
+            reports.report_samples()
+        stopping = False
+        while state.iteration < spec.iterations and not stopping:
+            step = train_step(state)
+            last = state.iteration == spec.iterations
+            stopping = not last and should_stop()
+            if state.iteration == 1 or last or state.iteration % spec.log_every == 0:
+                reports.report_metrics(step)
+            if last or state.iteration % spec.sample_every == 0:
+                reports.report_samples()
+            if last or stopping or state.iteration % spec.checkpoint_every == 0:
+                reports.report_checkpoint()
+        reason = StopReason.STOPPED if stopping else StopReason.COMPLETED
+        reports.report_end(reason.value)
+    return reason
