@@ -49,9 +49,14 @@ def follow_job(client: Client, job_id: str, *, show_bar: bool = True) -> JobRead
 
 
 def human_losses(job: JobSummary) -> str:
-    """Return both losses: `G 1.234  D 0.567`."""
-    shown = ((short, job.latest.get(f"loss/{name}")) for short, name in (("G", "generator"), ("D", "discriminator")))
-    return "  ".join(f"{short} {metric.value:.3f}" for short, metric in shown if metric)
+    """Return a job's newest losses: `G 1.234  D 0.567`."""
+    return short_losses({name: metric.value for name, metric in job.latest.items()})
+
+
+def short_losses(values: dict[str, float]) -> str:
+    """Return both losses, where they are among these metrics: `G 1.234  D 0.567`."""
+    shown = (("G", values.get("loss/generator")), ("D", values.get("loss/discriminator")))
+    return "  ".join(f"{short} {value:.3f}" for short, value in shown if value is not None)
 
 
 def human_age(moment: datetime) -> str:

@@ -1,0 +1,5 @@
+"""`python -m ganvas` is the `ganvas` command."""
+
+from ganvas.cli import main
+
+main()

@@ -1,0 +1,161 @@
+"""What `ganvas demo` does, step by step."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import click
+
+from api.client import Client, ServiceUnreachable
+from api.schemas import JobRead, JobSummary
+from api.settings import Settings
+from ganlib.spec import read_spec_file
+from ganvas.local import open_log, read_service_url
+from ganvas.progress import follow_job
+
+DEMO_TAG = "demo"
+RECIPE = "first-light.yaml"
+START_SECONDS = 60.0
+STOP_SECONDS = 90.0
+
+
+def run_demo(*, iterations: int | None, exit_at_end: bool, port: int | None, home: Path | None) -> str:
+    """Run the demo to its end; returns the job's state, or "stopped" after Ctrl-C."""
+    settings = Settings(**({"home": home} if home else {}))
+    with running_service(settings, port) as url:
+        client = Client(url)
+        job: JobRead | JobSummary | None = None
+        try:
+            job = find_unfinished(client, iterations) or client.submit(demo_spec(iterations))
+            click.echo(f"\n  Watch it learn:  {client.page_url(job.id)}\n")
+            job = follow_job(client, job.id)
+            _tell_end(job, client.page_url(job.id))
+            if not exit_at_end:
+                click.echo("The dashboard stays up; Ctrl-C stops it.")
+                signal.pause()
+        except KeyboardInterrupt:
+            if job is not None and job.state in ("succeeded", "failed", "cancelled"):
+                return job.state
+            click.echo("\nStopping: the trainer writes a checkpoint … run the same command again and it goes on.")
+            return "stopped"
+        return job.state
+
+
+def find_unfinished(client: Client, iterations: int | None) -> JobSummary | None:
+    """Return the demo's job that is still to finish, so that a second start goes on with it."""
+    for state in ("running", "queued"):
+        for job in client.list(state=state, tag=DEMO_TAG):
+            if iterations is None or job.iterations == iterations:
+                click.echo(f"Going on with {job.id} at iteration {job.iteration:,} of {job.iterations:,}.")
+                return job
+    return None
+
+
+def demo_spec(iterations: int | None) -> dict[str, Any]:
+    """Return the recipe, on MNIST where it can be had, else on the digits that ship with scikit-learn."""
+    from ganlib.datasets import find_problem
+
+    with as_file(files("recipes") / RECIPE) as path:
+        spec = read_spec_file(path)
+    spec["tags"] = [*spec.get("tags", []), DEMO_TAG]
+    if iterations is not None:
+        spec["iterations"] = iterations
+    problem = find_problem("mnist")
+    if problem is not None:
+        click.echo(f"{problem} Training on scikit-learn's 1,797 digits instead.")
+        spec["dataset"] = {"name": "digits", "size": 28}
+    return spec
+
+
+@contextlib.contextmanager
+def running_service(settings: Settings, port: int | None) -> Iterator[str]:
+    """Yield the address of the service of this folder: one that runs already, or one started for this block."""
+    running = _answering_url(settings.home)
+    if running is not None:
+        click.echo(f"Using the service that already runs at {running}.")
+        yield running
+        return
+    process = _start_service(settings.home, port if port is not None else _choose_port(settings.port))
+    try:
+        yield _wait_until_ready(process, settings.home)
+    finally:
+        _stop_service(process)
+
+
+def _answering_url(home: Path) -> str | None:
+    url = read_service_url(home)
+    if url is None:
+        return None
+    try:
+        Client(url).health()
+    except ServiceUnreachable:
+        return None
+    return url
+
+
+def _choose_port(wanted: int) -> int:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError:
+            click.echo(f"Port {wanted} is taken by another program; choosing a free one.")
+            return 0
+    return wanted
+
+
+def _start_service(home: Path, port: int) -> subprocess.Popen[bytes]:
+    # Its own session: Ctrl-C reaches this process, which then stops the service in order.
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "service.json").unlink(missing_ok=True)
+    with open_log(home, "service") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "ganvas", "up", "--port", str(port), "--data-dir", str(home)],
+            env={**os.environ, "GANVAS_END_WITH_PARENT": str(os.getpid())},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], home: Path) -> str:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        url = _answering_url(home)
+        if url is not None:
+            return url
+        if process.poll() is not None:
+            break
+        time.sleep(0.05)
+    log = (home / "logs" / "service.log").read_text(encoding="utf-8", errors="replace")
+    raise click.ClickException("The service did not start; the end of its log:\n" + log[-2000:])
+
+
+def _stop_service(process: subprocess.Popen[bytes]) -> None:
+    # A second Ctrl-C must not cut short the checkpoint that the first one asked for.
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        process.terminate()
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def _tell_end(job: JobRead, page_url: str) -> None:
+    if job.state == "succeeded":
+        click.echo(f"Done: {job.iterations:,} iterations. The timeline: {page_url}")
+    else:
+        why = f": {job.reason.message}" if job.reason else ""
+        click.echo(f"The job {job.state}{why}", err=True)

@@ -1,0 +1,156 @@
+"""Service and worker on one machine: `ganvas up` runs the service itself and keeps a worker as its child.
+
+On Ctrl-C or SIGTERM the worker stops first, while the service still answers, so that its trainer's checkpoint and
+last events arrive; then the service stops. A worker that dies is started again.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import uvicorn
+
+WORKER_STOP_SECONDS = 60.0
+RESTART_SECONDS = 2.0
+MAX_LOG_BYTES = 10_000_000
+
+
+class HomeInUse(Exception):
+    """Another Ganvas holds this folder; `url` is where it answers, when known."""
+
+    def __init__(self, home: Path, url: str | None) -> None:
+        self.url = url
+        super().__init__(f"Another Ganvas uses {home}" + (f" and answers at {url}." if url else "."))
+
+
+@contextlib.contextmanager
+def hold_home(home: Path) -> Iterator[None]:
+    """Hold the state folder for this process alone; raises HomeInUse. The kernel lets go when the process ends."""
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise HomeInUse(home, read_service_url(home)) from None
+        try:
+            yield
+        finally:
+            (home / "service.json").unlink(missing_ok=True)
+
+
+def write_service_url(home: Path, url: str) -> None:
+    """Leave the address where another command of this machine finds it."""
+    temporary = home / "service.json.part"
+    temporary.write_text(json.dumps({"url": url, "pid": os.getpid()}), encoding="utf-8")
+    temporary.replace(home / "service.json")
+
+
+def read_service_url(home: Path) -> str | None:
+    """Return the address of the service that holds this folder, or None."""
+    try:
+        url = json.loads((home / "service.json").read_text(encoding="utf-8"))["url"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return str(url)
+
+
+def open_log(home: Path, name: str) -> Any:
+    """Open a log for appending; one that grew past 10 MB makes room first."""
+    folder = home / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.log"
+    if path.exists() and path.stat().st_size > MAX_LOG_BYTES:
+        path.replace(folder / f"{name}.log.1")
+    return path.open("ab")
+
+
+class WorkerKeeper:
+    """Keeps one worker process alive until it is told to stop."""
+
+    def __init__(self, home: Path, environment: dict[str, str]) -> None:
+        self._home = home
+        self._environment = environment
+        self._stopping = threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._keep, name="worker-keeper", daemon=True)
+
+    def start(self) -> None:
+        """Start the worker and watch it."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the worker: its trainer writes a checkpoint and the job goes back to the queue."""
+        self._stopping.set()
+        with self._lock:
+            process = self._process
+        if process is None or process.poll() is not None:
+            return
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(WORKER_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def _keep(self) -> None:
+        while not self._stopping.is_set():
+            with self._lock:
+                if self._stopping.is_set():
+                    return
+                self._process = self._spawn()
+            self._process.wait()
+            self._stopping.wait(RESTART_SECONDS)
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        # Its own session: Ctrl-C in the terminal must reach the service first, which then ends the worker.
+        with open_log(self._home, "worker") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "ganvas", "worker"],
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+
+class LocalServer(uvicorn.Server):
+    """uvicorn that says when it answers, and runs `on_stop` to its end before it stops answering."""
+
+    def __init__(
+        self, config: uvicorn.Config, on_ready: Callable[[int], None], on_stop: Callable[[], None]
+    ) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+        self._on_stop = on_stop
+        self._stopper: threading.Thread | None = None
+
+    async def startup(self, sockets: Any = None) -> None:
+        """Bind, then tell the port (the real one when 0 was asked for)."""
+        await super().startup(sockets=sockets)
+        if self.started and not self.should_exit:
+            self._on_ready(self.servers[0].sockets[0].getsockname()[1])
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop in order at the first signal; at the second one at once."""
+        if self._stopper is not None:
+            super().handle_exit(sig, frame)
+            return
+        self._stopper = threading.Thread(target=self._stop_in_order, args=(sig, frame), name="stopper", daemon=True)
+        self._stopper.start()
+
+    def _stop_in_order(self, sig: int, frame: FrameType | None) -> None:
+        try:
+            self._on_stop()
+        finally:
+            super().handle_exit(sig, frame)
