@@ -1,0 +1,63 @@
+"""What all tests share: settings of a throwaway home, and a real service that answers on loopback."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import uvicorn
+
+from api.settings import Settings
+from ganvas.app import build_app
+
+# One thread a trainer: two that spin beside a busy neighbour are slower than one.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+@dataclass(frozen=True)
+class LiveService:
+    """A service, dashboard included, that answers at `url`."""
+
+    url: str
+    settings: Settings
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GANVAS_URL", "GANVAS_HOME", "GANVAS_TOKEN", "GANVAS_BROKER_URL", "GANVAS_DATABASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def start_service() -> Iterator[Callable[[Settings], LiveService]]:
+    """Start services in threads; they stop with the test."""
+    running: list[tuple[uvicorn.Server, threading.Thread]] = []
+
+    def start(settings: Settings) -> LiveService:
+        config = uvicorn.Config(
+            build_app(settings), port=settings.port, log_level="warning", timeout_graceful_shutdown=1
+        )
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, daemon=True)
+        thread.start()
+        running.append((server, thread))
+        while not server.started:
+            assert thread.is_alive(), "the service did not start"
+            time.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        return LiveService(f"http://127.0.0.1:{port}", settings)
+
+    yield start
+    for server, thread in running:
+        server.should_exit = True
+        thread.join(10)
+
+
+@pytest.fixture
+def live_service(tmp_path: Path, start_service: Callable[[Settings], LiveService]) -> LiveService:
+    """One service on SQLite and the filesystem broker, without a worker."""
+    return start_service(Settings(home=tmp_path / "home", port=0))
