@@ -1,0 +1,273 @@
+"""The Python client: submit a spec, watch it train, fetch what it made. Needs neither torch nor the server.
+
+>>> from ganvas import Client  # doctest: +SKIP
+>>> client = Client()
+>>> job = client.submit("recipes/winkler-mnist.yaml")
+>>> job = client.wait(job.id, on_update=lambda job: print(job.iteration))
+>>> client.save_sample(client.samples(job.id)[-1], "last.png")
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Self, TypeVar
+from uuid import uuid4
+
+from pydantic import BaseModel
+
+from api.downloads import download_artifact
+from api.errors import JobNotFound
+from api.schemas import (
+    TERMINAL_STATES,
+    CheckpointRead,
+    Curve,
+    CurvesRead,
+    HealthRead,
+    JobRead,
+    JobState,
+    JobSummary,
+    LogLineRead,
+    Page,
+    SampleRead,
+    StreamEvent,
+)
+from api.stream import STREAM_SILENCE_SECONDS, read_stream
+from api.transport import ServiceUnreachable, Transport, UnexpectedAnswer, quote_id
+from api.worker_client import WorkerClient
+from ganlib.spec import JobSpec, read_spec_file
+
+__all__ = ["Client", "ServiceUnreachable", "UnexpectedAnswer", "WaitTimedOut", "WorkerClient"]
+
+# A read that failed on a connection which the service had just closed is worth one more try.
+READ_DELAYS = (0.0,)
+SUBMIT_DELAYS = (0.1, 0.3, 0.6)
+POLL_SECONDS = 0.5
+# How long `wait` bears a service that is away, as in a restart.
+PATIENCE_SECONDS = 60.0
+
+Item = TypeVar("Item", bound=BaseModel)
+UpdateCallback = Callable[[JobSummary], None]
+
+
+class WaitTimedOut(TimeoutError):
+    """The job had not ended when `wait` ran out of time; it goes on all the same. `job` is its last state."""
+
+    def __init__(self, job: JobSummary, timeout: float) -> None:
+        self.job = job
+        super().__init__(f"The job {job.id} was still {job.state} after {timeout:g} seconds.")
+
+
+class Client:
+    """A Ganvas service as Python calls. Threads may share one.
+
+    url: the service's address; without it GANVAS_URL, without that http://127.0.0.1:8000.
+    token: for a service that wants one; without it GANVAS_TOKEN.
+
+    Every call raises ServiceUnreachable when nobody answers, and otherwise the class of `api.errors` whose
+    code the service answered with, such as JobNotFound.
+    """
+
+    def __init__(self, url: str | None = None, token: str | None = None) -> None:
+        self._transport = Transport(url, token)
+
+    @property
+    def url(self) -> str:
+        """The service's address."""
+        return self._transport.url
+
+    def submit(self, spec: dict[str, Any] | str | Path | JobSpec, idempotency_key: str | None = None) -> JobRead:
+        """Queue a job from a mapping, a YAML or JSON file, or a JobSpec; raises SpecRefused for a bad one.
+
+        The request carries a key, so that trying again after a broken connection makes no second job.
+
+        >>> client.submit({"name": "first", "dataset": "mnist", ...}).state  # doctest: +SKIP
+        'queued'
+        """
+        if isinstance(spec, JobSpec):
+            data = spec.model_dump(mode="json")
+        else:
+            data = spec if isinstance(spec, dict) else read_spec_file(Path(spec))
+        response = self._transport.request(
+            "POST",
+            "/jobs",
+            delays=SUBMIT_DELAYS,
+            # What JSON cannot hold (a date that YAML read) goes as text, for the service to refuse by name.
+            content=json.dumps(data, default=str),
+            headers={"Content-Type": "application/json", "Idempotency-Key": idempotency_key or uuid4().hex},
+        )
+        return JobRead.model_validate_json(response.content)
+
+    def get(self, job_id: str) -> JobRead:
+        """Return one job in full.
+
+        >>> client.get(job.id).latest["loss/generator"].value  # doctest: +SKIP
+        0.693
+        """
+        return JobRead.model_validate_json(self._get(f"/jobs/{_checked_id(job_id)}"))
+
+    def wait(self, job_id: str, timeout: float | None = None, on_update: UpdateCallback | None = None) -> JobRead:
+        """Return the job once it has ended, however it ended; raises WaitTimedOut after `timeout` seconds.
+
+        on_update: called with the job's summary now and after each change. Updates come over the event stream,
+        which is taken up again where it broke; where it cannot be had, by asking every half second. A service
+        that stays away for a minute raises ServiceUnreachable.
+
+        >>> client.wait(job.id, timeout=3600).state  # doctest: +SKIP
+        'succeeded'
+        """
+        job = self.get(job_id)
+        ends_at = None if timeout is None else time.monotonic() + timeout
+        for update in self._updates(job, ends_at):
+            if on_update is not None:
+                on_update(update)
+            if update.state in TERMINAL_STATES:
+                return self.get(job_id)
+        raise WaitTimedOut(self.get(job_id), timeout or 0.0)
+
+    def stream(self, job_id: str, after: int | None = None) -> Iterator[StreamEvent]:
+        """Yield what happens to the job from the event with id `after` on, until the connection ends.
+
+        >>> for message in client.stream(job.id):  # doctest: +SKIP
+        ...     print(message.id, message.job.iteration)
+        """
+        messages = read_stream(self._transport, f"/jobs/{_checked_id(job_id)}/events", after)
+        return (message for message in messages if message is not None)
+
+    def cancel(self, job_id: str) -> JobRead:
+        """Ask for the job's end: a queued one ends at once, a running one after a last checkpoint."""
+        path = f"/jobs/{_checked_id(job_id)}/cancel"
+        return JobRead.model_validate_json(self._transport.request("POST", path, delays=READ_DELAYS).content)
+
+    def curves(self, job_id: str, *names: str, points: int | None = None) -> dict[str, Curve]:
+        """Return the job's curves by metric name: all of them, or those named.
+
+        points: about how many to return of each, its extremes among them; without it, all.
+
+        >>> client.curves(job.id, "loss/generator")["loss/generator"].values[-1]  # doctest: +SKIP
+        0.693
+        """
+        query = {"name": list(names), "points": points}
+        curves = CurvesRead.model_validate_json(self._get(f"/jobs/{_checked_id(job_id)}/metrics", query))
+        return {curve.name: curve for curve in curves.curves}
+
+    def samples(self, job_id: str) -> tuple[SampleRead, ...]:
+        """Return the job's timeline: its sample grids in order of iteration."""
+        return tuple(self._pages(Page[SampleRead], f"/jobs/{_checked_id(job_id)}/samples", {}))
+
+    def checkpoints(self, job_id: str) -> tuple[CheckpointRead, ...]:
+        """Return the job's checkpoints in order of iteration."""
+        return tuple(self._pages(Page[CheckpointRead], f"/jobs/{_checked_id(job_id)}/checkpoints", {}))
+
+    def log(self, job_id: str, tail: int = 200) -> Page[LogLineRead]:
+        """Return the last lines of the job's log in `items`, oldest first.
+
+        >>> [line.text for line in client.log(job.id).items]  # doctest: +SKIP
+        """
+        body = self._get(f"/jobs/{_checked_id(job_id)}/log", {"tail": tail})
+        return Page[LogLineRead].model_validate_json(body)
+
+    def save_sample(self, sample: SampleRead, path: str | Path) -> Path:
+        """Save a sample grid's PNG at `path`."""
+        return self.download(sample.sha256, path)
+
+    def download(self, sha256: str, path: str | Path) -> Path:
+        """Save any stored file at `path`; it appears complete and with this sha256, or not at all."""
+        return download_artifact(self._transport, sha256, Path(path))
+
+    def health(self) -> HealthRead:
+        """Return the service's version and how many jobs are queued and running."""
+        return HealthRead.model_validate_json(self._get("/healthz"))
+
+    def page_url(self, job_id: str) -> str:
+        """Return the address of the job's page on the dashboard."""
+        return f"{self.url}/runs/{quote_id(job_id)}"
+
+    def list_page(
+        self,
+        *,
+        state: JobState | None = None,
+        name: str | None = None,
+        tag: str | None = None,
+        commit: str | None = None,
+        sort: str = "-created_at",
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> Page[JobSummary]:
+        """Return one page of jobs; its `next` is the cursor to ask for the following one."""
+        query = {"state": state, "name": name, "tag": tag, "commit": commit}
+        body = self._get("/jobs", {**query, "sort": sort, "limit": limit, "cursor": cursor})
+        return Page[JobSummary].model_validate_json(body)
+
+    def list(
+        self,
+        *,
+        state: JobState | None = None,
+        name: str | None = None,
+        tag: str | None = None,
+        commit: str | None = None,
+        sort: str = "-created_at",
+    ) -> Iterator[JobSummary]:
+        """Yield jobs, newest first unless `sort` says otherwise; further pages are fetched as they are needed.
+
+        >>> [job.name for job in client.list(state="running")]  # doctest: +SKIP
+        ['winkler-mnist']
+        """
+        query = {"state": state, "name": name, "tag": tag, "commit": commit, "sort": sort}
+        return self._pages(Page[JobSummary], "/jobs", query)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _get(self, path: str, query: dict[str, Any] | None = None) -> bytes:
+        given = {key: value for key, value in (query or {}).items() if value is not None}
+        return self._transport.request("GET", path, params=given, delays=READ_DELAYS).content
+
+    def _pages(self, page_type: type[Page[Item]], path: str, query: dict[str, Any]) -> Iterator[Item]:
+        cursor: str | None = None
+        while True:
+            page = page_type.model_validate_json(self._get(path, {**query, "cursor": cursor}))
+            yield from page.items
+            if page.next is None:
+                return
+            cursor = page.next
+
+    def _updates(self, job: JobRead, ends_at: float | None) -> Iterator[JobSummary]:
+        """Yield the job now and after each change, by stream or by polling, until `ends_at` (monotonic)."""
+        yield job
+        after, answered_at = job.last_event_id, time.monotonic()
+        while not _is_past(ends_at):
+            try:
+                # The last minute is polled, because a silent stream cannot be left in time.
+                if not _is_past(ends_at, STREAM_SILENCE_SECONDS):
+                    for message in read_stream(self._transport, f"/jobs/{job.id}/events", after):
+                        answered_at = time.monotonic()
+                        if message is not None:
+                            after = message.id
+                            yield message.job
+                        if _is_past(ends_at, STREAM_SILENCE_SECONDS):
+                            break
+                yield self.get(job.id)
+                answered_at = time.monotonic()
+            except (ServiceUnreachable, UnexpectedAnswer):
+                if time.monotonic() - answered_at > PATIENCE_SECONDS:
+                    raise
+            time.sleep(POLL_SECONDS)
+
+
+def _is_past(moment: float | None, margin: float = 0.0) -> bool:
+    return moment is not None and time.monotonic() + margin >= moment
+
+
+def _checked_id(job_id: str) -> str:
+    # An empty id would ask for the list instead.
+    if not job_id:
+        raise JobNotFound
+    return quote_id(job_id)

@@ -1,0 +1,35 @@
+"""Fetching a stored file: streamed to disk, checked against its sha256, and only then given its name."""
+
+import hashlib
+import os
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from api.errors import ArtifactRefused
+from api.transport import Transport, quote_id
+
+
+def download_artifact(transport: Transport, sha256: str, path: Path) -> Path:
+    """Save the artifact at `path`, whose folder is made if need be; a damaged one raises ArtifactRefused.
+
+    The file appears complete or not at all.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    digest = hashlib.sha256()
+    with NamedTemporaryFile(dir=path.parent, prefix=".download-", delete=False) as file:
+        try:
+            with transport.stream(f"/artifacts/{quote_id(sha256)}") as response:
+                for piece in response.iter_bytes():
+                    digest.update(piece)
+                    file.write(piece)
+            if digest.hexdigest() != sha256:
+                raise ArtifactRefused(
+                    f"The artifact {sha256} arrived damaged: its bytes have the sha256 {digest.hexdigest()}.",
+                    sha256=sha256,
+                )
+            file.close()
+            os.replace(file.name, path)
+        except BaseException:
+            os.unlink(file.name)
+            raise
+    return path

@@ -1,0 +1,29 @@
+"""Reading the service's event stream (server-sent events) with httpx."""
+
+from collections.abc import Iterator
+
+import httpx
+
+from api.schemas import StreamEvent
+from api.transport import Transport
+
+# The service sends a comment at least this often, so a longer silence is a dead connection.
+STREAM_SILENCE_SECONDS = 45.0
+
+
+def read_stream(transport: Transport, path: str, after: int | None = None) -> Iterator[StreamEvent | None]:
+    """Yield the messages after the event with id `after`, and None for each comment that keeps it alive."""
+    headers = {"Accept": "text/event-stream"}
+    if after is not None:
+        headers["Last-Event-ID"] = str(after)
+    timeout = httpx.Timeout(STREAM_SILENCE_SECONDS, connect=5.0)
+    with transport.stream(path, headers=headers, timeout=timeout) as response:
+        data: list[str] = []
+        for line in response.iter_lines():
+            if line.startswith("data:"):
+                data.append(line[5:].removeprefix(" "))
+            elif line.startswith(":"):
+                yield None
+            elif not line and data:
+                yield StreamEvent.model_validate_json("\n".join(data))
+                data = []

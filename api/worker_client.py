@@ -1,0 +1,99 @@
+"""The worker's side of HTTP: claim, heartbeat, events, artifacts, finish.
+
+It raises and never waits: how long to go on trying is the caller's decision (`may_pass` says which errors are
+worth it). AttemptFenced is final: the attempt has lost its job and its trainer must stop.
+"""
+
+from pathlib import Path
+from typing import Any, Self
+
+import httpx
+
+from api.downloads import download_artifact
+from api.schemas import (
+    ArtifactRead,
+    ClaimRead,
+    ClaimRequest,
+    EventsAccepted,
+    FinishPost,
+    JobRead,
+    LeaseRead,
+    MediaType,
+)
+from api.transport import Transport, quote_id
+
+# A heartbeat that hangs must not keep the supervisor from its trainer.
+HEARTBEAT_TIMEOUT = httpx.Timeout(5.0)
+JSON_HEADERS = {"Content-Type": "application/json"}
+
+
+class WorkerClient:
+    """Speaks for a worker; see `Client` for `url` and `token`. Threads may share it.
+
+    >>> with WorkerClient("http://127.0.0.1:8000") as client:  # doctest: +SKIP
+    ...     claim = client.claim_job(ClaimRequest(worker="gpu-1"))
+    """
+
+    def __init__(self, url: str | None = None, token: str | None = None) -> None:
+        self._transport = Transport(url, token)
+
+    @property
+    def url(self) -> str:
+        """The service's address."""
+        return self._transport.url
+
+    def claim_job(self, request: ClaimRequest) -> ClaimRead | None:
+        """Claim the next job; None when nothing is queued for this worker's devices."""
+        response = self._transport.request("POST", "/workers/claim", **_json(request.model_dump_json()))
+        return None if response.status_code == 204 else ClaimRead.model_validate_json(response.content)
+
+    def get_job(self, job_id: str) -> JobRead:
+        """Return the job in full."""
+        return JobRead.model_validate_json(self._transport.request("GET", f"/jobs/{quote_id(job_id)}").content)
+
+    def heartbeat(self, job_id: str, attempt: int) -> LeaseRead:
+        """Renew the lease; the answer says whether a user wants the job cancelled."""
+        path = f"{_attempt_path(job_id, attempt)}/heartbeat"
+        response = self._transport.request("POST", path, timeout=HEARTBEAT_TIMEOUT)
+        return LeaseRead.model_validate_json(response.content)
+
+    def post_events(self, job_id: str, attempt: int, body: bytes) -> EventsAccepted:
+        """Post a batch, given as the JSON of an EventsPost, so that a repeated batch has the very same bytes."""
+        path = f"{_attempt_path(job_id, attempt)}/events"
+        return EventsAccepted.model_validate_json(self._transport.request("POST", path, **_json(body)).content)
+
+    def put_artifact(self, path: Path, sha256: str, media_type: MediaType) -> ArtifactRead:
+        """Upload a file in pieces; the service checks its sha256. Doing it twice does no harm."""
+        with path.open("rb") as file:
+            response = self._transport.request(
+                "PUT", f"/artifacts/{quote_id(sha256)}", content=file, headers={"Content-Type": media_type}
+            )
+        return ArtifactRead.model_validate_json(response.content)
+
+    def get_artifact(self, sha256: str, path: Path) -> Path:
+        """Download a file to `path`; one whose bytes have another sha256 raises ArtifactRefused."""
+        return download_artifact(self._transport, sha256, path)
+
+    def finish(self, job_id: str, attempt: int, post: FinishPost) -> JobRead:
+        """Say how the attempt ended."""
+        path = f"{_attempt_path(job_id, attempt)}/finish"
+        response = self._transport.request("POST", path, **_json(post.model_dump_json()))
+        return JobRead.model_validate_json(response.content)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def _attempt_path(job_id: str, attempt: int) -> str:
+    return f"/jobs/{quote_id(job_id)}/attempts/{attempt}"
+
+
+def _json(body: str | bytes) -> dict[str, Any]:
+    return {"content": body, "headers": JSON_HEADERS}
