@@ -4,6 +4,7 @@
 field, what was given and what is allowed.
 """
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -11,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from ganlib.errors import Problem, ShapeMismatch, SpecInvalid
-from ganlib.layers import LayerSpec
+from ganlib.layers import BARE_NAMES, LayerSpec
 from ganlib.networks.presets import PRESETS
 from ganlib.numbers import Count, Float, Fraction, Natural, Positive
 from ganlib.shapes import Shape, count_parameters, output_shape, show_shape
@@ -229,7 +230,8 @@ def apply_overrides(data: dict[str, Any], overrides: list[str]) -> dict[str, Any
     """Return a copy of the mapping with each `path=value` set; values are read as YAML.
 
     A path is dotted and may count into lists: `optimisers.generator.learning_rate=1e-3`,
-    `generator.layers.0.size=512`. Raises SpecInvalid for a path that cannot be set.
+    `generator.layers.0.size=512`, also where the spec uses a shorthand such as a preset. Raises SpecInvalid for
+    a path that cannot be set.
     """
     changed: dict[str, Any] = yaml.safe_load(yaml.safe_dump(data))
     for override in overrides:
@@ -245,7 +247,7 @@ def apply_overrides(data: dict[str, Any], overrides: list[str]) -> dict[str, Any
 
 def _set_path(node: Any, keys: list[str], value: Any) -> None:
     for key in keys[:-1]:
-        node = node[int(key)] if isinstance(node, list) else node.setdefault(key, {})
+        node = _step_into(node, key)
     last = keys[-1]
     if isinstance(node, list):
         node[int(last)] = value
@@ -253,6 +255,19 @@ def _set_path(node: Any, keys: list[str], value: Any) -> None:
         node[last] = value
     else:
         raise TypeError(last)
+
+
+def _step_into(node: Any, key: str) -> Any:
+    """Return what lies under the key, written out in full where the spec used a shorthand."""
+    place: Any = int(key) if isinstance(node, list) else key
+    if key == "layers" and "preset" in node:
+        node[key] = deepcopy(PRESETS[node.pop("preset")])
+    child = node[place] if isinstance(node, list) else node.setdefault(key, {})
+    if isinstance(child, str) and key == "dataset":
+        child = node[place] = {"name": child}
+    elif isinstance(child, str) and isinstance(node, list):
+        child = node[place] = dict(BARE_NAMES[child])
+    return child
 
 
 def _problem(field: str, message: str) -> ValueError:

@@ -7,61 +7,99 @@ from pydantic_core import ErrorDetails
 
 from ganlib.errors import Problem
 
+Location = tuple[int | str, ...]
+
 _MAX_GIVEN = 80
-# Parts of an error's location that name a variant of a union, not a field.
-_VARIANT_PARTS = {
-    "dense", "conv", "transposed_conv", "reshape", "flatten", "norm", "activation", "dropout", "noise",
-    "function-before[expand_bare_name(), tagged-union]",
-}  # fmt: skip
+# The kinds that each union of a spec knows, by the field that tells them apart.
+VARIANTS = {
+    "layer": ("dense", "conv", "transposed_conv", "reshape", "flatten", "norm", "activation", "dropout", "noise"),
+    "kind": ("normal", "default"),
+}
+
+# What each of pydantic's error types means to somebody who wrote a spec; {…} are the error's own facts.
+_MESSAGES = {
+    "bool_parsing": "true or false is wanted",
+    "bool_type": "true or false is wanted",
+    "dict_type": "a mapping of fields to values is wanted",
+    "extra_forbidden": "there is no such field; remove it or correct its name",
+    "finite_number": "a finite number is wanted, not NaN or infinity",
+    "float_parsing": "a number is wanted",
+    "float_type": "a number is wanted",
+    "greater_than": "must be more than {gt}",
+    "greater_than_equal": "must be at least {ge:,}",
+    "int_from_float": "a whole number is wanted",
+    "int_parsing": "a whole number is wanted",
+    "int_parsing_size": "a whole number is wanted, and not one of so many digits",
+    "int_type": "a whole number is wanted",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le:,}",
+    "literal_error": "is not known; allowed: {expected}",
+    "missing": "this field is required",
+    "model_attributes_type": "a mapping of fields to values is wanted",
+    "model_type": "a mapping of fields to values is wanted",
+    "string_too_long": "at most {max_length:,} characters are allowed",
+    "string_type": "text is wanted",
+    "too_long": "at most {max_length} items are allowed, not {actual_length}",
+    "too_short": "at least {min_length} item is wanted",
+    "tuple_type": "a list is wanted",
+    "union_tag_invalid": "{discriminator} is not known; allowed: {expected_tags}",
+}
+
+# What the patterns of a spec's texts mean, by the error's pattern.
+_PATTERNS = {
+    r"^[A-Za-z0-9][A-Za-z0-9._ -]{0,99}$": (
+        "1 to 100 letters, digits, spaces, '.', '_' or '-' are allowed, a letter or digit first"
+    ),
+    r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,49}$": (
+        "1 to 50 letters, digits, '.', '_', ':', '/' or '-' are allowed, a letter or digit first"
+    ),
+}
 
 
 def problems_of(error: ValidationError) -> list[Problem]:
     """Return one problem for each error, in the order of the spec."""
-    return [_problem_of(details) for details in error.errors(include_url=False)]
+    found = error.errors(include_url=False)
+    return [_problem_of(details) for details in found if not _is_consequence(details, found)]
+
+
+def _is_consequence(details: ErrorDetails, found: list[ErrorDetails]) -> bool:
+    """Whether pydantic calls a list too short only because it left out the items that have errors of their own."""
+    location = details["loc"]
+    return details["type"] == "too_short" and any(
+        len(other["loc"]) > len(location) and other["loc"][: len(location)] == location for other in found
+    )
 
 
 def _problem_of(details: ErrorDetails) -> Problem:
-    field = _field_path(details["loc"])
-    given = _shorten(details["input"])
+    location, kind = details["loc"], details["type"]
+    field, given = _field_path(location), _shorten(details["input"])
     message = details["msg"].removeprefix("Value error, ")
-    match details["type"]:
-        case "extra_forbidden":
-            return Problem(field, given, "there is no such field; remove it or correct its name")
-        case "missing":
-            return Problem(field, "", "this field is required")
-        case "value_error" if message.startswith("@"):
-            _, named, message = message.split("@", 2)
-            return Problem(named, "", message)
-        case "union_tag_not_found":
-            return Problem(field, given, f"say which with {_discriminator(details)}; allowed: {_tags(details)}")
-        case "union_tag_invalid":
-            return Problem(field, given, f"{_discriminator(details)} is not known; allowed: {_tags(details)}")
-        case "finite_number":
-            return Problem(field, given, "a finite number is wanted, not NaN or infinity")
-        case _:
-            return Problem(field, given, message[:1].lower() + message[1:])
+    facts: dict[str, Any] = details.get("ctx", {})
+    if kind == "value_error" and message.startswith("@"):
+        _, field, message = message.split("@", 2)
+        return Problem(field, "", message)
+    if kind == "missing":
+        return Problem(field, "", "an item is missing here" if isinstance(location[-1], int) else _MESSAGES[kind])
+    if kind == "union_tag_not_found":
+        allowed = ", ".join(VARIANTS[facts["discriminator"].strip("'")])
+        return Problem(field, given, f"{facts['discriminator']} is missing; allowed: {allowed}")
+    if kind == "string_pattern_mismatch":
+        return Problem(field, given, _PATTERNS.get(facts["pattern"], message))
+    if kind in _MESSAGES:
+        return Problem(field, given, _MESSAGES[kind].format(**facts))
+    return Problem(field, given, message[:1].lower() + message[1:])
 
 
-def _field_path(location: tuple[int | str, ...]) -> str:
-    parts = list(location)
-    kept = [part for index, part in enumerate(parts) if not _is_variant(parts, index)]
+def _field_path(location: Location) -> str:
+    kept = [part for index, part in enumerate(location) if not _is_variant(location, index)]
     return ".".join(str(part) for part in kept)
 
 
-def _is_variant(parts: list[int | str], index: int) -> bool:
-    part, before = parts[index], parts[index - 1] if index else None
+def _is_variant(location: Location, index: int) -> bool:
+    part, before = location[index], location[index - 1] if index else None
     if isinstance(before, int) and isinstance(part, str):
-        return part in _VARIANT_PARTS
-    return before == "init" and part in {"normal", "default"}
-
-
-def _discriminator(details: ErrorDetails) -> str:
-    return str(details.get("ctx", {}).get("discriminator", "its kind"))
-
-
-def _tags(details: ErrorDetails) -> str:
-    allowed: Any = details.get("ctx", {}).get("expected_tags")
-    return str(allowed) if allowed else details["msg"]
+        return part in VARIANTS["layer"] or part.startswith("function-before[")
+    return before == "init" and part in VARIANTS["kind"]
 
 
 def _shorten(value: Any) -> str:
