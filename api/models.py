@@ -18,6 +18,7 @@ from sqlalchemy import (
     String,
     Text,
     TypeDecorator,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -44,7 +45,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
         """Return an aware time."""
-        if value is None:
+        if not isinstance(value, datetime):
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
@@ -61,7 +62,7 @@ class Job(Base):
 
     __tablename__ = "jobs"
     __table_args__ = (
-        Index("ix_jobs_claim_order", "state", "priority", "created_at"),
+        Index("ix_jobs_claim_order", "state", text("priority DESC"), "created_at"),
         Index("ix_jobs_created_at_id", "created_at", "id"),
         Index("ix_jobs_state_lease_ends_at", "state", "lease_ends_at"),
     )
@@ -72,6 +73,7 @@ class Job(Base):
     spec: Mapped[dict[str, Any]] = mapped_column(JSON)
     seed: Mapped[int] = mapped_column(BigInteger)
     iterations: Mapped[int] = mapped_column(Integer)
+    device: Mapped[str] = mapped_column(String(8), default="auto")
     idempotency_key: Mapped[str | None] = mapped_column(String(200), unique=True)
     spec_sha256: Mapped[str] = mapped_column(String(64))
 
@@ -94,8 +96,10 @@ class Job(Base):
     latents_sha256: Mapped[str | None] = mapped_column(String(64))
     newest_sample_id: Mapped[int | None] = mapped_column(BigId)
     last_event_id: Mapped[int] = mapped_column(BigId, default=0)
-    # Event batches up to this id are folded into curve chunks.
+    # Event batches up to this id are folded into curve chunks; the tail is what came after.
     folded_event_id: Mapped[int] = mapped_column(BigId, default=0)
+    tail_batches: Mapped[int] = mapped_column(Integer, default=0)
+    tail_points: Mapped[int] = mapped_column(Integer, default=0)
 
 
 class Attempt(Base):

@@ -1,0 +1,67 @@
+"""Everything that a person can set about the service; each has an environment variable, GANVAS_ and its name."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from api import DEFAULT_PORT
+
+MIB = 1_048_576
+
+
+class Settings(BaseSettings):
+    """The service's settings; what is given to the constructor wins over the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="GANVAS_", extra="ignore", frozen=True)
+
+    home: Path = Field(default_factory=lambda: Path.home() / ".ganvas")
+    # Without an address: SQLite, and Celery over files, both below `home`.
+    database_url: str | None = None
+    broker_url: str | None = None
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = DEFAULT_PORT
+    token: str | None = None
+    # Host names beyond localhost, separated by commas in the environment.
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+
+    lease_seconds: Annotated[float, Field(gt=0, le=86_400)] = 60.0
+    attempts_allowed: Annotated[int, Field(ge=1, le=100)] = 5
+    reap_every_seconds: Annotated[float, Field(gt=0, le=3600)] = 1.0
+    wake_every_seconds: Annotated[float, Field(gt=0, le=3600)] = 30.0
+    stream_poll_seconds: Annotated[float, Field(gt=0, le=60)] = 0.1
+    stream_keepalive_seconds: Annotated[float, Field(gt=0, le=300)] = 15.0
+
+    checkpoints_kept: Annotated[int, Field(ge=1, le=1000)] = 2
+    max_checkpoint_bytes: Annotated[int, Field(ge=1)] = 4096 * MIB
+
+    @field_validator("allowed_hosts", mode="before")
+    @classmethod
+    def split_hosts(cls, value: Any) -> Any:
+        """Read `a.example,b.example` as two names."""
+        return (
+            tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+        )
+
+    @field_validator("database_url", "broker_url", "token", mode="before")
+    @classmethod
+    def read_empty_as_none(cls, value: Any) -> Any:
+        """Treat a variable that is set to nothing as not set."""
+        return value or None
+
+    @property
+    def sqlalchemy_url(self) -> str:
+        """Address of the database, with the driver that Ganvas uses."""
+        if not self.database_url:
+            return f"sqlite:///{self.home.expanduser().resolve() / 'ganvas.sqlite3'}"
+        for scheme in ("postgres://", "postgresql://"):
+            if self.database_url.startswith(scheme):
+                return "postgresql+psycopg://" + self.database_url.removeprefix(scheme)
+        return self.database_url
+
+    @property
+    def blobs_dir(self) -> Path:
+        """Folder of the local blob store."""
+        return self.home.expanduser().resolve() / "blobs"
