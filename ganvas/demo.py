@@ -14,7 +14,8 @@ from typing import Any
 
 import click
 
-from api.client import Client, ServiceUnreachable
+from api.client import Client
+from api.errors import ServiceError
 from api.schemas import JobRead, JobSummary
 from api.settings import Settings
 from ganlib.spec import read_spec_file
@@ -96,7 +97,7 @@ def _answering_url(home: Path) -> str | None:
         return None
     try:
         Client(url).health()
-    except ServiceUnreachable:
+    except ServiceError:
         return None
     return url
 

@@ -146,7 +146,9 @@ class LocalServer(uvicorn.Server):
         if self._stopper is not None:
             super().handle_exit(sig, frame)
             return
-        self._stopper = threading.Thread(target=self._stop_in_order, args=(sig, frame), name="stopper", daemon=True)
+        self._stopper = threading.Thread(
+            target=self._stop_in_order, args=(sig, frame), name="stopper", daemon=True
+        )
         self._stopper.start()
 
     def _stop_in_order(self, sig: int, frame: FrameType | None) -> None:

@@ -16,7 +16,12 @@ class ProgressBar:
 
     def __init__(self, iterations: int, iteration: int = 0) -> None:
         self._bar: Any = tqdm(
-            total=iterations, initial=iteration, unit="it", desc="queued", dynamic_ncols=True, bar_format=BAR_FORMAT
+            total=iterations,
+            initial=iteration,
+            unit="it",
+            desc="queued",
+            dynamic_ncols=True,
+            bar_format=BAR_FORMAT,
         )
 
     def update(self, state: str, iteration: int, losses: str) -> None:

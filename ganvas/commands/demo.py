@@ -7,11 +7,12 @@ import click
 from ganvas.commands.server_options import data_dir_option, need_server_extra, need_train_extra
 
 
-
 @click.command()
 @click.option("--iterations", type=click.IntRange(1), help="Train this many iterations instead of the recipe's.")
 @click.option("--exit", "exit_at_end", is_flag=True, help="End with the job; exit status 0 if it succeeded.")
-@click.option("--port", type=click.IntRange(0, 65535), help="Port of the service  [default: 8000, else a free one]")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help="Port of the service  [default: 8000, else a free one]"
+)
 @data_dir_option
 def command(iterations: int | None, exit_at_end: bool, port: int | None, data_dir: Path | None) -> None:
     """Train a GAN on MNIST on this machine and watch it on the dashboard.

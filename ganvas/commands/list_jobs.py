@@ -43,4 +43,5 @@ def command(
 def render_row(job: JobSummary) -> str:
     """Return one line of the table."""
     progress = f"{job.iteration:,}/{job.iterations:,}"
-    return f"{job.id}  {job.state:<10}{progress:>16}  {human_losses(job):<28}{human_age(job.created_at):>9}  {job.name}"
+    age = human_age(job.created_at)
+    return f"{job.id}  {job.state:<10}{progress:>16}  {human_losses(job):<28}{age:>9}  {job.name}"

@@ -5,7 +5,15 @@ from pathlib import Path
 import click
 
 from ganlib.spec import parse_spec
-from ganvas.commands.options import json_option, open_client, print_json, read_spec, set_option, spec_argument, url_option
+from ganvas.commands.options import (
+    json_option,
+    open_client,
+    print_json,
+    read_spec,
+    set_option,
+    spec_argument,
+    url_option,
+)
 from ganvas.progress import follow_job
 
 
@@ -17,7 +25,12 @@ from ganvas.progress import follow_job
 @url_option
 @json_option
 def command(
-    spec_path: Path, overrides: tuple[str, ...], wait: bool, idempotency_key: str | None, url: str | None, as_json: bool
+    spec_path: Path,
+    overrides: tuple[str, ...],
+    wait: bool,
+    idempotency_key: str | None,
+    url: str | None,
+    as_json: bool,
 ) -> None:
     """Submit SPEC (YAML or JSON) and print the job's id and its page."""
     spec = parse_spec(read_spec(spec_path, overrides))

@@ -49,6 +49,8 @@ def command(spec_path: Path, out_dir: Path, overrides: tuple[str, ...]) -> None:
     finally:
         bar.close()
     if reason is StopReason.STOPPED:
-        click.echo(f"Stopped; the checkpoint is in {out_dir}. Run the same command again and it goes on.", err=True)
+        click.echo(
+            f"Stopped; the checkpoint is in {out_dir}. Run the same command again and it goes on.", err=True
+        )
         raise click.exceptions.Exit(130)
     click.echo(f"Done; the grids are in {out_dir / 'samples'}.")

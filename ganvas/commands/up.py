@@ -11,7 +11,9 @@ from ganvas.commands.server_options import data_dir_option, end_with_parent_opti
 
 @click.command()
 @click.option("--host", help="Address to listen on  [env: GANVAS_HOST; default: 127.0.0.1]")
-@click.option("--port", type=click.IntRange(0, 65535), help="Port  [env: GANVAS_PORT; default: 8000; 0: any free one]")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help="Port  [env: GANVAS_PORT; default: 8000; 0: any free one]"
+)
 @data_dir_option
 @click.option("--no-worker", is_flag=True, help="Service and dashboard only; workers join from elsewhere.")
 @end_with_parent_option
@@ -21,7 +23,9 @@ def command(host: str | None, port: int | None, data_dir: Path | None, no_worker
     from api.settings import Settings
 
     given = {"host": host, "port": port, "home": data_dir}
-    run_up(Settings(**{key: value for key, value in given.items() if value is not None}), with_worker=not no_worker)
+    run_up(
+        Settings(**{key: value for key, value in given.items() if value is not None}), with_worker=not no_worker
+    )
 
 
 def run_up(settings: Any, *, with_worker: bool) -> None:

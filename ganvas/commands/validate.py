@@ -29,7 +29,10 @@ def command(spec_path: Path, overrides: tuple[str, ...], as_json: bool) -> None:
 
 def render_network(name: str, layers: Sequence[LayerSpec], input_shape: Shape) -> str:
     """Return the architecture table of one network, as text."""
-    rows = [f"\n{name}  ({count_parameters(layers, input_shape):,} parameters)", f"  {show_shape(input_shape):>12}"]
+    rows = [
+        f"\n{name}  ({count_parameters(layers, input_shape):,} parameters)",
+        f"  {show_shape(input_shape):>12}",
+    ]
     for layer, shape in zip(layers, trace_shapes(layers, input_shape), strict=True):
         given = layer.model_dump(exclude_defaults=True, exclude={"layer"})
         arguments = "  ".join(f"{key} {value}" for key, value in given.items())

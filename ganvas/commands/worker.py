@@ -13,12 +13,14 @@ from ganvas.commands.server_options import data_dir_option, need_server_extra, n
 @click.command()
 @url_option
 @data_dir_option
-@click.option("--name", help="How the worker is called on the dashboard  [env: GANVAS_WORKER_NAME; default: host name]")
+@click.option(
+    "--name", help="How the worker is called on the dashboard  [env: GANVAS_WORKER_NAME; default: host name]"
+)
 def command(url: str | None, data_dir: Path | None, name: str | None) -> None:
     """Start a worker that trains one job at a time, until Ctrl-C.
 
-    It hears of new jobs through the broker: GANVAS_BROKER_URL=redis://…, or the service's own folder (--data-dir) on
-    the same machine.
+    It hears of new jobs through the broker: GANVAS_BROKER_URL=redis://…, or the service's own folder (--data-dir)
+    on the same machine.
     """
     need_server_extra()
     need_train_extra()

@@ -1,0 +1,68 @@
+"""The commands that talk to a service, against a real one."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import LiveService
+from tests.ganvas.conftest import RunCommand
+
+
+def test_submitted_job_appears_in_list_show_and_logs(
+    ganvas: RunCommand, live_service: LiveService, tiny_spec: Path
+) -> None:
+    submitted = ganvas("submit", tiny_spec, "--url", live_service.url, "--json", "--set", "iterations=30")
+    job = json.loads(submitted.out)
+    assert (job["state"], job["iterations"]) == ("queued", 30)
+
+    listed = json.loads(ganvas("list", "--url", live_service.url, "--json").out)
+    assert ([item["id"] for item in listed["items"]], listed["next"]) == ([job["id"]], None)
+
+    shown = ganvas("show", job["id"], "--url", live_service.url)
+    assert "iteration 0 of 30" in shown.out
+    assert f"{live_service.url}/runs/{job['id']}" in shown.out
+
+    assert json.loads(ganvas("logs", job["id"], "--url", live_service.url, "--json").out)["items"] == []
+
+
+def test_cancelled_job_never_runs(ganvas: RunCommand, live_service: LiveService, tiny_spec: Path) -> None:
+    job_id = ganvas("submit", tiny_spec, "--url", live_service.url).out.split()[0]
+    assert ganvas("cancel", job_id, "--url", live_service.url).out.split() == [job_id, "cancelled"]
+    assert json.loads(ganvas("show", job_id, "--url", live_service.url, "--json").out)["state"] == "cancelled"
+
+
+def test_repeated_idempotency_key_submits_once(
+    ganvas: RunCommand, live_service: LiveService, tiny_spec: Path
+) -> None:
+    ids = {
+        ganvas("submit", tiny_spec, "--url", live_service.url, "--idempotency-key", "once").out.split()[0]
+        for _ in range(2)
+    }
+    assert len(ids) == 1
+
+
+def test_service_is_found_through_the_environment(
+    ganvas: RunCommand, live_service: LiveService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GANVAS_URL", live_service.url)
+    assert "No jobs" in ganvas("list").out
+
+
+def test_absent_service_gets_a_sentence_that_says_how_to_start_it(ganvas: RunCommand) -> None:
+    outcome = ganvas("list", "--url", "http://127.0.0.1:9")
+    assert outcome.status == 1
+    assert "No Ganvas service answers at http://127.0.0.1:9" in outcome.err
+    assert "ganvas up" in outcome.err
+
+
+def test_unknown_job_gets_a_sentence(ganvas: RunCommand, live_service: LiveService) -> None:
+    outcome = ganvas("show", "nothing", "--url", live_service.url)
+    assert (outcome.status, "There is no such job" in outcome.err) == (1, True)
+
+
+def test_bad_spec_is_refused_before_anything_is_sent(ganvas: RunCommand, tiny_spec: Path) -> None:
+    outcome = ganvas("submit", tiny_spec, "--url", "http://127.0.0.1:9", "--set", "generator.layers.0.size=63")
+    assert outcome.status == 1
+    assert "generator.layers.2" in outcome.err
+    assert "1×8×8 = 64 numbers" in outcome.err

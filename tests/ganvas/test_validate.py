@@ -1,0 +1,72 @@
+"""`ganvas validate` and the recipes that ship."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.ganvas.conftest import RunCommand
+
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_is_valid_and_cites_its_source(ganvas: RunCommand, recipe: Path) -> None:
+    assert ganvas("validate", recipe).status == 0
+    header = recipe.read_text(encoding="utf-8").split("name:")[0]
+    assert all(line.startswith("#") for line in header.splitlines() if line)
+    assert "Winkler" in header
+
+
+def test_shapes_of_the_thesis_stand_in_the_table(ganvas: RunCommand) -> None:
+    table = ganvas("validate", RECIPES[0].parent / "winkler-mnist.yaml").out
+    shapes = ["32×24×24", "32×12×12", "64×8×8", "64×4×4", "1024"]
+    assert [shape in table for shape in shapes] == [True] * len(shapes)
+
+
+def test_json_holds_every_default(ganvas: RunCommand, tiny_spec: Path) -> None:
+    spec = json.loads(ganvas("validate", tiny_spec, "--json").out)
+    assert spec["losses"] == {"discriminator": "minimax", "generator": "non_saturating"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("name: [", "neither YAML nor JSON"),
+        ("- a\n- b\n", "a spec is a mapping"),
+        ("", "a spec is a mapping"),
+    ],
+)
+def test_file_that_is_no_spec_is_refused(ganvas: RunCommand, tmp_path: Path, text: str, expected: str) -> None:
+    path = tmp_path / "spec.yaml"
+    path.write_text(text, encoding="utf-8")
+    outcome = ganvas("validate", path)
+    assert (outcome.status, expected in outcome.err) == (1, True)
+
+
+def test_missing_file_is_named(ganvas: RunCommand, tmp_path: Path) -> None:
+    outcome = ganvas("validate", tmp_path / "absent.yaml")
+    assert (outcome.status, "absent.yaml" in outcome.err) == (1, True)
+
+
+def test_checking_and_submitting_need_neither_torch_nor_the_service() -> None:
+    # What each command imports, seen in a process of its own.
+    code = (
+        "import sys, ganvas.cli, ganvas.commands.validate, ganvas.commands.submit, ganvas.commands.list_jobs;"
+        "print([name for name in ('torch', 'fastapi', 'sqlalchemy', 'celery') if name in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_help_names_every_command_and_stays_light(ganvas: RunCommand) -> None:
+    out = ganvas("--help").out
+    names = ("demo", "up", "worker", "submit", "list", "show", "logs", "cancel", "validate", "train")
+    assert [name for name in names if f"  {name} " not in out] == []
+
+
+def test_mistyped_command_is_a_usage_error(ganvas: RunCommand) -> None:
+    outcome = ganvas("sumbit")
+    assert (outcome.status, "No such command" in outcome.err) == (2, True)
