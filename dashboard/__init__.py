@@ -1,0 +1,1 @@
+"""The dashboard: pages that are complete without a script and alive with one."""

@@ -1,0 +1,1 @@
+"""What pages show: frozen dataclasses, and the functions that build them from what `api.queries` read."""

@@ -1,0 +1,142 @@
+"""The loss chart as a page draws it without a script: an inline SVG of plain attributes.
+
+Two players, told apart by colour, dash and label. The axis fits the losses as they usually are, so that one
+spike does not flatten the rest; what lies beyond is drawn at the edge and named.
+"""
+
+import math
+from dataclasses import dataclass
+
+from api.schemas import Curve
+from dashboard.formats import show_count, show_number
+from dashboard.views.common import DISCRIMINATOR_LOSS, GENERATOR_LOSS
+
+# The plot's own coordinates; the page stretches them to its width and height.
+WIDTH, HEIGHT = 1000, 300
+USUAL_SHARE = 0.98
+TICKS = 4
+
+
+@dataclass(frozen=True)
+class LineView:
+    """One curve: which player, its points as an SVG path, and the value at the selected iteration."""
+
+    player: str
+    word: str
+    path: str
+    at_cursor: str
+
+
+@dataclass(frozen=True)
+class TickView:
+    """One grid line: its place as a percentage from the top, and its value."""
+
+    at: str
+    text_at: str
+    label: str
+
+
+@dataclass(frozen=True)
+class ChartView:
+    """The losses over the iterations; `cursor` is the selected iteration's place as a percentage, or empty."""
+
+    lines: list[LineView]
+    ticks: list[TickView]
+    first_label: str
+    last_label: str
+    cursor: str
+    beyond: str
+    summary: str
+    view_box: str
+    metrics_url: str
+    last_event_id: int
+
+
+def build_chart(
+    job_id: str, curves: list[Curve], iterations: int, cursor: int | None, last_event_id: int
+) -> ChartView:
+    """Return the chart of both losses from iteration 0 to the run's last."""
+    by_name = {curve.name: curve for curve in curves}
+    players = [
+        ("generator", "Generator", by_name.get(GENERATOR_LOSS)),
+        ("discriminator", "Discriminator", by_name.get(DISCRIMINATOR_LOSS)),
+    ]
+    values = [v for _, _, curve in players if curve for v in curve.values if math.isfinite(v)]
+    low, high = usual_range(values)
+    outside = sum(not low <= value <= high for value in values)
+    ticks = nice_ticks(low, high)
+    return ChartView(
+        lines=[
+            LineView(player, word, _path(curve, iterations, low, high), _value_at(curve, cursor))
+            for player, word, curve in players
+        ],
+        ticks=[_tick(value, low, high) for value in ticks],
+        first_label="0",
+        last_label=show_count(iterations),
+        cursor=f"{100 * cursor / iterations:.2f}%" if cursor is not None else "",
+        beyond=f"{outside} points beyond the axis, up to {show_number(max(values))}" if outside else "",
+        summary=_summary(players),
+        view_box=f"0 0 {WIDTH} {HEIGHT}",
+        metrics_url=f"/jobs/{job_id}/metrics",
+        last_event_id=last_event_id,
+    )
+
+
+def usual_range(values: list[float]) -> tuple[float, float]:
+    """Return the axis that holds the middle 98 % of the values with a little room, and 0 where that is near."""
+    if not values:
+        return 0.0, 1.0
+    ordered = sorted(values)
+    spare = int(len(ordered) * (1 - USUAL_SHARE) / 2)
+    low, high = ordered[spare], ordered[-1 - spare]
+    room = 0.08 * (high - low or abs(high) or 1.0)
+    return (0.0 if 0 <= low <= high / 2 or low == high > 0 else low - room), high + room
+
+
+def nice_ticks(low: float, high: float) -> list[float]:
+    """Return about four round values inside the range: multiples of 1, 2 or 5 times a power of ten."""
+    step = (high - low) / TICKS
+    power = 10 ** math.floor(math.log10(step))
+    nice = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= step * 0.999)
+    first, last = math.ceil(low / nice - 1e-9), math.floor(high / nice + 1e-9)
+    return [index * nice for index in range(first, last + 1)]
+
+
+def _tick(value: float, low: float, high: float) -> TickView:
+    at = 100 * (high - value) / (high - low)
+    return TickView(f"{at:.2f}%", f"{at:.2f}%", show_number(round(value, 10)))
+
+
+def _path(curve: Curve | None, iterations: int, low: float, high: float) -> str:
+    """Return the path; a gap where a value is no finite number."""
+    parts, pen_down = [], False
+    for iteration, value in zip(curve.iterations, curve.values, strict=True) if curve else ():
+        if not math.isfinite(value):
+            pen_down = False
+            continue
+        x = WIDTH * iteration / iterations
+        y = HEIGHT * (high - min(max(value, low), high)) / (high - low)
+        parts.append(f"{'L' if pen_down else 'M'}{x:.1f} {y:.1f}")
+        pen_down = True
+    return "".join(parts)
+
+
+def _value_at(curve: Curve | None, cursor: int | None) -> str:
+    """Return the curve's value at the last point that is not after the cursor."""
+    if not curve or not curve.iterations:
+        return show_number(None)
+    if cursor is None:
+        return show_number(curve.values[-1])
+    before = [v for i, v in zip(curve.iterations, curve.values, strict=True) if i <= cursor]
+    return show_number(before[-1] if before else curve.values[0])
+
+
+def _summary(players: list[tuple[str, str, Curve | None]]) -> str:
+    """Return what the chart shows, in words."""
+    parts = [
+        f"{word}: {show_number(curve.values[0])} at first, {show_number(curve.values[-1])} at iteration "
+        f"{show_count(curve.iterations[-1])}"
+        for _, word, curve in players
+        if curve and curve.values
+    ]
+    return "Losses over the iterations. " + (". ".join(parts) or "No points yet") + "."

@@ -1,0 +1,104 @@
+"""The image timeline: one selected grid, its neighbours, and a strip of frames from the first to the newest."""
+
+from bisect import bisect_left
+from dataclasses import dataclass
+from datetime import datetime
+
+from api.schemas import SampleRead
+from dashboard.formats import show_count
+from dashboard.views.common import Moment, moment_of
+
+STRIP_FRAMES = 24
+LARGEST_SIDE = 560
+
+
+@dataclass(frozen=True)
+class StripFrame:
+    """One small frame of the strip."""
+
+    iteration: int
+    label: str
+    href: str
+    url: str
+    current: bool
+
+
+@dataclass(frozen=True)
+class TimelineView:
+    """The selected grid at its enlarged size in pixels, and the ways to others (empty at either end)."""
+
+    iteration: int
+    label: str
+    position: str
+    url: str
+    alt: str
+    width: int
+    height: int
+    created: Moment
+    latents: str
+    first_href: str
+    previous_href: str
+    next_href: str
+    newest_href: str
+    strip: list[StripFrame]
+    samples_url: str
+
+
+def build_timeline(
+    job_id: str, samples: list[SampleRead], wanted: int | None, now: datetime
+) -> TimelineView | None:
+    """Return the timeline at the grid nearest to the wanted iteration (the newest by default), None without grids."""
+    if not samples:
+        return None
+    index = nearest_index([sample.iteration for sample in samples], wanted)
+    selected, last = samples[index], len(samples) - 1
+    scale = enlargement(selected)
+    label = show_count(selected.iteration)
+
+    def href(at: int) -> str:
+        return f"/runs/{job_id}?iteration={samples[at].iteration}#timeline"
+
+    return TimelineView(
+        iteration=selected.iteration,
+        label=label,
+        position=f"{show_count(index + 1)} of {show_count(len(samples))}",
+        url=selected.url,
+        alt=f"{selected.rows} × {selected.columns} generated images at iteration {label}",
+        width=selected.columns * selected.cell_width * scale,
+        height=selected.rows * selected.cell_height * scale,
+        created=moment_of(selected.created_at, now),
+        latents=selected.latents_sha256,
+        first_href=href(0) if index > 0 else "",
+        previous_href=href(index - 1) if index > 0 else "",
+        next_href=href(index + 1) if index < last else "",
+        newest_href=f"/runs/{job_id}#timeline" if index < last else "",
+        strip=[
+            StripFrame(
+                samples[i].iteration, show_count(samples[i].iteration), href(i), samples[i].url, i == index
+            )
+            for i in evenly_spaced(len(samples), STRIP_FRAMES)
+        ],
+        samples_url=f"/jobs/{job_id}/samples",
+    )
+
+
+def nearest_index(iterations: list[int], wanted: int | None) -> int:
+    """Return which of the rising iterations is nearest to the wanted one; the last without a wish."""
+    if wanted is None:
+        return len(iterations) - 1
+    right = min(bisect_left(iterations, wanted), len(iterations) - 1)
+    left = max(0, right - 1)
+    return left if wanted - iterations[left] < iterations[right] - wanted else right
+
+
+def evenly_spaced(count: int, most: int) -> list[int]:
+    """Return at most `most` indices from the first to the last of `count`, evenly spread."""
+    if count <= most:
+        return list(range(count))
+    return sorted({round(step * (count - 1) / (most - 1)) for step in range(most)})
+
+
+def enlargement(sample: SampleRead) -> int:
+    """Return the whole factor that makes the grid large: whole, so that every pixel is as large as the next."""
+    side = max(sample.columns * sample.cell_width, sample.rows * sample.cell_height)
+    return max(1, LARGEST_SIDE // side)
