@@ -30,7 +30,8 @@ STOP_SECONDS = 90.0
 
 def run_demo(*, iterations: int | None, exit_at_end: bool, port: int | None, home: Path | None) -> str:
     """Run the demo to its end; returns the job's state, or "stopped" after Ctrl-C."""
-    settings = Settings(**({"home": home} if home else {}))
+    given: dict[str, Any] = {"home": home} if home else {}
+    settings = Settings(**given)
     with running_service(settings, port) as url:
         client = Client(url)
         job: JobRead | JobSummary | None = None
