@@ -1,5 +1,7 @@
 """Options and checks of the commands that run servers."""
 
+import os
+import signal
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -27,6 +29,15 @@ def need_server_extra() -> None:
 def need_train_extra() -> None:
     """Raise a sentence that says what to install when torch is not there."""
     _need("torch", "train", "Training")
+
+
+def obey_parent() -> None:
+    """End in order when the process in GANVAS_END_WITH_PARENT does, even if it is killed outright."""
+    from worker.lifetime import end_with_parent
+
+    parent = os.environ.pop("GANVAS_END_WITH_PARENT", None)
+    if parent is not None:
+        end_with_parent(int(parent), signal.SIGTERM)
 
 
 def _need(module: str, extra: str, what: str) -> None:

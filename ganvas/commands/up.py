@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ganvas.commands.server_options import data_dir_option, end_with_parent_option, need_server_extra
+from ganvas.commands.server_options import data_dir_option, need_server_extra, obey_parent
 
 
 @click.command()
@@ -16,10 +16,10 @@ from ganvas.commands.server_options import data_dir_option, end_with_parent_opti
 )
 @data_dir_option
 @click.option("--no-worker", is_flag=True, help="Service and dashboard only; workers join from elsewhere.")
-@end_with_parent_option
 def command(host: str | None, port: int | None, data_dir: Path | None, no_worker: bool) -> None:
     """Start the service, the dashboard and a worker; Ctrl-C stops everything and loses nothing."""
     need_server_extra()
+    obey_parent()
     from api.settings import Settings
 
     given = {"host": host, "port": port, "home": data_dir}

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ganvas.commands.options import url_option
-from ganvas.commands.server_options import data_dir_option, need_server_extra, need_train_extra
+from ganvas.commands.server_options import data_dir_option, need_server_extra, need_train_extra, obey_parent
 
 
 @click.command()
@@ -24,6 +24,7 @@ def command(url: str | None, data_dir: Path | None, name: str | None) -> None:
     """
     need_server_extra()
     need_train_extra()
+    obey_parent()
     settings = {"GANVAS_URL": url, "GANVAS_HOME": data_dir and str(data_dir), "GANVAS_WORKER_NAME": name}
     os.environ.update({key: value for key, value in settings.items() if value})
     celery = [sys.executable, "-m", "celery", "-A", "worker.celery_app", "worker", "--loglevel", "INFO"]

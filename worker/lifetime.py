@@ -1,0 +1,22 @@
+"""Ending with the process that started this one, however that ends (Linux)."""
+
+import ctypes
+import os
+import signal
+import sys
+
+_PR_SET_PDEATHSIG = 1
+
+
+def end_with_parent(parent: int, number: signal.Signals) -> None:
+    """Let the kernel send this signal when the thread that started this process ends; elsewhere nothing happens.
+
+    parent: process id of the one that started this process. It outlives an exec.
+    """
+    if sys.platform != "linux":
+        return
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
+    # The parent may have died before the call above; then no signal comes any more.
+    if os.getppid() != parent:
+        sys.exit("The process that started this one is gone.")
