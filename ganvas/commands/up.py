@@ -22,10 +22,9 @@ def command(host: str | None, port: int | None, data_dir: Path | None, no_worker
     obey_parent()
     from api.settings import Settings
 
-    given = {"host": host, "port": port, "home": data_dir}
-    run_up(
-        Settings(**{key: value for key, value in given.items() if value is not None}), with_worker=not no_worker
-    )
+    options: dict[str, Any] = {"host": host, "port": port, "home": data_dir}
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    run_up(Settings(**given), with_worker=not no_worker)
 
 
 def run_up(settings: Any, *, with_worker: bool) -> None:

@@ -1,0 +1,162 @@
+"""`ganvas up` and `ganvas demo` as processes, with real signals."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from ganvas import Client
+from ganvas.local import HomeInUse, hold_home, read_service_url, write_service_url
+
+DEADLINE_SECONDS = 120.0
+
+
+class Command:
+    """A `ganvas …` process whose output is read as it comes."""
+
+    def __init__(self, *arguments: object, **environment: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-u", "-m", "ganvas", *map(str, arguments)],
+            env={**os.environ, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.output = ""
+
+    def read_until(self, pattern: str) -> re.Match[str]:
+        """Read lines until one matches."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.output += line
+            if found := re.search(pattern, line):
+                return found
+        raise AssertionError(f"{pattern!r} did not come:\n{self.output}")
+
+    def end(self, number: signal.Signals = signal.SIGINT) -> int:
+        """Send the signal and wait; returns the exit status."""
+        self.process.send_signal(number)
+        rest, _ = self.process.communicate(timeout=DEADLINE_SECONDS)
+        self.output += rest
+        return self.process.returncode
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    """A state folder whose service, if one is left, is ended."""
+    yield tmp_path / "home"
+    path = tmp_path / "home" / "service.json"
+    if path.exists():
+        os.kill(json.loads(path.read_text())["pid"], signal.SIGTERM)
+
+
+def wait_until_gone(url: str) -> None:
+    """Wait until nothing answers there any more."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            httpx.get(f"{url}/healthz", timeout=1)
+        except httpx.TransportError:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{url} still answers")
+
+
+def test_up_trains_a_submitted_job_and_stops_clean(home: Path, tiny_spec: Path) -> None:
+    service = Command("up", "--port", 0, "--data-dir", home)
+    url = service.read_until(r"answers at (http://\S+)").group(1)
+    client = Client(url)
+    job = client.wait(client.submit(tiny_spec).id, timeout=DEADLINE_SECONDS)
+    assert job.state == "succeeded", job.reason
+    assert [sample.iteration for sample in client.samples(job.id)] == [0, 10, 20]
+    assert httpx.get(f"{url}/runs/{job.id}").status_code == 200
+    assert service.end() == 0
+    wait_until_gone(url)
+
+
+def test_interrupted_job_goes_on_after_the_next_start(home: Path, tiny_spec: Path) -> None:
+    service = Command("up", "--port", 0, "--data-dir", home)
+    client = Client(service.read_until(r"answers at (http://\S+)").group(1))
+    spec = {**client.submit(tiny_spec).spec, "iterations": 4000, "sample_every": 500}
+    job = client.submit(spec)
+    while client.get(job.id).iteration < 200:
+        time.sleep(0.1)
+    assert service.end(signal.SIGTERM) == 0
+
+    service = Command("up", "--port", 0, "--data-dir", home)
+    client = Client(service.read_until(r"answers at (http://\S+)").group(1))
+    ended = client.wait(job.id, timeout=DEADLINE_SECONDS)
+    assert (ended.state, [attempt.end for attempt in ended.attempts]) == ("succeeded", ["preempted", "succeeded"])
+    assert ended.attempts[1].resumed_from >= 200
+    assert [sample.iteration for sample in client.samples(job.id)] == list(range(0, 4001, 500))
+    assert service.end() == 0
+
+
+def test_worker_ends_when_the_service_is_killed_outright(home: Path, tiny_spec: Path) -> None:
+    service = Command("up", "--port", 0, "--data-dir", home)
+    client = Client(service.read_until(r"answers at (http://\S+)").group(1))
+    job = client.submit({**client.submit(tiny_spec).spec, "iterations": 1_000_000, "sample_every": 100_000})
+    while client.get(job.id).iteration < 100:
+        time.sleep(0.1)
+    service.end(signal.SIGKILL)
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while _processes_of(home) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert _processes_of(home) == []
+
+
+def _processes_of(home: Path) -> list[str]:
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            told = (folder / "environ").read_bytes() + (folder / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if str(home).encode() in told:
+            found.append(told.decode(errors="replace")[-300:])
+    return found
+
+
+def test_second_service_on_one_folder_is_refused(home: Path) -> None:
+    with hold_home(home):
+        write_service_url(home, "http://127.0.0.1:1")
+        outcome = subprocess.run(
+            [sys.executable, "-m", "ganvas", "up", "--port", "0", "--data-dir", home],
+            capture_output=True,
+            text=True,
+        )
+        assert (outcome.returncode, "http://127.0.0.1:1" in outcome.stderr) == (1, True)
+    assert read_service_url(home) is None
+
+
+def test_folder_is_free_again_after_its_holder(home: Path) -> None:
+    for _ in range(2):
+        with hold_home(home), pytest.raises(HomeInUse), hold_home(home):
+            pass
+
+
+def test_taken_port_gets_a_sentence(home: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        service = Command("up", "--port", port, "--data-dir", home)
+        assert service.process.wait(DEADLINE_SECONDS) == 1
+        service.read_until(rf"127\.0\.0\.1:{port} cannot be used .*--port")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::"])  # noqa: S104
+def test_open_address_without_a_token_is_refused(home: Path, host: str) -> None:
+    outcome = subprocess.run(
+        [sys.executable, "-m", "ganvas", "up", "--host", host, "--port", "0", "--data-dir", home],
+        capture_output=True,
+        text=True,
+    )
+    assert (outcome.returncode, "GANVAS_TOKEN" in outcome.stderr) == (1, True)
