@@ -1,0 +1,71 @@
+"""The lease of one attempt, kept by a thread of its own, so that no upload and no download can make it lapse."""
+
+import logging
+import time
+from threading import Event as Flag
+from threading import Thread
+from typing import Self
+
+from api.errors import AttemptFenced, JobNotFound, ServiceError
+from api.schemas import LeaseRead
+from api.transport import may_pass
+from api.worker_client import WorkerClient
+from worker.run_dir import RunDir
+
+logger = logging.getLogger(__name__)
+
+RETRY_SECONDS = 1.0
+
+
+class Lease:
+    """Sends a heartbeat whenever a third of the lease has passed unrenewed. Its attributes may be read at any time.
+
+    cancel_requested: a user wants the job cancelled.
+    is_lost: the attempt no longer holds the job; its trainer must stop.
+
+    A service that is away changes neither: see `worker.supervisor`.
+    """
+
+    def __init__(self, client: WorkerClient, run_dir: RunDir, lease_seconds: float) -> None:
+        self.cancel_requested = False
+        self.is_lost = False
+        self._client = client
+        self._run_dir = run_dir
+        self._period = lease_seconds / 3
+        self._renewed_at = time.monotonic()
+        self._ended = Flag()
+        self._thread = Thread(target=self._keep, name="lease", daemon=True)
+
+    def note(self, answer: LeaseRead) -> None:
+        """Take in an answer that renewed the lease."""
+        self._renewed_at = time.monotonic()
+        self._period = answer.lease_seconds / 3
+        self.cancel_requested = self.cancel_requested or answer.cancel_requested
+
+    def lose(self) -> None:
+        """Take in that the service has fenced the attempt."""
+        self.is_lost = True
+        self._ended.set()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._ended.set()
+        # Not longer than a heartbeat that hangs; the thread is a daemon.
+        self._thread.join(1.0)
+
+    def _keep(self) -> None:
+        while not self._ended.wait(max(0.0, self._renewed_at + self._period - time.monotonic())):
+            if time.monotonic() < self._renewed_at + self._period:
+                continue
+            try:
+                self.note(self._client.heartbeat(self._run_dir.job_id, self._run_dir.attempt))
+            except (AttemptFenced, JobNotFound):
+                self.lose()
+            except ServiceError as error:
+                logger.warning("the lease could not be renewed: %s", error)
+                if not may_pass(error):
+                    self.lose()
+                self._ended.wait(min(self._period, RETRY_SECONDS))

@@ -1,0 +1,49 @@
+"""Claiming and running jobs until none is left: what every wake-up does."""
+
+import logging
+
+from api.errors import ServiceError
+from api.schemas import ClaimRequest
+from api.worker_client import WorkerClient
+from worker.devices import list_devices
+from worker.leftovers import settle_leftovers
+from worker.provenance import read_provenance
+from worker.settings import WorkerSettings
+from worker.supervisor import run_attempt
+
+logger = logging.getLogger(__name__)
+
+
+class WorkLoop:
+    """One worker of this process. It runs in the main thread, which the trainers' lives are tied to."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        # A plain attribute: it is set in a signal handler, where a lock may be one that is held.
+        self.is_shutting_down = False
+        self._settings = settings
+
+    def shut_down(self) -> None:
+        """Stop the trainer with a checkpoint, put its job back into the queue, and claim nothing more."""
+        self.is_shutting_down = True
+
+    def run_until_empty(self) -> None:
+        """Finish what an earlier worker left, then run jobs until none is queued for this worker."""
+        with WorkerClient(self._settings.url, self._settings.token) as client:
+            try:
+                settle_leftovers(client, self._settings, lambda: self.is_shutting_down)
+                while not self.is_shutting_down and self._run_one(client):
+                    pass
+            except ServiceError as error:
+                # The next wake-up tries again; a job that was claimed is requeued when its lease ends.
+                logger.error("this worker goes back to sleep: %s", error)
+
+    def _run_one(self, client: WorkerClient) -> bool:
+        request = ClaimRequest(
+            worker=self._settings.worker_name, devices=list_devices(), provenance=read_provenance()
+        )
+        claim = client.claim_job(request)
+        if claim is None:
+            return False
+        logger.info("claimed job %s, attempt %d", claim.job_id, claim.attempt)
+        run_attempt(client, claim, self._settings, lambda: self.is_shutting_down)
+        return True

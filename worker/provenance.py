@@ -1,0 +1,118 @@
+"""What runs: commit, uncommitted changes, library versions, device. Recorded with every claim.
+
+It describes the code of this installation, not the folder that the worker was started in. Nothing here may stop a
+worker: whatever cannot be found out is left empty.
+"""
+
+import os
+import platform
+import re
+import socket
+import subprocess
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import ganlib
+from api.schemas import Provenance
+from worker.devices import describe_device
+
+MAX_DIFF_BYTES = 262_144
+PACKAGES = (
+    "ganvas",
+    "torch",
+    "torchvision",
+    "numpy",
+    "pillow",
+    "safetensors",
+    "scikit-learn",
+    "pydantic",
+    "httpx",
+    "celery",
+)
+# Files that usually hold secrets, tracked or not, stay out of the record.
+SECRET_FILES = (".env*", "*.pem", "*.key", "*secret*", "*credential*")
+_SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|(^|_)KEY(_|$)")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+
+
+def read_provenance() -> Provenance:
+    """Describe this installation as it is now; the working tree may have changed since the last call."""
+    checkout = _find_checkout(Path(ganlib.__file__).parent)
+    commit = _run_git(checkout, "rev-parse", "HEAD").strip() if checkout else os.environ.get("GANVAS_COMMIT", "")
+    diff, truncated = _read_diff(checkout) if checkout else ("", False)
+    branch = _run_git(checkout, "symbolic-ref", "--short", "--quiet", "HEAD").strip() if checkout else ""
+    return Provenance(
+        commit=commit if _COMMIT.fullmatch(commit) else None,
+        branch=branch[:200] or None,
+        uncommitted_diff=diff,
+        diff_truncated=truncated,
+        python=platform.python_version(),
+        versions=_read_versions(),
+        device=describe_device(),
+        hostname=socket.gethostname()[:200],
+        platform=platform.platform()[:200],
+        # Not sys.argv: a broker's password may stand there.
+        command="python -m worker.trainer_process",
+    )
+
+
+def _find_checkout(folder: Path) -> Path | None:
+    """Return the top of the git checkout that tracks this package, or None.
+
+    A package installed below somebody else's repository (in its .venv, say) is not tracked by it.
+    """
+    if not _run_git(folder, "ls-files", "--error-unmatch", "__init__.py"):
+        return None
+    top = _run_git(folder, "rev-parse", "--show-toplevel").strip()
+    return Path(top) if top else None
+
+
+def _read_diff(checkout: Path) -> tuple[str, bool]:
+    """Return the changes since HEAD, with the names of untracked files before them, and whether it was cut."""
+    excluded = [f":(exclude,glob,icase)**/{pattern}" for pattern in SECRET_FILES]
+    untracked = _run_git(checkout, "ls-files", "--others", "--exclude-standard", "--", ".", *excluded)
+    changes = _run_git(
+        checkout, "diff", "--no-ext-diff", "--no-textconv", "--no-color", "HEAD", "--", ".", *excluded
+    )
+    names = "".join(f"# untracked: {name}\n" for name in untracked.splitlines())
+    text = _hide_secrets(names + changes)
+    # Control characters take six bytes each in JSON; nobody reads them.
+    whole = _CONTROL.sub("�", text).encode("utf-8")
+    return whole[:MAX_DIFF_BYTES].decode("utf-8", errors="ignore"), len(whole) > MAX_DIFF_BYTES
+
+
+def _hide_secrets(text: str) -> str:
+    for name, value in os.environ.items():
+        if len(value) >= 8 and _SECRET_NAME.search(name.upper()):
+            text = text.replace(value, f"[{name}]")
+    return text
+
+
+def _run_git(folder: Path, *arguments: str) -> str:
+    """Return what git prints, or nothing: no git, no checkout, no commit yet, too slow."""
+    # A checkout mounted into a container belongs to another user; its own hooks and monitors must not run.
+    options = ("-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-c", "core.quotePath=false")
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *options, *arguments],
+            capture_output=True,
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"},
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.decode("utf-8", errors="replace")
+
+
+@cache
+def _read_versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)[:100]
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,90 @@
+"""How a trainer process says how it ended, and what that means for the attempt."""
+
+import signal
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from api.schemas import FinishPost, Reason
+from worker.run_dir import RunDir
+
+LOG_TAIL_BYTES = 4_000
+
+Wish = Literal["cancelled", "preempted"]
+
+
+class TrainerResult(BaseModel):
+    """The trainer's own last word; `code`, `message` and `traceback` only with `failed`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    end: Literal["completed", "stopped", "failed"]
+    code: str = Field(default="trainer_crashed", pattern=r"^[a-z][a-z0-9_]{0,63}$")
+    message: str = Field(default="", max_length=4_000)
+    traceback: str = Field(default="", max_length=16_000)
+
+
+def write_result(path: Path, result: TrainerResult) -> None:
+    """Leave the result in one step, so that it is complete or not there."""
+    temporary = path.with_name(f"{path.name}.part")
+    temporary.write_text(result.model_dump_json(), encoding="utf-8")
+    temporary.replace(path)
+
+
+def read_result(path: Path) -> TrainerResult | None:
+    """Return the trainer's result, or None when it was killed before it could leave one."""
+    try:
+        return TrainerResult.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def decide_finish(run_dir: RunDir, status: int | None, wish: Wish | None, events_count: int) -> FinishPost:
+    """Return how the attempt ended.
+
+    status: the trainer's exit status, negative for a signal; None when nobody saw it end.
+    wish: what the trainer was asked to stop for, if it was.
+    """
+    result = read_result(run_dir.result_path)
+    if result is None:
+        # Asked to stop and killed, for being slow or not yet ready to listen: the wish is fulfilled all the same,
+        # and only the work since the last checkpoint is lost.
+        reason = None if wish else _explain_death(run_dir, status)
+        return FinishPost(end=wish or "failed", reason=reason, events_count=events_count)
+    if result.end == "completed":
+        return FinishPost(end="succeeded", events_count=events_count)
+    if result.end == "stopped":
+        # A trainer that someone else sent SIGTERM has left a checkpoint as well: let the job go on from it.
+        return FinishPost(end=wish or "preempted", events_count=events_count)
+    tail = result.traceback or _read_log_tail(run_dir.log_path)
+    reason = Reason(code=result.code, message=result.message, log_tail=tail)
+    return FinishPost(end="failed", reason=reason, events_count=events_count)
+
+
+def describe_failure(error: Exception, log_path: Path) -> Reason:
+    """Say why the worker itself could not bring the attempt to its end."""
+    code = getattr(error, "code", "worker_failed")
+    return Reason(code=code, message=str(error)[:4_000], log_tail=_read_log_tail(log_path))
+
+
+def _explain_death(run_dir: RunDir, status: int | None) -> Reason:
+    if status is None:
+        code, message = "worker_lost", "The worker died, and its trainer with it."
+    elif status < 0:
+        name = signal.Signals(-status).name if -status in signal.valid_signals() else "unknown"
+        hint = " The kernel sends it when memory runs out." if -status == signal.SIGKILL else ""
+        code, message = "trainer_killed", f"The trainer was ended by signal {-status} ({name}).{hint}"
+    else:
+        code, message = "trainer_crashed", f"The trainer ended with exit status {status} and no result."
+    return Reason(code=code, message=message, log_tail=_read_log_tail(run_dir.log_path))
+
+
+def _read_log_tail(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            file.seek(0, 2)
+            file.seek(max(0, file.tell() - LOG_TAIL_BYTES))
+            return file.read().decode("utf-8", errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,36 @@
+"""What a worker is told by its environment (GANVAS_…)."""
+
+import os
+import socket
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from api.transport import DEFAULT_URL
+
+
+def _default_worker_name() -> str:
+    # Two workers of one machine are told apart by their process.
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
+class WorkerSettings(BaseSettings):
+    """Where the service is, where work lies on disk, and how patient the worker is."""
+
+    model_config = SettingsConfigDict(env_prefix="GANVAS_")
+
+    url: str = DEFAULT_URL
+    token: str | None = None
+    home: Path = Path("~/.ganvas")
+    broker_url: str | None = None
+    worker_name: str = Field(default_factory=_default_worker_name, max_length=200)
+    # A trainer that was asked to stop finishes its iteration and writes a checkpoint; then it is killed.
+    stop_seconds: float = 20.0
+    # How long a worker that shuts down goes on delivering; what is left is delivered after its next start.
+    delivery_seconds: float = 8.0
+
+    @property
+    def work_dir(self) -> Path:
+        """Folder of the run folders."""
+        return self.home.expanduser() / "work"

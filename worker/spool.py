@@ -1,0 +1,166 @@
+"""The spool: a file of JSON lines through which the trainer hands its events to the reporter.
+
+A line is written once and posted as it stands, so an event that is sent again has the same bytes. Nothing here is
+ever fsynced: what one process wrote survives its death in the kernel's cache, and after a crash of the machine the
+spool is worthless, because by the time anyone could read it the attempt's lease is over and the job goes on from a
+checkpoint that the service holds.
+"""
+
+import json
+import os
+from collections import deque
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Lock
+from typing import Literal
+
+from ganlib.events import Event, StoredFile
+
+# Well below the service's limits a post (10,000 events, 20,000 points, 1 MiB), so that one is quick to store.
+MAX_EVENTS = 2_000
+MAX_POINTS = 10_000
+MAX_BYTES = 512 * 1024
+_READ_BYTES = 1024 * 1024
+
+
+class SpoolDamaged(Exception):
+    """A complete line of the spool is no event."""
+
+    code = "spool_damaged"
+
+
+class SpoolWriter:
+    """Append events, numbered from 0. Threads may share it; a call costs one write and no waiting."""
+
+    def __init__(self, path: Path) -> None:
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self._lock = Lock()
+        self._next_seq = 0
+
+    def append(self, event: Event) -> None:
+        """Write one event; raises OSError when the disk is full."""
+        body = event.model_dump_json()
+        with self._lock:
+            at = datetime.now(UTC).isoformat()
+            # One write a line, past Python's buffers: a killed trainer loses no event that it reported.
+            line = f'{{"seq":{self._next_seq},"at":"{at}","event":{body}}}\n'.encode()
+            if os.write(self._descriptor, line) != len(line):
+                raise OSError("the disk is full: an event could not be written to the spool")
+            self._next_seq += 1
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
+
+
+@dataclass(frozen=True)
+class SpooledEvent:
+    """One line of the spool, and what decides about its batch."""
+
+    seq: int
+    line: bytes
+    kind: str
+    point_count: int
+    file: StoredFile | None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Consecutive events to post together."""
+
+    events: list[SpooledEvent]
+
+    @property
+    def next_seq(self) -> int:
+        """The number after the last one."""
+        return self.events[-1].seq + 1
+
+    @property
+    def files(self) -> list[tuple[StoredFile, Literal["image/png", "application/octet-stream"]]]:
+        """The files that these events name."""
+        return [
+            (event.file, "image/png" if event.kind == "sample_grid_saved" else "application/octet-stream")
+            for event in self.events
+            if event.file is not None
+        ]
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether somebody may be watching for this: everything but numbers and log lines."""
+        return any(event.kind not in ("metrics_logged", "line_logged") for event in self.events)
+
+    @property
+    def body(self) -> bytes:
+        """The JSON of an EventsPost."""
+        return b'{"events":[' + b",".join(event.line for event in self.events) + b"]}"
+
+    def first_half(self) -> "Batch":
+        """Return less of a batch that is too large; the rest comes next."""
+        return Batch(self.events[: len(self.events) // 2])
+
+
+@dataclass
+class SpoolReader:
+    """Follow the spool while it grows. A last line without its newline is not there yet."""
+
+    path: Path
+    next_seq: int = 0
+    _offset: int = 0
+    _waiting: deque[SpooledEvent] = field(default_factory=deque)
+
+    def find_batch(self) -> Batch | None:
+        """Return the next events without taking them, or None when there is nothing new."""
+        self._fill()
+        events: list[SpooledEvent] = []
+        points = size = 0
+        for event in self._waiting:
+            points, size = points + event.point_count, size + len(event.line) + 1
+            # A checkpoint begins a batch of its own: numbers before it need not wait for its upload.
+            if events and (
+                points > MAX_POINTS
+                or size > MAX_BYTES
+                or len(events) >= MAX_EVENTS
+                or event.kind == "checkpoint_saved"
+            ):
+                break
+            events.append(event)
+        return Batch(events) if events else None
+
+    def move_to(self, next_seq: int) -> None:
+        """Go on with the event of this number: after an accepted batch, or where the service says it stands."""
+        if next_seq < self.next_seq:
+            self._waiting.clear()
+            self._offset = 0
+        self.next_seq = next_seq
+        self._drop_taken()
+
+    def _fill(self) -> None:
+        while len(self._waiting) < MAX_EVENTS and (lines := self._read_lines()):
+            events = (_parse_line(line) for line in lines)
+            self._waiting.extend(event for event in events if event.seq >= self.next_seq)
+
+    def _drop_taken(self) -> None:
+        while self._waiting and self._waiting[0].seq < self.next_seq:
+            self._waiting.popleft()
+
+    def _read_lines(self) -> list[bytes]:
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self._offset)
+                text = file.read(_READ_BYTES)
+        except FileNotFoundError:
+            return []
+        complete = text[: text.rfind(b"\n") + 1]
+        self._offset += len(complete)
+        return complete.splitlines()
+
+
+def _parse_line(line: bytes) -> SpooledEvent:
+    try:
+        row = json.loads(line)
+        event = row["event"]
+        file = StoredFile.model_validate(event["file"]) if "file" in event else None
+        return SpooledEvent(row["seq"], line, event["kind"], len(event.get("values", ())), file)
+    except (ValueError, KeyError, TypeError) as error:
+        raise SpoolDamaged(f"A line of the spool is no event: {line[:200]!r} ({error})") from None

@@ -1,0 +1,60 @@
+"""Starting and stopping a trainer process: the supervisor's end of `worker.trainer_process`."""
+
+import os
+import signal
+import subprocess
+import sys
+
+from worker.run_dir import RunDir
+
+# The trainer speaks to nobody, so it is not told any secret.
+_WITHHELD = ("GANVAS_TOKEN", "GANVAS_DATABASE_URL", "GANVAS_BROKER_URL")
+
+
+class TrainerHandle:
+    """One trainer process, in a session of its own, so that Ctrl-C in a terminal does not reach it.
+
+    Must be started from a thread that outlives it (the main thread): the kernel kills the trainer when the thread
+    that started it ends.
+    """
+
+    def __init__(self, run_dir: RunDir) -> None:
+        command = [sys.executable, "-m", "worker.trainer_process", str(run_dir.path), "--parent", str(os.getpid())]
+        with run_dir.log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                env=_trainer_environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._process.pid
+
+    def find_status(self) -> int | None:
+        """Return the exit status (negative for a signal), or None while it runs."""
+        return self._process.poll()
+
+    def ask_to_stop(self) -> None:
+        """Ask for a checkpoint and an end."""
+        self._process.send_signal(signal.SIGTERM)
+
+    def kill(self) -> int:
+        """End it and all that it started, at once; returns the exit status."""
+        if self._process.poll() is None:
+            # It leads its own session, and so its own process group.
+            os.killpg(self._process.pid, signal.SIGKILL)
+        return self._process.wait()
+
+
+def _trainer_environment() -> dict[str, str]:
+    environment = {name: value for name, value in os.environ.items() if name not in _WITHHELD}
+    environment.setdefault("PYTHONFAULTHANDLER", "1")
+    environment["PYTHONUNBUFFERED"] = "1"
+    # Threads that spin while they wait make a busy machine several times slower.
+    environment.setdefault("OMP_WAIT_POLICY", "passive")
+    return environment

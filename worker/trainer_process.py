@@ -1,0 +1,142 @@
+"""The trainer process: `python -m worker.trainer_process RUN_DIR --parent PID` trains one attempt's spec.
+
+It writes events to the spool and knows nothing of the service. SIGTERM asks it to stop: it finishes its iteration,
+writes a checkpoint and ends. When its supervisor dies, the kernel kills it.
+"""
+
+import argparse
+import ctypes
+import json
+import logging
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from types import FrameType
+
+from ganlib.errors import GanlibError
+from ganlib.events import Event, LineLogged
+from ganlib.spec import parse_spec
+from worker.results import TrainerResult, write_result
+from worker.run_dir import RunDir
+from worker.spool import SpoolWriter
+
+_PR_SET_PDEATHSIG = 1
+
+
+class StopFlag:
+    """Set by SIGTERM. A plain attribute, because a lock taken in a signal handler can be one that is held."""
+
+    def __init__(self) -> None:
+        self.is_set = False
+
+    def set_by_signal(self, number: int, frame: FrameType | None) -> None:
+        """Handle a signal."""
+        self.is_set = True
+
+
+class SpoolingEvents:
+    """Puts the trainer's events into the spool, and warnings as log lines at the iteration that was last seen."""
+
+    def __init__(self, spool: SpoolWriter) -> None:
+        self._spool = spool
+        self._iteration = 0
+
+    def add(self, event: Event) -> None:
+        """Take one event; this is the trainer's `on_event`."""
+        self._iteration = getattr(event, "iteration", self._iteration)
+        self._spool.append(event)
+
+    def add_line(self, level: int, text: str) -> None:
+        """Take one line for a person to read."""
+        name = "error" if level >= logging.ERROR else "warning" if level >= logging.WARNING else "info"
+        self._spool.append(LineLogged(iteration=self._iteration, level=name, text=text[:4_000]))
+
+
+class SpoolingHandler(logging.Handler):
+    """Forwards log records to the spool."""
+
+    def __init__(self, events: SpoolingEvents) -> None:
+        super().__init__(logging.WARNING)
+        self._events = events
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Forward one record."""
+        try:
+            self._events.add_line(record.levelno, self.format(record))
+        except OSError:
+            self.handleError(record)
+
+
+def main(arguments: list[str]) -> int:
+    """Train, and leave result.json; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="worker.trainer_process", description=__doc__)
+    parser.add_argument("run_dir", type=Path)
+    parser.add_argument("--parent", type=int, help="end when this process does")
+    options = parser.parse_args(arguments)
+    stop = StopFlag()
+    signal.signal(signal.SIGTERM, stop.set_by_signal)
+    if options.parent is not None:
+        die_with_parent(options.parent)
+    # job and attempt are the service's business; here only the names of the files matter.
+    run_dir = RunDir(options.run_dir, job_id="", attempt=0)
+    spool = SpoolWriter(run_dir.spool_path)
+    result = run_training(run_dir, SpoolingEvents(spool), stop)
+    write_result(run_dir.result_path, result)
+    return 1 if result.end == "failed" else 0
+
+
+def run_training(run_dir: RunDir, events: SpoolingEvents, stop: StopFlag) -> TrainerResult:
+    """Train the spec in the folder and return how it ended; no exception leaves this function."""
+    _forward_warnings(events)
+    try:
+        # Torch is imported here, so that a broken installation is reported like any other failure.
+        from ganlib.trainer import train
+
+        spec = parse_spec(json.loads(run_dir.spec_path.read_text(encoding="utf-8")))
+        resume_from = run_dir.resume_path if run_dir.resume_path.exists() else None
+        reason = train(spec, run_dir.artifacts_dir, events.add, lambda: stop.is_set, resume_from)
+        return TrainerResult(end=reason.value)
+    except BaseException as error:
+        result = _describe_failure(error)
+        traceback.print_exc()
+        try:
+            events.add_line(logging.ERROR, result.message)
+        except OSError:
+            traceback.print_exc()
+        return result
+
+
+def die_with_parent(parent: int) -> None:
+    """Let the kernel kill this process when the thread that started it ends (Linux; elsewhere nothing happens)."""
+    if sys.platform != "linux":
+        return
+    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
+    # The parent may have died before the call above; then no signal comes any more.
+    if os.getppid() != parent:
+        sys.exit("The supervisor is gone.")
+
+
+def _forward_warnings(events: SpoolingEvents) -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.captureWarnings(True)
+    logging.getLogger().addHandler(SpoolingHandler(events))
+
+
+def _describe_failure(error: BaseException) -> TrainerResult:
+    text = f"{error}".strip()
+    if isinstance(error, GanlibError):
+        code, message = error.code, text
+    elif isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        code = "out_of_memory"
+        message = f"Memory ran out; a smaller batch_size or smaller networks need less. {text}"
+    else:
+        code, message = "trainer_crashed", f"{type(error).__name__}: {text}"
+    tail = "".join(traceback.format_exception(error))[-16_000:]
+    return TrainerResult(end="failed", code=code, message=message[:4_000], traceback=tail)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
