@@ -18,7 +18,7 @@ RETRY_SECONDS = 1.0
 
 
 class Lease:
-    """Sends a heartbeat whenever a third of the lease has passed unrenewed. Its attributes may be read at any time.
+    """Sends a heartbeat whenever a third of the lease has passed unrenewed. Any thread may read its attributes.
 
     cancel_requested: a user wants the job cancelled.
     is_lost: the attempt no longer holds the job; its trainer must stop.

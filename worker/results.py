@@ -70,7 +70,7 @@ def describe_failure(error: Exception, log_path: Path) -> Reason:
 
 def _explain_death(run_dir: RunDir, status: int | None) -> Reason:
     if status is None:
-        code, message = "worker_lost", "The worker died, and its trainer with it."
+        code, message = "trainer_killed", "The worker died, and its trainer with it."
     elif status < 0:
         name = signal.Signals(-status).name if -status in signal.valid_signals() else "unknown"
         hint = " The kernel sends it when memory runs out." if -status == signal.SIGKILL else ""

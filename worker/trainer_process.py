@@ -5,10 +5,8 @@ writes a checkpoint and ends. When its supervisor dies, the kernel kills it.
 """
 
 import argparse
-import ctypes
 import json
 import logging
-import os
 import signal
 import sys
 import traceback
@@ -18,11 +16,10 @@ from types import FrameType
 from ganlib.errors import GanlibError
 from ganlib.events import Event, LineLogged
 from ganlib.spec import parse_spec
+from worker.lifetime import end_with_parent
 from worker.results import TrainerResult, write_result
 from worker.run_dir import RunDir
 from worker.spool import SpoolWriter
-
-_PR_SET_PDEATHSIG = 1
 
 
 class StopFlag:
@@ -78,7 +75,8 @@ def main(arguments: list[str]) -> int:
     stop = StopFlag()
     signal.signal(signal.SIGTERM, stop.set_by_signal)
     if options.parent is not None:
-        die_with_parent(options.parent)
+        # SIGKILL: with its supervisor gone there is nobody to take a checkpoint.
+        end_with_parent(options.parent, signal.SIGKILL)
     # job and attempt are the service's business; here only the names of the files matter.
     run_dir = RunDir(options.run_dir, job_id="", attempt=0)
     spool = SpoolWriter(run_dir.spool_path)
@@ -106,17 +104,6 @@ def run_training(run_dir: RunDir, events: SpoolingEvents, stop: StopFlag) -> Tra
         except OSError:
             traceback.print_exc()
         return result
-
-
-def die_with_parent(parent: int) -> None:
-    """Let the kernel kill this process when the thread that started it ends (Linux; elsewhere nothing happens)."""
-    if sys.platform != "linux":
-        return
-    if ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
-    # The parent may have died before the call above; then no signal comes any more.
-    if os.getppid() != parent:
-        sys.exit("The supervisor is gone.")
 
 
 def _forward_warnings(events: SpoolingEvents) -> None:
