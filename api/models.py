@@ -93,7 +93,7 @@ class Job(Base):
     ended_at: Mapped[datetime | None]
     iteration: Mapped[int] = mapped_column(Integer, default=0)
     commit_hash: Mapped[str | None] = mapped_column(String(40), index=True)
-    latents_sha256: Mapped[str | None] = mapped_column(String(64))
+    latents_sha256: Mapped[str | None] = mapped_column(String(64), index=True)
     newest_sample_id: Mapped[int | None] = mapped_column(BigId)
     last_event_id: Mapped[int] = mapped_column(BigId, default=0)
     # Event batches up to this id are folded into curve chunks; the tail is what came after.

@@ -59,6 +59,7 @@ def upgrade() -> None:
     op.create_index("ix_jobs_commit_hash", "jobs", ["commit_hash"])
     op.create_index("ix_jobs_claim_order", "jobs", ["state", sa.text("priority DESC"), "created_at"])
     op.create_index("ix_jobs_created_at_id", "jobs", ["created_at", "id"])
+    op.create_index("ix_jobs_latents_sha256", "jobs", ["latents_sha256"])
     op.create_index("ix_jobs_name", "jobs", ["name"])
     op.create_index("ix_jobs_state_lease_ends_at", "jobs", ["state", "lease_ends_at"])
     op.create_table(

@@ -1,0 +1,69 @@
+"""Every read and write of the database: plain functions, session first, no commit inside."""
+
+from api.queries.artifacts import (
+    delete_unused_artifact,
+    get_artifact,
+    insert_artifact,
+    list_orphans,
+)
+from api.queries.attempts import Claimed, claim_job, finish_attempt, renew_lease
+from api.queries.batches import Batch, list_batch_ids, list_batches, newest_event_id
+from api.queries.curves import read_curves
+from api.queries.events import Accepted, insert_events
+from api.queries.jobs import cancel_job, count_states, find_job, get_job, insert_job
+from api.queries.listing import JOB_SORTS, JobFilters, JobSort, list_jobs
+from api.queries.reaping import Waiting, count_waiting, list_lost_jobs, reap_job
+from api.queries.timeline import list_attempts, list_checkpoints, list_log_lines, list_samples
+from api.queries.views import (
+    artifact_url,
+    attempt_read,
+    checkpoint_read,
+    job_read,
+    job_summaries,
+    job_summary,
+    log_line_read,
+    sample_read,
+)
+
+__all__ = [
+    "JOB_SORTS",
+    "Accepted",
+    "Batch",
+    "Claimed",
+    "JobFilters",
+    "JobSort",
+    "Waiting",
+    "artifact_url",
+    "attempt_read",
+    "cancel_job",
+    "checkpoint_read",
+    "claim_job",
+    "count_states",
+    "count_waiting",
+    "delete_unused_artifact",
+    "find_job",
+    "finish_attempt",
+    "get_artifact",
+    "get_job",
+    "insert_artifact",
+    "insert_events",
+    "insert_job",
+    "job_read",
+    "job_summaries",
+    "job_summary",
+    "list_attempts",
+    "list_batch_ids",
+    "list_batches",
+    "list_checkpoints",
+    "list_jobs",
+    "list_log_lines",
+    "list_lost_jobs",
+    "list_orphans",
+    "list_samples",
+    "log_line_read",
+    "newest_event_id",
+    "read_curves",
+    "reap_job",
+    "renew_lease",
+    "sample_read",
+]

@@ -1,0 +1,182 @@
+"""Claims, leases and ends of attempts: who holds a job is decided here, by conditional UPDATEs."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, delete, func, insert, or_, select, update
+from sqlalchemy.orm import Session
+
+from api.clock import database_now
+from api.errors import AttemptFenced, JobNotFound, JobStateConflict, SequenceConflict
+from api.models import Attempt, Checkpoint, Job, Sample
+from api.queries.batches import insert_service_events
+from api.queries.curves import discard_points, fold_tail
+from api.queries.jobs import find_job, state_changed
+from api.queries.outcomes import Outcome, decide_outcome
+from api.schemas import AttemptEnd, ClaimRequest, FinishPost, Reason
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A job that a worker now holds, and the checkpoint to go on from."""
+
+    job: Job
+    resume: Checkpoint | None
+
+
+def claimable(devices: Sequence[str]) -> list[ColumnElement[bool]]:
+    """Return the conditions under which a job may be claimed by a worker that offers these devices."""
+    return [
+        Job.state == "queued",
+        or_(Job.not_before.is_(None), Job.not_before <= database_now()),
+        Job.device.in_(["auto", *devices]),
+    ]
+
+
+def holds(job_id: str, attempt: int) -> list[ColumnElement[bool]]:
+    """Return the fence of every worker's write: this attempt is the live one."""
+    return [Job.id == job_id, Job.attempt == attempt, Job.state == "running"]
+
+
+def claim_job(
+    session: Session, request: ClaimRequest, lease_seconds: float, is_stored: Callable[[str], bool]
+) -> Claimed | None:
+    """Give the next queued job to this worker; None when there is none.
+
+    One conditional UPDATE decides, so of two workers one wins. What earlier attempts wrote after the checkpoint
+    that this one goes on from is removed, because it will come again.
+    """
+    # Read again in the UPDATE itself: on PostgreSQL the row may have changed since it was chosen.
+    conditions = claimable(request.devices)
+    chosen = select(Job.id).where(*conditions).order_by(Job.priority.desc(), Job.created_at, Job.id).limit(1)
+    values = {
+        "state": "running",
+        "attempt": Job.attempt + 1,
+        "lease_ends_at": database_now(lease_seconds),
+        "started_at": func.coalesce(Job.started_at, database_now()),
+        "not_before": None,
+        "commit_hash": request.provenance.commit,
+    }
+    taken = chosen.with_for_update(skip_locked=True).scalar_subquery()
+    job = _update_job(session, [Job.id == taken, *conditions], values)
+    if job is None:
+        return None
+    resume = find_resume_point(session, job.id, is_stored)
+    _begin_attempt(session, job, request, resume.iteration if resume else 0)
+    discard_after(session, job, resume.iteration if resume else -1)
+    resumed_from = resume.iteration if resume else 0
+    started = {"kind": "attempt_started", "attempt": job.attempt, "resumed_from": resumed_from}
+    insert_service_events(session, job, state_changed(job), started)
+    return Claimed(job, resume)
+
+
+def find_resume_point(session: Session, job_id: str, is_stored: Callable[[str], bool]) -> Checkpoint | None:
+    """Return the newest committed checkpoint whose file is there, or None."""
+    query = select(Checkpoint).where(Checkpoint.job_id == job_id, Checkpoint.stored)
+    candidates = session.scalars(query.order_by(Checkpoint.iteration.desc()))
+    return next((checkpoint for checkpoint in candidates if is_stored(checkpoint.sha256)), None)
+
+
+def discard_after(session: Session, job: Job, iteration: int) -> None:
+    """Remove what was written after this iteration (−1: everything); the log stays, it tells what happened."""
+    discard_points(session, job, iteration)
+    for table in (Sample, Checkpoint):
+        session.execute(delete(table).where(table.job_id == job.id, table.iteration > iteration))
+    newest = select(Sample.id).where(Sample.job_id == job.id).order_by(Sample.iteration.desc()).limit(1)
+    values = {"iteration": max(iteration, 0), "newest_sample_id": newest.scalar_subquery()}
+    session.execute(update(Job).where(Job.id == job.id).values(values))
+    session.refresh(job)
+
+
+def hold_attempt(session: Session, job_id: str, attempt: int, lease_seconds: float) -> Job:
+    """Lock the job's row for a write of this attempt and renew its lease.
+
+    Raises AttemptFenced when the attempt no longer holds the job, JobNotFound when there is no such job.
+    """
+    job = _update_job(session, holds(job_id, attempt), {"lease_ends_at": database_now(lease_seconds)})
+    if job is None:
+        if find_job(session, job_id) is None:
+            raise JobNotFound(job_id=job_id)
+        raise AttemptFenced(job_id=job_id, attempt=attempt)
+    return job
+
+
+def renew_lease(session: Session, job_id: str, attempt: int, lease_seconds: float) -> Job:
+    """Take a heartbeat; raises AttemptFenced."""
+    job = hold_attempt(session, job_id, attempt, lease_seconds)
+    own = (Attempt.job_id == job_id, Attempt.attempt == attempt)
+    session.execute(update(Attempt).where(*own).values(heartbeat_at=database_now()))
+    return job
+
+
+def finish_attempt(session: Session, job_id: str, attempt: int, finish: FinishPost, lease_seconds: float) -> Job:
+    """End the attempt as its worker says; the same finish may be sent again.
+
+    Raises SequenceConflict when events are missing, JobStateConflict for a cancel that nobody asked for, and
+    AttemptFenced.
+    """
+    try:
+        job = hold_attempt(session, job_id, attempt, lease_seconds)
+    except AttemptFenced:
+        if _has_ended_so(session, job_id, attempt, finish.end):
+            return session.get_one(Job, job_id)
+        raise
+    row = session.get_one(Attempt, (job_id, attempt))
+    if finish.events_count != row.next_seq:
+        message = f"The attempt counts {finish.events_count} events but {row.next_seq} are stored."
+        raise SequenceConflict(message, next_seq=row.next_seq)
+    if finish.end == "cancelled" and job.cancel_requested_at is None:
+        raise JobStateConflict(
+            "Nobody asked for this job to be cancelled; finish it as preempted.", state=job.state
+        )
+    end_attempt(session, job, finish.end, finish.reason)
+    return job
+
+
+def end_attempt(session: Session, job: Job, end: AttemptEnd, reason: Reason | None) -> Outcome:
+    """Write the end of the job's live attempt and what becomes of the job; the caller holds the job's row."""
+    asked = job.cancel_requested_at is not None
+    outcome = decide_outcome(end, reason, job.attempts_used, job.attempts_allowed, asked)
+    written = reason.model_dump() if reason else None
+    own = (Attempt.job_id == job.id, Attempt.attempt == job.attempt)
+    session.execute(update(Attempt).where(*own).values(end=end, reason=written, ended_at=database_now()))
+    fold_tail(session, job)
+    is_queued = outcome.state == "queued"
+    values: dict[str, Any] = {
+        "state": outcome.state,
+        "lease_ends_at": None,
+        "attempts_used": Job.attempts_used + int(outcome.uses_attempt),
+        "not_before": database_now(outcome.backoff_seconds) if outcome.backoff_seconds else None,
+        "ended_at": None if is_queued else database_now(),
+        "reason": outcome.reason.model_dump() if outcome.reason else None,
+    }
+    session.execute(update(Job).where(Job.id == job.id).values(values))
+    session.refresh(job)
+    insert_service_events(session, job, state_changed(job))
+    return outcome
+
+
+def _update_job(session: Session, conditions: list[ColumnElement[bool]], values: dict[str, Any]) -> Job | None:
+    changed = update(Job).where(*conditions).values(values).returning(Job)
+    options = {"synchronize_session": False, "populate_existing": True}
+    return session.scalars(changed, execution_options=options).one_or_none()
+
+
+def _begin_attempt(session: Session, job: Job, request: ClaimRequest, resumed_from: int) -> None:
+    row = {
+        "job_id": job.id,
+        "attempt": job.attempt,
+        "worker": request.worker,
+        "claimed_at": database_now(),
+        "heartbeat_at": database_now(),
+        "resumed_from": resumed_from,
+        "seed": job.seed,
+        "provenance": request.provenance.model_dump(mode="json"),
+    }
+    session.execute(insert(Attempt).values(row))
+
+
+def _has_ended_so(session: Session, job_id: str, attempt: int, end: AttemptEnd) -> bool:
+    row = session.get(Attempt, (job_id, attempt))
+    return row is not None and row.end == end

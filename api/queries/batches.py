@@ -1,0 +1,85 @@
+"""Event batches: the raw log of a job, whose row ids are the stream's event ids."""
+
+import json
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, insert, select, text, update
+from sqlalchemy.orm import Session
+
+from api.clock import database_now
+from api.models import EventBatch, Job
+
+# Any fixed number: it names the lock under which event ids are given out.
+_EVENT_ID_LOCK = 0x67616E6576
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Events as they were posted: each a mapping with `event`, `at` and, if a worker sent it, `seq`."""
+
+    id: int
+    attempt: int | None
+    events: list[dict[str, Any]]
+
+
+def pack_body(events_json: bytes) -> bytes:
+    """Compress a JSON list of events."""
+    return zlib.compress(events_json, 3)
+
+
+def unpack_body(body: bytes) -> list[dict[str, Any]]:
+    """Read the events of a batch."""
+    events: list[dict[str, Any]] = json.loads(zlib.decompress(body))
+    return events
+
+
+def insert_batch(session: Session, job_id: str, **columns: Any) -> int:
+    """Store one batch and return its id; the caller holds the job's row, and changes no second job afterwards.
+
+    Ids rise in the order of commits, so that a stream that has seen an id has seen all before it. SQLite writes
+    one transaction at a time; PostgreSQL needs a lock from here to the commit.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _EVENT_ID_LOCK})
+    row = insert(EventBatch).values(job_id=job_id, created_at=database_now(), **columns)
+    return session.execute(row.returning(EventBatch.id)).scalar_one()
+
+
+def insert_service_events(session: Session, job: Job, *events: dict[str, Any]) -> None:
+    """Store what the service itself did (a change of state, a new attempt), so that streams see it."""
+    at = session.execute(select(database_now())).scalar_one().isoformat()
+    body = json.dumps([{"at": at, "event": event} for event in events]).encode()
+    batch_id = insert_batch(
+        session,
+        job.id,
+        attempt=job.attempt or None,
+        first_seq=None,
+        last_seq=None,
+        digests=b"",
+        body=pack_body(body),
+    )
+    values = {"last_event_id": batch_id, "tail_batches": Job.tail_batches + 1}
+    session.execute(update(Job).where(Job.id == job.id).values(values))
+    session.refresh(job)
+
+
+def list_batches(session: Session, job_id: str, after: int, limit: int) -> list[Batch]:
+    """Return the job's batches after this event id, in order."""
+    columns = (EventBatch.id, EventBatch.attempt, EventBatch.body)
+    query = select(*columns).where(EventBatch.job_id == job_id, EventBatch.id > after).order_by(EventBatch.id)
+    rows: Sequence[Any] = session.execute(query.limit(limit)).all()
+    return [Batch(row.id, row.attempt, unpack_body(row.body)) for row in rows]
+
+
+def list_batch_ids(session: Session, after: int, limit: int) -> list[tuple[int, str]]:
+    """Return (event id, job id) of every job's batches after this event id, in order."""
+    query = select(EventBatch.id, EventBatch.job_id).where(EventBatch.id > after).order_by(EventBatch.id)
+    return [(row.id, row.job_id) for row in session.execute(query.limit(limit))]
+
+
+def newest_event_id(session: Session) -> int:
+    """Return the largest event id, 0 before the first event."""
+    return session.scalar(select(func.max(EventBatch.id))) or 0

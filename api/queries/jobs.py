@@ -1,0 +1,112 @@
+"""Jobs as people make and end them."""
+
+import hashlib
+import json
+import secrets
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from api.clock import database_now
+from api.db import insert_into
+from api.errors import IdempotencyConflict, JobNotFound, JobStateConflict
+from api.models import Job
+from api.queries.batches import insert_service_events
+from ganlib.spec import JobSpec
+
+# Without letters that are read as others; twelve of them are 58 bits.
+_ID_LETTERS = "23456789abcdefghjkmnpqrstvwxyz"
+_ID_LENGTH = 12
+
+
+def insert_job(
+    session: Session, spec: JobSpec, attempts_allowed: int = 5, idempotency_key: str | None = None
+) -> tuple[Job, bool]:
+    """Store a queued job; returns it and True, or False with the one that this key made before.
+
+    Raises IdempotencyConflict when the key came with another spec.
+    """
+    data = spec.model_dump(mode="json")
+    row: dict[str, Any] = {
+        "id": "".join(secrets.choice(_ID_LETTERS) for _ in range(_ID_LENGTH)),
+        "name": spec.name,
+        "tags": list(spec.tags),
+        "spec": data,
+        "spec_sha256": hash_spec(data),
+        "seed": spec.seed,
+        "iterations": spec.iterations,
+        "device": spec.device,
+        "attempts_allowed": attempts_allowed,
+        "idempotency_key": idempotency_key,
+        "created_at": database_now(),
+    }
+    insert = insert_into(session, Job).values(row).on_conflict_do_nothing(index_elements=["idempotency_key"])
+    job: Job | None = session.scalars(insert.returning(Job)).one_or_none()
+    if job is None:
+        earlier = session.scalars(select(Job).where(Job.idempotency_key == idempotency_key)).one()
+        if earlier.spec_sha256 != row["spec_sha256"]:
+            raise IdempotencyConflict(job_id=earlier.id)
+        return earlier, False
+    insert_service_events(session, job, state_changed(job))
+    return job, True
+
+
+def hash_spec(data: dict[str, Any]) -> str:
+    """Return the sha256 of a spec's canonical JSON."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def state_changed(job: Job) -> dict[str, Any]:
+    """Return the event that tells streams where the job stands now."""
+    return {
+        "kind": "state_changed",
+        "state": job.state,
+        "cancel_requested": job.cancel_requested_at is not None,
+        "reason": job.reason,
+    }
+
+
+def find_job(session: Session, job_id: str) -> Job | None:
+    """Return the job, or None."""
+    return session.get(Job, job_id)
+
+
+def get_job(session: Session, job_id: str) -> Job:
+    """Return the job; raises JobNotFound."""
+    job = find_job(session, job_id)
+    if job is None:
+        raise JobNotFound(job_id=job_id)
+    return job
+
+
+def cancel_job(session: Session, job_id: str) -> Job:
+    """End a queued job at once, ask a running one to stop; raises JobStateConflict when it ended otherwise.
+
+    The worker of a running job learns of it with its next heartbeat or batch, and acknowledges.
+    """
+    asked = func.coalesce(Job.cancel_requested_at, database_now())
+    if _change(session, job_id, "queued", state="cancelled", cancel_requested_at=asked, ended_at=database_now()):
+        return _tell(session, job_id)
+    if _change(session, job_id, "running", cancel_requested_at=asked):
+        return _tell(session, job_id)
+    job = get_job(session, job_id)
+    if job.state != "cancelled":
+        raise JobStateConflict(f"The job has already {job.state}; there is nothing to cancel.", state=job.state)
+    return job
+
+
+def count_states(session: Session) -> dict[str, int]:
+    """Return how many jobs stand in each state that has any."""
+    return dict(session.execute(select(Job.state, func.count()).group_by(Job.state)).tuples().all())
+
+
+def _change(session: Session, job_id: str, from_state: str, **values: Any) -> bool:
+    changed = update(Job).where(Job.id == job_id, Job.state == from_state).values(values)
+    return session.execute(changed.returning(Job.id)).one_or_none() is not None
+
+
+def _tell(session: Session, job_id: str) -> Job:
+    job = session.get_one(Job, job_id, populate_existing=True)
+    insert_service_events(session, job, state_changed(job))
+    return job

@@ -1,0 +1,59 @@
+"""What becomes of a job when its attempt ends: the one place that decides."""
+
+from dataclasses import dataclass
+
+from api.schemas import AttemptEnd, JobState, Reason
+
+FIRST_BACKOFF_SECONDS = 2.0
+MAX_BACKOFF_SECONDS = 60.0
+# A trainer that a signal or the kernel ended may well finish next time; an exception would only come again.
+RETRYABLE_REASONS = frozenset({"trainer_killed"})
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The job's next state; `uses_attempt` counts against the budget, a queued job waits `backoff_seconds`."""
+
+    state: JobState
+    uses_attempt: bool = False
+    backoff_seconds: float = 0.0
+    reason: Reason | None = None
+
+
+def decide_outcome(
+    end: AttemptEnd, reason: Reason | None, attempts_used: int, attempts_allowed: int, cancel_requested: bool
+) -> Outcome:
+    """Decide from how the attempt ended, how many were used before it, and whether a person wants an end.
+
+    Succeeded stays succeeded. A cancel that was asked for ends whatever did not succeed or fail for good. A
+    preempted attempt costs nothing; a lost or killed one is tried again, later each time, while the budget lasts.
+    """
+    if end == "succeeded":
+        return Outcome("succeeded", reason=reason)
+    code = reason.code if reason else ""
+    tried_again = end in ("lost", "preempted") or (end == "failed" and code in RETRYABLE_REASONS)
+    if end == "cancelled" or (cancel_requested and tried_again):
+        return Outcome("cancelled", reason=reason)
+    if end == "preempted":
+        return Outcome("queued")
+    used = attempts_used + 1
+    if not tried_again:
+        return Outcome("failed", uses_attempt=True, reason=reason or _UNEXPLAINED)
+    if used >= attempts_allowed:
+        return Outcome("failed", uses_attempt=True, reason=_used_up(used, reason))
+    return Outcome("queued", uses_attempt=True, backoff_seconds=backoff_seconds(used))
+
+
+def backoff_seconds(attempts_used: int) -> float:
+    """Return how long to wait after this many attempts: 2 s, then twice as long each time, at most 60 s."""
+    exponent = min(max(attempts_used - 1, 0), 16)
+    return min(FIRST_BACKOFF_SECONDS * 2.0**exponent, MAX_BACKOFF_SECONDS)
+
+
+_UNEXPLAINED = Reason(code="trainer_failed", message="The trainer failed and gave no reason.")
+
+
+def _used_up(used: int, last: Reason | None) -> Reason:
+    cause = f" The last one: {last.message}" if last else " The last one stopped sending heartbeats."
+    message = f"All {used} attempts were lost.{cause}"[:4000]
+    return Reason(code="attempts_used_up", message=message, log_tail=last.log_tail if last else "")

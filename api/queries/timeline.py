@@ -1,0 +1,43 @@
+"""What a job's page shows in order: sample grids, log lines, attempts, checkpoints."""
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from api.models import Attempt, Checkpoint, LogLine, Sample
+from api.queries.cursors import read_cursor, write_cursor
+from api.queries.views import attempt_read, checkpoint_read, log_line_read, sample_read
+from api.schemas import AttemptRead, CheckpointRead, LogLineRead, Page, SampleRead
+
+
+def list_samples(session: Session, job_id: str, limit: int = 1000, cursor: str | None = None) -> Page[SampleRead]:
+    """Return one page of the timeline, oldest first."""
+    query = select(Sample).where(Sample.job_id == job_id).order_by(Sample.iteration).limit(limit + 1)
+    if cursor is not None:
+        query = query.where(Sample.iteration > read_cursor(cursor, int)[0])
+    rows = list(session.scalars(query))
+    page = rows[:limit]
+    more = len(rows) > limit
+    return Page(items=[sample_read(row) for row in page], next=write_cursor(page[-1].iteration) if more else None)
+
+
+def list_log_lines(session: Session, job_id: str, tail: int = 200, cursor: str | None = None) -> Page[LogLineRead]:
+    """Return the newest `tail` lines in the order in which they were written; `next` leads to older ones."""
+    query = select(LogLine).where(LogLine.job_id == job_id).order_by(LogLine.id.desc()).limit(tail + 1)
+    if cursor is not None:
+        query = query.where(LogLine.id < read_cursor(cursor, int)[0])
+    rows = list(session.scalars(query))
+    page = rows[:tail][::-1]
+    more = len(rows) > tail
+    return Page(items=[log_line_read(row) for row in page], next=write_cursor(page[0].id) if more else None)
+
+
+def list_attempts(session: Session, job_id: str) -> list[AttemptRead]:
+    """Return every attempt, first one first."""
+    query = select(Attempt).where(Attempt.job_id == job_id).order_by(Attempt.attempt)
+    return [attempt_read(row) for row in session.scalars(query)]
+
+
+def list_checkpoints(session: Session, job_id: str) -> list[CheckpointRead]:
+    """Return every committed checkpoint in order of iteration, also those whose file made room."""
+    query = select(Checkpoint).where(Checkpoint.job_id == job_id).order_by(Checkpoint.iteration)
+    return [checkpoint_read(row) for row in session.scalars(query)]
