@@ -9,7 +9,7 @@ from typing import Self
 from ganlib.events import Event
 
 # Enough to ride out a slow disk; few, because a waiting checkpoint holds a copy of all weights.
-_MAX_WAITING = 32
+MAX_WAITING = 32
 
 
 class Recorder:
@@ -20,9 +20,9 @@ class Recorder:
     the `with` block, which otherwise waits until everything is delivered.
     """
 
-    def __init__(self, deliver: Callable[[Event], None]) -> None:
+    def __init__(self, deliver: Callable[[Event], None], max_waiting: int = MAX_WAITING) -> None:
         self._deliver = deliver
-        self._waiting: queue.Queue[Callable[[], Event] | None] = queue.Queue(_MAX_WAITING)
+        self._waiting: queue.Queue[Callable[[], Event] | None] = queue.Queue(max_waiting)
         self._error: BaseException | None = None
         self._thread = Thread(target=self._run, name="ganlib-recorder", daemon=True)
 

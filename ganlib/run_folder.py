@@ -36,10 +36,11 @@ def run_in_folder(
     with _locked(out_dir):
         _claim_folder(spec, out_dir)
         events = _read_events(out_dir)
-        if events and events[-1] == TrainingEnded(iteration=spec.iterations, reason="completed"):
-            return StopReason.COMPLETED
-        kept = _up_to_newest_checkpoint(events, out_dir)
+        completed = bool(events) and events[-1] == TrainingEnded(iteration=spec.iterations, reason="completed")
+        kept = events if completed else _up_to_newest_checkpoint(events, out_dir)
         _write_events(kept, out_dir)
+        if completed:
+            return StopReason.COMPLETED
         resume_from = out_dir / kept[-1].file.path if kept and isinstance(kept[-1], CheckpointSaved) else None
         with (out_dir / EVENTS_FILE).open("a", encoding="utf-8", buffering=1) as lines:
 

@@ -1,0 +1,107 @@
+"""Shape arithmetic, against sizes worked out by hand and against torch itself."""
+
+from typing import Any
+
+import pytest
+import torch
+from pydantic import TypeAdapter
+
+from ganlib.build import build_network
+from ganlib.errors import ShapeMismatch
+from ganlib.layers import LayerSpec
+from ganlib.networks.presets import PRESETS
+from ganlib.shapes import Shape, count_parameters, trace_shapes
+from ganlib.spec import NetworkSpec
+
+layers_adapter: TypeAdapter[list[LayerSpec]] = TypeAdapter(list[LayerSpec])
+
+
+def layers(*data: Any) -> list[LayerSpec]:
+    return layers_adapter.validate_python(list(data))
+
+
+def test_winklers_generator_grows_from_latents_to_28_pixels() -> None:
+    shapes = trace_shapes(layers(*PRESETS["winkler_mnist_generator"]), (96,))
+    assert shapes[0] == (1024,)
+    assert shapes[3] == (6272,)
+    assert shapes[6:] == [(128, 7, 7), *[(64, 14, 14)] * 3, *[(1, 28, 28)] * 2]
+
+
+def test_winklers_discriminator_shrinks_28_24_12_8_4() -> None:
+    shapes = trace_shapes(layers(*PRESETS["winkler_mnist_discriminator"]), (1, 28, 28))
+    assert shapes[::2] == [(32, 24, 24), (32, 12, 12), (64, 8, 8), (64, 4, 4), (1024,), (1,)]
+
+
+def test_parameters_of_winklers_networks_are_counted_by_hand() -> None:
+    generator = (96 * 1024 + 1024) + 2 * 1024 + (1024 * 6272 + 6272) + 2 * 6272
+    generator += (128 * 64 * 16 + 64) + 2 * 64 + (64 * 16 + 1)
+    discriminator = (25 * 32 + 32) + (32 * 32 * 4 + 32) + (32 * 64 * 25 + 64) + (64 * 64 * 4 + 64)
+    discriminator += (1024 * 1024 + 1024) + (1024 + 1)
+    assert count_parameters(layers(*PRESETS["winkler_mnist_generator"]), (96,)) == generator
+    assert count_parameters(layers(*PRESETS["winkler_mnist_discriminator"]), (1, 28, 28)) == discriminator
+
+
+@pytest.mark.parametrize("shape", [(3, 9, 9), (2, 12, 7)])
+@pytest.mark.parametrize(
+    "layer",
+    [
+        {"layer": "dense", "size": 5},
+        {"layer": "dense", "size": 5, "bias": False},
+        {"layer": "conv", "size": 4, "kernel": 3, "stride": 2, "padding": 1},
+        {"layer": "conv", "size": 4, "kernel": 4, "stride": 3, "bias": False},
+        {"layer": "transposed_conv", "size": 4, "kernel": 4, "stride": 2, "padding": 1},
+        {"layer": "transposed_conv", "size": 4, "kernel": 3, "stride": 2, "padding": 1, "output_padding": 1},
+        "flatten",
+        "batch_norm",
+        "relu",
+        "leaky_relu",
+        "sigmoid",
+        "tanh",
+        "dropout",
+        {"layer": "noise", "std": 0.1},
+    ],
+)
+def test_torch_gives_the_shape_and_the_parameters_that_arithmetic_promised(layer: Any, shape: Shape) -> None:
+    spec = NetworkSpec.model_validate({"layers": [layer]})
+    network = build_network(spec, shape)
+    assert tuple(network(torch.zeros(2, *shape)).shape[1:]) == trace_shapes(spec.layers, shape)[-1]
+    assert sum(weights.numel() for weights in network.parameters()) == count_parameters(spec.layers, shape)
+
+
+def test_reshape_takes_flat_features_and_images_alike() -> None:
+    spec = NetworkSpec.model_validate({"layers": [{"layer": "reshape", "shape": [4, 2, 3]}]})
+    flat = torch.arange(48.0).reshape(2, 24)
+    for shape in [(24,), (2, 3, 4)]:
+        shaped = build_network(spec, shape)(flat.reshape(2, *shape))
+        assert shaped.flatten().tolist() == flat.flatten().tolist()
+        assert tuple(shaped.shape) == (2, 4, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "shape", "index", "words"),
+    [
+        ([{"layer": "conv", "size": 1, "kernel": 3}], (64,), 0, "put a reshape before it"),
+        (["relu", {"layer": "transposed_conv", "size": 1, "kernel": 3}], (64,), 1, "put a reshape before it"),
+        ([{"layer": "conv", "size": 1, "kernel": 9}], (1, 8, 8), 0, "9×9 that does not fit its input 1×8×8"),
+        ([{"layer": "reshape", "shape": [1, 3, 3]}], (8,), 0, "turns 8 = 8 numbers into 1×3×3 = 9 numbers"),
+        (
+            [{"layer": "transposed_conv", "size": 1, "kernel": 2, "padding": 4}],
+            (1, 4, 4),
+            0,
+            "shrinks 1×4×4 to 1×-3×-3",
+        ),
+        (
+            [{"layer": "transposed_conv", "size": 1, "kernel": 3, "stride": 2, "output_padding": 2}],
+            (1, 4, 4),
+            0,
+            "must be smaller than its stride 2",
+        ),
+    ],
+)
+def test_a_layer_that_does_not_fit_is_named_with_its_shapes(
+    wrong: list[Any], shape: Shape, index: int, words: str
+) -> None:
+    with pytest.raises(ShapeMismatch, match=f"layer {index} ") as caught:
+        trace_shapes(layers(*wrong), shape)
+    assert caught.value.layer_index == index
+    assert words in str(caught.value)
