@@ -12,8 +12,8 @@ def show_count(value: int) -> str:
     return f"{value:,}"
 
 
-def show_number(value: float | None) -> str:
-    """A metric in at most four significant figures: 1.386, 0.0213, 1,204, 3.1e-05, or the word for a non-number."""
+def show_number(value: float | None, digits: int = 3) -> str:
+    """A metric in three significant figures (or `digits`): 1.39, 0.0213, 1,204, 3.1e-05, or what it is instead."""
     if value is None:
         return NOTHING
     if math.isnan(value):
@@ -28,7 +28,7 @@ def show_number(value: float | None) -> str:
     elif size >= 1000:
         text = f"{value:,.0f}"
     else:
-        text = f"{value:.{max(0, 3 - max(0, math.floor(math.log10(size))))}f}"
+        text = f"{value:.{max(0, digits - 1 - math.floor(math.log10(size)))}f}"
     return text.replace("-", "−", 1) if value < 0 else text
 
 

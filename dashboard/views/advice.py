@@ -10,7 +10,13 @@ ADVICE: dict[str, str] = {
     ),
     "checkpoint_invalid": "The checkpoint on disk is damaged or from another spec; submit the spec again to start afresh.",
     "out_of_memory": "Halve batch_size, or make the networks smaller; then submit again.",
-    "attempts_exhausted": (
+    "trainer_killed": (
+        "Something ended the trainer from outside, most often the system for lack of memory: "
+        "halve batch_size, or give the worker more."
+    ),
+    "device_unavailable": "Ask for a device that the worker has (device: auto takes the best one).",
+    "checkpoint_unreadable": "The checkpoint could not be read back; submit the spec again to start afresh.",
+    "attempts_used_up": (
         "Its workers were lost too often. Look at the last attempt's host: memory, disk, and whether it was shut down."
     ),
     "spec_invalid": "The worker runs another version than the service; install the same version on both.",

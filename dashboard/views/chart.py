@@ -32,7 +32,6 @@ class TickView:
     """One grid line: its place as a percentage from the top, and its value."""
 
     at: str
-    text_at: str
     label: str
 
 
@@ -74,7 +73,7 @@ def build_chart(
         first_label="0",
         last_label=show_count(iterations),
         cursor=f"{100 * cursor / iterations:.2f}%" if cursor is not None else "",
-        beyond=f"{outside} points beyond the axis, up to {show_number(max(values))}" if outside else "",
+        beyond=f"{outside} point{'s' if outside > 1 else ''} beyond the axis, up to {show_number(max(values))}" if outside else "",
         summary=_summary(players),
         view_box=f"0 0 {WIDTH} {HEIGHT}",
         metrics_url=f"/jobs/{job_id}/metrics",
@@ -104,7 +103,7 @@ def nice_ticks(low: float, high: float) -> list[float]:
 
 def _tick(value: float, low: float, high: float) -> TickView:
     at = 100 * (high - value) / (high - low)
-    return TickView(f"{at:.2f}%", f"{at:.2f}%", show_number(round(value, 10)))
+    return TickView(f"{at:.2f}%", f"{value:g}".replace("-", "−"))
 
 
 def _path(curve: Curve | None, iterations: int, low: float, high: float) -> str:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, get_args
 
-from api.schemas import JobState, JobSummary
-from dashboard.formats import NOTHING, show_age, show_exact, show_moment, show_number
+from api.schemas import JobState, JobSummary, SampleRead
+from dashboard.formats import NOTHING, show_age, show_count, show_exact, show_moment, show_number
 
 Theme = Literal["system", "light", "dark"]
 THEMES: tuple[Theme, ...] = get_args(Theme)
@@ -20,6 +20,7 @@ STATE_WORDS: dict[JobState, str] = {
 GENERATOR_LOSS = "loss/generator"
 DISCRIMINATOR_LOSS = "loss/discriminator"
 SPEED = "speed/iterations_per_second"
+THUMBNAIL_CELLS = 2
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,29 @@ class Moment:
     iso: str
     utc: str
     age: str
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """The first cells of a grid, enlarged: a whole grid at this size would be noise. `view_box` cuts them out."""
+
+    url: str
+    alt: str
+    view_box: str
+    width: int
+    height: int
+
+
+def thumbnail_of(sample: SampleRead) -> Thumbnail:
+    """Return the grid's upper left corner of 2 × 2 cells."""
+    rows, columns = min(sample.rows, THUMBNAIL_CELLS), min(sample.columns, THUMBNAIL_CELLS)
+    return Thumbnail(
+        url=sample.url,
+        alt=f"Samples at iteration {show_count(sample.iteration)}",
+        view_box=f"0 0 {columns * sample.cell_width} {rows * sample.cell_height}",
+        width=sample.columns * sample.cell_width,
+        height=sample.rows * sample.cell_height,
+    )
 
 
 def figure_of(value: float | None) -> Figure:

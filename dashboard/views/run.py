@@ -13,7 +13,6 @@ from api.schemas import (
     JobRead,
     JobState,
     LogLineRead,
-    SampleRead,
 )
 from dashboard.formats import (
     NOTHING,
@@ -43,7 +42,7 @@ from dashboard.views.common import (
 )
 from dashboard.views.health import Verdict, judge_health, judge_learning
 from dashboard.views.runs import Filters, LinkView
-from dashboard.views.timeline import TimelineView, build_timeline
+from dashboard.views.timeline import TimelineData, TimelineView, build_timeline
 
 LOG_LINES = 200
 
@@ -78,9 +77,10 @@ class VitalsView:
 
 @dataclass(frozen=True)
 class LogLineView:
-    """One log line."""
+    """One log line; `clock` is its time of day in UTC."""
 
     at: Moment
+    clock: str
     iteration: str
     level: str
     text: str
@@ -170,7 +170,7 @@ class RunData:
     """What `api.queries` read about one run."""
 
     job: JobRead
-    samples: list[SampleRead]
+    timeline: TimelineData
     curves: CurvesRead
     log: list[LogLineRead]
 
@@ -178,7 +178,7 @@ class RunData:
 def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, now: datetime) -> RunPage:
     """Return the page of one run, its timeline at the wanted iteration or at the newest grid."""
     job = data.job
-    timeline = build_timeline(job.id, data.samples, wanted_iteration, now)
+    timeline = build_timeline(job.id, data.timeline, wanted_iteration, now)
     newest = job.attempts[-1] if job.attempts else None
     diff = newest.provenance.uncommitted_diff if newest else ""
     return RunPage(
@@ -213,7 +213,7 @@ def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, no
             for name, metric in sorted(job.latest.items())
         ],
         log=[
-            LogLineView(moment_of(line.at, now), show_count(line.iteration), line.level, line.text)
+            LogLineView(moment_of(line.at, now), f"{line.at:%H:%M:%S}", show_count(line.iteration), line.level, line.text)
             for line in data.log
         ],
         spec_yaml=show_spec(job.spec),

@@ -14,15 +14,16 @@ from dashboard.views.common import (
     Figure,
     Frame,
     Moment,
+    Thumbnail,
     figure_of,
     latest_value,
     moment_of,
     seconds_left,
     seconds_taken,
     short_commit,
+    thumbnail_of,
 )
 
-THUMBNAIL_PIXELS = 56
 # What the list can be sorted by: the word in the heading, and the order that a first click wants.
 SORTS = {
     "state": ("State", "state"),
@@ -69,14 +70,6 @@ class HeadingView:
 
 
 @dataclass(frozen=True)
-class ThumbnailView:
-    """The newest grid, small."""
-
-    url: str
-    alt: str
-
-
-@dataclass(frozen=True)
 class RowView:
     """One run of the list."""
 
@@ -86,7 +79,7 @@ class RowView:
     tags: list[LinkView]
     state: JobState
     state_word: str
-    thumbnail: ThumbnailView | None
+    thumbnail: Thumbnail | None
     iteration: int
     iterations: int
     progress: str
@@ -166,7 +159,6 @@ def _heading(key: str, filters: Filters) -> HeadingView:
 
 def _row(job: JobSummary, filters: Filters, now: datetime) -> RowView:
     left = seconds_left(job)
-    sample = job.newest_sample
     return RowView(
         id=job.id,
         name=job.name,
@@ -174,9 +166,7 @@ def _row(job: JobSummary, filters: Filters, now: datetime) -> RowView:
         tags=[LinkView(tag, filters.href(tag=tag), tag == filters.tag) for tag in job.tags],
         state=job.state,
         state_word=STATE_WORDS[job.state],
-        thumbnail=(
-            ThumbnailView(sample.url, f"Samples at iteration {show_count(sample.iteration)}") if sample else None
-        ),
+        thumbnail=thumbnail_of(job.newest_sample) if job.newest_sample else None,
         iteration=job.iteration,
         iterations=job.iterations,
         progress=f"{show_count(job.iteration)} / {show_count(job.iterations)}",

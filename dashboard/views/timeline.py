@@ -6,7 +6,7 @@ from datetime import datetime
 
 from api.schemas import SampleRead
 from dashboard.formats import show_count
-from dashboard.views.common import Moment, moment_of
+from dashboard.views.common import Moment, Thumbnail, moment_of, thumbnail_of
 
 STRIP_FRAMES = 24
 LARGEST_SIDE = 560
@@ -19,7 +19,7 @@ class StripFrame:
     iteration: int
     label: str
     href: str
-    url: str
+    thumbnail: Thumbnail
     current: bool
 
 
@@ -44,24 +44,45 @@ class TimelineView:
     samples_url: str
 
 
-def build_timeline(
-    job_id: str, samples: list[SampleRead], wanted: int | None, now: datetime
-) -> TimelineView | None:
+@dataclass(frozen=True)
+class TimelineData:
+    """What is read of a timeline: the iterations of all grids, and the grids that a page shows, by iteration."""
+
+    iterations: list[int]
+    samples: dict[int, SampleRead]
+
+
+def shown_iterations(iterations: list[int], wanted: int | None) -> list[int]:
+    """Return the iterations whose grids the page shows: the selected one and those of the strip."""
+    if not iterations:
+        return []
+    strip = [iterations[index] for index in evenly_spaced(len(iterations), STRIP_FRAMES)]
+    return [iterations[nearest_index(iterations, wanted)], *strip]
+
+
+def build_timeline(job_id: str, data: TimelineData, wanted: int | None, now: datetime) -> TimelineView | None:
     """Return the timeline at the grid nearest to the wanted iteration (the newest by default), None without grids."""
-    if not samples:
+    iterations = data.iterations
+    if not iterations:
         return None
-    index = nearest_index([sample.iteration for sample in samples], wanted)
-    selected, last = samples[index], len(samples) - 1
+    index, last = nearest_index(iterations, wanted), len(iterations) - 1
+    selected = data.samples[iterations[index]]
     scale = enlargement(selected)
     label = show_count(selected.iteration)
 
     def href(at: int) -> str:
-        return f"/runs/{job_id}?iteration={samples[at].iteration}#timeline"
+        return f"/runs/{job_id}?iteration={iterations[at]}#timeline"
+
+    def strip_frame(at: int) -> StripFrame:
+        sample = data.samples[iterations[at]]
+        return StripFrame(
+            sample.iteration, show_count(sample.iteration), href(at), thumbnail_of(sample), at == index
+        )
 
     return TimelineView(
         iteration=selected.iteration,
         label=label,
-        position=f"{show_count(index + 1)} of {show_count(len(samples))}",
+        position=f"{show_count(index + 1)} of {show_count(len(iterations))}",
         url=selected.url,
         alt=f"{selected.rows} × {selected.columns} generated images at iteration {label}",
         width=selected.columns * selected.cell_width * scale,
@@ -72,12 +93,7 @@ def build_timeline(
         previous_href=href(index - 1) if index > 0 else "",
         next_href=href(index + 1) if index < last else "",
         newest_href=f"/runs/{job_id}#timeline" if index < last else "",
-        strip=[
-            StripFrame(
-                samples[i].iteration, show_count(samples[i].iteration), href(i), samples[i].url, i == index
-            )
-            for i in evenly_spaced(len(samples), STRIP_FRAMES)
-        ],
+        strip=[strip_frame(at) for at in evenly_spaced(len(iterations), STRIP_FRAMES)],
         samples_url=f"/jobs/{job_id}/samples",
     )
 

@@ -1,0 +1,19 @@
+// Every element of the pages. A page is complete without them; each makes one part of it live.
+// They speak through events on the document, never with each other:
+//   ganvas:update   {id, attempt, events, job}   a message of the service's stream, from <live-stream>
+//   ganvas:frames   {frames, index, unseen}      the timeline changed or another grid is selected
+//   ganvas:pick     {iteration}                  someone wants the grid nearest to this iteration
+//   ganvas:refresh  {ids}                        these sections of the page should be fetched anew
+//   ganvas:theme    {}                           the colours have changed
+import "./live-stream.js";
+import "./fresh-sections.js";
+import "./theme-choice.js";
+import "./local-time.js";
+import "./run-rows.js";
+import "./run-vitals.js";
+import "./grid-timeline.js";
+import "./frame-view.js";
+import "./frame-player.js";
+import "./frame-strip.js";
+import "./loss-chart.js";
+import "./log-tail.js";

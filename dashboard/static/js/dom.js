@@ -1,0 +1,49 @@
+// Nodes are built by calls, so that no text is ever read as HTML.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/** Build an element: properties are set as properties, children are nodes or text. */
+export function build(tag, properties = {}, ...children) {
+  const node = Object.assign(document.createElement(tag), properties);
+  node.append(...children);
+  return node;
+}
+
+/** Build an SVG element from its attributes. */
+export function buildSvg(tag, attributes = {}, ...children) {
+  const node = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
+/** Find the part of a widget that shows this field. */
+export function findField(root, field) {
+  return root.querySelector(`[data-field="${field}"]`);
+}
+
+/** Write text into the part that shows this field, where there is one. */
+export function setField(root, field, text, exact) {
+  const node = findField(root, field);
+  if (!node) return;
+  if (node.textContent !== text) node.textContent = text;
+  if (exact !== undefined) node.title = exact;
+}
+
+/** Tell the rest of the page. */
+export function announce(name, detail = {}) {
+  document.dispatchEvent(new CustomEvent(`ganvas:${name}`, { detail }));
+}
+
+/** Listen to the rest of the page for as long as the element is in it. */
+export function listen(element, name, handle) {
+  element.listeners ??= new AbortController();
+  const { signal } = element.listeners;
+  document.addEventListener(`ganvas:${name}`, (event) => handle(event.detail), { signal });
+}
+
+/** Stop listening; for disconnectedCallback. */
+export function stopListening(element) {
+  element.listeners?.abort();
+  element.listeners = undefined;
+}

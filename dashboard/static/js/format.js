@@ -1,0 +1,69 @@
+// Numbers and times as people read them; says the same as dashboard/formats.py.
+
+export const NOTHING = "–";
+const WORDS = { nan: NaN, inf: Infinity, "-inf": -Infinity };
+
+/** Read a metric's value: what JSON cannot hold as a number comes as a word. */
+export function readValue(value) {
+  return typeof value === "string" ? WORDS[value] : value;
+}
+
+export function showCount(value) {
+  return value.toLocaleString("en-GB", { maximumFractionDigits: 0 });
+}
+
+export function showNumber(value, digits = 3) {
+  if (value === null || value === undefined) return NOTHING;
+  if (Number.isNaN(value)) return "not a number";
+  if (!Number.isFinite(value)) return value > 0 ? "infinite" : "−infinite";
+  const size = Math.abs(value);
+  if (size === 0) return "0";
+  return (value < 0 ? "−" : "") + showSize(size, digits);
+}
+
+function showSize(size, digits) {
+  if (size >= 1e6 || size < 0.001) {
+    const [mantissa, power] = size.toExponential(1).split("e");
+    return `${mantissa}e${power[0]}${power.slice(1).padStart(2, "0")}`;
+  }
+  if (size >= 1000) return showCount(size);
+  return size.toFixed(Math.max(0, digits - 1 - Math.floor(Math.log10(size))));
+}
+
+export function showDuration(seconds) {
+  if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return NOTHING;
+  const whole = Math.max(0, Math.floor(seconds + 0.5));
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  if (whole < 86400) return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+  return `${Math.floor(whole / 86400)} d ${Math.floor((whole % 86400) / 3600)} h`;
+}
+
+export function showAge(moment, now = new Date()) {
+  const seconds = Math.max(0, Math.floor((now - moment) / 1000));
+  for (const [size, unit] of [[86400, "d"], [3600, "h"], [60, "min"]]) {
+    if (seconds >= size) return `${Math.floor(seconds / size)} ${unit} ago`;
+  }
+  return `${seconds} s ago`;
+}
+
+export function showPercent(fraction) {
+  return `${Math.min(100, Math.floor(fraction * 100))} %`;
+}
+
+/** A moment in the reader's own zone: 2026-01-31 09:05. */
+export function showMoment(moment) {
+  return `${moment.toLocaleDateString("sv-SE")} ${showClock(moment).slice(0, 5)}`;
+}
+
+/** The time of day in the reader's own zone. */
+export function showClock(moment) {
+  return moment.toLocaleTimeString("en-GB", { hour12: false });
+}
+
+/** How long a running job still needs, in seconds, or null. */
+export function secondsLeft(job) {
+  const speed = readValue(job.latest["speed/iterations_per_second"]?.value);
+  if (job.state !== "running" || !(speed > 0) || !Number.isFinite(speed)) return null;
+  return (job.iterations - job.iteration) / speed;
+}

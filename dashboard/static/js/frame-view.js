@@ -1,0 +1,64 @@
+// <frame-view data-run-url>: the selected grid, its caption, and the steps to other grids.
+import { announce, build, listen, setField, stopListening, findField } from "./dom.js";
+import { showCount } from "./format.js";
+
+class FrameView extends HTMLElement {
+  connectedCallback() {
+    listen(this, "frames", (detail) => this.draw(detail));
+    this.addEventListener("click", (event) => {
+      const link = event.target.closest("a[data-iteration]");
+      if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+      event.preventDefault();
+      announce("pick", { iteration: Number(link.dataset.iteration) });
+    });
+    this.addEventListener("submit", (event) => {
+      event.preventDefault();
+      announce("pick", { iteration: Number(event.target.elements.iteration.value) });
+    });
+  }
+
+  disconnectedCallback() {
+    stopListening(this);
+  }
+
+  draw({ frames, index, unseen }) {
+    const frame = frames[index];
+    const last = frames.length - 1;
+    const label = showCount(frame.iteration);
+    this.drawPicture(frame, label);
+    setField(this, "iteration", label);
+    setField(this, "position", `${showCount(index + 1)} of ${showCount(frames.length)}`);
+    const time = build("local-time", {}, build("time", { dateTime: frame.created_at }));
+    time.dataset.show = "age";
+    findField(this, "created").replaceChildren(time);
+    const download = findField(this, "download");
+    download.href = frame.url;
+    download.download = download.download.replace(/\d+\.png$/, `${frame.iteration}.png`);
+    this.drawStep("first", index > 0 && frames[0]);
+    this.drawStep("previous", frames[index - 1]);
+    this.drawStep("next", frames[index + 1]);
+    this.drawStep("newest", index < last && frames[last], unseen ? `Newest (${showCount(unseen)} new)` : "Newest");
+  }
+
+  drawPicture(frame, label) {
+    const image = this.querySelector("img");
+    if (image.getAttribute("src") !== frame.url) image.src = frame.url;
+    image.alt = `${frame.rows} × ${frame.columns} generated images at iteration ${label}`;
+  }
+
+  drawStep(name, frame, text) {
+    const link = this.querySelector(`[data-step="${name}"]`);
+    if (text) link.textContent = text;
+    if (frame) {
+      link.href = `${this.dataset.runUrl}?iteration=${frame.iteration}`;
+      link.dataset.iteration = frame.iteration;
+      link.removeAttribute("aria-disabled");
+    } else {
+      link.removeAttribute("href");
+      delete link.dataset.iteration;
+      link.ariaDisabled = "true";
+    }
+  }
+}
+
+customElements.define("frame-view", FrameView);

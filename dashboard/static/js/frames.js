@@ -1,0 +1,44 @@
+// A timeline as data: sample grids in order of iteration, each iteration once.
+
+/** Where the iteration is, or would be put in. */
+function place(frames, iteration) {
+  let low = 0;
+  let high = frames.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (frames[middle].iteration < iteration) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** Put a frame in its place; a later one of the same iteration replaces it. True when it was not there. */
+export function addFrame(frames, frame) {
+  const at = place(frames, frame.iteration);
+  const known = frames[at]?.iteration === frame.iteration;
+  frames.splice(at, known ? 1 : 0, frame);
+  return !known;
+}
+
+/** Forget what a lost attempt drew after the checkpoint from which the next one goes on. */
+export function dropFramesAfter(frames, iteration) {
+  frames.length = place(frames, iteration + 1);
+}
+
+/** Index of the frame nearest to this iteration. */
+export function nearestFrame(frames, iteration) {
+  const right = Math.min(place(frames, iteration), frames.length - 1);
+  const left = Math.max(0, right - 1);
+  return iteration - frames[left].iteration < frames[right].iteration - iteration ? left : right;
+}
+
+/** At most `most` indices from the first to the last, evenly spread. */
+export function evenlySpaced(count, most) {
+  if (count <= most) return Array.from({ length: count }, (_, index) => index);
+  return [...new Set(Array.from({ length: most }, (_, step) => Math.round((step * (count - 1)) / (most - 1))))];
+}
+
+/** A frame from the event that reports it. */
+export function frameOf(event, at) {
+  return { ...event, url: `/artifacts/${event.file.sha256}`, created_at: at };
+}

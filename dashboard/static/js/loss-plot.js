@@ -1,0 +1,79 @@
+// The canvas of <loss-chart>, drawn by uPlot (a classic script that the page loads before the modules).
+import { announce } from "./dom.js";
+import { showCount } from "./format.js";
+
+const ASINH = 4;
+const LINEAR = 1;
+
+/** Colours as the style sheet has them now. */
+function readColours(host) {
+  const stroke = (player) => getComputedStyle(host.querySelector(`.player-${player} line`)).stroke;
+  const style = getComputedStyle(host.querySelector(".axis"));
+  return {
+    generator: stroke("generator"),
+    discriminator: stroke("discriminator"),
+    text: style.color,
+    rule: getComputedStyle(host.querySelector(".plot")).borderTopColor,
+    font: `14px ${style.fontFamily}`,
+  };
+}
+
+/** Draw the host's series into its plot; returns {update, redraw, setSize, destroy}. */
+export function drawPlot(host) {
+  const { plot, series } = host;
+  const colours = readColours(host);
+  const players = Object.keys(series);
+  const columns = () => uPlot.join(players.map((player) => series[player].columns()));
+  const axis = { stroke: colours.text, font: colours.font, ticks: { show: false } };
+  const grid = { stroke: colours.rule, width: 1 };
+  const line = (player, dash) => ({ label: player, stroke: colours[player], width: 2, dash, points: { show: false } });
+  const showTick = (tick) => (tick === null ? null : String(Number(tick.toPrecision(6))).replace("-", "−"));
+  const chart = new uPlot(
+    {
+      width: plot.clientWidth,
+      height: plot.clientHeight,
+      legend: { show: false },
+      cursor: { y: false, points: { show: false }, drag: { x: false, setScale: false } },
+      padding: [8, 24, 0, 0],
+      scales: {
+        x: { time: false, range: () => [0, Number(host.dataset.iterations)] },
+        y: { distr: host.axis.value === "log" ? ASINH : LINEAR, asinh: 0.1, range: () => host.range() },
+      },
+      axes: [
+        { ...axis, grid: { show: false }, values: (u, ticks) => ticks.map(showCount), space: 80 },
+        { ...axis, grid, size: 48, values: (u, ticks) => ticks.map(showTick) },
+      ],
+      series: [{}, line("generator"), line("discriminator", [5, 3])],
+      hooks: {
+        draw: [(u) => markSelected(u, host, colours)],
+        setCursor: [(u) => host.showValues(u.cursor.left >= 0 ? u.posToVal(u.cursor.left, "x") : host.selected)],
+      },
+    },
+    columns(),
+    plot,
+  );
+  plot.querySelector(".drawn")?.remove();
+  host.classList.add("alive");
+  chart.over.addEventListener("click", () => announce("pick", { iteration: chart.posToVal(chart.cursor.left, "x") }));
+  return {
+    update: () => chart.setData(columns()),
+    redraw: () => chart.redraw(false),
+    setSize: (size) => chart.setSize(size),
+    destroy: () => chart.destroy(),
+  };
+}
+
+function markSelected(u, host, colours) {
+  if (host.selected === undefined) return;
+  const x = Math.round(u.valToPos(host.selected, "x", true));
+  const { ctx, bbox } = u;
+  ctx.save();
+  ctx.strokeStyle = colours.text;
+  ctx.lineWidth = devicePixelRatio;
+  ctx.setLineDash([]);
+  ctx.beginPath();
+  ctx.moveTo(x, bbox.top);
+  ctx.lineTo(x, bbox.top + bbox.height);
+  ctx.stroke();
+  ctx.restore();
+}

@@ -1,0 +1,54 @@
+// <run-vitals>: progress, time left and both losses of one run, as they come.
+import { announce, findField, listen, setField, stopListening } from "./dom.js";
+import { readValue, secondsLeft, showCount, showDuration, showNumber, showPercent } from "./format.js";
+
+const RECORDS = ["notice", "actions", "verdicts", "attempts", "checkpoints", "provenance", "metrics"];
+// What the server words anew after such an event.
+const SECTIONS = {
+  sample_grid_saved: ["verdicts", "metrics"],
+  checkpoint_saved: ["checkpoints"],
+  latents_fixed: ["provenance"],
+  training_started: RECORDS,
+  training_ended: RECORDS,
+};
+
+class RunVitals extends HTMLElement {
+  connectedCallback() {
+    this.name = document.title;
+    listen(this, "update", (update) => this.take(update));
+  }
+
+  disconnectedCallback() {
+    stopListening(this);
+  }
+
+  take({ job, events }) {
+    this.write(job);
+    const stale = new Set(events.flatMap((event) => SECTIONS[event.kind] ?? []));
+    if (events.some((event) => event.kind === "line_logged" && event.level !== "info")) stale.add("verdicts");
+    if (job.state !== this.dataset.state) ["vitals", "headline", ...RECORDS].forEach((id) => stale.add(id));
+    else if (String(job.attempt) !== this.dataset.attempt || job.cancel_requested_at) {
+      RECORDS.forEach((id) => stale.add(id));
+    }
+    this.dataset.attempt = job.attempt;
+    if (stale.size) announce("refresh", { ids: [...stale] });
+  }
+
+  write(job) {
+    const fraction = job.iteration / job.iterations;
+    setField(this, "progress", `${showCount(job.iteration)} / ${showCount(job.iterations)}`);
+    setField(this, "percent", showPercent(fraction));
+    findField(this, "bar").value = job.iteration;
+    const speed = readValue(job.latest["speed/iterations_per_second"]?.value);
+    if (job.state === "running") setField(this, "time", showDuration(secondsLeft(job)));
+    if (speed !== undefined) setField(this, "speed", `${showNumber(speed)} iterations/s`);
+    for (const name of ["loss/generator", "loss/discriminator"]) {
+      const value = readValue(job.latest[name]?.value);
+      setField(this, name, showNumber(value), value === undefined ? "" : String(value));
+    }
+    const running = job.state === "running" ? `${showPercent(fraction)} · ` : "";
+    document.title = running + this.name.replace(/^\d+ % · /, "");
+  }
+}
+
+customElements.define("run-vitals", RunVitals);

@@ -1,0 +1,55 @@
+// A curve as data, and the axis that fits its usual values; the axis is the same as dashboard/views/chart.py's.
+import { readValue } from "./format.js";
+
+export class Series {
+  constructor(curve) {
+    this.iterations = [...(curve?.iterations ?? [])];
+    this.values = (curve?.values ?? []).map(readValue);
+  }
+
+  /** Take one more point; one of an iteration that is already there is the same point again. */
+  append(iteration, value) {
+    if (this.iterations.length && iteration <= this.iterations.at(-1)) return;
+    this.iterations.push(iteration);
+    this.values.push(readValue(value));
+  }
+
+  /** Forget what a lost attempt reported after the checkpoint from which the next one goes on. */
+  dropAfter(iteration) {
+    let kept = this.iterations.length;
+    while (kept && this.iterations[kept - 1] > iteration) kept -= 1;
+    this.iterations.length = kept;
+    this.values.length = kept;
+  }
+
+  /** The value at the last point that is not after this iteration. */
+  valueAt(iteration) {
+    const later = this.iterations.findIndex((each) => each > iteration);
+    return this.values.at(later === 0 ? 0 : later < 0 ? -1 : later - 1);
+  }
+
+  /** Columns for a chart; null, which is a gap, where a value is no finite number. */
+  columns() {
+    return [this.iterations, this.values.map((value) => (Number.isFinite(value) ? value : null))];
+  }
+}
+
+/** The middle 98 % of the values with a little room, and 0 where that is near. */
+export function usualRange(values) {
+  if (!values.length) return [0, 1];
+  const ordered = values.toSorted((a, b) => a - b);
+  const spare = Math.floor((ordered.length * (1 - 0.98)) / 2);
+  const [low, high] = [ordered[spare], ordered[ordered.length - 1 - spare]];
+  const room = 0.08 * (high - low || Math.abs(high) || 1);
+  const fromZero = (low >= 0 && low <= high / 2) || (low === high && high > 0);
+  return [fromZero ? 0 : low - room, high + room];
+}
+
+/** All values with a little room. */
+export function fullRange(values) {
+  if (!values.length) return [0, 1];
+  const low = values.reduce((a, b) => Math.min(a, b));
+  const high = values.reduce((a, b) => Math.max(a, b));
+  const room = 0.05 * (high - low || Math.abs(high) || 1);
+  return [low >= 0 && low - room < 0 ? 0 : low - room, high + room];
+}
