@@ -17,7 +17,7 @@ from uuid import uuid4
 from pydantic import BaseModel
 
 from api.downloads import download_artifact
-from api.errors import JobNotFound
+from api.errors import JobNotFound, ServiceError
 from api.schemas import (
     TERMINAL_STATES,
     CheckpointRead,
@@ -33,7 +33,7 @@ from api.schemas import (
     StreamEvent,
 )
 from api.stream import STREAM_SILENCE_SECONDS, read_stream
-from api.transport import ServiceUnreachable, Transport, UnexpectedAnswer, quote_id
+from api.transport import Model, ServiceUnreachable, Transport, UnexpectedAnswer, may_pass, quote_id
 from api.worker_client import WorkerClient
 from ganlib.spec import JobSpec, read_spec_file
 
@@ -88,7 +88,8 @@ class Client:
             data = spec.model_dump(mode="json")
         else:
             data = spec if isinstance(spec, dict) else read_spec_file(Path(spec))
-        response = self._transport.request(
+        return self._transport.fetch(
+            JobRead,
             "POST",
             "/jobs",
             delays=SUBMIT_DELAYS,
@@ -96,7 +97,6 @@ class Client:
             content=json.dumps(data, default=str),
             headers={"Content-Type": "application/json", "Idempotency-Key": idempotency_key or uuid4().hex},
         )
-        return JobRead.model_validate_json(response.content)
 
     def get(self, job_id: str) -> JobRead:
         """Return one job in full.
@@ -104,7 +104,7 @@ class Client:
         >>> client.get(job.id).latest["loss/generator"].value  # doctest: +SKIP
         0.693
         """
-        return JobRead.model_validate_json(self._get(f"/jobs/{_checked_id(job_id)}"))
+        return self._get(JobRead, f"/jobs/{_checked_id(job_id)}")
 
     def wait(self, job_id: str, timeout: float | None = None, on_update: UpdateCallback | None = None) -> JobRead:
         """Return the job once it has ended, however it ended; raises WaitTimedOut after `timeout` seconds.
@@ -137,7 +137,7 @@ class Client:
     def cancel(self, job_id: str) -> JobRead:
         """Ask for the job's end: a queued one ends at once, a running one after a last checkpoint."""
         path = f"/jobs/{_checked_id(job_id)}/cancel"
-        return JobRead.model_validate_json(self._transport.request("POST", path, delays=READ_DELAYS).content)
+        return self._transport.fetch(JobRead, "POST", path, delays=READ_DELAYS)
 
     def curves(self, job_id: str, *names: str, points: int | None = None) -> dict[str, Curve]:
         """Return the job's curves by metric name: all of them, or those named.
@@ -148,7 +148,7 @@ class Client:
         0.693
         """
         query = {"name": list(names), "points": points}
-        curves = CurvesRead.model_validate_json(self._get(f"/jobs/{_checked_id(job_id)}/metrics", query))
+        curves = self._get(CurvesRead, f"/jobs/{_checked_id(job_id)}/metrics", query)
         return {curve.name: curve for curve in curves.curves}
 
     def samples(self, job_id: str) -> tuple[SampleRead, ...]:
@@ -164,8 +164,7 @@ class Client:
 
         >>> [line.text for line in client.log(job.id).items]  # doctest: +SKIP
         """
-        body = self._get(f"/jobs/{_checked_id(job_id)}/log", {"tail": tail})
-        return Page[LogLineRead].model_validate_json(body)
+        return self._get(Page[LogLineRead], f"/jobs/{_checked_id(job_id)}/log", {"tail": tail})
 
     def save_sample(self, sample: SampleRead, path: str | Path) -> Path:
         """Save a sample grid's PNG at `path`."""
@@ -177,7 +176,7 @@ class Client:
 
     def health(self) -> HealthRead:
         """Return the service's version and how many jobs are queued and running."""
-        return HealthRead.model_validate_json(self._get("/healthz"))
+        return self._get(HealthRead, "/healthz")
 
     def page_url(self, job_id: str) -> str:
         """Return the address of the job's page on the dashboard."""
@@ -196,8 +195,7 @@ class Client:
     ) -> Page[JobSummary]:
         """Return one page of jobs; its `next` is the cursor to ask for the following one."""
         query = {"state": state, "name": name, "tag": tag, "commit": commit}
-        body = self._get("/jobs", {**query, "sort": sort, "limit": limit, "cursor": cursor})
-        return Page[JobSummary].model_validate_json(body)
+        return self._get(Page[JobSummary], "/jobs", {**query, "sort": sort, "limit": limit, "cursor": cursor})
 
     def list(
         self,
@@ -226,14 +224,14 @@ class Client:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _get(self, path: str, query: dict[str, Any] | None = None) -> bytes:
+    def _get(self, model: type[Model], path: str, query: dict[str, Any] | None = None) -> Model:
         given = {key: value for key, value in (query or {}).items() if value is not None}
-        return self._transport.request("GET", path, params=given, delays=READ_DELAYS).content
+        return self._transport.fetch(model, "GET", path, params=given, delays=READ_DELAYS)
 
     def _pages(self, page_type: type[Page[Item]], path: str, query: dict[str, Any]) -> Iterator[Item]:
         cursor: str | None = None
         while True:
-            page = page_type.model_validate_json(self._get(path, {**query, "cursor": cursor}))
+            page = self._get(page_type, path, {**query, "cursor": cursor})
             yield from page.items
             if page.next is None:
                 return
@@ -244,22 +242,31 @@ class Client:
         yield job
         after, answered_at = job.last_event_id, time.monotonic()
         while not _is_past(ends_at):
+            for message in self._messages(job.id, after, ends_at):
+                after, answered_at = message.id, time.monotonic()
+                yield message.job
             try:
-                # The last minute is polled, because a silent stream cannot be left in time.
-                if not _is_past(ends_at, STREAM_SILENCE_SECONDS):
-                    for message in read_stream(self._transport, f"/jobs/{job.id}/events", after):
-                        answered_at = time.monotonic()
-                        if message is not None:
-                            after = message.id
-                            yield message.job
-                        if _is_past(ends_at, STREAM_SILENCE_SECONDS):
-                            break
                 yield self.get(job.id)
                 answered_at = time.monotonic()
-            except (ServiceUnreachable, UnexpectedAnswer):
-                if time.monotonic() - answered_at > PATIENCE_SECONDS:
+            except ServiceError as error:
+                if not may_pass(error) or time.monotonic() - answered_at > PATIENCE_SECONDS:
                     raise
             time.sleep(POLL_SECONDS)
+
+    def _messages(self, job_id: str, after: int, ends_at: float | None) -> Iterator[StreamEvent]:
+        """Yield the stream's messages until it breaks, or until too little time is left to sit through a silence."""
+        if _is_past(ends_at, STREAM_SILENCE_SECONDS):
+            return
+        try:
+            for message in read_stream(self._transport, f"/jobs/{job_id}/events", after):
+                if message is not None:
+                    yield message
+                if _is_past(ends_at, STREAM_SILENCE_SECONDS):
+                    return
+        except ServiceError as error:
+            # Whatever keeps the stream away, asking for the job tells whether that matters.
+            if not may_pass(error) and not isinstance(error, UnexpectedAnswer):
+                raise
 
 
 def _is_past(moment: float | None, margin: float = 0.0) -> bool:

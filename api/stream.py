@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 import httpx
+from pydantic import ValidationError
 
 from api.schemas import StreamEvent
-from api.transport import Transport
+from api.transport import Transport, UnexpectedAnswer
 
 # The service sends a comment at least this often, so a longer silence is a dead connection.
 STREAM_SILENCE_SECONDS = 45.0
@@ -25,5 +26,12 @@ def read_stream(transport: Transport, path: str, after: int | None = None) -> It
             elif line.startswith(":"):
                 yield None
             elif not line and data:
-                yield StreamEvent.model_validate_json("\n".join(data))
+                yield _read_message(transport, response, "\n".join(data))
                 data = []
+
+
+def _read_message(transport: Transport, response: httpx.Response, data: str) -> StreamEvent:
+    try:
+        return StreamEvent.model_validate_json(data)
+    except ValidationError as error:
+        raise UnexpectedAnswer(transport.url, response.status_code) from error

@@ -4,16 +4,19 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 from urllib.parse import quote
 
 import httpx
+from pydantic import BaseModel, ValidationError
 
 from api.errors import ERRORS, ServiceError
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 class ServiceUnreachable(ServiceError):
@@ -100,6 +103,17 @@ class Transport:
             else:
                 return self._checked(response)
         raise AssertionError("unreachable")  # pragma: no cover
+
+    def fetch(self, model: type[Model], method: str, path: str, **options: Any) -> Model:
+        """Send a request as `request` does and return the answer as this schema."""
+        return self.parse(model, self.request(method, path, **options))
+
+    def parse(self, model: type[Model], response: httpx.Response) -> Model:
+        """Read an answer as this schema; one that is something else raises UnexpectedAnswer."""
+        try:
+            return model.model_validate_json(response.content)
+        except ValidationError as error:
+            raise UnexpectedAnswer(self.url, response.status_code) from error
 
     @contextmanager
     def stream(self, path: str, **options: Any) -> Iterator[httpx.Response]:

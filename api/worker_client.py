@@ -45,30 +45,28 @@ class WorkerClient:
     def claim_job(self, request: ClaimRequest) -> ClaimRead | None:
         """Claim the next job; None when nothing is queued for this worker's devices."""
         response = self._transport.request("POST", "/workers/claim", **_json(request.model_dump_json()))
-        return None if response.status_code == 204 else ClaimRead.model_validate_json(response.content)
+        return None if response.status_code == 204 else self._transport.parse(ClaimRead, response)
 
     def get_job(self, job_id: str) -> JobRead:
         """Return the job in full."""
-        return JobRead.model_validate_json(self._transport.request("GET", f"/jobs/{quote_id(job_id)}").content)
+        return self._transport.fetch(JobRead, "GET", f"/jobs/{quote_id(job_id)}")
 
     def heartbeat(self, job_id: str, attempt: int) -> LeaseRead:
         """Renew the lease; the answer says whether a user wants the job cancelled."""
         path = f"{_attempt_path(job_id, attempt)}/heartbeat"
-        response = self._transport.request("POST", path, timeout=HEARTBEAT_TIMEOUT)
-        return LeaseRead.model_validate_json(response.content)
+        return self._transport.fetch(LeaseRead, "POST", path, timeout=HEARTBEAT_TIMEOUT)
 
     def post_events(self, job_id: str, attempt: int, body: bytes) -> EventsAccepted:
         """Post a batch, given as the JSON of an EventsPost, so that a repeated batch has the very same bytes."""
         path = f"{_attempt_path(job_id, attempt)}/events"
-        return EventsAccepted.model_validate_json(self._transport.request("POST", path, **_json(body)).content)
+        return self._transport.fetch(EventsAccepted, "POST", path, **_json(body))
 
-    def put_artifact(self, path: Path, sha256: str, media_type: MediaType) -> ArtifactRead:
+    def put_artifact(self, file_path: Path, sha256: str, media_type: MediaType) -> ArtifactRead:
         """Upload a file in pieces; the service checks its sha256. Doing it twice does no harm."""
-        with path.open("rb") as file:
-            response = self._transport.request(
-                "PUT", f"/artifacts/{quote_id(sha256)}", content=file, headers={"Content-Type": media_type}
-            )
-        return ArtifactRead.model_validate_json(response.content)
+        with file_path.open("rb") as file:
+            headers = {"Content-Type": media_type}
+            path = f"/artifacts/{quote_id(sha256)}"
+            return self._transport.fetch(ArtifactRead, "PUT", path, content=file, headers=headers)
 
     def get_artifact(self, sha256: str, path: Path) -> Path:
         """Download a file to `path`; one whose bytes have another sha256 raises ArtifactRefused."""
@@ -77,8 +75,7 @@ class WorkerClient:
     def finish(self, job_id: str, attempt: int, post: FinishPost) -> JobRead:
         """Say how the attempt ended."""
         path = f"{_attempt_path(job_id, attempt)}/finish"
-        response = self._transport.request("POST", path, **_json(post.model_dump_json()))
-        return JobRead.model_validate_json(response.content)
+        return self._transport.fetch(JobRead, "POST", path, **_json(post.model_dump_json()))
 
     def close(self) -> None:
         """Close the connections."""

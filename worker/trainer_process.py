@@ -79,15 +79,15 @@ def main(arguments: list[str]) -> int:
         end_with_parent(options.parent, signal.SIGKILL)
     # job and attempt are the service's business; here only the names of the files matter.
     run_dir = RunDir(options.run_dir, job_id="", attempt=0)
-    spool = SpoolWriter(run_dir.spool_path)
-    result = run_training(run_dir, SpoolingEvents(spool), stop)
+    events = SpoolingEvents(SpoolWriter(run_dir.spool_path))
+    forward_warnings(events)
+    result = run_training(run_dir, events, stop)
     write_result(run_dir.result_path, result)
     return 1 if result.end == "failed" else 0
 
 
 def run_training(run_dir: RunDir, events: SpoolingEvents, stop: StopFlag) -> TrainerResult:
     """Train the spec in the folder and return how it ended; no exception leaves this function."""
-    _forward_warnings(events)
     try:
         # Torch is imported here, so that a broken installation is reported like any other failure.
         from ganlib.trainer import train
@@ -106,7 +106,8 @@ def run_training(run_dir: RunDir, events: SpoolingEvents, stop: StopFlag) -> Tra
         return result
 
 
-def _forward_warnings(events: SpoolingEvents) -> None:
+def forward_warnings(events: SpoolingEvents) -> None:
+    """Send Python's warnings, and log records of that level or above, to the job's log and to standard error."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.captureWarnings(True)
     logging.getLogger().addHandler(SpoolingHandler(events))
