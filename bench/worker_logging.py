@@ -1,0 +1,79 @@
+"""What logging one iteration costs: the training loop's share, and the spool's.
+
+The loop is ganlib's own on a tiny network, every iteration logged, with a worker's spool behind it: the clock runs
+around `Reports.report_metrics`, the call that the loop makes. The spool's share is `SpoolWriter.append`, which the
+recorder's thread calls: it is what a caller without such a thread would pay. Nothing here waits for a network,
+with or without a service.
+
+Run: OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive python bench/worker_logging.py
+"""
+
+import statistics
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter
+
+from ganlib.events import MetricsLogged
+from ganlib.hardware import choose_device
+from ganlib.recorder import Recorder
+from ganlib.reports import Reports
+from ganlib.spec import parse_spec
+from ganlib.state import build_state
+from ganlib.step import train_step
+from worker.spool import SpoolWriter
+from worker.trainer_process import SpoolingEvents
+
+ITERATIONS = 5_000
+WARM_UP = 200
+TINY = {
+    "name": "bench",
+    "dataset": "digits",
+    "generator": {"layers": [{"layer": "dense", "size": 64}, "tanh", {"layer": "reshape", "shape": [1, 8, 8]}]},
+    "discriminator": {"layers": ["flatten", {"layer": "dense", "size": 1}]},
+    "iterations": ITERATIONS,
+    "device": "cpu",
+    "precision": "float32",
+}
+VALUES = {f"loss/part_{index}": 0.1 * index for index in range(5)}
+
+
+def main() -> None:
+    with TemporaryDirectory() as folder:
+        show("training loop: Reports.report_metrics (5 values)", time_training_loop(Path(folder)))
+        show("recorder's thread: SpoolWriter.append (5 values)", time_appending(Path(folder)))
+
+
+def time_training_loop(folder: Path) -> list[float]:
+    """Return the seconds of each logged iteration that the training thread spent on logging it."""
+    state = build_state(parse_spec(TINY), choose_device("cpu"))
+    events = SpoolingEvents(SpoolWriter(folder / "loop.jsonl"))
+    taken = []
+    with Recorder(events.add) as recorder:
+        reports = Reports(state, folder, recorder)
+        for _ in range(ITERATIONS):
+            step = train_step(state)
+            started = perf_counter()
+            reports.report_metrics(step)
+            taken.append(perf_counter() - started)
+    return taken[WARM_UP:]
+
+
+def time_appending(folder: Path) -> list[float]:
+    """Return the seconds of each append to the spool."""
+    spool = SpoolWriter(folder / "append.jsonl")
+    taken = []
+    for iteration in range(ITERATIONS):
+        event = MetricsLogged(iteration=iteration, values=VALUES)
+        started = perf_counter()
+        spool.append(event)
+        taken.append(perf_counter() - started)
+    return taken[WARM_UP:]
+
+
+def show(name: str, seconds: list[float]) -> None:
+    cuts = statistics.quantiles(seconds, n=100)
+    print(f"{name:<52} p50 {cuts[49] * 1e3:.4f} ms   p99 {cuts[98] * 1e3:.4f} ms")
+
+
+if __name__ == "__main__":
+    main()
