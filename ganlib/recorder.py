@@ -8,8 +8,8 @@ from typing import Self
 
 from ganlib.events import Event
 
-# Enough to ride out a slow disk; few, because a waiting checkpoint holds a copy of all weights.
-MAX_WAITING = 32
+# Enough to ride out a slow disk.
+MAX_WAITING = 64
 
 
 class Recorder:
@@ -43,6 +43,11 @@ class Recorder:
         self._raise_error()
         self._waiting.put(make)
 
+    def drain(self) -> None:
+        """Wait until nothing is waiting; raises the thread's error, if it met one."""
+        self._waiting.join()
+        self._raise_error()
+
     def _raise_error(self) -> None:
         if self._error is not None:
             raise self._error
@@ -52,6 +57,7 @@ class Recorder:
             # After an error the queue is emptied all the same, or the training thread would wait for ever.
             if self._error is None:
                 self._deliver_one(make)
+            self._waiting.task_done()
 
     def _deliver_one(self, make: Callable[[], Event]) -> None:
         try:

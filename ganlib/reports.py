@@ -12,7 +12,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from ganlib.checkpoint import take_snapshot, write_checkpoint
+from ganlib.checkpoint import Snapshot, take_snapshot, write_checkpoint
 from ganlib.errors import TrainingDiverged
 from ganlib.events import (
     CheckpointSaved,
@@ -39,6 +39,7 @@ class Reports:
         self._out_dir = out_dir
         self._recorder = recorder
         self._latents_sha256 = ""
+        self._checkpoint_waits = False
         self._timed_iteration = state.iteration
         self._timed_at = perf_counter()
 
@@ -81,17 +82,11 @@ class Reports:
 
     def report_checkpoint(self) -> None:
         """Save all that is needed to go on after this iteration."""
-        snapshot = take_snapshot(self._state)
-        self._recorder.put(
-            lambda: CheckpointSaved(
-                iteration=snapshot.iteration,
-                file=store_file(
-                    self._out_dir,
-                    f"checkpoints/{snapshot.iteration:08d}.safetensors",
-                    partial(write_checkpoint, snapshot),
-                ),
-            )
-        )
+        if self._checkpoint_waits:
+            # A snapshot is a copy of all weights: a second one must not pile up behind a slow disk.
+            self._recorder.drain()
+        self._checkpoint_waits = True
+        self._recorder.put(partial(self._make_checkpoint, take_snapshot(self._state)))
 
     def report_end(self, reason: Literal["completed", "stopped"]) -> None:
         """Say that the loop has ended."""
@@ -107,6 +102,12 @@ class Reports:
     def _make_metrics(self, iteration: int, tensors: dict[str, Tensor], speed: float) -> Event:
         values = {name: tensor.item() for name, tensor in tensors.items()}
         return MetricsLogged(iteration=iteration, values={**values, "speed/iterations_per_second": speed})
+
+    def _make_checkpoint(self, snapshot: Snapshot) -> Event:
+        name = f"checkpoints/{snapshot.iteration:08d}.safetensors"
+        file = store_file(self._out_dir, name, partial(write_checkpoint, snapshot))
+        self._checkpoint_waits = False
+        return CheckpointSaved(iteration=snapshot.iteration, file=file)
 
     def _make_grid(self, iteration: int, images: Tensor) -> Event:
         grid = self._state.spec.samples

@@ -72,6 +72,28 @@ def test_an_error_of_training_is_not_hidden_and_what_was_queued_is_delivered() -
     assert delivered == [0, 1]
 
 
+def test_draining_waits_until_nothing_waits() -> None:
+    delivered: list[int] = []
+    with Recorder(lambda event: delivered.append(event.iteration)) as recorder:
+        for iteration in range(20):
+            recorder.put(line(iteration))
+        recorder.drain()
+        assert len(delivered) == 20
+
+
+def test_draining_after_an_error_raises_it_instead_of_waiting_for_ever() -> None:
+    def fail() -> Event:
+        raise ValueError("cannot be made")
+
+    def put_and_drain() -> None:
+        with Recorder(lambda event: None) as recorder:
+            recorder.put(fail)
+            recorder.drain()
+
+    with pytest.raises(ValueError, match="cannot be made"):
+        put_and_drain()
+
+
 def test_a_slow_listener_slows_training_down_instead_of_filling_the_memory() -> None:
     gate, entered = threading.Event(), threading.Event()
 

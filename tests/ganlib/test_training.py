@@ -3,6 +3,7 @@
 import json
 import math
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from ganlib import reports
 from ganlib.errors import TrainingDiverged
 from ganlib.events import Event, MetricsLogged, event_adapter
 from ganlib.files import hash_file
@@ -206,6 +208,31 @@ def test_without_that_check_the_same_run_would_go_on(
     train(diverging(make_spec), tmp_path, events.append, lambda: False)
     losses = [event.values["loss/generator"] for event in events if isinstance(event, MetricsLogged)]
     assert not math.isfinite(losses[-1])
+
+
+def test_copies_of_the_weights_do_not_pile_up_behind_a_slow_disk(
+    make_spec: MakeSpec, run_training: RunTraining, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alive, most = 0, 0
+    take, write = reports.take_snapshot, reports.write_checkpoint
+
+    def counted_take(state: Any) -> Any:
+        nonlocal alive, most
+        alive += 1
+        most = max(most, alive)
+        return take(state)
+
+    def slow_write(snapshot: Any, path: Path) -> None:
+        nonlocal alive
+        time.sleep(0.02)
+        write(snapshot, path)
+        alive -= 1
+
+    monkeypatch.setattr(reports, "take_snapshot", counted_take)
+    monkeypatch.setattr(reports, "write_checkpoint", slow_write)
+    run = run_training(make_spec(checkpoint_every=1))
+    assert len(run.of_kind("checkpoint_saved")) == 6
+    assert most == 1
 
 
 def test_an_error_of_the_listener_surfaces(make_spec: MakeSpec, tmp_path: Path) -> None:
