@@ -7,10 +7,10 @@ from api.queries.artifacts import (
     list_orphans,
 )
 from api.queries.attempts import Claimed, claim_job, finish_attempt, renew_lease
-from api.queries.batches import Batch, list_batch_ids, list_batches, newest_event_id
+from api.queries.batches import Batch, list_batch_ids, list_batches, list_changed_jobs, newest_event_id
 from api.queries.curves import read_curves
 from api.queries.events import Accepted, insert_events
-from api.queries.jobs import cancel_job, count_states, find_job, get_job, insert_job
+from api.queries.jobs import cancel_job, count_states, find_job, get_job, insert_job, list_jobs_by_id
 from api.queries.listing import JOB_SORTS, JobFilters, JobSort, list_jobs
 from api.queries.reaping import Waiting, count_waiting, list_lost_jobs, reap_job
 from api.queries.timeline import list_attempts, list_checkpoints, list_log_lines, list_samples
@@ -54,8 +54,10 @@ __all__ = [
     "list_attempts",
     "list_batch_ids",
     "list_batches",
+    "list_changed_jobs",
     "list_checkpoints",
     "list_jobs",
+    "list_jobs_by_id",
     "list_log_lines",
     "list_lost_jobs",
     "list_orphans",

@@ -80,6 +80,13 @@ def list_batch_ids(session: Session, after: int, limit: int) -> list[tuple[int, 
     return [(row.id, row.job_id) for row in session.execute(query.limit(limit))]
 
 
+def list_changed_jobs(session: Session, after: int, limit: int) -> list[tuple[int, str]]:
+    """Return (newest event id, job id) of the jobs that have events after this id, in order of the former."""
+    newest = func.max(EventBatch.id).label("newest")
+    query = select(newest, EventBatch.job_id).where(EventBatch.id > after).group_by(EventBatch.job_id)
+    return [(row.newest, row.job_id) for row in session.execute(query.order_by(newest).limit(limit))]
+
+
 def newest_event_id(session: Session) -> int:
     """Return the largest event id, 0 before the first event."""
     return session.scalar(select(func.max(EventBatch.id))) or 0

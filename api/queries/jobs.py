@@ -3,6 +3,7 @@
 import hashlib
 import json
 import secrets
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import func, select, update
@@ -69,7 +70,8 @@ def state_changed(job: Job) -> dict[str, Any]:
 
 def find_job(session: Session, job_id: str) -> Job | None:
     """Return the job, or None."""
-    return session.get(Job, job_id)
+    # No text that cannot be an id reaches the database, which may refuse some characters.
+    return session.get(Job, job_id) if job_id.isascii() and job_id.isalnum() else None
 
 
 def get_job(session: Session, job_id: str) -> Job:
@@ -78,6 +80,11 @@ def get_job(session: Session, job_id: str) -> Job:
     if job is None:
         raise JobNotFound(job_id=job_id)
     return job
+
+
+def list_jobs_by_id(session: Session, job_ids: Sequence[str]) -> list[Job]:
+    """Return those of these jobs that exist, in no order."""
+    return list(session.scalars(select(Job).where(Job.id.in_(job_ids))))
 
 
 def cancel_job(session: Session, job_id: str) -> Job:
@@ -98,7 +105,8 @@ def cancel_job(session: Session, job_id: str) -> Job:
 
 def count_states(session: Session) -> dict[str, int]:
     """Return how many jobs stand in each state that has any."""
-    return dict(session.execute(select(Job.state, func.count()).group_by(Job.state)).tuples().all())
+    rows = session.execute(select(Job.state, func.count().label("jobs")).group_by(Job.state))
+    return {row.state: row.jobs for row in rows}
 
 
 def _change(session: Session, job_id: str, from_state: str, **values: Any) -> bool:

@@ -1,0 +1,176 @@
+"""Server-sent events: one watcher asks the database what is new, streams wait without a thread or a session."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+
+from api import queries
+from api.db import Database
+from api.schemas import StreamEvent
+
+logger = logging.getLogger(__name__)
+# A client far behind gets its batches in parts of this many, so that no stream holds much memory.
+_BATCHES_AT_ONCE = 8
+_JOBS_AT_ONCE = 100
+_IDS_AT_ONCE = 1000
+# The stream of all jobs sends each job at most this often.
+LIST_EVERY_SECONDS = 0.25
+
+# Reads what follows an event id; returns messages and the id of the last one.
+ReadMessages = Callable[[int], tuple[list[bytes], int]]
+
+
+class Feed:
+    """Tells open streams when their job has news, within this process at once and from others by asking often."""
+
+    def __init__(self, database: Database, poll_seconds: float, keepalive_seconds: float) -> None:
+        self.closing = False
+        self._database = database
+        self._poll_seconds = poll_seconds
+        self._keepalive_seconds = keepalive_seconds
+        self._followers: dict[asyncio.Event, str | None] = {}
+        self._nudged = asyncio.Event()
+        self._knows_newest = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._watcher: asyncio.Task[None] | None = None
+        self._seen = 0
+
+    def nudge(self) -> None:
+        """Say from any thread that something was committed."""
+        if self._followers:
+            self._call_in_loop(self._nudged.set)
+
+    def end_streams(self) -> None:
+        """End every open stream, from any thread, so that a server that stops need not wait for them."""
+        self.closing = True
+        self._call_in_loop(self._wake_all)
+
+    async def stream(
+        self, job_id: str | None, after: int, read: ReadMessages, every_seconds: float = 0.0
+    ) -> AsyncIterator[bytes]:
+        """Yield messages after this event id, and a comment when there was nothing to say for a while."""
+        with self._follow(job_id) as news:
+            # The first line tells proxies and browsers that the stream is open.
+            yield b": connected\n\n"
+            await self._start_watching()
+            while not self.closing:
+                # Cleared before the query: what is committed after it sets the event again.
+                news.clear()
+                messages, after = await run_in_threadpool(read, after)
+                for message in messages:
+                    yield message
+                if messages:
+                    await asyncio.sleep(every_seconds)
+                elif not await self._has_news(news):
+                    yield b": keepalive\n\n"
+
+    @contextmanager
+    def _follow(self, job_id: str | None) -> Iterator[asyncio.Event]:
+        news = asyncio.Event()
+        self._followers[news] = job_id
+        try:
+            yield news
+        finally:
+            del self._followers[news]
+
+    async def _has_news(self, news: asyncio.Event) -> bool:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._keepalive_seconds):
+                await news.wait()
+        return news.is_set()
+
+    async def _start_watching(self) -> None:
+        if self._watcher is None or self._watcher.done():
+            self._loop = asyncio.get_running_loop()
+            self._knows_newest = asyncio.Event()
+            self._watcher = asyncio.create_task(self._watch())
+        # The watcher knows where it begins before any stream's first query, so nothing falls between the two.
+        await self._knows_newest.wait()
+
+    async def _watch(self) -> None:
+        while self._followers and not self.closing:
+            try:
+                if not await self._look():
+                    await self._wait_for_nudge()
+            except Exception:
+                logger.exception("The event streams could not read the database; they try again.")
+                await asyncio.sleep(1.0)
+        self._knows_newest.set()
+
+    async def _look(self) -> bool:
+        if not self._knows_newest.is_set():
+            self._seen = await run_in_threadpool(self._read_newest)
+            self._knows_newest.set()
+        ids = await run_in_threadpool(self._read_ids, self._seen)
+        for event_id, job_id in ids:
+            self._seen = event_id
+            for news, wanted in self._followers.items():
+                if wanted is None or wanted == job_id:
+                    news.set()
+        return bool(ids)
+
+    async def _wait_for_nudge(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._poll_seconds):
+                await self._nudged.wait()
+        self._nudged.clear()
+
+    def _read_newest(self) -> int:
+        with self._database.read() as session:
+            return queries.newest_event_id(session)
+
+    def _read_ids(self, after: int) -> list[tuple[int, str]]:
+        with self._database.read() as session:
+            return queries.list_batch_ids(session, after, _IDS_AT_ONCE)
+
+    def _call_in_loop(self, action: Callable[[], None]) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(action)
+
+    def _wake_all(self) -> None:
+        self._nudged.set()
+        for news in self._followers:
+            news.set()
+
+
+def read_job_messages(database: Database, job_id: str, after: int) -> tuple[list[bytes], int]:
+    """Read the next messages of one job: a batch each, in order."""
+    with database.read() as session:
+        batches = queries.list_batches(session, job_id, after, _BATCHES_AT_ONCE)
+        if not batches:
+            return [], after
+        summary = queries.job_summary(session, queries.get_job(session, job_id))
+    messages = [
+        StreamEvent.model_construct(
+            id=batch.id, attempt=batch.attempt, events=[_show_event(item) for item in batch.events], job=summary
+        )
+        for batch in batches
+    ]
+    return [_write_message(message) for message in messages], batches[-1].id
+
+
+def read_list_messages(database: Database, after: int) -> tuple[list[bytes], int]:
+    """Read the next messages of the list: each changed job once, with no events, in order of its newest one."""
+    with database.read() as session:
+        changed = queries.list_changed_jobs(session, after, _JOBS_AT_ONCE)
+        jobs = {job.id: job for job in queries.list_jobs_by_id(session, [job_id for _, job_id in changed])}
+        summaries = {each.id: each for each in queries.job_summaries(session, list(jobs.values()))}
+    messages = [
+        StreamEvent.model_construct(id=event_id, attempt=None, events=[], job=summaries[job_id])
+        for event_id, job_id in changed
+        if job_id in summaries
+    ]
+    return [_write_message(message) for message in messages], changed[-1][0] if changed else after
+
+
+def _show_event(item: dict[str, Any]) -> dict[str, Any]:
+    event: dict[str, Any] = item["event"]
+    return {**event, "at": item["at"]} if event["kind"] == "line_logged" else event
+
+
+def _write_message(message: StreamEvent) -> bytes:
+    return f"id: {message.id}\nevent: update\ndata: {message.model_dump_json()}\n\n".encode()

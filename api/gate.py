@@ -1,0 +1,108 @@
+"""The gate: every request passes it before any route is looked for, every answer gets its headers here."""
+
+from collections.abc import Iterable
+
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.errors import BodyTooLarge, ServiceError
+from api.responses import error_response
+from api.security import (
+    ALL_SCOPES,
+    GRANTED,
+    LOOPBACK_HOSTS,
+    OPEN_PATHS,
+    OPEN_SCOPES,
+    SECURITY_HEADERS,
+    check_host,
+    check_origin,
+    check_token,
+)
+from api.settings import MIB, Settings
+
+MAX_BODY_BYTES = MIB
+# Files are streamed to disk by their own route, which has its own limit.
+STREAMED_PREFIX = "/artifacts/"
+
+
+class Gate:
+    """ASGI middleware: host, origin and token are checked, small bodies are read whole and measured."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._token = settings.token
+        self._hosts = LOOPBACK_HOSTS | {host.lower() for host in settings.allowed_hosts}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer it with an error."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1000})
+            return
+
+        async def send_secured(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = _add_missing(message.get("headers", ()))
+            await send(message)
+
+        try:
+            self._check(scope)
+            if not (scope["method"] == "PUT" and scope["path"].startswith(STREAMED_PREFIX)):
+                receive = await _read_small_body(scope, receive)
+        except ServiceError as error:
+            await error_response(error)(scope, receive, send_secured)
+        except ClientDisconnect:
+            return
+        else:
+            await self._app(scope, receive, send_secured)
+
+    def _check(self, scope: Scope) -> None:
+        headers = Headers(scope=scope)
+        check_host(headers.get("host"), self._hosts)
+        check_origin(scope["method"], headers)
+        scope[GRANTED] = ALL_SCOPES
+        if self._token is not None:
+            if scope["path"] in OPEN_PATHS:
+                scope[GRANTED] = OPEN_SCOPES
+            else:
+                check_token(headers.get("authorization"), self._token)
+
+
+async def _read_small_body(scope: Scope, receive: Receive) -> Receive:
+    """Read the body up to the limit and return a `receive` that gives it again; raises BodyTooLarge."""
+    length = Headers(scope=scope).get("content-length")
+    if length is not None and (not length.isdigit() or int(length) > MAX_BODY_BYTES):
+        raise BodyTooLarge(f"The body is too large for this route; at most {MAX_BODY_BYTES:,} bytes are taken.")
+    parts: list[bytes] = []
+    size, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        more = message.get("more_body", False)
+        if size > MAX_BODY_BYTES:
+            raise BodyTooLarge(
+                f"The body is too large for this route; at most {MAX_BODY_BYTES:,} bytes are taken."
+            )
+    body: bytes | None = b"".join(parts)
+
+    async def receive_again() -> Message:
+        nonlocal body
+        if body is None:
+            return await receive()
+        message = {"type": "http.request", "body": body, "more_body": False}
+        body = None
+        return message
+
+    return receive_again
+
+
+def _add_missing(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    given = list(headers)
+    names = {name.lower() for name, _ in given}
+    return given + [header for header in SECURITY_HEADERS if header[0] not in names]

@@ -1,0 +1,67 @@
+"""The REST service: `build_service` joins routes, gate, errors and what runs beside them."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+
+from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+
+from api.db import migrate
+from api.failures import add_error_handlers
+from api.gate import Gate
+from api.routes import artifacts, docs, events, health, jobs, workers
+from api.services import Services, build_services
+from api.settings import Settings
+
+
+def build_service(settings: Settings) -> FastAPI:
+    """Build the service; the database is opened, and brought up to date, when it starts."""
+    services = build_services(settings)
+
+    @asynccontextmanager
+    async def run_beside(_: FastAPI) -> AsyncIterator[None]:
+        await run_in_threadpool(migrate, services.database.engine)
+        services.waker.start()
+        services.reaper.start()
+        yield
+        services.feed.end_streams()
+        await run_in_threadpool(_stop, services)
+
+    app = FastAPI(
+        title="Ganvas",
+        version=find_version(),
+        description="Results service for generative adversarial networks: jobs in, curves and images out.",
+        lifespan=run_beside,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+    )
+    app.state.services = services
+    for router in (jobs.write, jobs.read, events.router, workers.router, artifacts.write, artifacts.read):
+        app.include_router(router)
+    app.include_router(health.router)
+    app.include_router(docs.router)
+    add_error_handlers(app)
+    app.add_middleware(Gate, settings=settings)
+    return app
+
+
+def end_streams(app: FastAPI) -> None:
+    """End every open event stream, from any thread; a server that stops calls this before it waits for them."""
+    services: Services = app.state.services
+    services.feed.end_streams()
+
+
+def find_version() -> str:
+    """Return the installed version, or 0 in a bare source tree."""
+    try:
+        return version("ganvas")
+    except PackageNotFoundError:
+        return "0"
+
+
+def _stop(services: Services) -> None:
+    services.reaper.close()
+    services.waker.close()
+    services.database.close()

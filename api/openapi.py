@@ -1,0 +1,32 @@
+"""The OpenAPI schema: routes read their JSON bodies themselves, so the bodies' schemas are added here."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+
+from api.schemas import ClaimRequest, EventsPost, FinishPost, StreamEvent
+from ganlib.spec import JobSpec
+
+_MODELS: tuple[type[BaseModel], ...] = (JobSpec, ClaimRequest, EventsPost, FinishPost, StreamEvent)
+REF = "#/components/schemas/{model}"
+
+
+def request_body(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:
+    """Return what a route adds to its operation to describe the body that it reads."""
+    content = {"schema": {"$ref": REF.format(model=model.__name__)}, "example": example}
+    return {"requestBody": {"required": True, "content": {"application/json": content}}}
+
+
+def build_openapi(app: FastAPI) -> dict[str, Any]:
+    """Build the schema once; later calls return the same."""
+    if app.openapi_schema is None:
+        schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        components = schema.setdefault("components", {}).setdefault("schemas", {})
+        for model in _MODELS:
+            own = model.model_json_schema(ref_template=REF)
+            components.update(own.pop("$defs", {}))
+            components[model.__name__] = own
+        app.openapi_schema = schema
+    return app.openapi_schema

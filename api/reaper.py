@@ -1,0 +1,107 @@
+"""The reaper: brings back jobs whose worker fell silent, and wakes workers while any job can be claimed."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from api import queries
+from api.db import Database
+
+logger = logging.getLogger(__name__)
+ORPHAN_SECONDS = 86_400.0
+_SWEEP_EVERY_SECONDS = 3600.0
+
+
+@dataclass(frozen=True)
+class Cadence:
+    """How often to look, how long a lease holds, and how often to wake workers for the same waiting jobs."""
+
+    reap_every_seconds: float
+    lease_seconds: float
+    wake_every_seconds: float
+
+
+class Reaper:
+    """A thread that looks after jobs; each look is `run_once`, so that tests need no thread."""
+
+    def __init__(
+        self,
+        database: Database,
+        cadence: Cadence,
+        wake_workers: Callable[[], None],
+        on_change: Callable[[], None] = lambda: None,
+        sweep: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._database = database
+        self._cadence = cadence
+        self._wake_workers = wake_workers
+        self._on_change = on_change
+        self._sweep = sweep
+        self._clock = clock
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="reaper", daemon=True)
+        self._watching_since: float | None = None
+        self._looked_at = self._woke_at = float("-inf")
+        self._swept_at = clock()
+        self._known_waiting: datetime | None = None
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop after the current look."""
+        self._stopping.set()
+        self._thread.join(10)
+
+    def run_once(self) -> None:
+        """Look once: reap, wake, and now and then delete files that nothing refers to."""
+        now = self._clock()
+        if self.may_reap(now):
+            self._reap()
+        self._wake(now)
+        if now - self._swept_at >= _SWEEP_EVERY_SECONDS:
+            self._swept_at = now
+            self._sweep()
+
+    def may_reap(self, now: float) -> bool:
+        """Say whether workers had one full lease to be heard since this process began to listen without a break.
+
+        A break is a start, or a suspended machine: while nobody listened, no heartbeat could arrive.
+        """
+        slept = now - self._looked_at > self._cadence.reap_every_seconds + self._cadence.lease_seconds / 2
+        if self._watching_since is None or slept:
+            self._watching_since = now
+        self._looked_at = now
+        return now - self._watching_since >= self._cadence.lease_seconds
+
+    def _reap(self) -> None:
+        with self._database.read() as session:
+            lost = queries.list_lost_jobs(session)
+        for job_id in lost:
+            with self._database.write() as session:
+                job = queries.reap_job(session, job_id)
+            if job is not None:
+                logger.warning("Attempt %d of job %s was lost; the job is %s.", job.attempt, job.id, job.state)
+                self._on_change()
+
+    def _wake(self, now: float) -> None:
+        with self._database.read() as session:
+            waiting = queries.count_waiting(session)
+        is_news = waiting.newest_at is not None and waiting.newest_at != self._known_waiting
+        self._known_waiting = waiting.newest_at
+        if waiting.count and (is_news or now - self._woke_at >= self._cadence.wake_every_seconds):
+            self._woke_at = now
+            self._wake_workers()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._cadence.reap_every_seconds):
+            try:
+                self.run_once()
+            except Exception:
+                # One failed look, such as a database that restarts, must not end all looking.
+                logger.exception("The reaper's look failed; it looks again.")

@@ -1,0 +1,56 @@
+"""Errors as JSON: one shape for every one of them."""
+
+import secrets
+from http import HTTPStatus
+from typing import Any
+
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+
+from api.errors import ServiceError
+from api.security import SECURITY_HEADERS
+
+
+class ErrorBody(BaseModel):
+    """What went wrong. `id` names this one occurrence in the service's log."""
+
+    code: str
+    message: str
+    details: dict[str, Any]
+    id: str
+
+
+class ErrorRead(BaseModel):
+    """The body of every answer that is an error."""
+
+    error: ErrorBody
+
+
+def make_error_id() -> str:
+    """Return a new name for one occurrence."""
+    return secrets.token_hex(6)
+
+
+def error_response(error: ServiceError, error_id: str | None = None) -> JSONResponse:
+    """Render an error."""
+    body = {
+        "code": error.code,
+        "message": error.text,
+        "details": error.details,
+        "id": error_id or make_error_id(),
+    }
+    # Also here, not by the gate alone: the answer to an unforeseen failure is made outside of it.
+    headers = {name.decode(): value.decode() for name, value in SECURITY_HEADERS}
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        headers["www-authenticate"] = 'Basic realm="Ganvas"'
+    if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["retry-after"] = "1"
+    return JSONResponse({"error": body}, error.status, headers)
+
+
+def documented(*errors: type[ServiceError]) -> dict[int | str, dict[str, Any]]:
+    """Return what OpenAPI says about these errors of a route."""
+    by_status: dict[int | str, list[str]] = {}
+    for error in errors:
+        by_status.setdefault(error.status, []).append(f"`{error.code}`: {error.message}")
+    return {status: {"model": ErrorRead, "description": "\n\n".join(texts)} for status, texts in by_status.items()}

@@ -1,0 +1,118 @@
+"""Stored files: sample grids and checkpoints, known by the sha256 of their bytes."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, BinaryIO
+
+from fastapi import APIRouter, Header, Request, Response
+from fastapi.responses import StreamingResponse
+from starlette.concurrency import run_in_threadpool
+
+from api import queries
+from api.deps import ServicesDep, Sha256Path
+from api.errors import (
+    ArtifactNotFound,
+    ArtifactRefused,
+    BodyTooLarge,
+    RequestInvalid,
+    ServiceUnavailable,
+    StorageFull,
+)
+from api.png import MAX_PNG_BYTES, check_png_header
+from api.responses import documented
+from api.schemas import ArtifactRead, MediaType
+from api.security import needs
+from api.services import Services
+from api.storage import BlobWriter
+
+read = APIRouter(tags=["artifacts"], dependencies=needs("read"))
+write = APIRouter(tags=["artifacts"], dependencies=needs("worker"))
+
+_CHUNK_BYTES = 262_144
+_MEDIA_TYPES: dict[str, MediaType] = {
+    "image/png": "image/png",
+    "application/octet-stream": "application/octet-stream",
+}
+
+
+@write.put(
+    "/artifacts/{sha256}",
+    response_model=ArtifactRead,
+    responses=documented(ArtifactRefused, BodyTooLarge, RequestInvalid, StorageFull),
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {name: {"schema": {"type": "string", "format": "binary"}} for name in _MEDIA_TYPES},
+        }
+    },
+)
+async def put_artifact(sha256: Sha256Path, request: Request, services: ServicesDep) -> Any:
+    """Store a file under the sha256 of its bytes, streamed to disk. The same file may be sent again."""
+    media_type = _read_media_type(request.headers.get("content-type", ""))
+    limit = MAX_PNG_BYTES if media_type == "image/png" else services.settings.max_checkpoint_bytes
+    length = request.headers.get("content-length", "")
+    _check_size(int(length) if length.isdigit() else 0, limit)
+    writer = await run_in_threadpool(services.blobs.begin, sha256)
+    try:
+        async for chunk in request.stream():
+            _check_size(writer.size + len(chunk), limit)
+            if chunk:
+                await run_in_threadpool(writer.write, chunk)
+        return await run_in_threadpool(_store, services, writer, sha256, media_type)
+    finally:
+        await run_in_threadpool(writer.abort)
+
+
+@read.get("/artifacts/{sha256}", response_class=Response, responses=documented(ArtifactNotFound))
+def get_artifact(
+    sha256: Sha256Path, services: ServicesDep, if_none_match: Annotated[str | None, Header()] = None
+) -> Response:
+    """Send a file. Images are shown in place; anything else is a download. It never changes."""
+    with services.database.read() as session:
+        artifact = queries.get_artifact(session, sha256)
+    headers = {"etag": f'"{sha256}"', "cache-control": "private, max-age=31536000, immutable"}
+    if if_none_match is not None and f'"{sha256}"' in if_none_match:
+        return Response(status_code=304, headers=headers)
+    try:
+        file = services.blobs.open(sha256)
+    except FileNotFoundError:
+        raise ArtifactNotFound(sha256=sha256) from None
+    is_image = artifact.media_type == "image/png"
+    name = f"{sha256}.png" if is_image else f"{sha256}.bin"
+    headers["content-disposition"] = f'{"inline" if is_image else "attachment"}; filename="{name}"'
+    headers["content-length"] = str(artifact.size)
+    return StreamingResponse(_read_chunks(file), headers=headers, media_type=artifact.media_type)
+
+
+def _store(services: Services, writer: BlobWriter, sha256: str, media_type: MediaType) -> ArtifactRead:
+    if media_type == "image/png":
+        check_png_header(writer.head)
+    writer.commit()
+    with services.database.write() as session:
+        artifact = queries.insert_artifact(session, sha256, writer.size, media_type)
+        # The row is ours now; a deletion of the same file that was under way has finished before.
+        if not services.blobs.exists(sha256):
+            raise ServiceUnavailable("The file was being deleted just then; send it again.")
+    return ArtifactRead(
+        sha256=sha256,
+        size=artifact.size,
+        media_type=_MEDIA_TYPES[artifact.media_type],
+        url=queries.artifact_url(sha256),
+    )
+
+
+def _read_media_type(content_type: str) -> MediaType:
+    media_type = _MEDIA_TYPES.get(content_type.partition(";")[0].strip().lower())
+    if media_type is None:
+        raise ArtifactRefused(f"Content-Type must be one of: {', '.join(_MEDIA_TYPES)}.", given=content_type[:100])
+    return media_type
+
+
+def _check_size(size: int, limit: int) -> None:
+    if size > limit:
+        raise BodyTooLarge(f"The file is too large; at most {limit:,} bytes are taken.")
+
+
+def _read_chunks(file: BinaryIO) -> Iterator[bytes]:
+    with file:
+        while chunk := file.read(_CHUNK_BYTES):
+            yield chunk

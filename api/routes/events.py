@@ -1,0 +1,81 @@
+"""Server-sent events: what happens, as it happens."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+from fastapi.responses import StreamingResponse
+
+from api import queries
+from api.deps import ServicesDep, StreamPosition
+from api.errors import JobNotFound, RequestInvalid
+from api.feed import LIST_EVERY_SECONDS, read_job_messages, read_list_messages
+from api.openapi import REF
+from api.responses import documented
+from api.security import needs
+from api.services import Services
+
+router = APIRouter(tags=["events"], dependencies=needs("read"))
+
+_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
+
+
+class EventStream(StreamingResponse):
+    """Server-sent events; each message's data is one StreamEvent as JSON."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, content: AsyncIterator[bytes]) -> None:
+        super().__init__(content, headers=_HEADERS)
+
+
+_RESPONSES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "`id`, `event: update` and `data`, a StreamEvent. Go on with `Last-Event-ID`.",
+        "content": {"text/event-stream": {"schema": {"$ref": REF.format(model="StreamEvent")}}},
+    },
+    **documented(JobNotFound, RequestInvalid),
+}
+
+
+def check_job(job_id: str, services: ServicesDep) -> str:
+    """Raise JobNotFound before the stream begins."""
+    with services.database.read() as session:
+        return queries.get_job(session, job_id).id
+
+
+def find_newest_event_id(services: ServicesDep) -> int:
+    """Return where a stream that was told nothing begins."""
+    with services.database.read() as session:
+        return queries.newest_event_id(session)
+
+
+@router.get("/jobs/{job_id}/events", response_class=EventStream, responses=_RESPONSES)
+async def stream_job(
+    job_id: Annotated[str, Depends(check_job)], services: ServicesDep, after: StreamPosition
+) -> EventStream:
+    """Follow one job: every batch of events after the given id, or from the beginning without one.
+
+    Besides the trainer's events come `state_changed` and `attempt_started`; after the latter, drop what is later
+    than its `resumed_from`: it comes again.
+    """
+    return EventStream(_follow_job(services, job_id, after or 0))
+
+
+@router.get("/events", response_class=EventStream, responses=_RESPONSES)
+async def stream_jobs(
+    newest: Annotated[int, Depends(find_newest_event_id)], services: ServicesDep, after: StreamPosition
+) -> EventStream:
+    """Follow all jobs: the summary of each that changed after the given id, or from now on without one.
+
+    `events` stays empty; a job comes at most four times a second.
+    """
+    begin = newest if after is None else after
+    database = services.database
+    return EventStream(
+        services.feed.stream(None, begin, lambda last: read_list_messages(database, last), LIST_EVERY_SECONDS)
+    )
+
+
+def _follow_job(services: Services, job_id: str, after: int) -> AsyncIterator[bytes]:
+    return services.feed.stream(job_id, after, lambda last: read_job_messages(services.database, job_id, last))

@@ -1,0 +1,136 @@
+"""Jobs as people see them: submit, list, read, cancel."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Query, Response
+
+from api import queries
+from api.bodies import parse_job_spec
+from api.deps import Cursor, RawBody, ServicesDep
+from api.errors import (
+    BodyTooLarge,
+    IdempotencyConflict,
+    JobNotFound,
+    JobStateConflict,
+    RequestInvalid,
+    SpecRefused,
+)
+from api.openapi import request_body
+from api.responses import documented
+from api.routes.examples import SPEC_EXAMPLE
+from api.schemas import CheckpointRead, CurvesRead, JobRead, JobState, JobSummary, LogLineRead, Page, SampleRead
+from api.security import needs
+from ganlib.spec import JobSpec
+
+read = APIRouter(tags=["jobs"], dependencies=needs("read"))
+write = APIRouter(tags=["jobs"], dependencies=needs("user"))
+
+# No character that a database's text cannot hold.
+_Text = Query(max_length=100, pattern=r"^[^\x00]*$")
+
+
+@write.post(
+    "/jobs",
+    status_code=201,
+    response_model=JobRead,
+    responses={
+        200: {"model": JobRead, "description": "This Idempotency-Key made this job before."},
+        **documented(SpecRefused, BodyTooLarge, IdempotencyConflict),
+    },
+    openapi_extra=request_body(JobSpec, SPEC_EXAMPLE),
+)
+def create_job(
+    raw: RawBody,
+    services: ServicesDep,
+    response: Response,
+    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200, pattern=r"^[!-~]+$")] = None,
+) -> Any:
+    """Store a queued job, then wake the workers. The body is the job spec itself."""
+    spec = parse_job_spec(raw)
+    with services.database.write() as session:
+        job, is_new = queries.insert_job(session, spec, services.settings.attempts_allowed, idempotency_key)
+        shown = queries.job_read(session, job)
+    if is_new:
+        services.waker.wake_workers()
+        services.feed.nudge()
+    response.status_code = 201 if is_new else 200
+    return shown
+
+
+@read.get("/jobs", response_model=Page[JobSummary], responses=documented(RequestInvalid))
+def list_jobs(
+    services: ServicesDep,
+    state: Annotated[list[JobState], Query(description="may be given several times")] = [],  # noqa: B006
+    name: Annotated[str | None, _Text] = None,
+    tag: Annotated[str | None, _Text] = None,
+    commit: Annotated[str | None, Query(pattern=r"^[0-9a-fA-F]{1,40}$")] = None,
+    sort: queries.JobSort = "-created_at",
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    cursor: Cursor = None,
+) -> Any:
+    """List jobs, newest first unless sorted otherwise. `name` is a part of the name, `commit` its first digits."""
+    filters = queries.JobFilters(states=state, name=name, tag=tag, commit=commit)
+    with services.database.read() as session:
+        return queries.list_jobs(session, filters, sort, limit, cursor)
+
+
+@read.get("/jobs/{job_id}", response_model=JobRead, responses=documented(JobNotFound))
+def get_job(job_id: str, services: ServicesDep) -> Any:
+    """Read one job with its spec, attempts and checkpoints."""
+    with services.database.read() as session:
+        return queries.job_read(session, queries.get_job(session, job_id))
+
+
+@write.post("/jobs/{job_id}/cancel", response_model=JobRead, responses=documented(JobNotFound, JobStateConflict))
+def cancel_job(job_id: str, services: ServicesDep) -> Any:
+    """End a queued job; ask the worker of a running one to stop. Asking again changes nothing."""
+    with services.database.write() as session:
+        shown = queries.job_read(session, queries.cancel_job(session, job_id))
+    services.feed.nudge()
+    return shown
+
+
+@read.get("/jobs/{job_id}/metrics", response_model=CurvesRead, responses=documented(JobNotFound, RequestInvalid))
+def get_curves(
+    job_id: str,
+    services: ServicesDep,
+    name: Annotated[list[str] | None, Query(description="may be given several times; all without it")] = None,
+    points: Annotated[int | None, Query(ge=5, le=1_000_000)] = None,
+) -> Any:
+    """Read curves: whole, or at most `points` points each with every extreme among them."""
+    with services.database.read() as session:
+        curves = queries.read_curves(session, job_id, name, points)
+    # Written by hand: checking a hundred thousand numbers again would cost more than reading them.
+    return Response(curves.model_dump_json(), media_type="application/json")
+
+
+@read.get(
+    "/jobs/{job_id}/samples", response_model=Page[SampleRead], responses=documented(JobNotFound, RequestInvalid)
+)
+def list_samples(
+    job_id: str, services: ServicesDep, limit: Annotated[int, Query(ge=1, le=5000)] = 1000, cursor: Cursor = None
+) -> Any:
+    """Read the image timeline, oldest grid first."""
+    with services.database.read() as session:
+        queries.get_job(session, job_id)
+        return queries.list_samples(session, job_id, limit, cursor)
+
+
+@read.get(
+    "/jobs/{job_id}/log", response_model=Page[LogLineRead], responses=documented(JobNotFound, RequestInvalid)
+)
+def list_log_lines(
+    job_id: str, services: ServicesDep, tail: Annotated[int, Query(ge=1, le=5000)] = 200, cursor: Cursor = None
+) -> Any:
+    """Read the newest lines of the log in the order in which they were written; `next` leads to older ones."""
+    with services.database.read() as session:
+        queries.get_job(session, job_id)
+        return queries.list_log_lines(session, job_id, tail, cursor)
+
+
+@read.get("/jobs/{job_id}/checkpoints", response_model=Page[CheckpointRead], responses=documented(JobNotFound))
+def list_checkpoints(job_id: str, services: ServicesDep) -> Any:
+    """Read the committed checkpoints in order of iteration; `url` is null for those whose file made room."""
+    with services.database.read() as session:
+        queries.get_job(session, job_id)
+        return Page[CheckpointRead](items=queries.list_checkpoints(session, job_id))

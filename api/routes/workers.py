@@ -1,0 +1,119 @@
+"""What workers ask and report. Every write names its attempt; one that no longer holds the job gets 409."""
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from api import queries
+from api.bodies import parse_body
+from api.deps import AttemptPath, RawBody, ServicesDep
+from api.errors import (
+    ArtifactMissing,
+    AttemptFenced,
+    BodyTooLarge,
+    JobNotFound,
+    JobStateConflict,
+    RequestInvalid,
+    SequenceConflict,
+)
+from api.models import Job
+from api.openapi import request_body
+from api.responses import documented
+from api.routes.examples import CLAIM_EXAMPLE, EVENTS_EXAMPLE, FINISH_EXAMPLE
+from api.schemas import (
+    ClaimRead,
+    ClaimRequest,
+    EventsAccepted,
+    EventsPost,
+    FinishPost,
+    JobRead,
+    LeaseRead,
+    ResumePoint,
+)
+from api.security import needs
+from api.services import Services
+
+router = APIRouter(tags=["workers"], dependencies=needs("worker"))
+
+
+@router.post(
+    "/workers/claim",
+    response_model=ClaimRead,
+    responses={204: {"description": "No job can be claimed now."}, **documented(RequestInvalid)},
+    openapi_extra=request_body(ClaimRequest, CLAIM_EXAMPLE),
+)
+def claim_job(raw: RawBody, services: ServicesDep) -> Any:
+    """Take the next queued job: highest priority first, then the oldest."""
+    request = parse_body(ClaimRequest, raw)
+    lease_seconds = services.settings.lease_seconds
+    with services.database.write() as session:
+        claimed = queries.claim_job(session, request, lease_seconds, services.blobs.exists)
+    if claimed is None:
+        return Response(status_code=204)
+    services.feed.nudge()
+    resume = claimed.resume
+    return ClaimRead(
+        job_id=claimed.job.id,
+        attempt=claimed.job.attempt,
+        spec=claimed.job.spec,
+        lease_seconds=lease_seconds,
+        resume=ResumePoint(iteration=resume.iteration, sha256=resume.sha256, size=resume.size) if resume else None,
+    )
+
+
+@router.post(
+    "/jobs/{job_id}/attempts/{attempt}/heartbeat",
+    response_model=LeaseRead,
+    responses=documented(JobNotFound, AttemptFenced),
+)
+def renew_lease(job_id: str, attempt: AttemptPath, services: ServicesDep) -> Any:
+    """Renew the lease; the answer says whether the job is to be cancelled."""
+    with services.database.write() as session:
+        job = queries.renew_lease(session, job_id, attempt, services.settings.lease_seconds)
+    return LeaseRead(**_lease(services, job))
+
+
+@router.post(
+    "/jobs/{job_id}/attempts/{attempt}/events",
+    response_model=EventsAccepted,
+    responses=documented(
+        JobNotFound, AttemptFenced, SequenceConflict, ArtifactMissing, RequestInvalid, BodyTooLarge
+    ),
+    openapi_extra=request_body(EventsPost, EVENTS_EXAMPLE),
+)
+def post_events(job_id: str, attempt: AttemptPath, raw: RawBody, services: ServicesDep) -> Any:
+    """Store a batch of numbered events and renew the lease. The same batch may be sent again."""
+    posted = parse_body(EventsPost, raw)
+    settings = services.settings
+    with services.database.write() as session:
+        accepted = queries.insert_events(
+            session, job_id, attempt, posted.events, settings.lease_seconds, settings.checkpoints_kept
+        )
+    services.feed.nudge()
+    services.delete_unused_blobs(accepted.retired)
+    return EventsAccepted(**_lease(services, accepted.job), next_seq=accepted.next_seq)
+
+
+@router.post(
+    "/jobs/{job_id}/attempts/{attempt}/finish",
+    response_model=JobRead,
+    responses=documented(JobNotFound, AttemptFenced, SequenceConflict, JobStateConflict, RequestInvalid),
+    openapi_extra=request_body(FinishPost, FINISH_EXAMPLE),
+)
+def finish_attempt(job_id: str, attempt: AttemptPath, raw: RawBody, services: ServicesDep) -> Any:
+    """End the attempt. `events_count` must equal the number of stored events. May be sent again."""
+    finish = parse_body(FinishPost, raw)
+    with services.database.write() as session:
+        job = queries.finish_attempt(session, job_id, attempt, finish, services.settings.lease_seconds)
+        shown = queries.job_read(session, job)
+    services.feed.nudge()
+    if job.state == "queued" and job.not_before is None:
+        services.waker.wake_workers()
+    return shown
+
+
+def _lease(services: Services, job: Job) -> dict[str, Any]:
+    return {
+        "lease_seconds": services.settings.lease_seconds,
+        "cancel_requested": job.cancel_requested_at is not None,
+    }

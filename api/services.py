@@ -1,0 +1,63 @@
+"""What the routes work with, and what happens beside and after their transactions."""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from api import queries
+from api.db import Database, build_database
+from api.feed import Feed
+from api.queue import WorkerWaker
+from api.reaper import ORPHAN_SECONDS, Cadence, Reaper
+from api.settings import Settings
+from api.storage import Blobs, LocalBlobs
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Services:
+    """One of each a process; `app.state.services` holds them."""
+
+    settings: Settings
+    database: Database
+    blobs: Blobs
+    waker: WorkerWaker
+    feed: Feed
+    reaper: Reaper
+
+    def delete_unused_blobs(self, names: Iterable[str]) -> None:
+        """Delete files that nothing refers to any more."""
+        delete_unused_blobs(self.database, self.blobs, names)
+
+
+def build_services(settings: Settings) -> Services:
+    """Build everything for these settings; nothing is started, nothing is connected to."""
+    database = build_database(settings)
+    blobs = LocalBlobs(settings.blobs_dir)
+    waker = WorkerWaker(settings.broker_url, settings.home.expanduser().resolve())
+    feed = Feed(database, settings.stream_poll_seconds, settings.stream_keepalive_seconds)
+    cadence = Cadence(settings.reap_every_seconds, settings.lease_seconds, settings.wake_every_seconds)
+
+    def sweep() -> None:
+        with database.read() as session:
+            orphans = queries.list_orphans(session, ORPHAN_SECONDS)
+        delete_unused_blobs(database, blobs, orphans)
+
+    reaper = Reaper(database, cadence, waker.wake_workers, feed.nudge, sweep)
+    return Services(settings, database, blobs, waker, feed, reaper)
+
+
+def delete_unused_blobs(database: Database, blobs: Blobs, names: Iterable[str]) -> None:
+    """Delete row and file of those of these artifacts that nothing refers to; failures are logged, not raised.
+
+    The file goes before the commit: whoever puts the same bytes meanwhile waits for the row, and then finds the
+    file missing (see `api.routes.artifacts`).
+    """
+    for name in names:
+        try:
+            with database.write() as session:
+                if queries.delete_unused_artifact(session, name):
+                    blobs.delete(name)
+        except Exception:
+            logger.exception("The file %s could not be deleted.", name)
