@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
+from api.errors import RequestInvalid
 from api.schemas import ClaimRequest, EventsPost, FinishPost, StreamEvent
 from ganlib.spec import JobSpec
 
@@ -24,9 +25,23 @@ def build_openapi(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         components = schema.setdefault("components", {}).setdefault("schemas", {})
+        _drop_foreign_errors(schema, components)
         for model in _MODELS:
             own = model.model_json_schema(ref_template=REF)
             components.update(own.pop("$defs", {}))
             components[model.__name__] = own
         app.openapi_schema = schema
     return app.openapi_schema
+
+
+def _drop_foreign_errors(schema: dict[str, Any], components: dict[str, Any]) -> None:
+    # FastAPI announces its own shape of a 422, which this service never sends.
+    for name in ("HTTPValidationError", "ValidationError"):
+        components.pop(name, None)
+    for methods in schema["paths"].values():
+        for operation in methods.values():
+            if "HTTPValidationError" in str(operation["responses"].get("422")):
+                operation["responses"]["422"] = {
+                    "description": f"`{RequestInvalid.code}`: {RequestInvalid.message}",
+                    "content": {"application/json": {"schema": {"$ref": REF.format(model="ErrorRead")}}},
+                }

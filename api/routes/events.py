@@ -1,6 +1,5 @@
 """Server-sent events: what happens, as it happens."""
 
-from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
@@ -13,7 +12,6 @@ from api.feed import LIST_EVERY_SECONDS, read_job_messages, read_list_messages
 from api.openapi import REF
 from api.responses import documented
 from api.security import needs
-from api.services import Services
 
 router = APIRouter(tags=["events"], dependencies=needs("read"))
 
@@ -24,9 +22,6 @@ class EventStream(StreamingResponse):
     """Server-sent events; each message's data is one StreamEvent as JSON."""
 
     media_type = "text/event-stream"
-
-    def __init__(self, content: AsyncIterator[bytes]) -> None:
-        super().__init__(content, headers=_HEADERS)
 
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {
@@ -59,7 +54,10 @@ async def stream_job(
     Besides the trainer's events come `state_changed` and `attempt_started`; after the latter, drop what is later
     than its `resumed_from`: it comes again.
     """
-    return EventStream(_follow_job(services, job_id, after or 0))
+    messages = services.feed.stream(
+        job_id, after or 0, lambda last: read_job_messages(services.database, job_id, last)
+    )
+    return EventStream(messages, headers=_HEADERS)
 
 
 @router.get("/events", response_class=EventStream, responses=_RESPONSES)
@@ -72,10 +70,7 @@ async def stream_jobs(
     """
     begin = newest if after is None else after
     database = services.database
-    return EventStream(
-        services.feed.stream(None, begin, lambda last: read_list_messages(database, last), LIST_EVERY_SECONDS)
+    messages = services.feed.stream(
+        None, begin, lambda last: read_list_messages(database, last), LIST_EVERY_SECONDS
     )
-
-
-def _follow_job(services: Services, job_id: str, after: int) -> AsyncIterator[bytes]:
-    return services.feed.stream(job_id, after, lambda last: read_job_messages(services.database, job_id, last))
+    return EventStream(messages, headers=_HEADERS)
