@@ -25,8 +25,8 @@ CONTENT_SECURITY_POLICY = "; ".join(
 )
 PAGE_HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    # With no-referrer a browser would send our own forms with `Origin: null`, which the service refuses.
+    "Referrer-Policy": "same-origin",
     # The theme is in a cookie and a run changes by the second: a page is never taken from a cache.
     "Cache-Control": "no-store",
 }

@@ -1,7 +1,8 @@
 """The dashboard's own files, read once and served under an address that changes with their content.
 
 `/static/<digest>/js/main.js`: one digest for the whole tree, so that a module's relative imports stay inside it
-and every file can be cached for good. An old digest (a page from before an update) gets the present file, uncached.
+and every file can be cached for good. An old digest (a page from before an update) gets the present file,
+uncached.
 """
 
 import gzip

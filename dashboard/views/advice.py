@@ -8,7 +8,9 @@ ADVICE: dict[str, str] = {
     "dataset_unavailable": (
         "Put the data set where the worker finds it (GANVAS_DATA names the folder), or train on dataset: digits."
     ),
-    "checkpoint_invalid": "The checkpoint on disk is damaged or from another spec; submit the spec again to start afresh.",
+    "checkpoint_invalid": (
+        "The checkpoint on disk is damaged or from another spec; submit the spec again to start afresh."
+    ),
     "out_of_memory": "Halve batch_size, or make the networks smaller; then submit again.",
     "trainer_killed": (
         "Something ended the trainer from outside, most often the system for lack of memory: "
@@ -17,7 +19,7 @@ ADVICE: dict[str, str] = {
     "device_unavailable": "Ask for a device that the worker has (device: auto takes the best one).",
     "checkpoint_unreadable": "The checkpoint could not be read back; submit the spec again to start afresh.",
     "attempts_used_up": (
-        "Its workers were lost too often. Look at the last attempt's host: memory, disk, and whether it was shut down."
+        "Its workers were lost too often. Look at the last attempt's host: memory, disk, whether it was shut down."
     ),
     "spec_invalid": "The worker runs another version than the service; install the same version on both.",
 }

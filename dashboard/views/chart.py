@@ -11,9 +11,11 @@ from api.schemas import Curve
 from dashboard.formats import show_count, show_number
 from dashboard.views.common import DISCRIMINATOR_LOSS, GENERATOR_LOSS
 
+CHART_METRICS = (GENERATOR_LOSS, DISCRIMINATOR_LOSS)
+CHART_POINTS = 600
 # The plot's own coordinates; the page stretches them to its width and height.
 WIDTH, HEIGHT = 1000, 300
-USUAL_SHARE = 0.98
+SPIKE_REACH = 3
 TICKS = 4
 
 
@@ -73,7 +75,9 @@ def build_chart(
         first_label="0",
         last_label=show_count(iterations),
         cursor=f"{100 * cursor / iterations:.2f}%" if cursor is not None else "",
-        beyond=f"{outside} point{'s' if outside > 1 else ''} beyond the axis, up to {show_number(max(values))}" if outside else "",
+        beyond=f"{outside} point{'s' if outside > 1 else ''} beyond the axis, up to {show_number(max(values))}"
+        if outside
+        else "",
         summary=_summary(players),
         view_box=f"0 0 {WIDTH} {HEIGHT}",
         metrics_url=f"/jobs/{job_id}/metrics",
@@ -82,12 +86,16 @@ def build_chart(
 
 
 def usual_range(values: list[float]) -> tuple[float, float]:
-    """Return the axis that holds the middle 98 % of the values with a little room, and 0 where that is near."""
+    """Return the axis that fits the values but not their spikes, with a little room, from 0 where that is near.
+
+    A spike lies further from the middle half of the values than three times that half is wide.
+    """
     if not values:
         return 0.0, 1.0
     ordered = sorted(values)
-    spare = int(len(ordered) * (1 - USUAL_SHARE) / 2)
-    low, high = ordered[spare], ordered[-1 - spare]
+    lower, upper = ordered[len(ordered) // 4], ordered[-1 - len(ordered) // 4]
+    reach = SPIKE_REACH * (upper - lower)
+    low, high = max(ordered[0], lower - reach), min(ordered[-1], upper + reach)
     room = 0.08 * (high - low or abs(high) or 1.0)
     return (0.0 if 0 <= low <= high / 2 or low == high > 0 else low - room), high + room
 

@@ -1,9 +1,10 @@
-"""Is it learning, is it healthy: a word and a sentence from the newest losses. The pictures decide; these point."""
+"""Is it learning, is it healthy: a word and a sentence from the newest losses. The pictures decide."""
 
 import math
 from dataclasses import dataclass
 
 from api.schemas import JobRead
+from dashboard.formats import show_percent
 from dashboard.views.common import DISCRIMINATOR_LOSS, GENERATOR_LOSS, latest_value
 
 # The discriminator's loss is -log D(x) - log(1 - D(G(z))). Where it cannot tell, D = 1/2, this is 2 ln 2 = 1.386.
@@ -22,9 +23,13 @@ class Verdict:
     text: str
 
 
-def judge_learning(recent_discriminator_losses: list[float]) -> Verdict:
+def judge_learning(job: JobRead, discriminator_losses: list[float]) -> Verdict:
     """Judge the balance of the two players by the mean of the discriminator's newest losses."""
-    recent = [value for value in recent_discriminator_losses[-RECENT_POINTS:] if math.isfinite(value)]
+    if job.state in ("failed", "cancelled"):
+        return Verdict(
+            "Broken off", f"It ended at {show_percent(job.iteration / job.iterations)} of its iterations."
+        )
+    recent = [value for value in discriminator_losses[-RECENT_POINTS:] if math.isfinite(value)]
     if not recent:
         return Verdict("Not yet known", "No losses have arrived.")
     mean = sum(recent) / len(recent)

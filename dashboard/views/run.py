@@ -195,9 +195,7 @@ def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, no
         notice=_notice(job),
         waiting="No worker has claimed this run yet; `ganvas up` starts one." if job.state == "queued" else "",
         can_cancel=job.state not in TERMINAL_STATES and job.cancel_requested_at is None,
-        cancel_requested=find_moment(
-            job.cancel_requested_at if job.state not in TERMINAL_STATES else None, now
-        ),
+        cancel_requested=find_moment(job.cancel_requested_at if job.state not in TERMINAL_STATES else None, now),
         cancel_href=f"/runs/{job.id}/cancel",
         vitals=_vitals(data, now),
         timeline=timeline,
@@ -213,7 +211,9 @@ def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, no
             for name, metric in sorted(job.latest.items())
         ],
         log=[
-            LogLineView(moment_of(line.at, now), f"{line.at:%H:%M:%S}", show_count(line.iteration), line.level, line.text)
+            LogLineView(
+                moment_of(line.at, now), f"{line.at:%H:%M:%S}", show_count(line.iteration), line.level, line.text
+            )
             for line in data.log
         ],
         spec_yaml=show_spec(job.spec),
@@ -266,7 +266,7 @@ def _vitals(data: RunData, now: datetime) -> VitalsView:
         time=show_duration(left if job.state in ("queued", "running") else seconds_taken(job, now)),
         generator_loss=figure_of(latest_value(job, GENERATOR_LOSS)),
         discriminator_loss=figure_of(latest_value(job, DISCRIMINATOR_LOSS)),
-        learning=judge_learning(curve.values if curve else []),
+        learning=judge_learning(job, curve.values if curve else []),
         health=judge_health(job, sum(line.level != "info" for line in data.log)),
     )
 
@@ -275,9 +275,7 @@ def _provenance(job: JobRead, newest: AttemptRead | None) -> list[FactView]:
     facts = [
         FactView("Run", job.id),
         FactView("Seed", str(job.seed)),
-        FactView(
-            "Fixed latents", (job.latents_sha256 or NOTHING)[:12], job.latents_sha256 or "not yet drawn"
-        ),
+        FactView("Fixed latents", (job.latents_sha256 or NOTHING)[:12], job.latents_sha256 or "not yet drawn"),
     ]
     if newest is None:
         return facts

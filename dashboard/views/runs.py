@@ -24,6 +24,7 @@ from dashboard.views.common import (
     thumbnail_of,
 )
 
+ROWS = 50
 # What the list can be sorted by: the word in the heading, and the order that a first click wants.
 SORTS = {
     "state": ("State", "state"),

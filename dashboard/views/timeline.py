@@ -61,7 +61,7 @@ def shown_iterations(iterations: list[int], wanted: int | None) -> list[int]:
 
 
 def build_timeline(job_id: str, data: TimelineData, wanted: int | None, now: datetime) -> TimelineView | None:
-    """Return the timeline at the grid nearest to the wanted iteration (the newest by default), None without grids."""
+    """Return the timeline at the grid nearest to the wanted iteration (by default the newest); None without."""
     iterations = data.iterations
     if not iterations:
         return None

@@ -1,6 +1,8 @@
 // A curve as data, and the axis that fits its usual values; the axis is the same as dashboard/views/chart.py's.
 import { readValue } from "./format.js";
 
+const SPIKE_REACH = 3;
+
 export class Series {
   constructor(curve) {
     this.iterations = [...(curve?.iterations ?? [])];
@@ -34,12 +36,14 @@ export class Series {
   }
 }
 
-/** The middle 98 % of the values with a little room, and 0 where that is near. */
+/** The values without their spikes, with a little room, from 0 where that is near. */
 export function usualRange(values) {
   if (!values.length) return [0, 1];
   const ordered = values.toSorted((a, b) => a - b);
-  const spare = Math.floor((ordered.length * (1 - 0.98)) / 2);
-  const [low, high] = [ordered[spare], ordered[ordered.length - 1 - spare]];
+  const quarter = Math.floor(ordered.length / 4);
+  const [lower, upper] = [ordered[quarter], ordered.at(-1 - quarter)];
+  const reach = SPIKE_REACH * (upper - lower);
+  const [low, high] = [Math.max(ordered[0], lower - reach), Math.min(ordered.at(-1), upper + reach)];
   const room = 0.08 * (high - low || Math.abs(high) || 1);
   const fromZero = (low >= 0 && low <= high / 2) || (low === high && high > 0);
   return [fromZero ? 0 : low - room, high + room];

@@ -1,0 +1,72 @@
+"""What pages read from a request. A page never refuses a query that it does not understand; it leaves it out."""
+
+from typing import Annotated, cast, get_args
+from urllib.parse import parse_qsl
+
+from fastapi import Depends, Request
+
+from api.queries import JOB_SORTS, JobFilters, JobSort
+from api.schemas import JobState
+from dashboard.views.common import THEMES, Frame, Theme
+from dashboard.views.runs import Filters
+
+THEME_COOKIE = "ganvas_theme"
+MAX_ITERATION = 1_000_000_000
+MAX_TEXT = 200
+
+
+def read_frame(request: Request) -> Frame:
+    """Return what surrounds the page: its theme, and the address that the theme's buttons lead back to."""
+    query = f"?{request.url.query}" if request.url.query else ""
+    return Frame(theme=read_theme(request.cookies.get(THEME_COOKIE)), path=request.url.path + query)
+
+
+def read_theme(value: str | None) -> Theme:
+    """Return the chosen theme."""
+    return next((theme for theme in THEMES if theme == value), "system")
+
+
+def read_filters(request: Request) -> Filters:
+    """Return what the list is asked for."""
+    given = {
+        key: request.query_params.get(key, "").replace("\0", "")[:MAX_TEXT].strip()
+        for key in ("state", "name", "tag", "commit")
+    }
+    if given["state"] not in get_args(JobState):
+        given["state"] = ""
+    sort = request.query_params.get("sort", "")
+    return Filters(
+        **given,
+        sort=sort if sort in JOB_SORTS else "-created_at",
+        cursor=request.query_params.get("cursor", ""),
+    )
+
+
+def to_query(filters: Filters) -> tuple[JobFilters, JobSort]:
+    """Return the filters as the query takes them."""
+    states = [cast(JobState, filters.state)] if filters.state else []
+    query = JobFilters(
+        states=states, name=filters.name or None, tag=filters.tag or None, commit=filters.commit or None
+    )
+    return query, cast(JobSort, filters.sort)
+
+
+def read_iteration(request: Request) -> int | None:
+    """Return the iteration at which the timeline is opened, or None."""
+    text = request.query_params.get("iteration", "")
+    return min(int(text), MAX_ITERATION) if text.isascii() and text.isdigit() and len(text) < 20 else None
+
+
+async def read_form(request: Request) -> dict[str, str]:
+    """Return the fields of a posted form, the last of each name."""
+    text = (await request.body()).decode("utf-8", "replace")
+    return dict(parse_qsl(text, keep_blank_values=True))
+
+
+def read_way_back(path: str) -> str:
+    """Return the path on this site to go back to; anything else becomes the list of runs."""
+    is_local = path.startswith("/") and not path.startswith(("//", "/\\"))
+    return path if is_local and path.isprintable() else "/"
+
+
+FormFields = Annotated[dict[str, str], Depends(read_form)]

@@ -1,0 +1,35 @@
+"""The page that says what went wrong."""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from dashboard.views.common import Frame
+
+# For the sentences that are written for those who call the API.
+SENTENCES = {
+    404: "There is nothing at this address. It may have been mistyped, or the run was removed.",
+    405: "This address does not answer this kind of request.",
+    422: "The address holds something that could not be read.",
+    500: "Something went wrong in the service; its log has the details.",
+}
+
+
+@dataclass(frozen=True)
+class ErrorPage:
+    """One error: what it is, in a sentence, and the status."""
+
+    title: str
+    frame: Frame
+    status: int
+    message: str
+
+
+def build_error_page(status: int, message: str, frame: Frame) -> ErrorPage:
+    """Return the page of one error; without a message, the status has a sentence of its own."""
+    phrase = HTTPStatus(status).phrase
+    return ErrorPage(
+        title=phrase[0] + phrase[1:].lower(),
+        frame=frame,
+        status=status,
+        message=message or SENTENCES.get(status, phrase),
+    )

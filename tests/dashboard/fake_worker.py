@@ -1,0 +1,156 @@
+"""A worker for tests: it claims a job and reports as a real one does, over HTTP, but draws what it is told to."""
+
+import hashlib
+import io
+import math
+import random
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+from PIL import Image
+
+COMMIT = "9f2c1e7ab03d4c55aa10e2f8b1c3d4e5f6a7b8c9"
+LATENTS = b"fixed latents"
+DIFF = "diff --git a/spec.py b/spec.py\n--- a/spec.py\n+++ b/spec.py\n@@ -1 +1,2 @@\n-old\n+new\n+<script>newer()</script>\n"
+PROVENANCE: dict[str, Any] = {
+    "commit": COMMIT,
+    "branch": "main",
+    "uncommitted_diff": DIFF,
+    "python": "3.11.9",
+    "versions": {"torch": "2.15.0", "numpy": "2.3.4"},
+    "device": "cpu, 2 threads",
+    "hostname": "bench-2",
+    "platform": "Linux x86_64",
+    "command": "ganvas up",
+}
+ROWS, CELL = 8, 28
+
+
+def make_spec(**changes: Any) -> dict[str, Any]:
+    """A small but valid spec."""
+    spec: dict[str, Any] = {
+        "name": "first-light",
+        "dataset": "mnist",
+        "seed": 7,
+        "iterations": 1000,
+        "generator": {"layers": [{"layer": "dense", "size": 784}, {"layer": "reshape", "shape": [1, 28, 28]}]},
+        "discriminator": {"layers": [{"layer": "flatten"}, {"layer": "dense", "size": 1}]},
+    }
+    return spec | changes
+
+
+def make_grid_png(seed: int) -> bytes:
+    """A grid of 8 × 8 grey cells, another one for each seed."""
+    shades = random.Random(seed)
+    image = Image.new("L", (ROWS * CELL, ROWS * CELL))
+    for row in range(ROWS):
+        for column in range(ROWS):
+            box = (column * CELL, row * CELL, (column + 1) * CELL, (row + 1) * CELL)
+            image.paste(shades.randrange(256), box)
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
+class FakeWorker:
+    """Holds one job's attempt; `client` is an httpx client or FastAPI's TestClient."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        self.job_id = ""
+        self.attempt = 0
+        self.seq = 0
+
+    def submit(self, **changes: Any) -> str:
+        """Submit a spec and return the job's id."""
+        return str(self._post("/jobs", make_spec(**changes))["id"])
+
+    def claim(self, worker: str = "bench-2:4711") -> str:
+        """Claim the next job and return its id."""
+        body = self._post("/workers/claim", {"worker": worker, "provenance": PROVENANCE})
+        self.job_id, self.attempt, self.seq = body["job_id"], body["attempt"], 0
+        return self.job_id
+
+    def post(self, *events: dict[str, Any]) -> None:
+        """Report events."""
+        at = datetime.now(UTC).isoformat()
+        numbered = [{"seq": self.seq + index, "at": at, "event": event} for index, event in enumerate(events)]
+        self._post(f"/jobs/{self.job_id}/attempts/{self.attempt}/events", {"events": numbered})
+        self.seq += len(events)
+
+    def log_metrics(self, *iterations: int) -> None:
+        """Report plausible losses at these iterations."""
+        self.post(*(make_metrics(iteration) for iteration in iterations))
+
+    def log_line(self, text: str, iteration: int = 0, level: str = "info") -> None:
+        """Report one log line."""
+        self.post({"kind": "line_logged", "iteration": iteration, "level": level, "text": text})
+
+    def save_grid(self, iteration: int, png: bytes | None = None) -> str:
+        """Put a sample grid and report it; returns its sha256."""
+        content = png or make_grid_png(iteration)
+        file = self.put(content, "image/png", f"samples/{iteration}.png")
+        self.post(
+            {
+                "kind": "sample_grid_saved",
+                "iteration": iteration,
+                "file": file,
+                "rows": ROWS,
+                "columns": ROWS,
+                "cell_width": CELL,
+                "cell_height": CELL,
+                "latents_sha256": hashlib.sha256(LATENTS).hexdigest(),
+            }
+        )
+        return str(file["sha256"])
+
+    def save_checkpoint(self, iteration: int) -> None:
+        """Put a checkpoint and report it."""
+        file = self.put(f"checkpoint {iteration}".encode(), "application/octet-stream", f"{iteration}.safetensors")
+        self.post({"kind": "checkpoint_saved", "iteration": iteration, "file": file})
+
+    def put(self, content: bytes, media_type: str, path: str) -> dict[str, Any]:
+        """Put a file and return how events name it."""
+        sha256 = hashlib.sha256(content).hexdigest()
+        response = self.client.put(f"/artifacts/{sha256}", content=content, headers={"content-type": media_type})
+        assert response.status_code in (200, 201), response.text
+        return {"path": path, "sha256": sha256, "size": len(content)}
+
+    def finish(self, end: str, code: str = "", message: str = "") -> None:
+        """End the attempt."""
+        reason = {"code": code, "message": message, "log_tail": "Traceback …"} if code else None
+        body = {"end": end, "reason": reason, "events_count": self.seq}
+        self._post(f"/jobs/{self.job_id}/attempts/{self.attempt}/finish", body)
+
+    def train(self, until: int, grid_every: int = 100) -> None:
+        """Report losses and grids up to an iteration, as a run that goes well."""
+        self.log_metrics(*range(10, until + 1, 10))
+        for iteration in range(grid_every, until + 1, grid_every):
+            self.save_grid(iteration)
+
+    def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        response = self.client.post(path, json=body)
+        assert response.status_code in (200, 201), response.text
+        answer: dict[str, Any] = response.json()
+        return answer
+
+
+def make_metrics(iteration: int) -> dict[str, Any]:
+    """Losses that settle: the generator's near 1.5, the discriminator's near 0.7."""
+    wobble = random.Random(iteration).gauss(0, 0.08)
+    settled = 1 - math.exp(-iteration / 300)
+    return {
+        "kind": "metrics_logged",
+        "iteration": iteration,
+        "values": {
+            "loss/generator": 0.7 + 0.8 * settled + 2 * wobble,
+            "loss/discriminator": 1.38 - 0.68 * settled + wobble,
+            "speed/iterations_per_second": 4.63,
+        },
+    }
+
+
+def connect(url: str) -> FakeWorker:
+    """A worker of the service at this address."""
+    return FakeWorker(httpx.Client(base_url=url, timeout=10))
