@@ -254,7 +254,7 @@ class Client:
             time.sleep(POLL_SECONDS)
 
     def _messages(self, job_id: str, after: int, ends_at: float | None) -> Iterator[StreamEvent]:
-        """Yield the stream's messages until it breaks, or until too little time is left to sit through a silence."""
+        """Yield the stream's messages until it breaks, or until too little time is left for a silence."""
         if _is_past(ends_at, STREAM_SILENCE_SECONDS):
             return
         try:

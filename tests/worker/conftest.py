@@ -1,28 +1,181 @@
-"""What the worker's tests share."""
+"""What the worker's tests share: tiny specs, an undisturbed run, and workers that run beside the test."""
 
-from typing import Any
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from api.client import Client, WorkerClient
+from api.schemas import ClaimRead, ClaimRequest, JobRead
+from ganlib.events import Event, MetricsLogged, SampleGridSaved
+from ganlib.spec import parse_spec
+from worker.loop import WorkLoop
+from worker.settings import WorkerSettings
+
+if TYPE_CHECKING:
+    from tests.conftest import LiveService
+
+# Far more than anything here takes; only a defect reaches it.
+PATIENCE_SECONDS = 60.0
+
+TINY_SPEC: dict[str, Any] = {
+    "name": "tiny",
+    "seed": 3,
+    "dataset": "digits",
+    "latents": {"size": 8},
+    "generator": {"layers": [{"layer": "dense", "size": 64}, "tanh", {"layer": "reshape", "shape": [1, 8, 8]}]},
+    "discriminator": {"layers": ["flatten", {"layer": "dense", "size": 1}]},
+    "iterations": 40,
+    "batch_size": 8,
+    "log_every": 10,
+    "sample_every": 20,
+    "checkpoint_every": 20,
+    "samples": {"rows": 2, "columns": 2},
+    "device": "cpu",
+    "precision": "float32",
+}
+# A few seconds of training, so that a test can step in half-way.
+LONG_SPEC = {**TINY_SPEC, "name": "long", "iterations": 2000, "sample_every": 200, "checkpoint_every": 200}
 
 
 @pytest.fixture
 def tiny_spec() -> dict[str, Any]:
     """A dense GAN on the 8×8 digits: about a thousand iterations a second."""
-    return {
-        "name": "tiny",
-        "seed": 3,
-        "dataset": "digits",
-        "latents": {"size": 8},
-        "generator": {
-            "layers": [{"layer": "dense", "size": 64}, "tanh", {"layer": "reshape", "shape": [1, 8, 8]}]
-        },
-        "discriminator": {"layers": ["flatten", {"layer": "dense", "size": 1}]},
-        "iterations": 40,
-        "batch_size": 8,
-        "log_every": 10,
-        "sample_every": 20,
-        "checkpoint_every": 20,
-        "samples": {"rows": 2, "columns": 2},
-        "device": "cpu",
-        "precision": "float32",
-    }
+    return dict(TINY_SPEC)
+
+
+@pytest.fixture
+def long_spec() -> dict[str, Any]:
+    """The same for a few seconds."""
+    return dict(LONG_SPEC)
+
+
+@pytest.fixture
+def wait_until() -> Callable[[Callable[[], Any]], Any]:
+    """Return a condition's first true value."""
+
+    def wait(condition: Callable[[], Any]) -> Any:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not (value := condition()):
+            assert time.monotonic() < deadline, "this never came true"
+            time.sleep(0.02)
+        return value
+
+    return wait
+
+
+@pytest.fixture
+def client(live_service: "LiveService") -> Iterator[Client]:
+    with Client(live_service.url) as client:
+        yield client
+
+
+@pytest.fixture
+def worker_client(live_service: "LiveService") -> Iterator[WorkerClient]:
+    with WorkerClient(live_service.url) as client:
+        yield client
+
+
+@pytest.fixture
+def claim(client: Client, worker_client: WorkerClient, tiny_spec: dict[str, Any]) -> ClaimRead:
+    """A job that was submitted and claimed; nobody trains it."""
+    client.submit(tiny_spec)
+    claim = worker_client.claim_job(ClaimRequest(worker="test"))
+    assert claim is not None
+    return claim
+
+
+@pytest.fixture
+def make_settings(tmp_path: Path) -> Callable[[str], WorkerSettings]:
+    """Settings of a worker with a home of its own, for the service at an address."""
+
+    def make(url: str) -> WorkerSettings:
+        return WorkerSettings(url=url, home=tmp_path / "worker", worker_name="test")
+
+    return make
+
+
+@pytest.fixture
+def start_worker(make_settings: Callable[[str], WorkerSettings]) -> Iterator[Callable[[str], WorkLoop]]:
+    """Run workers in threads, woken all the time; they stop with the test."""
+    ended = threading.Event()
+    running: list[tuple[WorkLoop, threading.Thread]] = []
+
+    def start(url: str) -> WorkLoop:
+        loop = WorkLoop(make_settings(url))
+
+        def run() -> None:
+            while not ended.wait(0.1) and not loop.is_shutting_down:
+                loop.run_until_empty()
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        running.append((loop, thread))
+        return loop
+
+    yield start
+    ended.set()
+    for loop, thread in running:
+        loop.shut_down()
+        thread.join(PATIENCE_SECONDS)
+        assert not thread.is_alive()
+
+
+@pytest.fixture
+def find_trainer() -> Callable[[Path], int | None]:
+    """Find the process id of this machine's trainer that this test's worker started, by its run folder."""
+
+    def find(home: Path) -> int | None:
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                command = (process / "cmdline").read_bytes().decode()
+                state = (process / "stat").read_text().rpartition(")")[2].split()[0]
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if "worker.trainer_process" in command and str(home) in command and state != "Z":
+                return int(process.name)
+        return None
+
+    return find
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a run left for people to see: points by metric (without the speed), grids by iteration."""
+
+    points: dict[str, list[tuple[int, float]]]
+    grids: list[tuple[int, str]]
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Record:
+    """The long spec trained in this process from beginning to end, without worker or service."""
+    from ganlib.trainer import train
+
+    events: list[Event] = []
+    train(parse_spec(LONG_SPEC), tmp_path_factory.mktemp("undisturbed"), events.append, lambda: False)
+    points: dict[str, list[tuple[int, float]]] = {}
+    for event in events:
+        for name, value in event.values.items() if isinstance(event, MetricsLogged) else ():
+            points.setdefault(name, []).append((event.iteration, value))
+    points.pop("speed/iterations_per_second")
+    grids = [(event.iteration, event.file.sha256) for event in events if isinstance(event, SampleGridSaved)]
+    return Record(points, grids)
+
+
+@pytest.fixture
+def read_record() -> Callable[[Client, JobRead], Record]:
+    """Read a job's record back from the service."""
+
+    def read(client: Client, job: JobRead) -> Record:
+        curves = client.curves(job.id)
+        speed = curves.pop("speed/iterations_per_second")
+        assert speed.iterations == curves["loss/generator"].iterations
+        points = {name: list(zip(curve.iterations, curve.values, strict=True)) for name, curve in curves.items()}
+        return Record(points, [(sample.iteration, sample.sha256) for sample in client.samples(job.id)])
+
+    return read

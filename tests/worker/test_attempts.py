@@ -1,0 +1,63 @@
+"""Whole attempts: a real service, a real trainer process, and everything that can come between them."""
+
+import os
+import signal
+
+import pytest
+import torch
+
+import worker.loop
+
+
+def test_a_job_succeeds_and_its_record_is_that_of_a_run_without_a_worker(
+    client, start_worker, long_spec, undisturbed, read_record, tmp_path
+) -> None:
+    start_worker(client.url)
+    job = client.wait(client.submit(long_spec).id, timeout=60)
+    assert (job.state, job.attempt, job.iteration) == ("succeeded", 1, long_spec["iterations"])
+    assert read_record(client, job) == undisturbed
+    assert job.attempts[0].provenance.versions["torch"]
+    assert list((tmp_path / "worker" / "work").iterdir()) == []
+
+
+def test_a_killed_trainer_goes_on_from_its_checkpoint_without_gap_or_double(
+    client, start_worker, long_spec, undisturbed, read_record, find_trainer, wait_until, tmp_path
+) -> None:
+    start_worker(client.url)
+    job = client.submit(long_spec)
+    wait_until(lambda: len(client.get(job.id).checkpoints) >= 2)
+    os.kill(find_trainer(tmp_path), signal.SIGKILL)
+    job = client.wait(job.id, timeout=60)
+    assert (job.state, job.attempt) == ("succeeded", 2)
+    first, second = job.attempts
+    assert (first.end, first.reason.code) == ("failed", "trainer_killed")
+    assert "SIGKILL" in first.reason.message
+    assert second.resumed_from >= 400
+    assert read_record(client, job) == undisturbed
+
+
+def test_a_cancelled_job_ends_with_a_last_checkpoint(
+    client, start_worker, long_spec, find_trainer, wait_until, tmp_path
+) -> None:
+    start_worker(client.url)
+    endless = {"iterations": 1_000_000, "sample_every": 1000, "checkpoint_every": 1_000_000}
+    job = client.submit({**long_spec, **endless})
+    wait_until(lambda: client.get(job.id).iteration)
+    client.cancel(job.id)
+    job = client.wait(job.id, timeout=60)
+    assert job.state == "cancelled"
+    assert [checkpoint.iteration for checkpoint in job.checkpoints] == [job.iteration]
+    assert find_trainer(tmp_path) is None
+
+
+def test_an_exception_in_training_fails_the_job_with_its_code(
+    client, start_worker, tiny_spec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has the device that is to be missing")
+    monkeypatch.setattr(worker.loop, "list_devices", lambda: ["cpu", "cuda"])
+    start_worker(client.url)
+    job = client.wait(client.submit({**tiny_spec, "device": "cuda"}).id, timeout=60)
+    assert (job.state, job.attempt, job.reason.code) == ("failed", 1, "device_unavailable")
+    assert "DeviceUnavailable" in job.reason.log_tail
+    assert client.log(job.id).items[-1].level == "error"
