@@ -37,6 +37,6 @@ def _page_before(present: Handler, renderer: Renderer) -> Any:
             return response
         text = error.text if isinstance(error, ServiceError) else ""
         page = build_error_page(response.status_code, text, read_frame(request))
-        return renderer.render_page("error.html", page, response.status_code)
+        return renderer.render_page(request, "error.html", page, response.status_code)
 
     return handle

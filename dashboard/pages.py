@@ -52,7 +52,7 @@ def build_router(renderer: Renderer, static: StaticTree) -> APIRouter:
             jobs = queries.list_jobs(session, wanted, sort, ROWS, filters.cursor or None)
             last_event_id = queries.newest_event_id(session)
         page = build_runs_page(jobs, filters, last_event_id, read_frame(request), datetime.now(UTC))
-        return renderer.render_page("runs.html", page)
+        return renderer.render_page(request, "runs.html", page)
 
     @router.get("/runs/{job_id}", dependencies=needs("read"))
     def show_run(job_id: str, request: Request, services: ServicesDep) -> HTMLResponse:
@@ -67,7 +67,7 @@ def build_router(renderer: Renderer, static: StaticTree) -> APIRouter:
         timeline = TimelineData(iterations, {sample.iteration: sample for sample in samples})
         data = RunData(job, timeline, curves, log.items)
         page = build_run_page(data, iteration, read_frame(request), datetime.now(UTC))
-        return renderer.render_page("run.html", page)
+        return renderer.render_page(request, "run.html", page)
 
     @router.post("/runs/{job_id}/cancel", dependencies=needs("user"))
     def cancel_run(job_id: str, services: ServicesDep) -> Response:

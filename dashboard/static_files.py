@@ -58,9 +58,14 @@ class StaticTree:
             "Content-Type": file.media_type,
             "Vary": "Accept-Encoding",
         }
-        if file.compressed and "gzip" in request.headers.get("accept-encoding", ""):
+        if file.compressed and accepts_gzip(request):
             return Response(file.compressed, headers={**headers, "Content-Encoding": "gzip"})
         return Response(file.content, headers=headers)
+
+
+def accepts_gzip(request: Request) -> bool:
+    """Whether the answer may be compressed."""
+    return "gzip" in request.headers.get("accept-encoding", "")
 
 
 def _read(path: Path) -> StaticFile:

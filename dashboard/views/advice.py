@@ -24,8 +24,8 @@ ADVICE: dict[str, str] = {
     "spec_invalid": "The worker runs another version than the service; install the same version on both.",
 }
 GENERAL_ADVICE = (
-    "Read the end of the log below. `ganvas train` with the same spec shows the error at your own terminal, "
-    "without a service."
+    "Read the end of the log below. The command “ganvas train” with the same spec shows the error at your own "
+    "terminal, without a service."
 )
 
 

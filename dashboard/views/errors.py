@@ -9,7 +9,6 @@ from dashboard.views.common import Frame
 SENTENCES = {
     404: "There is nothing at this address. It may have been mistyped, or the run was removed.",
     405: "This address does not answer this kind of request.",
-    422: "The address holds something that could not be read.",
     500: "Something went wrong in the service; its log has the details.",
 }
 
@@ -25,11 +24,11 @@ class ErrorPage:
 
 
 def build_error_page(status: int, message: str, frame: Frame) -> ErrorPage:
-    """Return the page of one error; without a message, the status has a sentence of its own."""
+    """Return the page of one error; the sentence of its status, if there is one, goes before the message."""
     phrase = HTTPStatus(status).phrase
     return ErrorPage(
         title=phrase[0] + phrase[1:].lower(),
         frame=frame,
         status=status,
-        message=message or SENTENCES.get(status, phrase),
+        message=SENTENCES.get(status) or message or phrase,
     )

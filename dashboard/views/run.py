@@ -144,7 +144,7 @@ class RunPage:
     attempt: int
     created: Moment
     notice: NoticeView | None
-    waiting: str
+    is_waiting: bool
     can_cancel: bool
     cancel_requested: Moment | None
     cancel_href: str
@@ -193,7 +193,7 @@ def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, no
         attempt=job.attempt,
         created=moment_of(job.created_at, now),
         notice=_notice(job),
-        waiting="No worker has claimed this run yet; `ganvas up` starts one." if job.state == "queued" else "",
+        is_waiting=job.state == "queued",
         can_cancel=job.state not in TERMINAL_STATES and job.cancel_requested_at is None,
         cancel_requested=find_moment(job.cancel_requested_at if job.state not in TERMINAL_STATES else None, now),
         cancel_href=f"/runs/{job.id}/cancel",

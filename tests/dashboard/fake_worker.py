@@ -12,7 +12,10 @@ from PIL import Image
 
 COMMIT = "9f2c1e7ab03d4c55aa10e2f8b1c3d4e5f6a7b8c9"
 LATENTS = b"fixed latents"
-DIFF = "diff --git a/spec.py b/spec.py\n--- a/spec.py\n+++ b/spec.py\n@@ -1 +1,2 @@\n-old\n+new\n+<script>newer()</script>\n"
+DIFF = (
+    "diff --git a/spec.py b/spec.py\n--- a/spec.py\n+++ b/spec.py\n@@ -1 +1,2 @@\n-old\n+new\n"
+    "+<script>newer()</script>\n"
+)
 PROVENANCE: dict[str, Any] = {
     "commit": COMMIT,
     "branch": "main",

@@ -1,8 +1,8 @@
 // <loss-chart data-metrics-url data-iterations>: both losses; its cursor is the timeline's selected grid.
 import { build, listen, setField, stopListening } from "./dom.js";
-import { showCount, showNumber } from "./format.js";
+import { showNumber } from "./format.js";
 import { drawPlot } from "./loss-plot.js";
-import { Series, fullRange, usualRange } from "./series.js";
+import { Series, describeBeyond, fullRange, usualRange } from "./series.js";
 
 const PLAYERS = { generator: "loss/generator", discriminator: "loss/discriminator" };
 const POINTS = 2000;
@@ -79,9 +79,7 @@ class LossChart extends HTMLElement {
   range() {
     const values = Object.values(this.series).flatMap(({ values }) => values.filter(Number.isFinite));
     const [low, high] = (this.axis.value === "usual" ? usualRange : fullRange)(values);
-    const beyond = values.filter((value) => value < low || value > high);
-    const far = beyond.length ? `, up to ${showNumber(beyond.reduce((a, b) => Math.max(a, b)))}` : "";
-    setField(this, "beyond", far && `${showCount(beyond.length)} point${beyond.length > 1 ? "s" : ""} beyond the axis${far}`);
+    setField(this, "beyond", describeBeyond(values, low, high));
     return [low, high];
   }
 

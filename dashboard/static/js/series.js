@@ -1,5 +1,5 @@
 // A curve as data, and the axis that fits its usual values; the axis is the same as dashboard/views/chart.py's.
-import { readValue } from "./format.js";
+import { readValue, showCount, showNumber } from "./format.js";
 
 const SPIKE_REACH = 3;
 
@@ -56,4 +56,12 @@ export function fullRange(values) {
   const high = values.reduce((a, b) => Math.max(a, b));
   const room = 0.05 * (high - low || Math.abs(high) || 1);
   return [low >= 0 && low - room < 0 ? 0 : low - room, high + room];
+}
+
+/** Say how many values the axis leaves out. */
+export function describeBeyond(values, low, high) {
+  const beyond = values.filter((value) => value < low || value > high);
+  if (!beyond.length) return "";
+  const furthest = showNumber(beyond.reduce((a, b) => Math.max(a, b)));
+  return `${showCount(beyond.length)} point${beyond.length > 1 ? "s" : ""} beyond the axis, up to ${furthest}`;
 }
