@@ -134,9 +134,10 @@ class Reporter:
         except SequenceConflict as error:
             self._count_refusal(error)
             next_seq = error.details.get("next_seq")
-            if not isinstance(next_seq, int) or next_seq == self._reader.next_seq:
+            # It takes what it has already, if the bytes are the same; so only a gap can be healed: its database
+            # was set back, or our position was wrong, and the spool has everything.
+            if not isinstance(next_seq, int) or next_seq >= self._reader.next_seq:
                 raise
-            # An answer was lost (the service stands further on) or its database was set back: the spool has all.
             self._move_to(next_seq)
         except ArtifactMissing as error:
             self._count_refusal(error)

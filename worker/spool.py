@@ -67,9 +67,10 @@ class SpooledEvent:
 
 @dataclass(frozen=True)
 class Batch:
-    """Consecutive events to post together."""
+    """Consecutive events to post together; `more_wait` when the spool holds further ones already."""
 
     events: list[SpooledEvent]
+    more_wait: bool = False
 
     @property
     def next_seq(self) -> int:
@@ -87,8 +88,8 @@ class Batch:
 
     @property
     def is_urgent(self) -> bool:
-        """Whether somebody may be watching for this: everything but numbers and log lines."""
-        return any(event.kind not in ("metrics_logged", "line_logged") for event in self.events)
+        """Whether to post it without waiting for more: somebody may be watching for a new grid."""
+        return self.more_wait or any(event.kind not in ("metrics_logged", "line_logged") for event in self.events)
 
     @property
     def body(self) -> bytes:
@@ -97,7 +98,7 @@ class Batch:
 
     def first_half(self) -> "Batch":
         """Return less of a batch that is too large; the rest comes next."""
-        return Batch(self.events[: len(self.events) // 2])
+        return Batch(self.events[: len(self.events) // 2], more_wait=True)
 
 
 @dataclass
@@ -125,7 +126,7 @@ class SpoolReader:
             ):
                 break
             events.append(event)
-        return Batch(events) if events else None
+        return Batch(events, more_wait=len(events) < len(self._waiting)) if events else None
 
     def move_to(self, next_seq: int) -> None:
         """Go on with the event of this number: after an accepted batch, or where the service says it stands."""
