@@ -64,7 +64,6 @@ def build_chart(
     ]
     values = [v for _, _, curve in players if curve for v in curve.values if math.isfinite(v)]
     low, high = usual_range(values)
-    outside = sum(not low <= value <= high for value in values)
     ticks = nice_ticks(low, high)
     return ChartView(
         lines=[
@@ -75,9 +74,7 @@ def build_chart(
         first_label="0",
         last_label=show_count(iterations),
         cursor=f"{100 * cursor / iterations:.2f}%" if cursor is not None else "",
-        beyond=f"{outside} point{'s' if outside > 1 else ''} beyond the axis, up to {show_number(max(values))}"
-        if outside
-        else "",
+        beyond=describe_beyond(values, low, high),
         summary=_summary(players),
         view_box=f"0 0 {WIDTH} {HEIGHT}",
         metrics_url=f"/jobs/{job_id}/metrics",
@@ -98,6 +95,16 @@ def usual_range(values: list[float]) -> tuple[float, float]:
     low, high = max(ordered[0], lower - reach), min(ordered[-1], upper + reach)
     room = 0.08 * (high - low or abs(high) or 1.0)
     return (0.0 if 0 <= low <= high / 2 or low == high > 0 else low - room), high + room
+
+
+def describe_beyond(values: list[float], low: float, high: float) -> str:
+    """Say how many values the axis leaves out."""
+    beyond = [value for value in values if not low <= value <= high]
+    if not beyond:
+        return ""
+    most = max(beyond)
+    furthest = f"up to {show_number(most)}" if most > high else f"down to {show_number(min(beyond))}"
+    return f"{show_count(len(beyond))} point{'s' if len(beyond) > 1 else ''} beyond the axis, {furthest}"
 
 
 def nice_ticks(low: float, high: float) -> list[float]:

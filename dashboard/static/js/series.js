@@ -62,6 +62,7 @@ export function fullRange(values) {
 export function describeBeyond(values, low, high) {
   const beyond = values.filter((value) => value < low || value > high);
   if (!beyond.length) return "";
-  const furthest = showNumber(beyond.reduce((a, b) => Math.max(a, b)));
-  return `${showCount(beyond.length)} point${beyond.length > 1 ? "s" : ""} beyond the axis, up to ${furthest}`;
+  const [least, most] = [beyond.reduce((a, b) => Math.min(a, b)), beyond.reduce((a, b) => Math.max(a, b))];
+  const furthest = most > high ? `up to ${showNumber(most)}` : `down to ${showNumber(least)}`;
+  return `${showCount(beyond.length)} point${beyond.length > 1 ? "s" : ""} beyond the axis, ${furthest}`;
 }
