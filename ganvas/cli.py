@@ -54,9 +54,8 @@ def main() -> None:
     from ganlib.errors import GanlibError
 
     try:
-        cli(standalone_mode=False)
-    except click.exceptions.Exit as error:
-        sys.exit(error.exit_code)
+        # A command that raises click's Exit makes this return the status; others return None.
+        sys.exit(cli(standalone_mode=False))
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

@@ -19,7 +19,8 @@ from api.errors import ServiceError
 from api.schemas import JobRead, JobSummary
 from api.settings import Settings
 from ganlib.spec import read_spec_file
-from ganvas.local import open_log, read_service_url
+from ganvas.address import forget_service_url, read_service_url
+from ganvas.local import open_log
 from ganvas.progress import follow_job
 
 DEMO_TAG = "demo"
@@ -32,8 +33,7 @@ def run_demo(*, iterations: int | None, exit_at_end: bool, port: int | None, hom
     """Run the demo to its end; returns the job's state, or "stopped" after Ctrl-C."""
     given: dict[str, Any] = {"home": home} if home else {}
     settings = Settings(**given)
-    with running_service(settings, port) as url:
-        client = Client(url)
+    with running_service(settings, port) as url, Client(url) as client:
         job: JobRead | JobSummary | None = None
         try:
             job = find_unfinished(client, iterations) or client.submit(demo_spec(iterations))
@@ -97,7 +97,8 @@ def _answering_url(home: Path) -> str | None:
     if url is None:
         return None
     try:
-        Client(url).health()
+        with Client(url) as client:
+            client.health()
     except ServiceError:
         return None
     return url
@@ -117,7 +118,7 @@ def _choose_port(wanted: int) -> int:
 def _start_service(home: Path, port: int) -> subprocess.Popen[bytes]:
     # Its own session: Ctrl-C reaches this process, which then stops the service in order.
     home.mkdir(parents=True, exist_ok=True)
-    (home / "service.json").unlink(missing_ok=True)
+    forget_service_url(home)
     with open_log(home, "service") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "ganvas", "up", "--port", str(port), "--data-dir", str(home)],

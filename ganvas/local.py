@@ -6,8 +6,6 @@ last events arrive; then the service stops. A worker that dies is started again.
 
 import contextlib
 import fcntl
-import json
-import os
 import signal
 import subprocess
 import sys
@@ -18,6 +16,8 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
+
+from ganvas.address import forget_service_url, read_service_url
 
 WORKER_STOP_SECONDS = 60.0
 RESTART_SECONDS = 2.0
@@ -44,23 +44,7 @@ def hold_home(home: Path) -> Iterator[None]:
         try:
             yield
         finally:
-            (home / "service.json").unlink(missing_ok=True)
-
-
-def write_service_url(home: Path, url: str) -> None:
-    """Leave the address where another command of this machine finds it."""
-    temporary = home / "service.json.part"
-    temporary.write_text(json.dumps({"url": url, "pid": os.getpid()}), encoding="utf-8")
-    temporary.replace(home / "service.json")
-
-
-def read_service_url(home: Path) -> str | None:
-    """Return the address of the service that holds this folder, or None."""
-    try:
-        url = json.loads((home / "service.json").read_text(encoding="utf-8"))["url"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return str(url)
+            forget_service_url(home)
 
 
 def open_log(home: Path, name: str) -> Any:
@@ -146,13 +130,12 @@ class LocalServer(uvicorn.Server):
         if self._stopper is not None:
             super().handle_exit(sig, frame)
             return
-        self._stopper = threading.Thread(
-            target=self._stop_in_order, args=(sig, frame), name="stopper", daemon=True
-        )
+        self._stopper = threading.Thread(target=self._stop_in_order, name="stopper", daemon=True)
         self._stopper.start()
 
-    def _stop_in_order(self, sig: int, frame: FrameType | None) -> None:
+    def _stop_in_order(self) -> None:
         try:
             self._on_stop()
         finally:
-            super().handle_exit(sig, frame)
+            # uvicorn's own handler would raise the signal again at the end; an orderly stop is no failure.
+            self.should_exit = True

@@ -11,7 +11,8 @@ from ganvas.commands.options import json_option, open_client, print_json, url_op
 @json_option
 def command(job_id: str, url: str | None, as_json: bool) -> None:
     """Cancel a job; a running trainer writes a checkpoint and stops within seconds."""
-    job = open_client(url).cancel(job_id)
+    with open_client(url) as client:
+        job = client.cancel(job_id)
     if as_json:
         print_json(job)
     else:

@@ -27,7 +27,8 @@ def command(
     as_json: bool,
 ) -> None:
     """List jobs, newest first."""
-    page = open_client(url).list_page(state=state, name=name, tag=tag, limit=limit, cursor=cursor)
+    with open_client(url) as client:
+        page = client.list_page(state=state, name=name, tag=tag, limit=limit, cursor=cursor)
     if as_json:
         print_json(page)
         return

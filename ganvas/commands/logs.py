@@ -16,15 +16,15 @@ from ganvas.commands.options import json_option, open_client, print_json, url_op
 @json_option
 def command(job_id: str, tail: int, follow: bool, url: str | None, as_json: bool) -> None:
     """Print a job's newest log lines."""
-    client = open_client(url)
-    page = client.log(job_id, tail=tail)
-    if as_json:
-        print_json(page)
-        return
-    shown = _print_new(page.items, [])
-    while follow and client.get(job_id).state not in TERMINAL_STATES:
-        time.sleep(1)
-        shown = _print_new(client.log(job_id, tail=1000).items, shown)
+    with open_client(url) as client:
+        page = client.log(job_id, tail=tail)
+        if as_json:
+            print_json(page)
+            return
+        shown = _print_new(page.items, [])
+        while follow and client.get(job_id).state not in TERMINAL_STATES:
+            time.sleep(1)
+            shown = _print_new(client.log(job_id, tail=1000).items, shown)
 
 
 def _print_new(lines: list[LogLineRead], shown: list[LogLineRead]) -> list[LogLineRead]:

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from api.client import Client
 from ganlib.spec import apply_overrides, read_spec_file
+from ganvas.address import default_home, read_service_url
 
 Command = Callable[..., Any]
 
@@ -20,7 +21,7 @@ def url_option(command: Command) -> Command:
         "--url",
         metavar="URL",
         envvar="GANVAS_URL",
-        help="Address of the service  [env: GANVAS_URL; default: http://127.0.0.1:8000]",
+        help="Address of the service  [env: GANVAS_URL; default: the one on this machine]",
     )(command)
 
 
@@ -51,8 +52,8 @@ def read_spec(path: Path, overrides: tuple[str, ...]) -> dict[str, Any]:
 
 
 def open_client(url: str | None) -> Client:
-    """Return a client of the service that --url or GANVAS_URL names."""
-    return Client(url)
+    """Return a client of the service that --url or GANVAS_URL names, else of the one that runs on this machine."""
+    return Client(url or read_service_url(default_home()))
 
 
 def print_json(value: BaseModel | dict[str, Any]) -> None:

@@ -14,13 +14,13 @@ from ganvas.progress import human_age, human_losses
 @json_option
 def command(job_id: str, url: str | None, as_json: bool) -> None:
     """Show one job: where it stands, what ran, its spec."""
-    client = open_client(url)
-    job = client.get(job_id)
+    with open_client(url) as client:
+        job, page_url = client.get(job_id), client.page_url(job_id)
     if as_json:
         print_json(job)
         return
     click.echo(render_job(job))
-    click.echo(f"page        {client.page_url(job.id)}\n")
+    click.echo(f"page        {page_url}\n")
     click.echo(yaml.safe_dump(job.spec, sort_keys=False, allow_unicode=True), nl=False)
 
 

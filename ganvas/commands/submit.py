@@ -34,15 +34,16 @@ def command(
 ) -> None:
     """Submit SPEC (YAML or JSON) and print the job's id and its page."""
     spec = parse_spec(read_spec(spec_path, overrides))
-    client = open_client(url)
-    job = client.submit(spec, idempotency_key=idempotency_key)
-    if wait:
-        if not as_json:
-            click.echo(f"{job.id}  {client.page_url(job.id)}")
-        job = follow_job(client, job.id, show_bar=not as_json)
+    with open_client(url) as client:
+        job = client.submit(spec, idempotency_key=idempotency_key)
+        if wait:
+            if not as_json:
+                click.echo(f"{job.id}  {client.page_url(job.id)}")
+            job = follow_job(client, job.id, show_bar=not as_json)
+        page_url = client.page_url(job.id)
     if as_json:
         print_json(job)
     elif not wait:
-        click.echo(f"{job.id}  {job.state}  {client.page_url(job.id)}")
+        click.echo(f"{job.id}  {job.state}  {page_url}")
     if wait and job.state != "succeeded":
         raise click.exceptions.Exit(1)

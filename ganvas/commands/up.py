@@ -42,8 +42,9 @@ def _serve(settings: Any, with_worker: bool) -> None:
     import uvicorn
 
     from api.security import check_bind
+    from ganvas.address import write_service_url
     from ganvas.app import build_app
-    from ganvas.local import LocalServer, WorkerKeeper, write_service_url
+    from ganvas.local import LocalServer, WorkerKeeper
 
     check_bind(settings)
     _check_port(settings.host, settings.port)

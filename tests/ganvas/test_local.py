@@ -1,5 +1,6 @@
 """`ganvas up` and `ganvas demo` as processes, with real signals."""
 
+import contextlib
 import json
 import os
 import re
@@ -8,16 +9,31 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
 from ganvas import Client
-from ganvas.local import HomeInUse, hold_home, read_service_url, write_service_url
+from ganvas.address import read_service_url, write_service_url
+from ganvas.local import HomeInUse, hold_home
 
 DEADLINE_SECONDS = 120.0
+
+
+@pytest.fixture
+def connect() -> Iterator[Callable[[str], Client]]:
+    """Make clients that are closed with the test."""
+    clients: list[Client] = []
+
+    def open_client(url: str) -> Client:
+        clients.append(Client(url))
+        return clients[-1]
+
+    yield open_client
+    for client in clients:
+        client.close()
 
 
 class Command:
@@ -45,6 +61,10 @@ class Command:
     def end(self, number: signal.Signals = signal.SIGINT) -> int:
         """Send the signal and wait; returns the exit status."""
         self.process.send_signal(number)
+        return self.wait()
+
+    def wait(self) -> int:
+        """Wait for the end; returns the exit status."""
         rest, _ = self.process.communicate(timeout=DEADLINE_SECONDS)
         self.output += rest
         return self.process.returncode
@@ -56,7 +76,8 @@ def home(tmp_path: Path) -> Iterator[Path]:
     yield tmp_path / "home"
     path = tmp_path / "home" / "service.json"
     if path.exists():
-        os.kill(json.loads(path.read_text())["pid"], signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(json.loads(path.read_text())["pid"], signal.SIGTERM)
 
 
 def wait_until_gone(url: str) -> None:
@@ -71,10 +92,12 @@ def wait_until_gone(url: str) -> None:
     raise AssertionError(f"{url} still answers")
 
 
-def test_up_trains_a_submitted_job_and_stops_clean(home: Path, tiny_spec: Path) -> None:
+def test_up_trains_a_submitted_job_and_stops_clean(
+    home: Path, tiny_spec: Path, connect: Callable[[str], Client]
+) -> None:
     service = Command("up", "--port", 0, "--data-dir", home)
     url = service.read_until(r"answers at (http://\S+)").group(1)
-    client = Client(url)
+    client = connect(url)
     job = client.wait(client.submit(tiny_spec).id, timeout=DEADLINE_SECONDS)
     assert job.state == "succeeded", job.reason
     assert [sample.iteration for sample in client.samples(job.id)] == [0, 10, 20]
@@ -83,9 +106,11 @@ def test_up_trains_a_submitted_job_and_stops_clean(home: Path, tiny_spec: Path) 
     wait_until_gone(url)
 
 
-def test_interrupted_job_goes_on_after_the_next_start(home: Path, tiny_spec: Path) -> None:
+def test_interrupted_job_goes_on_after_the_next_start(
+    home: Path, tiny_spec: Path, connect: Callable[[str], Client]
+) -> None:
     service = Command("up", "--port", 0, "--data-dir", home)
-    client = Client(service.read_until(r"answers at (http://\S+)").group(1))
+    client = connect(service.read_until(r"answers at (http://\S+)").group(1))
     spec = {**client.submit(tiny_spec).spec, "iterations": 4000, "sample_every": 500}
     job = client.submit(spec)
     while client.get(job.id).iteration < 200:
@@ -93,7 +118,7 @@ def test_interrupted_job_goes_on_after_the_next_start(home: Path, tiny_spec: Pat
     assert service.end(signal.SIGTERM) == 0
 
     service = Command("up", "--port", 0, "--data-dir", home)
-    client = Client(service.read_until(r"answers at (http://\S+)").group(1))
+    client = connect(service.read_until(r"answers at (http://\S+)").group(1))
     ended = client.wait(job.id, timeout=DEADLINE_SECONDS)
     assert (ended.state, [attempt.end for attempt in ended.attempts]) == ("succeeded", ["preempted", "succeeded"])
     assert ended.attempts[1].resumed_from >= 200
@@ -101,9 +126,11 @@ def test_interrupted_job_goes_on_after_the_next_start(home: Path, tiny_spec: Pat
     assert service.end() == 0
 
 
-def test_worker_ends_when_the_service_is_killed_outright(home: Path, tiny_spec: Path) -> None:
+def test_worker_ends_when_the_service_is_killed_outright(
+    home: Path, tiny_spec: Path, connect: Callable[[str], Client]
+) -> None:
     service = Command("up", "--port", 0, "--data-dir", home)
-    client = Client(service.read_until(r"answers at (http://\S+)").group(1))
+    client = connect(service.read_until(r"answers at (http://\S+)").group(1))
     job = client.submit({**client.submit(tiny_spec).spec, "iterations": 1_000_000, "sample_every": 100_000})
     while client.get(job.id).iteration < 100:
         time.sleep(0.1)
@@ -148,8 +175,8 @@ def test_taken_port_gets_a_sentence(home: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         service = Command("up", "--port", port, "--data-dir", home)
-        assert service.process.wait(DEADLINE_SECONDS) == 1
-        service.read_until(rf"127\.0\.0\.1:{port} cannot be used .*--port")
+        assert service.wait() == 1
+    assert re.search(rf"127\.0\.0\.1:{port} cannot be used .*--port", service.output)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::"])  # noqa: S104
