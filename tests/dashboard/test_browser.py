@@ -75,7 +75,7 @@ def open_live(open_page: OpenPage, job: str) -> Page:
 
 
 def count_points(page: Page) -> int:
-    return int(page.evaluate("document.querySelector('loss-chart').series.generator.iterations.length"))
+    return int(page.evaluate("document.querySelector('loss-chart').losses.series.generator.iterations.length"))
 
 
 def test_new_grid_and_points_arrive_without_a_reload(open_page: OpenPage, worker: FakeWorker) -> None:
@@ -115,9 +115,9 @@ def test_nothing_is_missed_or_doubled_between_the_first_paint_and_the_stream(
     page.goto(f"/runs/{job}")
     expect(shown_iteration(page)).to_have_text("300")
     expect(page.locator("frame-view [data-field=position]")).to_have_text("3 of 3")
-    page.wait_for_function("document.querySelector('loss-chart').series?.generator.iterations.length >= 30")
+    page.wait_for_function("document.querySelector('loss-chart').losses.series?.generator.iterations.length >= 30")
     worker.log_metrics(310)
-    page.wait_for_function("document.querySelector('loss-chart').series.generator.iterations.at(-1) === 310")
+    page.wait_for_function("document.querySelector('loss-chart').losses.series.generator.iterations.at(-1) === 310")
     assert count_points(page) == 31
 
 
@@ -225,7 +225,7 @@ def test_next_attempt_drops_what_the_lost_one_reported_after_its_checkpoint(
     expect(page.locator("#attempts")).to_contain_text("bench-3:1")
     assert count_points(page) == 20
     worker.log_metrics(210)
-    page.wait_for_function("document.querySelector('loss-chart').series.generator.iterations.length === 21")
+    page.wait_for_function("document.querySelector('loss-chart').losses.series.generator.iterations.length === 21")
 
 
 def test_failure_arrives_at_the_top_of_an_open_page(open_page: OpenPage, worker: FakeWorker) -> None:

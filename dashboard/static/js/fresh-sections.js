@@ -43,7 +43,10 @@ class FreshSections extends HTMLElement {
     const fresh = new DOMParser().parseFromString(text, "text/html");
     for (const id of ids) {
       const [old, young] = [document.getElementById(id), fresh.getElementById(id)];
-      if (old && young && !old.isEqualNode(young)) old.replaceWith(document.adoptNode(young));
+      if (!old || !young) continue;
+      // A widget begins anew with its attributes; any other section stays, so that a screen reader hears the change.
+      if (customElements.get(old.localName)) old.replaceWith(document.adoptNode(young));
+      else old.replaceChildren(...document.adoptNode(young).childNodes);
     }
   }
 }

@@ -1,6 +1,7 @@
 // The canvas of <loss-chart>, drawn by uPlot (a classic script that the page loads before the modules).
 import { announce } from "./dom.js";
 import { showCount } from "./format.js";
+import { PLAYERS } from "./losses.js";
 
 const ASINH = 4;
 const LINEAR = 1;
@@ -18,12 +19,11 @@ function readColours(host) {
   };
 }
 
-/** Draw the host's series into its plot; returns {update, redraw, setSize, destroy}. */
+/** Draw the host's losses into its plot; returns {update, redraw, setSize, destroy}. */
 export function drawPlot(host) {
-  const { plot, series } = host;
+  const { plot, losses } = host;
   const colours = readColours(host);
-  const players = Object.keys(series);
-  const columns = () => uPlot.join(players.map((player) => series[player].columns()));
+  const columns = () => uPlot.join(PLAYERS.map((player) => losses.series[player].columns()));
   const axis = { stroke: colours.text, font: colours.font, ticks: { show: false } };
   const grid = { stroke: colours.rule, width: 1 };
   const line = (player, dash) => ({ label: player, stroke: colours[player], width: 2, dash, points: { show: false } });
@@ -52,7 +52,7 @@ export function drawPlot(host) {
     columns(),
     plot,
   );
-  plot.querySelector(".drawn")?.remove();
+  takeOver(plot);
   host.classList.add("alive");
   chart.over.addEventListener("click", () => announce("pick", { iteration: chart.posToVal(chart.cursor.left, "x") }));
   return {
@@ -61,6 +61,15 @@ export function drawPlot(host) {
     setSize: (size) => chart.setSize(size),
     destroy: () => chart.destroy(),
   };
+}
+
+/** The server's drawing goes; what it says in words stays. */
+function takeOver(plot) {
+  const drawn = plot.querySelector(".drawn");
+  if (!drawn) return;
+  plot.role = "img";
+  plot.ariaLabel = drawn.ariaLabel;
+  drawn.remove();
 }
 
 function markSelected(u, host, colours) {

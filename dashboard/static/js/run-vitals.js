@@ -14,7 +14,8 @@ const SECTIONS = {
 
 class RunVitals extends HTMLElement {
   connectedCallback() {
-    this.name = document.title;
+    this.name = document.title.replace(/^\d+ % · /, "");
+    this.stands = `${this.dataset.attempt} ${this.dataset.cancelling}`;
     listen(this, "update", (update) => this.take(update));
   }
 
@@ -27,10 +28,9 @@ class RunVitals extends HTMLElement {
     const stale = new Set(events.flatMap((event) => SECTIONS[event.kind] ?? []));
     if (events.some((event) => event.kind === "line_logged" && event.level !== "info")) stale.add("verdicts");
     if (job.state !== this.dataset.state) ["vitals", "headline", ...RECORDS].forEach((id) => stale.add(id));
-    else if (String(job.attempt) !== this.dataset.attempt || job.cancel_requested_at) {
-      RECORDS.forEach((id) => stale.add(id));
-    }
-    this.dataset.attempt = job.attempt;
+    const stands = `${job.attempt} ${Boolean(job.cancel_requested_at)}`;
+    if (this.stands !== stands) RECORDS.forEach((id) => stale.add(id));
+    this.stands = stands;
     if (stale.size) announce("refresh", { ids: [...stale] });
   }
 
@@ -47,7 +47,7 @@ class RunVitals extends HTMLElement {
       setField(this, name, showNumber(value), value === undefined ? "" : String(value));
     }
     const running = job.state === "running" ? `${showPercent(fraction)} · ` : "";
-    document.title = running + this.name.replace(/^\d+ % · /, "");
+    document.title = running + this.name;
   }
 }
 
