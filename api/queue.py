@@ -1,6 +1,8 @@
 """Waking the workers: a message without payload, sent from a thread of its own."""
 
+import contextlib
 import logging
+import queue
 import threading
 from pathlib import Path
 from typing import Any
@@ -19,8 +21,8 @@ class WorkerWaker:
     def __init__(self, broker_url: str | None, home: Path) -> None:
         self._broker_url = broker_url
         self._home = home
-        self._asked = threading.Event()
-        self._closing = threading.Event()
+        # True asks for a wake, False for the end.
+        self._asked: queue.Queue[bool] = queue.Queue(maxsize=1)
         self._celery: Any = None
         self._thread = threading.Thread(target=self._send_wakes, name="worker-waker", daemon=True)
 
@@ -30,20 +32,16 @@ class WorkerWaker:
 
     def wake_workers(self) -> None:
         """Ask for a wake; returns at once."""
-        self._asked.set()
+        with contextlib.suppress(queue.Full):
+            self._asked.put_nowait(True)
 
     def close(self) -> None:
         """Send what was asked for and stop."""
-        self._closing.set()
-        self._asked.set()
+        self._asked.put(False)
         self._thread.join(10)
 
     def _send_wakes(self) -> None:
-        while not self._closing.is_set():
-            self._asked.wait()
-            if self._closing.is_set() and self._celery is None:
-                return  # closed before anything was sent: do not load Celery only to stop
-            self._asked.clear()
+        while self._asked.get():
             try:
                 self._send()
             except Exception as error:
@@ -56,9 +54,9 @@ class WorkerWaker:
         if self._celery is None:
             self._celery = broker.build_broker(self._broker_url, self._home)
         with self._celery.connection_for_write() as connection:
-            connection.ensure_connection(max_retries=1, timeout=3)
-            queue = connection.default_channel.queue_declare(queue=broker.QUEUE, durable=True)
-            if queue.message_count < _MAX_WAITING_MESSAGES:
+            connection.ensure_connection(max_retries=1, interval_start=0.2, timeout=3)
+            waiting = connection.default_channel.queue_declare(queue=broker.QUEUE, durable=True)
+            if waiting.message_count < _MAX_WAITING_MESSAGES:
                 self._celery.send_task(
                     broker.WORK_TASK,
                     connection=connection,

@@ -37,15 +37,19 @@ def unpack_body(body: bytes) -> list[dict[str, Any]]:
 
 
 def insert_batch(session: Session, job_id: str, **columns: Any) -> int:
-    """Store one batch and return its id; the caller holds the job's row, and changes no second job afterwards.
+    """Store one batch and return its id; the caller holds the job's row, and changes no second job afterwards."""
+    lock_event_ids(session)
+    row = insert(EventBatch).values(job_id=job_id, created_at=database_now(), **columns)
+    return session.execute(row.returning(EventBatch.id)).scalar_one()
 
-    Ids rise in the order of commits, so that a stream that has seen an id has seen all before it. SQLite writes
-    one transaction at a time; PostgreSQL needs a lock from here to the commit.
+
+def lock_event_ids(session: Session) -> None:
+    """Let event ids rise in the order of commits, so that a stream that saw an id has seen all before it.
+
+    SQLite writes one transaction at a time; PostgreSQL needs a lock from here to the commit.
     """
     if session.get_bind().dialect.name == "postgresql":
         session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _EVENT_ID_LOCK})
-    row = insert(EventBatch).values(job_id=job_id, created_at=database_now(), **columns)
-    return session.execute(row.returning(EventBatch.id)).scalar_one()
 
 
 def insert_service_events(session: Session, job: Job, *events: dict[str, Any]) -> None:

@@ -57,7 +57,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("idempotency_key", name="uq_jobs_idempotency_key"),
     )
     op.create_index("ix_jobs_commit_hash", "jobs", ["commit_hash"])
-    op.create_index("ix_jobs_claim_order", "jobs", ["state", sa.text("priority DESC"), "created_at"])
+    op.create_index("ix_jobs_claim_order", "jobs", ["state", "priority", "created_at"])
     op.create_index("ix_jobs_created_at_id", "jobs", ["created_at", "id"])
     op.create_index("ix_jobs_latents_sha256", "jobs", ["latents_sha256"])
     op.create_index("ix_jobs_name", "jobs", ["name"])

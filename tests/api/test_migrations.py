@@ -1,0 +1,76 @@
+"""The tables that migrations make are those of the models, and two processes may migrate at once."""
+
+import threading
+from pathlib import Path
+
+import pytest
+from alembic import autogenerate
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, text
+
+from api import db
+from api.db import Database, build_engine, migrate
+from api.migrations import build_config
+from api.models import Base
+from api.settings import Settings
+
+
+def test_migrations_make_the_tables_of_the_models(database: Database) -> None:
+    with database.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert autogenerate.compare_metadata(context, Base.metadata) == []
+
+
+def test_the_newest_step_is_the_one_that_a_start_looks_for(sqlite: Database) -> None:
+    with sqlite.engine.connect() as connection:
+        script = ScriptDirectory.from_config(build_config(connection))
+    assert script.get_heads() == [db.HEAD_REVISION]
+
+
+def test_two_processes_may_migrate_at_once(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    engines = [build_engine(settings) for _ in range(4)]
+    failures: list[BaseException] = []
+
+    def run(engine: Engine) -> None:
+        try:
+            migrate(engine)
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=run, args=(engine,)) for engine in engines]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    with engines[0].connect() as connection:
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).all() == [(db.HEAD_REVISION,)]
+    for engine in engines:
+        engine.dispose()
+
+
+def test_an_up_to_date_database_is_left_alone(sqlite: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Engine, "begin", lambda _: pytest.fail("a migration began"))
+    migrate(sqlite.engine)
+
+
+def test_sqlite_is_set_up_to_lose_nothing(sqlite: Database) -> None:
+    wanted = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 30_000}
+    with sqlite.engine.connect() as connection:
+        found = {name: connection.execute(text(f"PRAGMA {name}")).scalar() for name in wanted}
+    assert found == wanted
+
+
+def test_a_read_sees_one_moment_however_many_queries_it_makes(database: Database) -> None:
+    count = text("SELECT count(*) FROM artifacts")
+    now = "2026-01-01 00:00:00"
+    with database.read() as reader:
+        assert reader.scalar(count) == 0
+        with database.write() as writer:
+            row = f"INSERT INTO artifacts VALUES ('{'a' * 64}', 1, 'image/png', '{now}')"  # noqa: S608
+            writer.execute(text(row))
+        assert reader.scalar(count) == 0
+    with database.read() as reader:
+        assert reader.scalar(count) == 1
