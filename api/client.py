@@ -8,6 +8,7 @@
 """
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -45,6 +46,8 @@ SUBMIT_DELAYS = (0.1, 0.3, 0.6)
 POLL_SECONDS = 0.5
 # How long `wait` bears a service that is away, as in a restart.
 PATIENCE_SECONDS = 60.0
+
+_JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 Item = TypeVar("Item", bound=BaseModel)
 UpdateCallback = Callable[[JobSummary], None]
@@ -274,7 +277,7 @@ def _is_past(moment: float | None, margin: float = 0.0) -> bool:
 
 
 def _checked_id(job_id: str) -> str:
-    # An empty id would ask for the list instead.
-    if not job_id:
-        raise JobNotFound
-    return quote_id(job_id)
+    # Anything else, such as nothing at all or a slash, would ask for another address.
+    if not _JOB_ID.fullmatch(job_id):
+        raise JobNotFound(job_id=job_id)
+    return job_id

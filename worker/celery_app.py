@@ -3,6 +3,8 @@
 One process runs one job at a time in its main thread (pool `solo`): no forks, and a signal reaches the supervisor.
 """
 
+import logging
+
 from api.broker import build_broker
 from worker.settings import WorkerSettings
 
@@ -18,6 +20,8 @@ app.conf.update(
     broker_connection_max_retries=None,
     worker_cancel_long_running_tasks_on_connection_loss=False,
 )
+# One line for each request would drown what the worker itself says.
+logging.getLogger("httpx").setLevel(logging.WARNING)
 # Workers have nothing to say to each other, and asking takes a second at each start.
 ARGUMENTS = ["worker", "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=INFO"]
 
