@@ -3,21 +3,19 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.clock import database_now
-from api.db import insert_into
-from api.errors import ArtifactMissing, RequestInvalid, SequenceConflict
-from api.models import Artifact, Attempt, Checkpoint, EventBatch, Job, LatestValue, LogLine, Sample
-from api.queries.artifacts import require_artifacts, retire_checkpoints
+from api.errors import RequestInvalid, SequenceConflict
+from api.models import Attempt, EventBatch, Job
 from api.queries.attempts import hold_attempt
 from api.queries.batches import insert_batch, pack_body
-from api.queries.curves import fold_long_tail, latest_columns
+from api.queries.curves import fold_long_tail
+from api.queries.effects import apply_events
 from api.schemas import NumberedEvent
-from ganlib.events import CheckpointSaved, LatentsFixed, LineLogged, MetricsLogged, SampleGridSaved
+from ganlib.events import LatentsFixed, MetricsLogged
 
 MAX_POINTS = 20_000
 _DIGEST_BYTES = 8
@@ -55,9 +53,10 @@ def insert_events(
         return Accepted(job, row.next_seq)
     new = events[skipped:]
     _check_iterations(job, new)
-    retired = _apply(session, job, attempt, new, checkpoints_kept)
-    _store(session, job, row, new, encoded[skipped:], digests[skipped:])
+    # Before this batch has its id: the lock on event ids holds up every other job's batches.
     fold_long_tail(session, job)
+    retired = apply_events(session, job, attempt, new, checkpoints_kept)
+    _store(session, job, row, new, encoded[skipped:], digests[skipped:])
     return Accepted(job, row.next_seq, retired)
 
 
@@ -140,112 +139,3 @@ def _store(
     job.tail_batches += 1
     job.tail_points += points
     session.flush()
-
-
-def _apply(
-    session: Session, job: Job, attempt: int, events: Sequence[NumberedEvent], checkpoints_kept: int
-) -> list[str]:
-    """Bring newest values, timeline, log and checkpoints up to date; returns the retired checkpoints' sha256."""
-    _apply_metrics(session, job, [item.event for item in events if isinstance(item.event, MetricsLogged)])
-    files = [
-        item.event.file.sha256
-        for item in events
-        if isinstance(item.event, SampleGridSaved | CheckpointSaved | LatentsFixed)
-    ]
-    artifacts = require_artifacts(session, files)
-    _apply_lines(session, job, attempt, events)
-    retired: list[str] = []
-    has_checkpoint = False
-    for item in events:
-        event = item.event
-        if isinstance(event, SampleGridSaved):
-            _insert_sample(session, job, attempt, event, artifacts)
-        elif isinstance(event, CheckpointSaved):
-            _insert_checkpoint(session, job, attempt, event, artifacts)
-            has_checkpoint = True
-        elif isinstance(event, LatentsFixed):
-            job.latents_sha256 = event.file.sha256
-        if not isinstance(event, LatentsFixed):
-            job.iteration = max(job.iteration, event.iteration)
-    if has_checkpoint:
-        retired = retire_checkpoints(session, job.id, checkpoints_kept)
-    return retired
-
-
-def _apply_metrics(session: Session, job: Job, events: Sequence[MetricsLogged]) -> None:
-    newest: dict[str, tuple[int, float]] = {}
-    for event in events:
-        for metric, value in event.values.items():
-            if metric not in newest or newest[metric][0] <= event.iteration:
-                newest[metric] = (event.iteration, value)
-    if not newest:
-        return
-    rows = [{"job_id": job.id, "metric": metric, **latest_columns(*point)} for metric, point in newest.items()]
-    insert_latest = insert_into(session, LatestValue).values(rows)
-    given = insert_latest.excluded
-    session.execute(
-        insert_latest.on_conflict_do_update(
-            index_elements=["job_id", "metric"],
-            set_={"iteration": given.iteration, "value": given.value, "flag": given.flag},
-            where=given.iteration >= LatestValue.iteration,
-        )
-    )
-
-
-def _apply_lines(session: Session, job: Job, attempt: int, events: Sequence[NumberedEvent]) -> None:
-    lines = [
-        {
-            "job_id": job.id,
-            "attempt": attempt,
-            "iteration": item.event.iteration,
-            "level": item.event.level,
-            # PostgreSQL's texts cannot hold this character.
-            "text": item.event.text.replace("\0", "\N{REPLACEMENT CHARACTER}"),
-            "at": item.at,
-        }
-        for item in events
-        if isinstance(item.event, LineLogged)
-    ]
-    if lines:
-        session.execute(insert(LogLine), lines)
-
-
-def _insert_sample(
-    session: Session, job: Job, attempt: int, event: SampleGridSaved, artifacts: dict[str, Artifact]
-) -> None:
-    sha256 = event.file.sha256
-    if artifacts[sha256].media_type != "image/png":
-        raise ArtifactMissing("A sample grid must be put as image/png first.", sha256=[sha256])
-    # A grid that comes again for the same iteration takes the place of the earlier one.
-    session.execute(delete(Sample).where(Sample.job_id == job.id, Sample.iteration == event.iteration))
-    row = insert(Sample).values(
-        job_id=job.id,
-        attempt=attempt,
-        iteration=event.iteration,
-        sha256=sha256,
-        rows=event.rows,
-        columns=event.columns,
-        cell_width=event.cell_width,
-        cell_height=event.cell_height,
-        latents_sha256=event.latents_sha256,
-        created_at=database_now(),
-    )
-    sample_id = session.execute(row.returning(Sample.id)).scalar_one()
-    newest = session.get(Sample, job.newest_sample_id) if job.newest_sample_id is not None else None
-    if newest is None or newest.iteration <= event.iteration:
-        job.newest_sample_id = sample_id
-
-
-def _insert_checkpoint(
-    session: Session, job: Job, attempt: int, event: CheckpointSaved, artifacts: dict[str, Artifact]
-) -> None:
-    sha256 = event.file.sha256
-    row: dict[str, Any] = {
-        "attempt": attempt,
-        "sha256": sha256,
-        "size": artifacts[sha256].size,
-        "stored": True,
-        "created_at": database_now(),
-    }
-    insert_row = insert_into(session, Checkpoint).values(job_id=job.id, iteration=event.iteration, **row)
-    session.execute(insert_row.on_conflict_do_update(index_elements=["job_id", "iteration"], set_=row))
