@@ -6,6 +6,7 @@ from typing import Annotated, Any, BinaryIO
 from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
+from starlette.types import Receive, Scope, Send
 
 from api import queries
 from api.deps import ServicesDep, Sha256Path
@@ -32,6 +33,19 @@ _MEDIA_TYPES: dict[str, MediaType] = {
     "image/png": "image/png",
     "application/octet-stream": "application/octet-stream",
 }
+
+
+class FileStream(StreamingResponse):
+    """Sends an open file, and closes it also when the client has left before the first byte."""
+
+    def __init__(self, file: BinaryIO, headers: dict[str, str], media_type: str) -> None:
+        self._file = file
+        super().__init__(_read_chunks(file), headers=headers, media_type=media_type)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        with self._file:
+            await super().__call__(scope, receive, send)
 
 
 @write.put(
@@ -80,7 +94,7 @@ def get_artifact(
     name = f"{sha256}.png" if is_image else f"{sha256}.bin"
     headers["content-disposition"] = f'{"inline" if is_image else "attachment"}; filename="{name}"'
     headers["content-length"] = str(artifact.size)
-    return StreamingResponse(_read_chunks(file), headers=headers, media_type=artifact.media_type)
+    return FileStream(file, headers, artifact.media_type)
 
 
 def _store(services: Services, writer: BlobWriter, sha256: str, media_type: MediaType) -> ArtifactRead:
@@ -113,6 +127,5 @@ def _check_size(size: int, limit: int) -> None:
 
 
 def _read_chunks(file: BinaryIO) -> Iterator[bytes]:
-    with file:
-        while chunk := file.read(_CHUNK_BYTES):
-            yield chunk
+    while chunk := file.read(_CHUNK_BYTES):
+        yield chunk
