@@ -46,6 +46,7 @@ class ChartView:
     first_label: str
     last_label: str
     cursor: str
+    at: str
     beyond: str
     summary: str
     view_box: str
@@ -74,6 +75,7 @@ def build_chart(
         first_label="0",
         last_label=show_count(iterations),
         cursor=f"{100 * cursor / iterations:.2f}%" if cursor is not None else "",
+        at=f"at iteration {show_count(cursor)}" if cursor is not None else "",
         beyond=describe_beyond(values, low, high),
         summary=_summary(players),
         view_box=f"0 0 {WIDTH} {HEIGHT}",

@@ -8,7 +8,8 @@ from api.schemas import SampleRead
 from dashboard.formats import show_count
 from dashboard.views.common import Moment, Thumbnail, moment_of, thumbnail_of
 
-STRIP_FRAMES = 24
+# As many as lie side by side on a wide screen.
+STRIP_FRAMES = 20
 LARGEST_SIDE = 560
 
 

@@ -117,7 +117,9 @@ def test_nothing_is_missed_or_doubled_between_the_first_paint_and_the_stream(
     expect(page.locator("frame-view [data-field=position]")).to_have_text("3 of 3")
     page.wait_for_function("document.querySelector('loss-chart').losses.series?.generator.iterations.length >= 30")
     worker.log_metrics(310)
-    page.wait_for_function("document.querySelector('loss-chart').losses.series.generator.iterations.at(-1) === 310")
+    page.wait_for_function(
+        "document.querySelector('loss-chart').losses.series.generator.iterations.at(-1) === 310"
+    )
     assert count_points(page) == 31
 
 

@@ -143,7 +143,7 @@ def test_long_timeline_shows_a_strip_of_few_frames_from_first_to_newest(
         worker.save_grid(iteration)
     html = read(client, f"/runs/{job}")
     strip = [int(text) for text in re.findall(r'data-iteration="(\d+)"[^>]*><svg', html)]
-    assert (len(strip), strip[0], strip[-1]) == (24, 10, 400)
+    assert (len(strip), strip[0], strip[-1]) == (20, 10, 400)
     assert "Grid 40 of 40" in words(html)
 
 

@@ -4,7 +4,7 @@ import { showCount } from "./format.js";
 import { evenlySpaced, nearestFrame } from "./frames.js";
 import { buildThumbnail } from "./thumbnail.js";
 
-const MOST = 24;
+const MOST = 20;
 
 class FrameStrip extends HTMLElement {
   connectedCallback() {

@@ -34,6 +34,8 @@ class FrameView extends HTMLElement {
     const download = findField(this, "download");
     download.href = frame.url;
     download.download = download.download.replace(/\d+\.png$/, `${frame.iteration}.png`);
+    const goTo = this.querySelector("form input");
+    if (goTo !== document.activeElement) goTo.value = frame.iteration;
     this.drawStep("first", index > 0 && frames[0]);
     this.drawStep("previous", frames[index - 1]);
     this.drawStep("next", frames[index + 1]);

@@ -1,6 +1,6 @@
 // <loss-chart data-metrics-url data-iterations>: both losses; its cursor is the timeline's selected grid.
 import { build, listen, setField, stopListening } from "./dom.js";
-import { showNumber } from "./format.js";
+import { showCount, showNumber } from "./format.js";
 import { drawPlot } from "./loss-plot.js";
 import { Losses, PLAYERS } from "./losses.js";
 import { describeBeyond, fullRange, usualRange } from "./series.js";
@@ -48,6 +48,7 @@ class LossChart extends HTMLElement {
   /** Values at this iteration, or the newest without one. */
   showValues(iteration = Infinity) {
     if (!this.losses.series) return;
+    setField(this, "at", Number.isFinite(iteration) ? `at iteration ${showCount(Math.max(0, iteration))}` : "");
     for (const player of PLAYERS) {
       const value = this.losses.valueAt(player, iteration);
       setField(this, player, showNumber(value), value === undefined ? "" : String(value));

@@ -43,7 +43,7 @@ export function drawPlot(host) {
         { ...axis, grid: { show: false }, values: (u, ticks) => ticks.map(showCount), space: 80 },
         { ...axis, grid, size: 48, values: (u, ticks) => ticks.map(showTick) },
       ],
-      series: [{}, line("generator"), line("discriminator", [5, 3])],
+      series: [{}, line("generator"), line("discriminator", [5, 3].map((length) => length * devicePixelRatio))],
       hooks: {
         draw: [(u) => markSelected(u, host, colours)],
         setCursor: [(u) => host.showValues(u.cursor.left >= 0 ? u.posToVal(u.cursor.left, "x") : host.selected)],
