@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic_core import from_json
 from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.orm import Session
 
@@ -32,7 +33,8 @@ def pack_body(events_json: bytes) -> bytes:
 
 def unpack_body(body: bytes) -> list[dict[str, Any]]:
     """Read the events of a batch."""
-    events: list[dict[str, Any]] = json.loads(zlib.decompress(body))
+    # Twice as quick as the standard library, and reading a curve waits for it.
+    events: list[dict[str, Any]] = from_json(zlib.decompress(body))
     return events
 
 

@@ -17,7 +17,7 @@ from api.schemas import Curve, CurvesRead
 CHUNK_POINTS = 4096
 # A tail longer than this is folded with the next batch.
 TAIL_BATCHES = 200
-TAIL_POINTS = 20_000
+TAIL_POINTS = 4096
 
 # The points of some metrics: iteration → value, a metric at a time. A later value of an iteration wins.
 Tail = dict[str, dict[int, float]]
