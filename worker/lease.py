@@ -15,10 +15,12 @@ from worker.run_dir import RunDir
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
+# The answer to a heartbeat also brings a cancel, which nobody should wait for longer than this.
+MAX_PERIOD_SECONDS = 5.0
 
 
 class Lease:
-    """Sends a heartbeat whenever a third of the lease has passed unrenewed. Any thread may read its attributes.
+    """Sends a heartbeat when nothing has renewed the lease for a third of it. Any thread may read its attributes.
 
     cancel_requested: a user wants the job cancelled.
     is_lost: the attempt no longer holds the job; its trainer must stop.
@@ -31,7 +33,7 @@ class Lease:
         self.is_lost = False
         self._client = client
         self._run_dir = run_dir
-        self._period = lease_seconds / 3
+        self._period = min(lease_seconds / 3, MAX_PERIOD_SECONDS)
         self._renewed_at = time.monotonic()
         self._ended = Flag()
         self._thread = Thread(target=self._keep, name="lease", daemon=True)
@@ -39,7 +41,7 @@ class Lease:
     def note(self, answer: LeaseRead) -> None:
         """Take in an answer that renewed the lease."""
         self._renewed_at = time.monotonic()
-        self._period = answer.lease_seconds / 3
+        self._period = min(answer.lease_seconds / 3, MAX_PERIOD_SECONDS)
         self.cancel_requested = self.cancel_requested or answer.cancel_requested
 
     def lose(self) -> None:

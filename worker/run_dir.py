@@ -61,13 +61,19 @@ class RunDir:
         return self.path / "artifacts"
 
 
-def make_run_dir(work_dir: Path, job_id: str, attempt: int, spec: dict[str, Any]) -> RunDir:
-    """Make the folder of a claimed attempt, empty but for its spec."""
+@contextmanager
+def open_run_dir(work_dir: Path, job_id: str, attempt: int, spec: dict[str, Any]) -> Iterator[RunDir]:
+    """Make the folder of a claimed attempt, empty but for its spec, and hold it."""
     run_dir = RunDir(work_dir / f"{job_id}-{attempt}", job_id, attempt)
-    shutil.rmtree(run_dir.path, ignore_errors=True)
-    run_dir.artifacts_dir.mkdir(parents=True)
-    run_dir.spec_path.write_text(json.dumps(spec), encoding="utf-8")
-    return run_dir
+    hidden = RunDir(work_dir / f".new-{run_dir.path.name}", job_id, attempt)
+    for old in (run_dir, hidden):
+        delete_run_dir(old)
+    hidden.artifacts_dir.mkdir(parents=True)
+    hidden.spec_path.write_text(json.dumps(spec), encoding="utf-8")
+    with hold_run_dir(hidden):
+        # It gets its name when it is held: until then another worker would take it for a leftover.
+        hidden.path.rename(run_dir.path)
+        yield run_dir
 
 
 def list_run_dirs(work_dir: Path) -> list[RunDir]:

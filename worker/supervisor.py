@@ -16,7 +16,7 @@ from api.worker_client import WorkerClient
 from worker.lease import Lease
 from worker.reporter import Reporter
 from worker.results import Wish, decide_finish, describe_failure
-from worker.run_dir import RunDir, delete_run_dir, hold_run_dir, make_run_dir
+from worker.run_dir import RunDir, delete_run_dir, open_run_dir
 from worker.settings import WorkerSettings
 from worker.trainer_handle import TrainerHandle
 
@@ -41,8 +41,10 @@ def run_attempt(
     client: WorkerClient, claim: ClaimRead, settings: WorkerSettings, should_shut_down: Callable[[], bool]
 ) -> None:
     """Run one claimed attempt to whatever end it comes to."""
-    run_dir = make_run_dir(settings.work_dir, claim.job_id, claim.attempt, claim.spec)
-    with hold_run_dir(run_dir), Lease(client, run_dir, claim.lease_seconds) as lease:
+    with (
+        open_run_dir(settings.work_dir, claim.job_id, claim.attempt, claim.spec) as run_dir,
+        Lease(client, run_dir, claim.lease_seconds) as lease,
+    ):
         supervisor = Supervisor(client, run_dir, lease, settings, should_shut_down)
         try:
             supervisor.run(claim.resume)
@@ -51,7 +53,7 @@ def run_attempt(
         except DeliveryGivenUp:
             logger.warning("the service is away; %s is left for the next start", run_dir.path)
             return
-    delete_run_dir(run_dir)
+        delete_run_dir(run_dir)
 
 
 class Supervisor:

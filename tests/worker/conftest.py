@@ -14,6 +14,7 @@ from api.schemas import ClaimRead, ClaimRequest, JobRead
 from ganlib.events import Event, MetricsLogged, SampleGridSaved
 from ganlib.spec import parse_spec
 from worker.loop import WorkLoop
+from worker.run_dir import RunDir, open_run_dir
 from worker.settings import WorkerSettings
 
 if TYPE_CHECKING:
@@ -95,6 +96,17 @@ def make_settings(tmp_path: Path) -> Callable[[str], WorkerSettings]:
 
     def make(url: str) -> WorkerSettings:
         return WorkerSettings(url=url, home=tmp_path / "worker", worker_name="test")
+
+    return make
+
+
+@pytest.fixture
+def make_run_dir() -> Callable[..., RunDir]:
+    """Make run folders that nobody holds, as a worker leaves them that died."""
+
+    def make(work_dir: Path, job_id: str, attempt: int, spec: dict[str, Any]) -> RunDir:
+        with open_run_dir(work_dir, job_id, attempt, spec) as run_dir:
+            return run_dir
 
     return make
 

@@ -52,7 +52,11 @@ def start_celery(tmp_path: Path, wait_until: Callable[..., Any]) -> Iterator[Sta
         environment = {"GANVAS_URL": url, "GANVAS_HOME": str(home), "GANVAS_BROKER_URL": broker_url}
         with log_path.open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "worker"], env={**os.environ, **environment}, stdout=log, stderr=log
+                [sys.executable, "-m", "worker"],
+                env={**os.environ, **environment},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         running.append(process)
         if until_ready:
@@ -79,9 +83,10 @@ def test_redis_wakes_a_worker_and_a_worker_that_starts_needs_no_waking(
         assert client.wait(client.submit(tiny_spec).id, timeout=60).state == "succeeded"
 
 
-def test_sigterm_gives_the_job_back_with_a_checkpoint_and_a_new_worker_ends_it(
+def test_a_worker_that_is_told_to_end_gives_its_job_back_with_a_checkpoint_and_others_go_on(
     start_service, start_celery, long_spec, undisturbed, read_record, wait_until, tmp_path
 ) -> None:
+    """First SIGTERM, then Ctrl-C, which reaches the worker's whole process group."""
     home = tmp_path / "home"
     url = start_service(Settings(home=home, port=0, wake_every_seconds=3600)).url
     worker = start_celery(url, home)
@@ -93,9 +98,16 @@ def test_sigterm_gives_the_job_back_with_a_checkpoint_and_a_new_worker_ends_it(
         job = client.get(job_id)
         assert (job.state, job.attempts[0].end) == ("queued", "preempted")
         # The checkpoint holds everything up to the last iteration, not to the spec's last checkpoint.
-        stopped_at = job.checkpoints[-1].iteration
-        assert stopped_at == job.iteration
+        first_stop = job.checkpoints[-1].iteration
+        assert first_stop == job.iteration
+        worker = start_celery(url, home, until_ready=False)
+        wait_until(lambda: client.get(job_id).iteration > first_stop)
+        os.killpg(worker.pid, signal.SIGINT)
+        assert worker.wait(30) == 0
         start_celery(url, home, until_ready=False)
         job = client.wait(job_id, timeout=60)
-        assert (job.state, job.attempts[1].resumed_from) == ("succeeded", stopped_at)
+        assert [attempt.end for attempt in job.attempts] == ["preempted", "preempted", "succeeded"]
+        first, second, third = (attempt.resumed_from for attempt in job.attempts)
+        assert first < second < third
+        assert second == first_stop
         assert read_record(client, job) == undisturbed

@@ -7,7 +7,7 @@ from api.schemas import FinishPost
 from ganlib.events import MetricsLogged
 from worker.leftovers import settle_leftovers
 from worker.results import TrainerResult, write_result
-from worker.run_dir import RunDir, hold_run_dir, make_run_dir
+from worker.run_dir import RunDir, hold_run_dir
 from worker.settings import WorkerSettings
 from worker.spool import SpoolWriter
 
@@ -18,7 +18,7 @@ def settings(client, make_settings) -> WorkerSettings:
 
 
 @pytest.fixture
-def leftover(claim, settings) -> RunDir:
+def leftover(claim, settings, make_run_dir) -> RunDir:
     """What a worker left that was killed in mid-run: one event that nobody delivered."""
     run_dir = make_run_dir(settings.work_dir, claim.job_id, claim.attempt, claim.spec)
     spool = SpoolWriter(run_dir.spool_path)

@@ -16,7 +16,7 @@ from ganlib.events import CheckpointSaved, LineLogged, MetricsLogged, StoredFile
 from worker import reporter as reporter_module
 from worker.lease import Lease
 from worker.reporter import Reporter
-from worker.run_dir import RunDir, make_run_dir
+from worker.run_dir import RunDir
 from worker.spool import SpoolWriter
 
 
@@ -28,7 +28,7 @@ def short_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def run_dir(tmp_path: Path, claim: ClaimRead) -> RunDir:
+def run_dir(tmp_path: Path, claim: ClaimRead, make_run_dir) -> RunDir:
     return make_run_dir(tmp_path / "work", claim.job_id, claim.attempt, claim.spec)
 
 

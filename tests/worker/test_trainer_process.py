@@ -16,13 +16,13 @@ import ganlib.trainer
 from ganlib.errors import DatasetUnavailable
 from ganlib.events import LineLogged, MetricsLogged
 from worker.results import read_result
-from worker.run_dir import RunDir, make_run_dir
+from worker.run_dir import RunDir
 from worker.spool import SpooledEvent, SpoolReader, SpoolWriter
 from worker.trainer_process import SpoolingEvents, SpoolingHandler, StopFlag, run_training
 
 
 @pytest.fixture
-def run_dir(tmp_path: Path, tiny_spec: dict[str, Any]) -> RunDir:
+def run_dir(tmp_path: Path, tiny_spec: dict[str, Any], make_run_dir) -> RunDir:
     return make_run_dir(tmp_path, "job", 1, tiny_spec)
 
 
