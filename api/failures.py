@@ -1,8 +1,7 @@
-"""Every failure becomes one of `api.errors`, and leaves as JSON or, where a page was asked for, as a page."""
+"""Every failure becomes one of `api.errors` and leaves as JSON; the dashboard shows some of them as pages."""
 
 import errno
 import logging
-from collections.abc import Callable
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -24,14 +23,11 @@ from api.responses import error_response, make_error_id
 
 logger = logging.getLogger(__name__)
 
-# `app.state.render_error_page`, where the dashboard put one: returns None when JSON is the right answer.
-ErrorPage = Callable[[Request, ServiceError, str], Response | None]
 _MAX_PROBLEMS = 20
 
 
 def add_error_handlers(app: FastAPI) -> None:
     """Turn every exception of a route into an answer."""
-    app.state.render_error_page = None
     app.add_exception_handler(ServiceError, _answer)
     app.add_exception_handler(RequestValidationError, _answer)
     app.add_exception_handler(HTTPException, _answer)
@@ -79,9 +75,7 @@ async def _answer(request: Request, error: Exception) -> Response:
     error_id = make_error_id()
     if shown.status >= 500:
         logger.error("Error %s: %s %s", error_id, request.method, request.url.path, exc_info=error)
-    render: ErrorPage | None = request.app.state.render_error_page
-    page = render(request, shown, error_id) if render is not None else None
-    return page if page is not None else error_response(shown, error_id)
+    return error_response(shown, error_id)
 
 
 async def _answer_nobody(_request: Request, _error: Exception) -> Response:
