@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -30,25 +31,24 @@ STOP_SECONDS = 90.0
 
 
 def run_demo(*, iterations: int | None, exit_at_end: bool, port: int | None, home: Path | None) -> str:
-    """Run the demo to its end; returns the job's state, or "stopped" after Ctrl-C."""
+    """Run the demo to its end; returns the job's state, or "interrupted" after Ctrl-C before that."""
     given: dict[str, Any] = {"home": home} if home else {}
     settings = Settings(**given)
-    with running_service(settings, port) as url, Client(url) as client:
-        job: JobRead | JobSummary | None = None
+    state = "interrupted"
+    with running_service(settings, port) as service, Client(service.url) as client:
         try:
             job = find_unfinished(client, iterations) or client.submit(demo_spec(iterations))
             click.echo(f"\n  Watch it learn:  {client.page_url(job.id)}\n")
-            job = follow_job(client, job.id)
-            _tell_end(job, client.page_url(job.id))
-            if not exit_at_end:
+            ended = follow_job(client, job.id)
+            state = ended.state
+            _tell_end(ended, client.page_url(job.id))
+            if service.is_ours and not exit_at_end:
                 click.echo("The dashboard stays up; Ctrl-C stops it.")
                 signal.pause()
         except KeyboardInterrupt:
-            if job is not None and job.state in ("succeeded", "failed", "cancelled"):
-                return job.state
-            click.echo("\nStopping: the trainer writes a checkpoint … run the same command again and it goes on.")
-            return "stopped"
-        return job.state
+            if state == "interrupted":
+                _tell_interruption(service)
+    return state
 
 
 def find_unfinished(client: Client, iterations: int | None) -> JobSummary | None:
@@ -77,17 +77,25 @@ def demo_spec(iterations: int | None) -> dict[str, Any]:
     return spec
 
 
+@dataclass(frozen=True)
+class RunningService:
+    """A service that answers at `url`; `is_ours` when this command started it and stops it again."""
+
+    url: str
+    is_ours: bool
+
+
 @contextlib.contextmanager
-def running_service(settings: Settings, port: int | None) -> Iterator[str]:
-    """Yield the address of the service of this folder: one that runs already, or one started for this block."""
+def running_service(settings: Settings, port: int | None) -> Iterator[RunningService]:
+    """Yield the service of this folder: one that runs already, or one started for this block."""
     running = _answering_url(settings.home)
     if running is not None:
         click.echo(f"Using the service that already runs at {running}.")
-        yield running
+        yield RunningService(running, is_ours=False)
         return
     process = _start_service(settings.home, port if port is not None else _choose_port(settings.port))
     try:
-        yield _wait_until_ready(process, settings.home)
+        yield RunningService(_wait_until_ready(process, settings.home), is_ours=True)
     finally:
         _stop_service(process)
 
@@ -162,3 +170,10 @@ def _tell_end(job: JobRead, page_url: str) -> None:
     else:
         why = f": {job.reason.message}" if job.reason else ""
         click.echo(f"The job {job.state}{why}", err=True)
+
+
+def _tell_interruption(service: RunningService) -> None:
+    if service.is_ours:
+        click.echo("\nStopping: the trainer writes a checkpoint … run the same command again and it goes on.")
+    else:
+        click.echo("\nThe job goes on in the service that was already running; its page shows it.")

@@ -25,5 +25,7 @@ def command(iterations: int | None, exit_at_end: bool, port: int | None, data_di
     from ganvas.demo import run_demo
 
     state = run_demo(iterations=iterations, exit_at_end=exit_at_end, port=port, home=data_dir)
+    if state == "interrupted":
+        raise click.exceptions.Exit(130)
     if exit_at_end and state != "succeeded":
         raise click.exceptions.Exit(1)

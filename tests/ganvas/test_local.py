@@ -18,8 +18,7 @@ import pytest
 from ganvas import Client
 from ganvas.address import read_service_url, write_service_url
 from ganvas.local import HomeInUse, hold_home
-
-DEADLINE_SECONDS = 120.0
+from tests.ganvas.processes import DEADLINE_SECONDS, Command
 
 
 @pytest.fixture
@@ -34,40 +33,6 @@ def connect() -> Iterator[Callable[[str], Client]]:
     yield open_client
     for client in clients:
         client.close()
-
-
-class Command:
-    """A `ganvas …` process whose output is read as it comes."""
-
-    def __init__(self, *arguments: object, **environment: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-u", "-m", "ganvas", *map(str, arguments)],
-            env={**os.environ, **environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self.output = ""
-
-    def read_until(self, pattern: str) -> re.Match[str]:
-        """Read lines until one matches."""
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.output += line
-            if found := re.search(pattern, line):
-                return found
-        raise AssertionError(f"{pattern!r} did not come:\n{self.output}")
-
-    def end(self, number: signal.Signals = signal.SIGINT) -> int:
-        """Send the signal and wait; returns the exit status."""
-        self.process.send_signal(number)
-        return self.wait()
-
-    def wait(self) -> int:
-        """Wait for the end; returns the exit status."""
-        rest, _ = self.process.communicate(timeout=DEADLINE_SECONDS)
-        self.output += rest
-        return self.process.returncode
 
 
 @pytest.fixture

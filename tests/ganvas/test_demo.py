@@ -1,0 +1,47 @@
+"""`ganvas demo`: the first thing that a newcomer runs."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from ganvas import Client
+from tests.ganvas.processes import Command
+
+
+@pytest.fixture
+def no_mnist(tmp_path: Path) -> Path:
+    """A data folder whose MNIST cannot be read, so that the demo falls back at once and without a network."""
+    (tmp_path / "data" / "MNIST" / "raw").mkdir(parents=True)
+    return tmp_path / "data"
+
+
+def test_demo_falls_back_to_digits_and_goes_on_after_ctrl_c(tmp_path: Path, no_mnist: Path) -> None:
+    arguments = ("demo", "--exit", "--iterations", 40, "--port", 0, "--data-dir", tmp_path / "home")
+    demo = Command(*arguments, GANVAS_DATA=str(no_mnist))
+    demo.read_until(r"MNIST .* Training on scikit-learn's 1,797 digits instead")
+    job_id = demo.read_until(r"Watch it learn:\s+http://\S+/runs/(\w+)").group(1)
+    demo.read_until(r"running .* [1-9]\d?/40 .*G \d+\.\d+  D \d+\.\d+")
+    assert demo.end() == 130
+    assert "run the same command again" in demo.output
+
+    demo = Command(*arguments, GANVAS_DATA=str(no_mnist))
+    resumed = demo.read_until(r"Going on with (\w+) at iteration (\d+) of 40")
+    assert resumed.group(1) == job_id
+    assert int(resumed.group(2)) > 0
+    assert demo.wait() == 0
+    assert "Done: 40 iterations" in demo.output
+    assert not (tmp_path / "home" / "service.json").exists()
+
+
+def test_demo_uses_a_service_that_already_runs(tmp_path: Path, no_mnist: Path) -> None:
+    home = tmp_path / "home"
+    service = Command("up", "--port", 0, "--data-dir", home, GANVAS_DATA=str(no_mnist))
+    url = service.read_until(r"answers at (http://\S+)").group(1)
+    demo = Command("demo", "--exit", "--iterations", 2, "--data-dir", home, GANVAS_DATA=str(no_mnist))
+    assert demo.wait() == 0, demo.output
+    assert f"already runs at {url}" in demo.output
+    with Client(url) as client:
+        assert [(job.state, "demo" in job.tags) for job in client.list()] == [("succeeded", True)]
+    assert re.search(rf"{url}/runs/\w+", demo.output)
+    assert service.end() == 0
