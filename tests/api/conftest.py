@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
-from service_making import HOST, QUIET
 from sqlalchemy import text
 
 from api.db import Database, build_database, migrate
 from api.main import build_service
 from api.models import Base
 from api.settings import Settings
+from tests.api.service_making import HOST, QUIET
 
 
 @pytest.fixture(scope="session")

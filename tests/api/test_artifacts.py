@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from service_making import HOST, QUIET, TINY_SPEC, make_png, sha256
 from sqlalchemy import select, update
 
 from api import queries, storage
@@ -20,6 +19,7 @@ from api.models import Artifact
 from api.png import check_png_header
 from api.services import Services
 from api.settings import Settings
+from tests.api.service_making import HOST, QUIET, TINY_SPEC, make_png, sha256
 
 BYTES = "application/octet-stream"
 PNG = "image/png"

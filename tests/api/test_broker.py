@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from service_making import HOST, QUIET, TINY_SPEC
 
 from api import broker
 from api.broker import build_broker
 from api.main import build_service
 from api.queue import WorkerWaker
 from api.settings import Settings
+from tests.api.service_making import HOST, QUIET, TINY_SPEC
 
 
 def list_messages(home: Path) -> list[Path]:

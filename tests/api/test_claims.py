@@ -2,10 +2,10 @@
 
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from service_making import add_claimed_job, add_job, claim, finish, kinds, make_metrics, post
-from sqlalchemy import true, update
+from sqlalchemy import select, true, update
 
 from api import queries
 from api.clock import database_now
@@ -13,6 +13,7 @@ from api.db import Database
 from api.errors import AttemptFenced, JobNotFound, JobStateConflict, SequenceConflict
 from api.models import Attempt, Job
 from api.queries import attempts, reaping
+from tests.api.service_making import add_claimed_job, add_job, claim, finish, kinds, make_metrics, post
 
 
 def end_lease(database: Database, job: Job) -> None:
@@ -316,3 +317,26 @@ def test_a_heartbeat_that_came_in_time_saves_the_attempt(database: Database) -> 
         queries.renew_lease(session, job.id, 1, 60)
     with database.write() as session:
         assert queries.reap_job(session, job.id) is None
+
+
+def lease_seconds_left(database: Database) -> float:
+    """By the database's clock, whatever this process believes."""
+    with database.write() as session:
+        add_claimed_job(session)
+    with database.read() as session:
+        ends_at, now = session.execute(select(Job.lease_ends_at, database_now())).one()
+    assert ends_at is not None
+    return float((ends_at - now).total_seconds())
+
+
+def test_a_lease_is_counted_by_the_databases_clock(database: Database) -> None:
+    assert 30 < lease_seconds_left(database) <= 60
+
+
+def test_control_by_the_clock_of_a_machine_that_is_wrong_the_lease_is_wrong_too(
+    sqlite: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        attempts, "database_now", lambda seconds=0: datetime.now(UTC) + timedelta(hours=1, seconds=seconds)
+    )
+    assert lease_seconds_left(sqlite) > 3000

@@ -3,7 +3,16 @@
 import random
 
 import pytest
-from service_making import (
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from api import queries
+from api.clock import database_now
+from api.db import Database
+from api.errors import JobNotFound
+from api.models import CurveChunk, Job
+from api.queries import attempts, curves
+from tests.api.service_making import (
     add_claimed_job,
     add_job,
     claim,
@@ -16,15 +25,6 @@ from service_making import (
     post,
     read_points,
 )
-from sqlalchemy import func, select, update
-from sqlalchemy.orm import Session
-
-from api import queries
-from api.clock import database_now
-from api.db import Database
-from api.errors import JobNotFound
-from api.models import CurveChunk, Job
-from api.queries import attempts, curves
 
 
 @pytest.fixture

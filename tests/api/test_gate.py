@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from fastapi import APIRouter, FastAPI
 from fastapi.testclient import TestClient
-from service_making import HOST, QUIET, TINY_SPEC
 
 from api import gate, security
 from api.main import build_service
 from api.security import BindRefused, check_bind, list_undeclared_routes, needs
 from api.settings import Settings
+from tests.api.service_making import HOST, QUIET, TINY_SPEC
 
 TOKEN = "correct horse"
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from service_making import TINY_SPEC, make_spec
 from sqlalchemy.exc import OperationalError
 
 from api import queries
 from api.routes.examples import CLAIM_EXAMPLE, EVENTS_EXAMPLE, FINISH_EXAMPLE, SPEC_EXAMPLE
+from tests.api.service_making import TINY_SPEC, make_spec
 
 
 def submit(client: TestClient, **changes: Any) -> dict[str, Any]:

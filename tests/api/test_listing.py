@@ -4,7 +4,6 @@ import threading
 
 import pytest
 from fastapi.testclient import TestClient
-from service_making import HOST, QUIET, TINY_SPEC, add_job, make_spec
 from sqlalchemy import text
 
 from api import queries
@@ -15,6 +14,7 @@ from api.queries import JobFilters
 from api.routes.examples import CLAIM_EXAMPLE, EVENTS_EXAMPLE, FINISH_EXAMPLE
 from api.settings import Settings
 from ganlib.spec import parse_spec
+from tests.api.service_making import HOST, QUIET, TINY_SPEC, add_job, make_spec
 
 
 @pytest.mark.parametrize("sort", queries.JOB_SORTS)

@@ -7,7 +7,7 @@ import pytest
 from alembic import autogenerate
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, create_engine, text
 
 from api import db
 from api.db import Database, build_engine, migrate
@@ -28,9 +28,22 @@ def test_the_newest_step_is_the_one_that_a_start_looks_for(sqlite: Database) -> 
     assert script.get_heads() == [db.HEAD_REVISION]
 
 
-def test_two_processes_may_migrate_at_once(tmp_path: Path) -> None:
-    settings = Settings(home=tmp_path)
-    engines = [build_engine(settings) for _ in range(4)]
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """Settings of a database without any table."""
+    if request.param == "sqlite":
+        return Settings(home=tmp_path)
+    url: str = request.getfixturevalue("postgresql_url")
+    admin = create_engine(Settings(database_url=url).sqlalchemy_url, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.execute(text("DROP DATABASE IF EXISTS fresh"))
+        connection.execute(text("CREATE DATABASE fresh"))
+    admin.dispose()
+    return Settings(database_url=url.replace("/postgres?", "/fresh?"))
+
+
+def test_two_processes_may_migrate_at_once(empty: Settings) -> None:
+    engines = [build_engine(empty) for _ in range(4)]
     failures: list[BaseException] = []
 
     def run(engine: Engine) -> None:
@@ -47,6 +60,7 @@ def test_two_processes_may_migrate_at_once(tmp_path: Path) -> None:
     assert failures == []
     with engines[0].connect() as connection:
         assert connection.execute(text("SELECT version_num FROM alembic_version")).all() == [(db.HEAD_REVISION,)]
+        assert connection.execute(text("SELECT count(*) FROM jobs")).scalar() == 0
     for engine in engines:
         engine.dispose()
 

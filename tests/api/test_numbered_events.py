@@ -3,7 +3,15 @@
 import math
 
 import pytest
-from service_making import (
+from sqlalchemy import func, select
+
+from api import queries
+from api.db import Database
+from api.errors import ArtifactMissing, RequestInvalid, SequenceConflict
+from api.models import EventBatch
+from api.queries import events
+from ganlib.events import CheckpointSaved, LatentsFixed, MetricsLogged
+from tests.api.service_making import (
     AT,
     add_claimed_job,
     make_checkpoint,
@@ -15,14 +23,6 @@ from service_making import (
     post,
     read_points,
 )
-from sqlalchemy import func, select
-
-from api import queries
-from api.db import Database
-from api.errors import ArtifactMissing, RequestInvalid, SequenceConflict
-from api.models import EventBatch
-from api.queries import events
-from ganlib.events import CheckpointSaved, LatentsFixed, MetricsLogged
 
 THREE = [make_metrics(i, loss_generator=float(i)) for i in (1, 2, 3)]
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import pytest
-from service_making import LEASE, add_claimed_job, add_job, claim
 from sqlalchemy import update
 
 from api import queries
@@ -11,6 +10,7 @@ from api.clock import database_now
 from api.db import Database
 from api.models import Job
 from api.reaper import Cadence, Reaper
+from tests.api.service_making import LEASE, add_claimed_job, add_job, claim
 
 
 class Clock:

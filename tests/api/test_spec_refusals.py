@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
-from service_making import TINY_SPEC, make_spec
+
+from tests.api.service_making import TINY_SPEC, make_spec
 
 DENSE = {"layer": "dense", "size": 64}
 TWO = {"layer": "dense", "size": 2}

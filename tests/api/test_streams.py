@@ -10,7 +10,6 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
-from service_making import TINY_SPEC, add_claimed_job, add_job, claim, make_metrics, post
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
@@ -19,6 +18,7 @@ from api.db import Database
 from api.main import build_service, end_streams
 from api.queries import batches
 from api.settings import Settings
+from tests.api.service_making import TINY_SPEC, add_claimed_job, add_job, claim, make_metrics, post
 
 AT = "2026-01-02T03:04:05Z"
 
