@@ -41,6 +41,7 @@ def run_up(settings: Any, *, with_worker: bool) -> None:
 def _serve(settings: Any, with_worker: bool) -> None:
     import uvicorn
 
+    from api.main import end_streams
     from api.security import check_bind
     from ganvas.address import write_service_url
     from ganvas.app import build_app
@@ -48,6 +49,7 @@ def _serve(settings: Any, with_worker: bool) -> None:
 
     check_bind(settings)
     _check_port(settings.host, settings.port)
+    app = build_app(settings)
     environment = dict(os.environ)
     keeper = WorkerKeeper(settings.home, environment)
 
@@ -63,9 +65,10 @@ def _serve(settings: Any, with_worker: bool) -> None:
     def on_stop() -> None:
         click.echo("Stopping: a running trainer writes its checkpoint first …", err=True)
         keeper.stop()
+        end_streams(app)
 
     config = uvicorn.Config(
-        build_app(settings),
+        app,
         host=settings.host,
         port=settings.port,
         log_level="warning",
