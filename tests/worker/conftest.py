@@ -40,7 +40,7 @@ TINY_SPEC: dict[str, Any] = {
     "precision": "float32",
 }
 # A few seconds of training, so that a test can step in half-way.
-LONG_SPEC = {**TINY_SPEC, "name": "long", "iterations": 2000, "sample_every": 200, "checkpoint_every": 200}
+LONG_SPEC = {**TINY_SPEC, "name": "long", "iterations": 3000, "sample_every": 200, "checkpoint_every": 200}
 
 
 @pytest.fixture

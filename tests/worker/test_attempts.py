@@ -9,31 +9,22 @@ import torch
 import worker.loop
 
 
-def test_a_job_succeeds_and_its_record_is_that_of_a_run_without_a_worker(
-    client, start_worker, long_spec, undisturbed, read_record, tmp_path
-) -> None:
-    start_worker(client.url)
-    job = client.wait(client.submit(long_spec).id, timeout=60)
-    assert (job.state, job.attempt, job.iteration) == ("succeeded", 1, long_spec["iterations"])
-    assert read_record(client, job) == undisturbed
-    assert job.attempts[0].provenance.versions["torch"]
-    assert list((tmp_path / "worker" / "work").iterdir()) == []
-
-
 def test_a_killed_trainer_goes_on_from_its_checkpoint_without_gap_or_double(
     client, start_worker, long_spec, undisturbed, read_record, find_trainer, wait_until, tmp_path
 ) -> None:
     start_worker(client.url)
     job = client.submit(long_spec)
-    wait_until(lambda: len(client.get(job.id).checkpoints) >= 2)
+    wait_until(lambda: client.get(job.id).checkpoints)
     os.kill(find_trainer(tmp_path), signal.SIGKILL)
     job = client.wait(job.id, timeout=60)
     assert (job.state, job.attempt) == ("succeeded", 2)
     first, second = job.attempts
     assert (first.end, first.reason.code) == ("failed", "trainer_killed")
     assert "SIGKILL" in first.reason.message
-    assert second.resumed_from >= 400
+    assert second.resumed_from >= 200
+    assert second.provenance.versions["torch"]
     assert read_record(client, job) == undisturbed
+    wait_until(lambda: not list((tmp_path / "worker" / "work").iterdir()))
 
 
 def test_a_cancelled_job_ends_with_a_last_checkpoint(
