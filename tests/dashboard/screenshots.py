@@ -75,7 +75,7 @@ def running_service() -> Iterator[str]:
 def is_up(client: Client) -> bool:
     """Whether the service answers."""
     try:
-        client.list()
+        client.health()
     except ServiceError:
         return False
     return True
@@ -110,7 +110,8 @@ def photograph(
     context.close()
     # Greys and a few hues: a palette keeps them, at a third of the bytes.
     with Image.open(path) as image:
-        image.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+        palette = image.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        palette.save(path, optimize=True)
     print(path)
 
 
