@@ -20,7 +20,12 @@ Item = TypeVar("Item")
 
 
 class _Schema(BaseModel):
-    model_config = ConfigDict(extra="forbid", from_attributes=True)
+    # Unknown fields pass, so that a client goes on reading the answers of a newer service.
+    model_config = ConfigDict(from_attributes=True)
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid")
 
 
 class Page(_Schema, Generic[Item]):
@@ -161,7 +166,7 @@ class CurvesRead(_Schema):
     last_event_id: int
 
 
-class ClaimRequest(_Schema):
+class ClaimRequest(_Request):
     """A worker asks for the next job."""
 
     worker: Label
@@ -194,7 +199,7 @@ class LeaseRead(_Schema):
     cancel_requested: bool
 
 
-class NumberedEvent(_Schema):
+class NumberedEvent(_Request):
     """An event with its number in the attempt (0, 1, 2, …) and the time at which the trainer reported it."""
 
     seq: Annotated[int, Field(ge=0, le=2**53)]
@@ -202,7 +207,7 @@ class NumberedEvent(_Schema):
     event: Event
 
 
-class EventsPost(_Schema):
+class EventsPost(_Request):
     """A batch: numbers are consecutive. The same batch may be sent again; the same number with other bytes not."""
 
     events: Annotated[list[NumberedEvent], Field(min_length=1, max_length=10_000)]
@@ -214,7 +219,7 @@ class EventsAccepted(LeaseRead):
     next_seq: int
 
 
-class FinishPost(_Schema):
+class FinishPost(_Request):
     """How the attempt ended; `events_count` makes sure that no event is missing."""
 
     end: Literal["succeeded", "failed", "cancelled", "preempted"]

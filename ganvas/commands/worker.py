@@ -27,6 +27,5 @@ def command(url: str | None, data_dir: Path | None, name: str | None) -> None:
     obey_parent()
     settings = {"GANVAS_URL": url, "GANVAS_HOME": data_dir and str(data_dir), "GANVAS_WORKER_NAME": name}
     os.environ.update({key: value for key, value in settings.items() if value})
-    celery = [sys.executable, "-m", "celery", "-A", "worker.celery_app", "worker", "--loglevel", "INFO"]
-    # The same process goes on as Celery, so that signals reach it directly.
-    os.execv(sys.executable, celery)  # noqa: S606
+    # The same process goes on as the worker, so that signals reach it directly.
+    os.execv(sys.executable, [sys.executable, "-m", "worker"])  # noqa: S606
