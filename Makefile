@@ -51,6 +51,9 @@ lock: $(VENV)/.dev ## resolve requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate \
 	  --extra dev --upgrade --output-file requirements.lock pyproject.toml
 
+screenshots: $(VENV)/.dev ## photograph the dashboard while a GAN trains, into docs/images (needs Chromium)
+	@$(BIN)/python -m tests.dashboard.screenshots
+
 bench: $(VENV)/.run ## measure a training step beside a bare loop
 	@$(BIN)/python -m bench.training
 

@@ -66,8 +66,8 @@ class Reports:
         tensors = {
             "loss/generator": step.generator_loss,
             "loss/discriminator": step.discriminator_loss,
-            "logits/real": step.real_logits.mean(),
-            "logits/fake": step.fake_logits.mean(),
+            "logits/real": step.real_logits,
+            "logits/fake": step.fake_logits,
         }
         self._recorder.put(partial(self._make_metrics, iteration, tensors, speed))
 
@@ -100,7 +100,8 @@ class Reports:
         return LatentsFixed(file=file, count=latents.shape[0], latent_size=latents.shape[1])
 
     def _make_metrics(self, iteration: int, tensors: dict[str, Tensor], speed: float) -> Event:
-        values = {name: tensor.item() for name, tensor in tensors.items()}
+        # Means are taken here, off the training thread; a loss is the mean of one number.
+        values = {name: tensor.mean().item() for name, tensor in tensors.items()}
         return MetricsLogged(iteration=iteration, values={**values, "speed/iterations_per_second": speed})
 
     def _make_checkpoint(self, snapshot: Snapshot) -> Event:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 
+from ganlib.threads import thread_settings
 from worker.run_dir import RunDir
 
 # The trainer speaks to nobody, so it is not told any secret.
@@ -55,6 +56,4 @@ def _trainer_environment() -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if name not in _WITHHELD}
     environment.setdefault("PYTHONFAULTHANDLER", "1")
     environment["PYTHONUNBUFFERED"] = "1"
-    # Threads that spin while they wait make a busy machine several times slower.
-    environment.setdefault("OMP_WAIT_POLICY", "passive")
-    return environment
+    return environment | thread_settings()

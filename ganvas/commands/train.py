@@ -1,5 +1,6 @@
 """`ganvas train`: a spec trained right here, without any service."""
 
+import os
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ganlib.spec import parse_spec
+from ganlib.threads import thread_settings
 from ganvas.commands.options import read_spec, set_option, spec_argument
 from ganvas.commands.server_options import need_train_extra
 from ganvas.progress import ProgressBar, short_losses
@@ -29,6 +31,7 @@ def command(spec_path: Path, out_dir: Path, overrides: tuple[str, ...]) -> None:
     """Train SPEC here and write everything to a folder; Ctrl-C writes a checkpoint first."""
     spec = parse_spec(read_spec(spec_path, overrides))
     need_train_extra()
+    os.environ.update(thread_settings())
     from ganlib.events import MetricsLogged, TrainingStarted
     from ganlib.run_folder import run_in_folder
     from ganlib.trainer import StopReason
