@@ -36,7 +36,8 @@ from api.schemas import (
 from api.stream import STREAM_SILENCE_SECONDS, read_stream
 from api.transport import Model, ServiceUnreachable, Transport, UnexpectedAnswer, may_pass, quote_id
 from api.worker_client import WorkerClient
-from ganlib.spec import JobSpec, read_spec_file
+from ganlib.spec import JobSpec
+from ganlib.spec_files import read_spec_file
 
 __all__ = ["Client", "ServiceUnreachable", "UnexpectedAnswer", "WaitTimedOut", "WorkerClient"]
 

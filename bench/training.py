@@ -26,7 +26,8 @@ from torch.nn.functional import softplus
 from ganlib import datasets
 from ganlib.events import Event
 from ganlib.hardware import choose_precision, describe_device
-from ganlib.spec import JobSpec, apply_overrides, parse_spec, read_spec_file
+from ganlib.spec import JobSpec, parse_spec
+from ganlib.spec_files import apply_overrides, read_spec_file
 from ganlib.trainer import train
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "winkler-mnist.yaml"

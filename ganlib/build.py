@@ -18,8 +18,9 @@ from ganlib.layers import (
     Reshape,
     TransposedConv,
 )
+from ganlib.sections.networks import NetworkSpec, NormalInit
+from ganlib.sections.optimisers import AdamSpec
 from ganlib.shapes import Shape, trace_shapes
-from ganlib.spec import AdamSpec, NetworkSpec, NormalInit
 
 
 class FlatLinear(nn.Linear):

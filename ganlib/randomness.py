@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from ganlib.spec import LatentsSpec
+from ganlib.sections.networks import LatentsSpec
 
 
 def derive_seed(seed: int, *purpose: str | int) -> int:

@@ -19,7 +19,7 @@ from api.client import Client
 from api.errors import ServiceError
 from api.schemas import JobRead, JobSummary
 from api.settings import Settings
-from ganlib.spec import read_spec_file
+from ganlib.spec_files import read_spec_file
 from ganvas.address import forget_service_url, read_service_url
 from ganvas.local import open_log
 from ganvas.progress import follow_job

@@ -9,7 +9,7 @@ from torch.nn import functional
 from ganlib.datasets.digits import load_digits
 from ganlib.datasets.mnist import load_mnist
 from ganlib.errors import DatasetUnavailable
-from ganlib.spec import DatasetSpec
+from ganlib.sections.datasets import DatasetSpec
 
 # Each returns images (N, C, H, W) as float32 in [0, 255].
 DATASETS: dict[str, Callable[[], Tensor]] = {

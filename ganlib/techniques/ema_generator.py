@@ -5,7 +5,8 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
-from ganlib.spec import EmaGeneratorSpec, JobSpec
+from ganlib.sections.techniques import EmaGeneratorSpec
+from ganlib.spec import JobSpec
 from ganlib.techniques.base import Networks, Technique
 
 

@@ -9,7 +9,7 @@ import click
 from pydantic import BaseModel
 
 from api.client import Client
-from ganlib.spec import apply_overrides, read_spec_file
+from ganlib.spec_files import apply_overrides, read_spec_file
 from ganvas.address import default_home, read_service_url
 
 Command = Callable[..., Any]

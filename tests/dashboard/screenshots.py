@@ -21,7 +21,7 @@ from playwright.sync_api import Browser
 
 from api.client import Client
 from api.errors import ServiceError
-from ganlib.spec import read_spec_file
+from ganlib.spec_files import read_spec_file
 from tests.dashboard.browser import open_browser
 
 ROOT = Path(__file__).parents[2]

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from ganlib.build import GaussianNoise, build_network, build_optimiser
-from ganlib.spec import AdamSpec, NetworkSpec
+from ganlib.sections.networks import NetworkSpec
+from ganlib.sections.optimisers import AdamSpec
 
 
 def build(*layers: object, shape: tuple[int, ...], **fields: object) -> nn.Sequential:

@@ -10,7 +10,7 @@ from torchvision.datasets import MNIST
 
 from ganlib.datasets import DATASETS, find_problem, gather_images, is_available, load_images
 from ganlib.errors import DatasetUnavailable
-from ganlib.spec import DATASET_SHAPES, DatasetSpec
+from ganlib.sections.datasets import DATASET_SHAPES, DatasetSpec
 
 CPU = torch.device("cpu")
 

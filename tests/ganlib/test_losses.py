@@ -10,7 +10,7 @@ from torch.autograd import gradcheck
 from ganlib.losses import DISCRIMINATOR_LOSSES, GENERATOR_LOSSES
 from ganlib.losses.minimax import minimax_discriminator_loss, minimax_generator_loss
 from ganlib.losses.non_saturating import non_saturating_generator_loss
-from ganlib.spec import LossesSpec
+from ganlib.sections.losses import LossesSpec
 
 
 def logits(*values: float) -> torch.Tensor:

@@ -3,7 +3,7 @@
 import torch
 
 from ganlib.randomness import DataOrder, derive_seed, draw_latents, make_generator, reproducible_torch
-from ganlib.spec import LatentsSpec
+from ganlib.sections.networks import LatentsSpec
 
 CPU = torch.device("cpu")
 

@@ -10,8 +10,8 @@ from ganlib.build import build_network
 from ganlib.errors import ShapeMismatch
 from ganlib.layers import LayerSpec
 from ganlib.networks.presets import PRESETS
+from ganlib.sections.networks import NetworkSpec
 from ganlib.shapes import Shape, count_parameters, trace_shapes
-from ganlib.spec import NetworkSpec
 
 layers_adapter: TypeAdapter[list[LayerSpec]] = TypeAdapter(list[LayerSpec])
 

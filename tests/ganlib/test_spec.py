@@ -8,7 +8,9 @@ import pytest
 
 from ganlib.errors import SpecInvalid
 from ganlib.layers import LayerSpec
-from ganlib.spec import InitSpec, apply_overrides, load_spec, parse_spec, read_spec_file
+from ganlib.sections.networks import InitSpec
+from ganlib.spec import load_spec, parse_spec
+from ganlib.spec_files import apply_overrides, read_spec_file
 from ganlib.spec_problems import VARIANTS
 
 MakeData = Callable[..., dict[str, Any]]

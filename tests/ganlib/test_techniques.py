@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from ganlib.checkpoint import load_checkpoint, take_snapshot, write_checkpoint
 from ganlib.losses import DiscriminatorLoss, GeneratorLoss
-from ganlib.spec import EmaGeneratorSpec, JobSpec
+from ganlib.sections.techniques import EmaGeneratorSpec
+from ganlib.spec import JobSpec
 from ganlib.state import build_state
 from ganlib.step import train_step
 from ganlib.techniques import TECHNIQUES, Networks, StepBatch, Technique, build_techniques

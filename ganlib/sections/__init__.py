@@ -1,0 +1,1 @@
+"""The parts of a job spec, one subject a file (no torch)."""
