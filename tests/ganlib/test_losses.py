@@ -7,10 +7,13 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from ganlib.losses import DISCRIMINATOR_LOSSES, GENERATOR_LOSSES
+from ganlib.losses import DISCRIMINATOR_LOSSES, GENERATOR_LOSSES, DiscriminatorLoss, GeneratorLoss
+from ganlib.losses.hinge import hinge_discriminator_loss, hinge_generator_loss
+from ganlib.losses.least_squares import least_squares_discriminator_loss, least_squares_generator_loss
 from ganlib.losses.minimax import minimax_discriminator_loss, minimax_generator_loss
 from ganlib.losses.non_saturating import non_saturating_generator_loss
-from ganlib.sections.losses import LossesSpec
+from ganlib.losses.wasserstein import wasserstein_discriminator_loss, wasserstein_generator_loss
+from ganlib.sections.losses import PARTNERS, LossesSpec
 
 
 def logits(*values: float) -> torch.Tensor:
@@ -45,9 +48,40 @@ def test_non_saturating_generator_loss_is_the_mean_log_of_being_believed() -> No
     assert loss.item() == pytest.approx((-log(3 / 4) - log(1 / 4) - log(1 / 2)) / 3, rel=1e-12)
 
 
+def test_least_squares_losses_are_half_the_squared_distances_from_their_labels() -> None:
+    # ½ ((3-1)² + (-1-1)²)/2 = 2 and ½ (2² + 4²)/2 = 5; for the generator ½ ((2-1)² + (4-1)²)/2 = 2.5
+    assert least_squares_discriminator_loss(logits(3, -1), logits(2, 4)).item() == pytest.approx(7, rel=1e-12)
+    assert least_squares_generator_loss(logits(2, 4)).item() == pytest.approx(2.5, rel=1e-12)
+    assert least_squares_discriminator_loss(logits(1, 1), logits(0)).item() == 0
+    assert least_squares_discriminator_loss(logits(0), logits(1)).item() == 1
+
+
+def test_hinge_loss_of_the_discriminator_stops_at_the_margin() -> None:
+    # (max(0, 1-3) + max(0, 1-0.5))/2 = 0.25 and (max(0, 1-4) + max(0, 1+2))/2 = 1.5
+    assert hinge_discriminator_loss(logits(3, 0.5), logits(-4, 2)).item() == pytest.approx(1.75, rel=1e-12)
+    assert hinge_discriminator_loss(logits(1, 7), logits(-1, -9)).item() == 0
+    assert hinge_discriminator_loss(logits(-1), logits(1)).item() == 4
+
+
+def test_wasserstein_loss_is_minus_the_gap_between_real_and_fake() -> None:
+    assert wasserstein_discriminator_loss(logits(3, 5), logits(1, -2, 4)).item() == pytest.approx(1 - 4, rel=1e-12)
+    assert wasserstein_discriminator_loss(logits(1), logits(4)).item() == 3
+
+
+@pytest.mark.parametrize("loss", [hinge_generator_loss, wasserstein_generator_loss])
+def test_linear_generator_losses_are_minus_the_mean_logit(loss: GeneratorLoss) -> None:
+    assert loss(logits(1, -2, 4)).item() == pytest.approx(-1, rel=1e-12)
+    assert loss(logits(-6)).item() == 6
+
+
+@pytest.mark.parametrize("loss", DISCRIMINATOR_LOSSES.values())
+def test_a_discriminator_that_is_right_pays_less_whatever_its_loss(loss: DiscriminatorLoss) -> None:
+    assert loss(logits(0.8), logits(-0.2)).item() < loss(logits(-0.2), logits(0.8)).item()
+
+
 @pytest.mark.parametrize("loss", GENERATOR_LOSSES.values())
-def test_a_generator_that_is_believed_pays_less(loss: typing.Callable[[torch.Tensor], torch.Tensor]) -> None:
-    assert loss(logits(2.0)).item() < loss(logits(-2.0)).item()
+def test_a_generator_that_is_believed_pays_less(loss: GeneratorLoss) -> None:
+    assert loss(logits(1.0)).item() < loss(logits(-1.0)).item()
 
 
 def test_only_the_minimax_gradient_vanishes_where_the_discriminator_is_sure() -> None:
@@ -71,7 +105,8 @@ def test_losses_stay_finite_for_extreme_logits() -> None:
 def test_gradients_match_numeric_ones() -> None:
     torch.manual_seed(0)
     real, fake = (3 * torch.randn(5, dtype=torch.float64) for _ in range(2))
-    assert gradcheck(minimax_discriminator_loss, (real.requires_grad_(), fake.requires_grad_()))
+    for discriminator_loss in DISCRIMINATOR_LOSSES.values():
+        assert gradcheck(discriminator_loss, (real.requires_grad_(), fake.requires_grad_()))
     for loss in GENERATOR_LOSSES.values():
         assert gradcheck(loss, (fake,))
 
@@ -80,3 +115,8 @@ def test_every_loss_of_the_spec_has_its_function() -> None:
     hints = typing.get_type_hints(LossesSpec)
     assert set(typing.get_args(hints["discriminator"])) == DISCRIMINATOR_LOSSES.keys()
     assert set(typing.get_args(hints["generator"])) == GENERATOR_LOSSES.keys()
+
+
+def test_every_loss_has_a_partner() -> None:
+    assert PARTNERS.keys() == DISCRIMINATOR_LOSSES.keys()
+    assert {name for partners in PARTNERS.values() for name in partners} == GENERATOR_LOSSES.keys()

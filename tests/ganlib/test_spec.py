@@ -43,7 +43,17 @@ BAD_SPECS: list[tuple[dict[str, Any], str, str]] = [
     ({"dataset": {"name": "digits", "url": "http://x"}}, "dataset.url", "there is no such field"),
     ({"dataset": {"name": "digits", "size": 1000}}, "dataset.size", "must be at most 256"),
     ({"device": "tpu"}, "device", "is not known; allowed: 'auto', 'cpu' or 'cuda'"),
-    ({"losses": {"generator": "hinge"}}, "losses.generator", "allowed: 'minimax' or 'non_saturating'"),
+    ({"losses": {"generator": "hingee"}}, "losses.generator", "allowed: 'minimax', 'non_saturating', 'least_sq"),
+    (
+        {"losses": {"generator": "hinge"}},
+        "losses.generator",
+        "hinge does not go with losses.discriminator: minimax; allowed beside it: minimax, non_saturating",
+    ),
+    (
+        {"losses": {"discriminator": "wasserstein"}},
+        "losses.generator",
+        "non_saturating does not go with losses.discriminator: wasserstein; allowed beside it: wasserstein",
+    ),
     ({"samples": {"rows": 10**6}}, "samples.rows", "must be at most 32"),
     (
         {"optimisers": {"generator": {"learning_rate": float("nan")}}},
