@@ -24,7 +24,10 @@ class Verdict:
 
 
 def judge_learning(job: JobRead, discriminator_losses: list[float]) -> Verdict:
-    """Judge the balance of the two players by the mean of the discriminator's newest losses."""
+    """Judge the balance of the two players by the mean of the discriminator's newest losses.
+
+    The bounds hold for the minimax loss alone; of other losses only the pictures tell.
+    """
     if job.state in ("failed", "cancelled"):
         return Verdict(
             "Broken off", f"It ended at {show_percent(job.iteration / job.iterations)} of its iterations."
@@ -32,6 +35,11 @@ def judge_learning(job: JobRead, discriminator_losses: list[float]) -> Verdict:
     recent = [value for value in discriminator_losses[-RECENT_POINTS:] if math.isfinite(value)]
     if not recent:
         return Verdict("Not yet known", "No losses have arrived.")
+    loss_name = job.spec.get("losses", {}).get("discriminator", "minimax")
+    if loss_name != "minimax":
+        return Verdict(
+            "See the pictures", f"The {loss_name.replace('_', ' ')} loss has no fixed point to judge by."
+        )
     mean = sum(recent) / len(recent)
     if mean < SURE_BELOW:
         return Verdict("One-sided", "The discriminator is nearly always right.")
