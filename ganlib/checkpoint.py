@@ -1,7 +1,7 @@
 """Checkpoints: all that is needed to go on training exactly, in one safetensors file.
 
 Tensors are named `generator.…`, `discriminator.…`, `optimiser.<player>.<parameter>.<key>`,
-`technique.<index>.…`, `latents.fixed` and `random.…`. The file's metadata holds one JSON object, `ganvas`:
+`technique.<index>.…`, `rhythm.…`, `latents.fixed` and `random.…`. The file's metadata holds one JSON object, `ganvas`:
 format, iteration, identity of the spec, torch's version, and a digest of the tensors. Nothing is ever unpickled.
 """
 
@@ -47,7 +47,7 @@ def write_checkpoint(snapshot: Snapshot, path: Path) -> None:
         "iteration": snapshot.iteration,
         "identity": snapshot.identity,
         "torch": torch.__version__,
-        "digest": _digest(tensors),
+        "digest": digest_tensors(tensors),
     }
     # One entry: the order of several is not kept, and the same state has to give the same bytes.
     save_file(tensors, path, metadata={"ganvas": json.dumps(facts, sort_keys=True)})
@@ -82,7 +82,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise CheckpointInvalid(f"{path.name} is no checkpoint, or a damaged one: {error}") from error
     if facts.get("format") != FORMAT:
         raise CheckpointInvalid(f"{path.name} has format {facts.get('format')}; this version reads {FORMAT}.")
-    if facts["digest"] != _digest(tensors):
+    if facts["digest"] != digest_tensors(tensors):
         raise CheckpointInvalid(f"{path.name} is damaged: its tensors do not match their digest.")
     return facts, tensors
 
@@ -94,6 +94,7 @@ def _tensors_of(state: TrainingState) -> dict[str, Tensor]:
         for name, parameter in network.named_parameters():
             kept = optimiser.state.get(parameter, {})
             named |= {f"optimiser.{player}.{name}.{key}": tensor for key, tensor in kept.items()}
+    named |= {f"rhythm.{name}": tensor for name, tensor in state.rhythm.state_dict().items()}
     for index, technique in enumerate(state.techniques):
         named |= {f"technique.{index}.{name}": tensor for name, tensor in technique.state_dict().items()}
     return named
@@ -105,6 +106,7 @@ def _restore(state: TrainingState, tensors: dict[str, Tensor]) -> None:
         for name, parameter in network.named_parameters():
             kept = _below(tensors, f"optimiser.{player}.{name}")
             optimiser.state[parameter] = {key: _like(parameter, tensor) for key, tensor in kept.items()}
+    state.rhythm.load_state_dict(_below(tensors, "rhythm"))
     for index, technique in enumerate(state.techniques):
         technique.load_state_dict(_below(tensors, f"technique.{index}"))
     state.fixed_latents = tensors["latents.fixed"].to(state.device)
@@ -141,7 +143,8 @@ def _like(parameter: nn.Parameter, tensor: Tensor) -> Tensor:
     return torch.empty_like(parameter, requires_grad=False).copy_(tensor)
 
 
-def _digest(tensors: dict[str, Tensor]) -> str:
+def digest_tensors(tensors: dict[str, Tensor]) -> str:
+    """Return the sha256 of the tensors' names, types, shapes and bytes; they lie on the CPU."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         digest.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}\n".encode())

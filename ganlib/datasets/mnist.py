@@ -19,24 +19,29 @@ _ANSWER_SECONDS = 20
 
 
 def load_mnist() -> Tensor:
-    """Return the images (60000, 1, 28, 28) as float32 in [0, 255].
+    """Return the images (60000, 1, 28, 28) as float32 in [0, 255]; raises DatasetUnavailable."""
+    return _read(find_mnist())
 
-    Looks for `MNIST/raw` in the folder that GANVAS_DATA names, then in ~/.cache/ganvas/data, and downloads
-    into the latter. Raises DatasetUnavailable.
+
+def find_mnist() -> Path:
+    """Return the folder that holds `MNIST/raw`: the one that GANVAS_DATA names, or else the cache.
+
+    Downloads into the cache where neither has it. Raises DatasetUnavailable.
     """
     for root in _roots():
         if (root / "MNIST" / "raw").is_dir():
-            return _read(root)
-    _download(_cache_dir())
-    return _read(_cache_dir())
+            return root
+    _download(cache_dir())
+    return cache_dir()
 
 
 def _roots() -> list[Path]:
     named = os.environ.get(DATA_VARIABLE)
-    return [Path(named).expanduser(), _cache_dir()] if named else [_cache_dir()]
+    return [Path(named).expanduser(), cache_dir()] if named else [cache_dir()]
 
 
-def _cache_dir() -> Path:
+def cache_dir() -> Path:
+    """Return the folder for what is downloaded or made once: ~/.cache/ganvas/data."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ganvas" / "data"
 
 
