@@ -1,0 +1,199 @@
+"""What changes on an open page while a worker reports."""
+
+import pytest
+from playwright.sync_api import expect
+
+from dashboard import formats
+from tests.dashboard.fake_worker import FakeWorker
+from tests.dashboard.in_browser.reading import OpenPage, expect_points, open_live, shown_iteration
+
+pytestmark = pytest.mark.browser
+
+
+def test_new_grid_and_points_arrive_without_a_reload(open_page: OpenPage, worker: FakeWorker) -> None:
+    job = worker.submit()
+    worker.claim()
+    worker.train(200)
+    page = open_live(open_page, job)
+    page.evaluate("window.neverReloaded = true")
+    expect_points(page, 20)
+    worker.log_metrics(210, 220)
+    sha256 = worker.save_grid(300)
+    worker.log_line("a new line", 300)
+    expect(shown_iteration(page)).to_have_text("300")
+    expect(page.locator("img.grid")).to_have_attribute("src", f"/artifacts/{sha256}")
+    expect(page.locator("frame-strip a[aria-current]")).to_have_text("Iteration 300")
+    expect(page.locator(".log")).to_contain_text("a new line")
+    expect(page.locator("run-vitals [data-field=progress]")).to_have_text("300 / 1,000")
+    expect(page.locator("run-vitals [data-field=time]")).to_have_text("2 min 31 s")
+    expect(page).to_have_title("30 % · first-light · Ganvas")
+    expect_points(page, 22)
+    assert page.evaluate("window.neverReloaded")
+    assert page.evaluate("document.querySelector('img.grid').naturalWidth") == 224
+
+
+def test_nothing_is_missed_or_doubled_between_the_first_paint_and_the_stream(
+    open_page: OpenPage, worker: FakeWorker
+) -> None:
+    job = worker.submit()
+    worker.claim()
+    worker.train(200)
+    page = open_page("/")
+    # The page is drawn, then the run goes on, and only then do the page's scripts begin.
+    html = page.request.get(f"/runs/{job}").body()
+    worker.log_metrics(*range(210, 310, 10))
+    worker.save_grid(300)
+    page.route(f"**/runs/{job}", lambda route: route.fulfill(body=html, content_type="text/html"))
+    page.goto(f"/runs/{job}")
+    expect(shown_iteration(page)).to_have_text("300")
+    expect(page.locator("frame-view [data-field=position]")).to_have_text("3 of 3")
+    expect_points(page, 30)
+    worker.log_metrics(310)
+    expect_points(page, 31)
+
+
+def test_slider_keys_and_player_move_through_the_timeline(open_page: OpenPage, worker: FakeWorker) -> None:
+    job = worker.submit()
+    worker.claim()
+    worker.train(400)
+    page = open_live(open_page, job)
+    expect(page.locator("frame-player input")).to_have_attribute("max", "3")
+    iteration = shown_iteration(page)
+    for key, expected in (
+        ("ArrowLeft", 300),
+        ("ArrowLeft", 200),
+        ("ArrowRight", 300),
+        ("Home", 100),
+        ("End", 400),
+    ):
+        page.keyboard.press(key)
+        expect(iteration).to_have_text(str(expected))
+    slider = page.get_by_label("Iteration of the timeline")
+    slider.fill("1")
+    expect(iteration).to_have_text("200")
+    assert slider.get_attribute("aria-valuetext") == "Iteration 200, grid 2 of 4"
+    page.get_by_role("link", name="Next").click()
+    expect(iteration).to_have_text("300")
+    page.locator("frame-strip a").first.click()
+    expect(iteration).to_have_text("100")
+    page.get_by_label("Iteration", exact=True).fill("290")
+    page.get_by_role("button", name="Go").click()
+    expect(iteration).to_have_text("300")
+    page.get_by_label("Speed").select_option("20")
+    page.locator("h1").click()
+    page.keyboard.press("Home")
+    page.keyboard.press(" ")
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    expect(iteration).to_have_text("400")
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+
+
+def test_curves_and_timeline_share_one_cursor(open_page: OpenPage, worker: FakeWorker) -> None:
+    job = worker.submit()
+    worker.claim()
+    worker.train(400)
+    page = open_live(open_page, job)
+    curves = worker.client.get(f"/jobs/{job}/metrics", params={"name": "loss/generator"}).json()["curves"][0]
+    by_iteration = dict(zip(curves["iterations"], curves["values"], strict=True))
+    legend = page.locator("loss-chart [data-field=generator]")
+    for key, iteration in (("Home", 100), ("ArrowRight", 200)):
+        page.keyboard.press(key)
+        expect(legend).to_have_text(formats.show_number(by_iteration[iteration]))
+    over = page.locator("loss-chart .u-over")
+    box = over.bounding_box()
+    assert box is not None
+    over.click(position={"x": box["width"] * 0.31, "y": box["height"] / 2})
+    expect(shown_iteration(page)).to_have_text("300")
+
+
+def test_timeline_away_from_the_newest_grid_stays_and_counts_what_is_new(
+    open_page: OpenPage, worker: FakeWorker
+) -> None:
+    job = worker.submit()
+    worker.claim()
+    worker.train(300)
+    page = open_live(open_page, job)
+    page.keyboard.press("ArrowLeft")
+    worker.save_grid(400)
+    worker.save_grid(500)
+    newest = page.locator("[data-step=newest]")
+    expect(newest).to_have_text("Newest (2 new)")
+    expect(shown_iteration(page)).to_have_text("200")
+    newest.click()
+    expect(shown_iteration(page)).to_have_text("500")
+    expect(newest).to_have_text("Newest")
+
+
+def test_first_grid_of_a_run_appears_on_the_empty_film(open_page: OpenPage, worker: FakeWorker) -> None:
+    job = worker.submit()
+    page = open_live(open_page, job)
+    expect(page.locator("h1")).to_contain_text("Queued")
+    worker.claim()
+    expect(page.locator("h1")).to_contain_text("Running")
+    worker.save_grid(100)
+    expect(shown_iteration(page)).to_have_text("100")
+    worker.save_grid(200)
+    expect(shown_iteration(page)).to_have_text("200")
+    expect(page.get_by_role("button", name="Play")).to_be_enabled()
+
+
+def test_next_attempt_drops_what_the_lost_one_reported_after_its_checkpoint(
+    open_page: OpenPage, worker: FakeWorker
+) -> None:
+    job = worker.submit()
+    worker.claim()
+    worker.train(200)
+    worker.save_checkpoint(200)
+    worker.log_metrics(*range(210, 410, 10))
+    worker.save_grid(300)
+    worker.save_grid(400)
+    page = open_live(open_page, job)
+    expect(page.locator("frame-view [data-field=position]")).to_have_text("4 of 4")
+    worker.finish("preempted")
+    worker.claim("bench-3:1")
+    expect(page.locator("frame-view [data-field=position]")).to_have_text("2 of 2")
+    expect(shown_iteration(page)).to_have_text("200")
+    expect(page.locator("#attempts")).to_contain_text("bench-3:1")
+    expect_points(page, 20)
+    worker.log_metrics(210)
+    expect_points(page, 21)
+
+
+def test_failure_arrives_at_the_top_of_an_open_page(open_page: OpenPage, worker: FakeWorker) -> None:
+    job = worker.submit()
+    worker.claim()
+    worker.train(100)
+    page = open_live(open_page, job)
+    worker.finish("failed", "training_diverged", "The loss became NaN.")
+    expect(page.locator("#notice")).to_contain_text("The loss became NaN.")
+    expect(page.locator("#notice")).to_contain_text("What to try.")
+    expect(page.locator("h1")).to_contain_text("Failed")
+    expect(page.locator("run-vitals")).to_contain_text("Time taken")
+    expect(page.get_by_text("Cancel run")).to_have_count(0)
+
+
+def test_list_moves_and_takes_in_new_runs(open_page: OpenPage, worker: FakeWorker) -> None:
+    page = open_page("/")
+    expect(page.locator("live-stream")).to_have_text("Live")
+    expect(page.locator("h2")).to_have_text("No runs yet")
+    job = worker.submit()
+    row = page.locator(f"tr[data-run='{job}']")
+    expect(row).to_contain_text("Queued")
+    worker.claim()
+    expect(row).to_contain_text("Running")
+    worker.log_metrics(500)
+    sha256 = worker.save_grid(500)
+    expect(row.locator("[data-field=progress]")).to_have_text("500 / 1,000")
+    expect(row.locator("[data-field=time]")).to_have_text("1 min 48 s")
+    expect(row.locator("image")).to_have_attribute("href", f"/artifacts/{sha256}")
+    later = worker.save_grid(600)
+    expect(row.locator("image")).to_have_attribute("href", f"/artifacts/{later}")
+
+
+def test_cancel_button_asks_and_then_cancels(open_page: OpenPage, worker: FakeWorker) -> None:
+    job = worker.submit()
+    page = open_page(f"/runs/{job}")
+    page.get_by_text("Cancel run").click()
+    page.get_by_role("button", name="Yes, cancel this run").click()
+    expect(page.locator("h1")).to_contain_text("Cancelled")
+    assert worker.client.get(f"/jobs/{job}").json()["state"] == "cancelled"

@@ -1,0 +1,90 @@
+"""Scripts and server write and place things alike."""
+
+import json
+
+import pytest
+
+from dashboard import formats
+from dashboard.views.chart import describe_beyond, usual_range
+from dashboard.views.timeline import evenly_spaced, nearest_index
+from tests.dashboard.in_browser.reading import OpenPage
+
+pytestmark = pytest.mark.browser
+
+
+NUMBERS = [
+    0,
+    1,
+    -1,
+    0.1,
+    0.02134,
+    1.38629,
+    9.996,
+    12.345,
+    123.456,
+    999.7,
+    1204.4,
+    999_999,
+    1e6,
+    3.14e-5,
+    -2.5,
+    2.5e12,
+]
+SECONDS = [0, 0.4, 0.5, 42, 59.6, 60, 185, 3599, 3600, 8000, 86_399, 86_400, 273_000]
+
+
+def test_scripts_write_numbers_as_the_server_does(open_page: OpenPage) -> None:
+    page = open_page("/")
+    shown = page.evaluate(
+        """async ([numbers, seconds]) => {
+          const base = document.querySelector("script[type=module]").src;
+          const format = await import(new URL("format.js", base));
+          const { showCount, showDuration, showNumber, showPercent, readValue } = format;
+          return {
+            number: numbers.map((value) => showNumber(value)),
+            words: ["nan", "inf", "-inf"].map((word) => showNumber(readValue(word))).concat(showNumber(undefined)),
+            duration: seconds.map(showDuration).concat(showDuration(null)),
+            count: [0, 999, 1000, 1234567].map(showCount),
+            percent: [0, 0.414, 0.999, 1].map(showPercent),
+          };
+        }""",
+        [NUMBERS, SECONDS],
+    )
+    nan, inf = float("nan"), float("inf")
+    assert shown == {
+        "number": [formats.show_number(value) for value in NUMBERS],
+        "words": [formats.show_number(value) for value in (nan, inf, -inf, None)],
+        "duration": [formats.show_duration(value) for value in (*SECONDS, None)],
+        "count": [formats.show_count(value) for value in (0, 999, 1000, 1_234_567)],
+        "percent": [formats.show_percent(value) for value in (0, 0.414, 0.999, 1)],
+    }
+
+
+VALUES = [[], [1.0], [0.0, 0.0], [1.0, 1.1, 0.9, 1.2, 18.2], [5.0, 5.1, 5.2, 5.05, -9.0], [-3.0, -2.0, -1.0, 0.5]]
+TIMELINES = [(1, 24), (24, 24), (25, 24), (40, 24), (1000, 24)]
+
+
+def test_scripts_place_axis_and_frames_as_the_server_does(open_page: OpenPage) -> None:
+    page = open_page("/")
+    iterations = [100, 200, 400]
+    wanted = [0, 149, 150, 151, 299, 301, 9999]
+    shown = page.evaluate(
+        """async ([values, timelines, iterations, wanted]) => {
+          const base = document.querySelector("script[type=module]").src;
+          const { describeBeyond, usualRange } = await import(new URL("series.js", base));
+          const { evenlySpaced, nearestFrame } = await import(new URL("frames.js", base));
+          const frames = iterations.map((iteration) => ({ iteration }));
+          return [
+            values.map(usualRange),
+            values.map((each) => describeBeyond(each, ...usualRange(each))),
+            timelines.map(([count, most]) => evenlySpaced(count, most)),
+            wanted.map((iteration) => nearestFrame(frames, iteration)),
+          ];
+        }""",
+        [VALUES, TIMELINES, iterations, wanted],
+    )
+    ranges, beyond, strips, nearest = json.loads(json.dumps(shown))
+    assert ranges == [pytest.approx(usual_range(values)) for values in VALUES]
+    assert beyond == [describe_beyond(values, *usual_range(values)) for values in VALUES]
+    assert strips == [evenly_spaced(*timeline) for timeline in TIMELINES]
+    assert nearest == [nearest_index(iterations, each) for each in wanted]
