@@ -1,10 +1,7 @@
-"""Turn what a spec says into networks and optimisers."""
-
-from collections.abc import Sequence
+"""Turn what a spec says into networks."""
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Adam, Optimizer
 
 from ganlib.layers import (
     Activation,
@@ -19,7 +16,6 @@ from ganlib.layers import (
     TransposedConv,
 )
 from ganlib.sections.networks import NetworkSpec, NormalInit
-from ganlib.sections.optimisers import AdamSpec
 from ganlib.shapes import Shape, trace_shapes
 
 
@@ -116,8 +112,3 @@ def _draw_normal_weights(network: nn.Module, std: float) -> None:
             continue
         if module.bias is not None:
             module.bias.zero_()
-
-
-def build_optimiser(spec: AdamSpec, parameters: Sequence[nn.Parameter]) -> Optimizer:
-    """Build the optimiser; fused, which is one pass over all weights instead of one for each."""
-    return Adam(parameters, lr=spec.learning_rate, betas=spec.betas, eps=spec.epsilon, fused=True)

@@ -1,8 +1,9 @@
 """Checkpoints: all that is needed to go on training exactly, in one safetensors file.
 
 Tensors are named `generator.…`, `discriminator.…`, `optimiser.<player>.<parameter>.<key>`,
-`technique.<index>.…`, `rhythm.…`, `latents.fixed` and `random.…`. The file's metadata holds one JSON object, `ganvas`:
-format, iteration, identity of the spec, torch's version, and a digest of the tensors. Nothing is ever unpickled.
+`technique.<index>.…`, `rhythm.…`, `latents.fixed` and `random.…`. The file's metadata holds one JSON object,
+`ganvas`: format, iteration, identity of the spec, torch's version, and a digest of the tensors. Nothing is ever
+unpickled.
 """
 
 import hashlib

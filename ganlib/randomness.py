@@ -55,7 +55,7 @@ def draw_latents(spec: LatentsSpec, count: int, generator: torch.Generator) -> T
 
 
 class DataOrder:
-    """Which images each iteration sees: a pure function of the seed and the iteration's number.
+    """Which images each batch holds: a pure function of the seed and the batch's number.
 
     Epochs follow each other without a gap: a batch that begins in one epoch is filled up from the next, so
     every image is seen once an epoch whatever the batch size.
@@ -69,9 +69,9 @@ class DataOrder:
         self._epoch = -1
         self._permutation = torch.empty(0, dtype=torch.int64)
 
-    def indices(self, iteration: int) -> Tensor:
-        """Return the indices (batch_size,) of the images of an iteration; the first iteration is 1."""
-        position = (iteration - 1) * self._batch_size
+    def indices(self, batch: int) -> Tensor:
+        """Return the indices (batch_size,) of a batch's images; the first batch is 1."""
+        position = (batch - 1) * self._batch_size
         end = position + self._batch_size
         parts: list[Tensor] = []
         while position < end:

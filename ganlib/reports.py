@@ -59,9 +59,10 @@ class Reports:
         self._recorder.put(partial(self._make_latents, state.fixed_latents))
 
     def report_metrics(self, step: StepResult) -> None:
-        """Log both losses, the mean logits and the speed since the last time."""
+        """Log both losses and their ratio, the mean logits, the rhythm, and the speed since the last time."""
         now, iteration = perf_counter(), self._state.iteration
         speed = (iteration - self._timed_iteration) / max(now - self._timed_at, 1e-9)
+        numbers = {**self._state.rhythm.metrics(), "speed/iterations_per_second": speed}
         self._timed_iteration, self._timed_at = iteration, now
         tensors = {
             "loss/generator": step.generator_loss,
@@ -69,7 +70,7 @@ class Reports:
             "logits/real": step.real_logits,
             "logits/fake": step.fake_logits,
         }
-        self._recorder.put(partial(self._make_metrics, iteration, tensors, speed))
+        self._recorder.put(partial(self._make_metrics, iteration, tensors, numbers))
 
     def report_samples(self) -> None:
         """Draw the sample grid of this iteration."""
@@ -99,10 +100,11 @@ class Reports:
         self._latents_sha256 = file.sha256
         return LatentsFixed(file=file, count=latents.shape[0], latent_size=latents.shape[1])
 
-    def _make_metrics(self, iteration: int, tensors: dict[str, Tensor], speed: float) -> Event:
+    def _make_metrics(self, iteration: int, tensors: dict[str, Tensor], numbers: dict[str, float]) -> Event:
         # Means are taken here, off the training thread; a loss is the mean of one number.
         values = {name: tensor.mean().item() for name, tensor in tensors.items()}
-        return MetricsLogged(iteration=iteration, values={**values, "speed/iterations_per_second": speed})
+        values |= log_ratio_of(values["loss/generator"], values["loss/discriminator"])
+        return MetricsLogged(iteration=iteration, values={**values, **numbers})
 
     def _make_checkpoint(self, snapshot: Snapshot) -> Event:
         name = f"checkpoints/{snapshot.iteration:08d}.safetensors"
@@ -122,6 +124,16 @@ class Reports:
             cell_height=images.shape[2],
             latents_sha256=self._latents_sha256,
         )
+
+
+def log_ratio_of(generator_loss: float, discriminator_loss: float) -> dict[str, float]:
+    """Return log(generator loss / discriminator loss), as in Weaver's figure 1, where it exists.
+
+    It is above 0 where the generator is behind. Without it where a loss is 0 or less, as Wasserstein's usually is.
+    """
+    if not (0 < generator_loss < math.inf and 0 < discriminator_loss < math.inf):
+        return {}
+    return {"loss/log_ratio": math.log(generator_loss) - math.log(discriminator_loss)}
 
 
 def refuse_divergence(event: Event) -> None:

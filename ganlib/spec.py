@@ -16,6 +16,7 @@ from ganlib.sections.datasets import DatasetSpec
 from ganlib.sections.losses import LossesSpec
 from ganlib.sections.networks import LatentsSpec, NetworkSpec
 from ganlib.sections.optimisers import OptimisersSpec
+from ganlib.sections.rhythm import POSITIVE_LOSSES, AdaptiveAdvantageSpec
 from ganlib.sections.techniques import TechniqueSpec
 from ganlib.shapes import Shape, count_parameters, output_shape, show_shape
 from ganlib.spec_files import read_spec_file
@@ -51,6 +52,9 @@ class JobSpec(Section):
     losses: LossesSpec = LossesSpec()
     optimisers: OptimisersSpec = OptimisersSpec()
     techniques: Annotated[tuple[TechniqueSpec, ...], Field(max_length=32)] = ()
+    discriminator_steps: Annotated[Count, Field(le=1000)] = 1
+    generator_advantage: Annotated[Count, Field(le=1000)] = 1
+    adaptive_advantage: AdaptiveAdvantageSpec | None = None
     iterations: Annotated[Count, Field(le=MAX_ITERATIONS)]
     batch_size: Annotated[Count, Field(ge=2, le=4096)] = 64
     log_every: Count = 10
@@ -76,6 +80,23 @@ class JobSpec(Section):
     def check_discriminator(self) -> Self:
         """The discriminator must turn an image into one logit."""
         _check_network(self, "discriminator", self.dataset.shape, (1,), "one logit")
+        return self
+
+    @model_validator(mode="after")
+    def check_rhythm(self) -> Self:
+        """An adaptive advantage needs losses with a ratio, and the updates to itself."""
+        if self.adaptive_advantage is None:
+            return self
+        if (self.discriminator_steps, self.generator_advantage) != (1, 1):
+            raise _problem(
+                "adaptive_advantage",
+                "it sets both players' updates itself; leave out discriminator_steps and generator_advantage",
+            )
+        if self.losses.generator not in POSITIVE_LOSSES:
+            raise _problem(
+                "adaptive_advantage",
+                f"it needs losses that stay above 0; allowed for losses.generator: {', '.join(POSITIVE_LOSSES)}",
+            )
         return self
 
     @model_validator(mode="after")

@@ -13,7 +13,14 @@ _MAX_GIVEN = 80
 # The kinds that each union of a spec knows, by the field that tells them apart.
 VARIANTS = {
     "layer": ("dense", "conv", "transposed_conv", "reshape", "flatten", "norm", "activation", "dropout", "noise"),
-    "kind": ("normal", "default"),
+}
+
+# The same for unions that `kind` tells apart, by the field that holds one.
+KINDS = {
+    "init": ("normal", "default"),
+    "generator": ("adam", "sgd", "rmsprop"),
+    "discriminator": ("adam", "sgd", "rmsprop"),
+    "schedule": ("constant", "linear"),
 }
 
 # What each of pydantic's error types means to somebody who wrote a spec; {…} are the error's own facts.
@@ -81,7 +88,8 @@ def _problem_of(details: ErrorDetails) -> Problem:
     if kind == "missing":
         return Problem(field, "", "an item is missing here" if isinstance(location[-1], int) else _MESSAGES[kind])
     if kind == "union_tag_not_found":
-        allowed = ", ".join(VARIANTS[facts["discriminator"].strip("'")])
+        name = facts["discriminator"].strip("'")
+        allowed = ", ".join(KINDS[str(location[-1])] if name == "kind" else VARIANTS[name])
         return Problem(field, given, f"{facts['discriminator']} is missing; allowed: {allowed}")
     if kind == "string_pattern_mismatch":
         return Problem(field, given, _PATTERNS.get(facts["pattern"], message))
@@ -99,7 +107,7 @@ def _is_variant(location: Location, index: int) -> bool:
     part, before = location[index], location[index - 1] if index else None
     if isinstance(before, int) and isinstance(part, str):
         return part in VARIANTS["layer"] or part.startswith("function-before[")
-    return before == "init" and part in VARIANTS["kind"]
+    return part in KINDS.get(str(before), ())
 
 
 def _shorten(value: Any) -> str:

@@ -6,11 +6,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ganlib.build import build_network, build_optimiser
+from ganlib.build import build_network
 from ganlib.datasets import load_images
 from ganlib.hardware import choose_precision
 from ganlib.losses import DISCRIMINATOR_LOSSES, GENERATOR_LOSSES, DiscriminatorLoss, GeneratorLoss
+from ganlib.optimisers import build_optimiser
 from ganlib.randomness import DataOrder, draw_latents, make_generator, seed_layers
+from ganlib.rhythm import Rhythm, build_rhythm
 from ganlib.spec import JobSpec
 from ganlib.techniques import Networks, Technique, build_techniques
 
@@ -34,6 +36,7 @@ class TrainingState:
     techniques: list[Technique]
     images: Tensor
     data_order: DataOrder
+    rhythm: Rhythm
     latents_generator: torch.Generator
     fixed_latents: Tensor
     joins_passes: bool
@@ -66,6 +69,7 @@ def build_state(spec: JobSpec, device: torch.device) -> TrainingState:
         techniques=techniques,
         images=images,
         data_order=DataOrder(spec.seed, len(images), spec.batch_size, device),
+        rhythm=build_rhythm(spec, device),
         latents_generator=make_generator(device, spec.seed, "latents"),
         fixed_latents=draw_fixed_latents(spec).to(device),
         joins_passes=not _mixes_items(networks.discriminator, techniques),

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ganlib.datasets import gather_images
 from ganlib.hardware import autocast
+from ganlib.optimisers import set_learning_rate
 from ganlib.randomness import draw_latents
 from ganlib.state import TrainingState
 from ganlib.techniques import StepBatch
@@ -14,7 +15,7 @@ from ganlib.techniques import StepBatch
 
 @dataclass(frozen=True)
 class StepResult:
-    """What an iteration computed, on the device: both losses, and logits (N,) from the discriminator's update."""
+    """What each player's last update of an iteration computed, on the device; D's logits are (N,)."""
 
     discriminator_loss: Tensor
     generator_loss: Tensor
@@ -23,11 +24,19 @@ class StepResult:
 
 
 def train_step(state: TrainingState) -> StepResult:
-    """Update the discriminator, then the generator on fresh latents (Goodfellow et al., 2014, algorithm 1)."""
+    """Update the discriminator, then the generator on fresh latents (Goodfellow et al., 2014, algorithm 1).
+
+    The rhythm says how often each is updated; each of the discriminator's updates sees a new batch.
+    """
     state.iteration += 1
-    real_images = gather_images(state.images, state.data_order.indices(state.iteration))
-    discriminator_loss, real_logits, fake_logits = _update_discriminator(state, real_images)
-    generator_loss = _update_generator(state, real_images)
+    set_learning_rate(state.discriminator_optimiser, state.spec.optimisers.discriminator, state.iteration)
+    set_learning_rate(state.generator_optimiser, state.spec.optimisers.generator, state.iteration)
+    for batch in state.rhythm.batches(state.iteration):
+        real_images = gather_images(state.images, state.data_order.indices(batch))
+        discriminator_loss, real_logits, fake_logits = _update_discriminator(state, real_images)
+    for _ in range(state.rhythm.generator_steps):
+        generator_loss = _update_generator(state, real_images)
+    state.rhythm.end_iteration(state.iteration, discriminator_loss, generator_loss)
     for technique in state.techniques:
         technique.after_iteration(state.networks, state.iteration)
     return StepResult(discriminator_loss, generator_loss, real_logits, fake_logits)
@@ -39,7 +48,7 @@ def _update_discriminator(state: TrainingState, real_images: Tensor) -> tuple[Te
         with torch.no_grad():
             fake_images = state.networks.generator(latents)
         real_logits, fake_logits = _judge_both(state, real_images, fake_images)
-        batch = StepBatch(real_images, fake_images, latents, real_logits, fake_logits)
+        batch = StepBatch(real_images, fake_images, latents, real_logits, fake_logits, state.iteration)
         loss = state.discriminator_loss(real_logits, fake_logits)
         for technique in state.techniques:
             penalty = technique.discriminator_penalty(state.networks, batch)
@@ -47,6 +56,8 @@ def _update_discriminator(state: TrainingState, real_images: Tensor) -> tuple[Te
     state.discriminator_optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
     state.discriminator_optimiser.step()
+    for technique in state.techniques:
+        technique.after_discriminator_update(state.networks)
     return loss.detach(), real_logits.detach(), fake_logits.detach()
 
 
@@ -57,7 +68,7 @@ def _update_generator(state: TrainingState, real_images: Tensor) -> Tensor:
     with autocast(state.device, state.precision):
         fake_images = state.networks.generator(latents)
         fake_logits = _judge(state, fake_images)
-        batch = StepBatch(real_images, fake_images, latents, None, fake_logits)
+        batch = StepBatch(real_images, fake_images, latents, None, fake_logits, state.iteration)
         loss = state.generator_loss(fake_logits)
         for technique in state.techniques:
             penalty = technique.generator_penalty(state.networks, batch)

@@ -1,8 +1,9 @@
 """The slots that a technique may fill; each does nothing unless overridden.
 
 Order of the calls: `wrap_*` once while the run is built, `choose_*` once after it, then in each iteration
-`discriminator_penalty`, `generator_penalty` and `after_iteration`; `choose_sampler` for each sample grid. A state
-that matters to what follows goes into the checkpoint through `state_dict` and `load_state_dict`.
+`discriminator_penalty` and `after_discriminator_update` for each of the discriminator's updates,
+`generator_penalty` for each of the generator's, and `after_iteration`; `choose_sampler` for each sample grid. A
+state that matters to what follows goes into the checkpoint through `state_dict` and `load_state_dict`.
 """
 
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ class StepBatch:
     """What one player's update saw.
 
     real_images, fake_images: (N, C, H, W) in [-1, 1]. latents: (N, L). real_logits, fake_logits: (N,) float32.
-    In the generator's update no real logits are computed: real_logits is None.
+    In the generator's update no real logits are computed: real_logits is None. iteration: the first is 1.
     """
 
     real_images: Tensor
@@ -33,6 +34,7 @@ class StepBatch:
     latents: Tensor
     real_logits: Tensor | None
     fake_logits: Tensor
+    iteration: int
 
 
 class Technique:
@@ -63,6 +65,9 @@ class Technique:
     def discriminator_penalty(self, networks: Networks, batch: StepBatch) -> Tensor | None:
         """Return a number to add to the discriminator's loss, or None."""
         return None
+
+    def after_discriminator_update(self, networks: Networks) -> None:
+        """Called after each update of the discriminator's weights."""
 
     def generator_penalty(self, networks: Networks, batch: StepBatch) -> Tensor | None:
         """Return a number to add to the generator's loss, or None."""

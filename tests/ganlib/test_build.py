@@ -4,9 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from ganlib.build import GaussianNoise, build_network, build_optimiser
+from ganlib.build import GaussianNoise, build_network
 from ganlib.sections.networks import NetworkSpec
-from ganlib.sections.optimisers import AdamSpec
 
 
 def build(*layers: object, shape: tuple[int, ...], **fields: object) -> nn.Sequential:
@@ -43,11 +42,3 @@ def test_noise_is_added_while_training_only() -> None:
     layer, zeros = GaussianNoise(0.5), torch.zeros(20_000)
     assert layer(zeros).std().item() == pytest.approx(0.5, rel=0.02)
     assert layer.eval()(zeros).abs().max().item() == 0
-
-
-def test_adams_first_step_is_the_learning_rate_against_the_gradients_sign() -> None:
-    weights = nn.Parameter(torch.tensor([1.0, -1.0]))
-    optimiser = build_optimiser(AdamSpec(learning_rate=0.1), [weights])
-    weights.grad = torch.tensor([3.0, -0.5])
-    optimiser.step()
-    assert weights.tolist() == pytest.approx([0.9, -0.9], abs=1e-6)

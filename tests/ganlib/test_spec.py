@@ -9,9 +9,10 @@ import pytest
 from ganlib.errors import SpecInvalid
 from ganlib.layers import LayerSpec
 from ganlib.sections.networks import InitSpec
+from ganlib.sections.optimisers import OptimiserSpec, ScheduleSpec
 from ganlib.spec import load_spec, parse_spec
 from ganlib.spec_files import apply_overrides, read_spec_file
-from ganlib.spec_problems import VARIANTS
+from ganlib.spec_problems import KINDS, VARIANTS
 
 MakeData = Callable[..., dict[str, Any]]
 
@@ -68,6 +69,46 @@ BAD_SPECS: list[tuple[dict[str, Any], str, str]] = [
     ({"optimisers": {"generator": {"learning_rate": 0}}}, "optimisers.generator.learning_rate", "more than 0"),
     ({"optimisers": {"generator": {"betas": [0.5]}}}, "optimisers.generator.betas.1", "an item is missing"),
     ({"optimisers": {"generator": {"betas": [0.5, 1]}}}, "optimisers.generator.betas.1", "less than 1"),
+    ({"optimisers": {"generator": {"kind": "lion"}}}, "optimisers.generator", "allowed: 'adam', 'sgd', 'rmsprop'"),
+    ({"optimisers": {"generator": "sgd"}}, "optimisers.generator", "a mapping of fields to values is wanted"),
+    (
+        {"optimisers": {"generator": {"kind": "sgd"}}},
+        "optimisers.generator.learning_rate",
+        "this field is required",
+    ),
+    (
+        {"optimisers": {"discriminator": {"kind": "rmsprop", "alpha": 1}}},
+        "optimisers.discriminator.alpha",
+        "must be less than 1",
+    ),
+    (
+        {"optimisers": {"generator": {"schedule": {"kind": "linear", "to_iteration": 5, "factor": -1}}}},
+        "optimisers.generator.schedule.factor",
+        "must be at least 0",
+    ),
+    (
+        {"optimisers": {"generator": {"schedule": {"kind": "linear", "from_iteration": 5, "to_iteration": 5}}}},
+        "optimisers.generator.schedule",
+        "from_iteration must be less than to_iteration",
+    ),
+    (
+        {"optimisers": {"generator": {"schedule": {"to_iteration": 5}}}},
+        "optimisers.generator.schedule",
+        "'kind' is missing; allowed: constant, linear",
+    ),
+    ({"discriminator_steps": 0}, "discriminator_steps", "must be at least 1"),
+    ({"generator_advantage": 1001}, "generator_advantage", "must be at most 1,000"),
+    ({"adaptive_advantage": {"most": 1}}, "adaptive_advantage.most", "must be at least 2"),
+    (
+        {"adaptive_advantage": {}, "discriminator_steps": 2},
+        "adaptive_advantage",
+        "leave out discriminator_steps and generator_advantage",
+    ),
+    (
+        {"adaptive_advantage": {}, "losses": {"generator": "minimax"}},
+        "adaptive_advantage",
+        "it needs losses that stay above 0; allowed for losses.generator: non_saturating, least_squares",
+    ),
     ({"techniques": [{"technique": "magic"}]}, "techniques.0.technique", "allowed: 'ema_generator'"),
     ({"techniques": ["ema_generator"]}, "techniques.0", "a mapping of fields to values is wanted"),
     ({"generator": ["relu"]}, "generator", "a mapping of fields to values is wanted"),
@@ -246,4 +287,6 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_the_kinds_that_problems_list_are_those_of_the_spec() -> None:
     union = get_args(LayerSpec)[0]
     assert VARIANTS["layer"] == tuple(kind.model_fields["layer"].default for kind in get_args(union))
-    assert VARIANTS["kind"] == tuple(kind.model_fields["kind"].default for kind in get_args(get_args(InitSpec)[0]))
+    players = {"generator": OptimiserSpec, "discriminator": OptimiserSpec}
+    for field, kinds in {"init": InitSpec, "schedule": ScheduleSpec, **players}.items():
+        assert KINDS[field] == tuple(kind.model_fields["kind"].default for kind in get_args(get_args(kinds)[0]))
