@@ -1,7 +1,10 @@
 """Turn what a spec says into networks."""
 
+from math import prod
+
 import torch
-from torch import Tensor, nn
+from torch import nn
+from torch.nn.utils import parametrizations
 
 from ganlib.layers import (
     Activation,
@@ -9,34 +12,21 @@ from ganlib.layers import (
     Dense,
     Dropout,
     Flatten,
+    GlobalPool,
     LayerSpec,
+    MinibatchDiscrimination,
     Noise,
     Norm,
+    Pool,
     Reshape,
+    Scale,
     TransposedConv,
 )
+from ganlib.modules import minibatch_discrimination as minibatch
+from ganlib.modules.simple import FixedScale, FlatLinear, GaussianNoise
+from ganlib.modules.virtual_batch_norm import ReferenceNetwork, VirtualBatchNorm
 from ganlib.sections.networks import NetworkSpec, NormalInit
 from ganlib.shapes import Shape, trace_shapes
-
-
-class FlatLinear(nn.Linear):
-    """Fully connected layer that flattens its input: (N, …) → (N, out_features)."""
-
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (torch's name)
-        """Return (N, out_features)."""
-        return super().forward(input.flatten(1))
-
-
-class GaussianNoise(nn.Module):
-    """Add noise from N(0, std²) while training; any shape."""
-
-    def __init__(self, std: float) -> None:
-        super().__init__()
-        self.std = std
-
-    def forward(self, activations: Tensor) -> Tensor:
-        """Return the same shape."""
-        return activations + self.std * torch.randn_like(activations) if self.training else activations
 
 
 def build_network(spec: NetworkSpec, input_shape: Shape) -> nn.Sequential:
@@ -45,47 +35,83 @@ def build_network(spec: NetworkSpec, input_shape: Shape) -> nn.Sequential:
     The module maps (N, *input_shape) to (N, *output shape of the last layer); layer i of the spec is module i.
     """
     before = [input_shape, *trace_shapes(spec.layers, input_shape)]
-    pairs = zip(spec.layers, before, strict=False)
-    network = nn.Sequential(*(_build_layer(layer, shape) for layer, shape in pairs))
+    modules = [
+        _build_layer(layer, shape, spec.reference_size) for layer, shape in zip(spec.layers, before, strict=False)
+    ]
+    needs_reference = any(isinstance(module, VirtualBatchNorm) for module in modules)
+    network = (
+        ReferenceNetwork(modules, spec.reference_size, input_shape) if needs_reference else nn.Sequential(*modules)
+    )
     if isinstance(spec.init, NormalInit):
         _draw_normal_weights(network, spec.init.std)
+    # After the first weights were drawn: the module's weight is computed from then on.
+    for layer, module in zip(spec.layers, modules, strict=True):
+        if isinstance(layer, Dense | Conv | TransposedConv):
+            _write_weights(layer, module)
     return network
 
 
-def _build_layer(layer: LayerSpec, shape: Shape) -> nn.Module:
+def _build_layer(layer: LayerSpec, shape: Shape, reference_size: int) -> nn.Module:
     """Build one layer whose input is of this shape."""
     match layer:
-        case Dense():
-            return FlatLinear(int(torch.Size(shape).numel()), layer.size, bias=layer.bias)
-        case Conv():
-            return nn.Conv2d(shape[0], layer.size, layer.kernel, layer.stride, layer.padding, bias=layer.bias)
-        case TransposedConv():
-            return nn.ConvTranspose2d(
-                shape[0],
-                layer.size,
-                layer.kernel,
-                layer.stride,
-                layer.padding,
-                layer.output_padding,
-                bias=layer.bias,
-            )
-        case Reshape():
-            return nn.Unflatten(1, layer.shape) if len(shape) == 1 else _flatten_then(layer)
-        case Flatten():
-            return nn.Flatten()
+        case Dense() | Conv() | TransposedConv():
+            return _build_weighted(layer, shape)
+        case Pool() | GlobalPool() | Reshape() | Flatten():
+            return _build_shaping(layer, shape)
         case Norm():
-            batch_norm = nn.BatchNorm2d if len(shape) == 3 else nn.BatchNorm1d
-            return batch_norm(shape[0], eps=layer.epsilon, momentum=layer.momentum)
+            return _build_norm(layer, shape, reference_size)
         case Activation():
             return _build_activation(layer)
+        case Scale():
+            return FixedScale(layer.factor, layer.offset)
         case Dropout():
             return nn.Dropout(layer.probability)
         case Noise():
             return GaussianNoise(layer.std)
+        case MinibatchDiscrimination():
+            return minibatch.MinibatchDiscrimination(prod(shape), layer.size, layer.dimensions)
+
+
+def _build_weighted(layer: Dense | Conv | TransposedConv, shape: Shape) -> nn.Module:
+    if isinstance(layer, Dense):
+        return FlatLinear(prod(shape), layer.size, bias=layer.bias)
+    if isinstance(layer, Conv):
+        return nn.Conv2d(shape[0], layer.size, layer.kernel, layer.stride, layer.padding, bias=layer.bias)
+    return nn.ConvTranspose2d(
+        shape[0], layer.size, layer.kernel, layer.stride, layer.padding, layer.output_padding, bias=layer.bias
+    )
+
+
+def _build_shaping(layer: Pool | GlobalPool | Reshape | Flatten, shape: Shape) -> nn.Module:
+    if isinstance(layer, Pool):
+        pool = nn.AvgPool2d if layer.kind == "average" else nn.MaxPool2d
+        return pool(layer.kernel, layer.stride, layer.padding)
+    if isinstance(layer, GlobalPool):
+        whole = nn.AdaptiveAvgPool2d(1) if layer.kind == "average" else nn.AdaptiveMaxPool2d(1)
+        return nn.Sequential(whole, nn.Flatten())
+    if isinstance(layer, Reshape):
+        return nn.Unflatten(1, layer.shape) if len(shape) == 1 else _flatten_then(layer)
+    return nn.Flatten()
+
+
+def _build_norm(layer: Norm, shape: Shape, reference_size: int) -> nn.Module:
+    if layer.kind == "virtual_batch":
+        return VirtualBatchNorm(shape[0], reference_size, layer.epsilon)
+    batch_norm = nn.BatchNorm2d if len(shape) == 3 else nn.BatchNorm1d
+    return batch_norm(shape[0], eps=layer.epsilon, momentum=layer.momentum)
 
 
 def _flatten_then(layer: Reshape) -> nn.Sequential:
     return nn.Sequential(nn.Flatten(), nn.Unflatten(1, layer.shape))
+
+
+def _write_weights(layer: Dense | Conv | TransposedConv, module: nn.Module) -> None:
+    """Compute the module's weight from other parameters, if the layer asks for that."""
+    if layer.weights == "weight_norm":
+        # One length for each output, which a transposed convolution counts in its second axis.
+        parametrizations.weight_norm(module, dim=1 if isinstance(module, nn.ConvTranspose2d) else 0)
+    elif layer.weights == "spectral_norm":
+        parametrizations.spectral_norm(module)
 
 
 def _build_activation(layer: Activation) -> nn.Module:
@@ -106,7 +132,7 @@ def _draw_normal_weights(network: nn.Module, std: float) -> None:
     for module in network.modules():
         if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             module.weight.normal_(0, std)
-        elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+        elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | VirtualBatchNorm):
             module.weight.normal_(1, std)
         else:
             continue

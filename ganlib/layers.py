@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from ganlib.numbers import Count, Fraction, Natural, Positive
+from ganlib.numbers import Count, Float, Fraction, Natural, Positive
 
 MAX_SIZE = 65_536
 MAX_KERNEL = 64
@@ -22,12 +22,18 @@ class _Layer(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+# How a layer's weights are written: as they are; as direction and length, whose first values come from the data
+# (Salimans and Kingma, 2016); or divided by their largest singular value (Miyato et al., 2018).
+Weights = Literal["plain", "weight_norm", "spectral_norm"]
+
+
 class Dense(_Layer):
     """Fully connected: any input is flattened to (N, features) first; output (N, size)."""
 
     layer: Literal["dense"] = "dense"
     size: Size
     bias: bool = True
+    weights: Weights = "plain"
 
 
 class Conv(_Layer):
@@ -39,6 +45,7 @@ class Conv(_Layer):
     stride: Kernel = 1
     padding: Padding = 0
     bias: bool = True
+    weights: Weights = "plain"
 
 
 class TransposedConv(_Layer):
@@ -51,6 +58,7 @@ class TransposedConv(_Layer):
     padding: Padding = 0
     output_padding: Padding = 0
     bias: bool = True
+    weights: Weights = "plain"
 
 
 class Reshape(_Layer):
@@ -66,11 +74,32 @@ class Flatten(_Layer):
     layer: Literal["flatten"] = "flatten"
 
 
+class Pool(_Layer):
+    """The average or maximum of each kernel×kernel window; `stride` is the kernel's size unless given."""
+
+    layer: Literal["pool"] = "pool"
+    kind: Literal["average", "max"]
+    kernel: Kernel
+    stride: Kernel | None = None
+    padding: Padding = 0
+
+
+class GlobalPool(_Layer):
+    """The average or maximum of each channel: (N, C, H, W) → (N, C)."""
+
+    layer: Literal["global_pool"] = "global_pool"
+    kind: Literal["average", "max"] = "average"
+
+
 class Norm(_Layer):
-    """Batch normalisation over each feature or channel (Ioffe and Szegedy, 2015)."""
+    """Normalisation of each feature or channel, then a learned gain and offset.
+
+    batch: by mean and variance of the batch (Ioffe and Szegedy, 2015); `momentum` is that of the running ones.
+    virtual_batch: by those of a fixed reference batch and the item itself (Salimans et al., 2016, section 3.4).
+    """
 
     layer: Literal["norm"] = "norm"
-    kind: Literal["batch"] = "batch"
+    kind: Literal["batch", "virtual_batch"] = "batch"
     momentum: Annotated[Fraction, Field(gt=0)] = 0.1
     epsilon: Positive = 1e-5
 
@@ -81,6 +110,14 @@ class Activation(_Layer):
     layer: Literal["activation"] = "activation"
     kind: Literal["relu", "leaky_relu", "sigmoid", "tanh"]
     slope: Fraction = 0.2
+
+
+class Scale(_Layer):
+    """factor · number + offset, fixed: 2i − 1 takes [0, 1] to [−1, 1], and (i + 1)/2 takes it back."""
+
+    layer: Literal["scale"] = "scale"
+    factor: Float = 1.0
+    offset: Float = 0.0
 
 
 class Dropout(_Layer):
@@ -97,12 +134,26 @@ class Noise(_Layer):
     std: Positive
 
 
+class MinibatchDiscrimination(_Layer):
+    """Append `size` numbers that tell how near each item is to the others of its batch (N, A) → (N, A + size).
+
+    Any input is flattened to (N, A) first; T is A × size × dimensions (Salimans et al., 2016, section 3.2).
+    """
+
+    layer: Literal["minibatch_discrimination"] = "minibatch_discrimination"
+    size: Annotated[Count, Field(le=1024)] = 100
+    dimensions: Annotated[Count, Field(le=64)] = 5
+
+
 BARE_NAMES: dict[str, dict[str, Any]] = {
     "relu": {"layer": "activation", "kind": "relu"},
     "leaky_relu": {"layer": "activation", "kind": "leaky_relu"},
     "sigmoid": {"layer": "activation", "kind": "sigmoid"},
     "tanh": {"layer": "activation", "kind": "tanh"},
     "batch_norm": {"layer": "norm", "kind": "batch"},
+    "virtual_batch_norm": {"layer": "norm", "kind": "virtual_batch"},
+    "global_pool": {"layer": "global_pool"},
+    "minibatch_discrimination": {"layer": "minibatch_discrimination"},
     "dropout": {"layer": "dropout"},
     "flatten": {"layer": "flatten"},
 }
@@ -119,7 +170,19 @@ def expand_bare_name(value: Any) -> Any:
 
 LayerSpec = Annotated[
     Annotated[
-        Dense | Conv | TransposedConv | Reshape | Flatten | Norm | Activation | Dropout | Noise,
+        Dense
+        | Conv
+        | TransposedConv
+        | Pool
+        | GlobalPool
+        | Reshape
+        | Flatten
+        | Norm
+        | Activation
+        | Scale
+        | Dropout
+        | Noise
+        | MinibatchDiscrimination,
         Field(discriminator="layer"),
     ],
     BeforeValidator(expand_bare_name),

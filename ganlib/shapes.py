@@ -7,7 +7,18 @@ from collections.abc import Sequence
 from math import prod
 
 from ganlib.errors import ShapeMismatch
-from ganlib.layers import Conv, Dense, Flatten, LayerSpec, Norm, Reshape, TransposedConv
+from ganlib.layers import (
+    Conv,
+    Dense,
+    Flatten,
+    GlobalPool,
+    LayerSpec,
+    MinibatchDiscrimination,
+    Norm,
+    Pool,
+    Reshape,
+    TransposedConv,
+)
 
 Shape = tuple[int, ...]
 
@@ -45,13 +56,19 @@ def count_parameters(layers: Sequence[LayerSpec], input_shape: Shape) -> int:
 def _layer_parameters(layer: LayerSpec, shape: Shape) -> int:
     match layer:
         case Dense(size=size, bias=bias):
-            return prod(shape) * size + (size if bias else 0)
+            return prod(shape) * size + (size if bias else 0) + _length_parameters(layer)
         case Conv(size=size, kernel=kernel, bias=bias) | TransposedConv(size=size, kernel=kernel, bias=bias):
-            return shape[0] * size * kernel * kernel + (size if bias else 0)
+            return shape[0] * size * kernel * kernel + (size if bias else 0) + _length_parameters(layer)
+        case MinibatchDiscrimination(size=size, dimensions=dimensions):
+            return prod(shape) * size * dimensions
         case Norm():
             return 2 * shape[0]
         case _:
             return 0
+
+
+def _length_parameters(layer: Dense | Conv | TransposedConv) -> int:
+    return layer.size if layer.weights == "weight_norm" else 0
 
 
 def _output_shape(layer: LayerSpec, shape: Shape, index: int) -> Shape:
@@ -62,6 +79,13 @@ def _output_shape(layer: LayerSpec, shape: Shape, index: int) -> Shape:
             return _conv_shape(layer, shape, index)
         case TransposedConv():
             return _transposed_conv_shape(layer, shape, index)
+        case Pool():
+            return _pool_shape(layer, shape, index)
+        case GlobalPool():
+            _need_image(layer.layer, shape, index)
+            return shape[:1]
+        case MinibatchDiscrimination(size=size):
+            return (prod(shape) + size,)
         case Reshape(shape=wanted):
             if prod(shape) != prod(wanted):
                 raise ShapeMismatch(
@@ -77,20 +101,33 @@ def _output_shape(layer: LayerSpec, shape: Shape, index: int) -> Shape:
 
 
 def _conv_shape(layer: Conv, shape: Shape, index: int) -> Shape:
+    return (layer.size, *_window_counts(layer, layer.stride, shape, index))
+
+
+def _pool_shape(layer: Pool, shape: Shape, index: int) -> Shape:
+    if 2 * layer.padding > layer.kernel:
+        raise ShapeMismatch(
+            f"layer {index} (pool) has padding {layer.padding}, "
+            f"which must be at most half its kernel {layer.kernel}",
+            index,
+        )
+    return (shape[0], *_window_counts(layer, layer.stride or layer.kernel, shape, index))
+
+
+def _window_counts(layer: Conv | Pool, stride: int, shape: Shape, index: int) -> tuple[int, int]:
+    """Return how many windows fit below and beside each other."""
     _need_image(layer.layer, shape, index)
     height, width = (
-        (size + 2 * layer.padding - layer.kernel) // layer.stride + 1
-        if size + 2 * layer.padding >= layer.kernel
-        else 0
+        (size + 2 * layer.padding - layer.kernel) // stride + 1 if size + 2 * layer.padding >= layer.kernel else 0
         for size in shape[1:]
     )
     if min(height, width) < 1:
         raise ShapeMismatch(
-            f"layer {index} (conv) has a kernel of {layer.kernel}×{layer.kernel} that does not fit its input "
-            f"{show_shape(shape)} with padding {layer.padding}; use a smaller kernel or more padding",
+            f"layer {index} ({layer.layer}) has a kernel of {layer.kernel}×{layer.kernel} that does not fit its "
+            f"input {show_shape(shape)} with padding {layer.padding}; use a smaller kernel or more padding",
             index,
         )
-    return (layer.size, height, width)
+    return height, width
 
 
 def _transposed_conv_shape(layer: TransposedConv, shape: Shape, index: int) -> Shape:

@@ -11,9 +11,15 @@ Location = tuple[int | str, ...]
 
 _MAX_GIVEN = 80
 # The kinds that each union of a spec knows, by the field that tells them apart.
+# fmt: off
 VARIANTS = {
-    "layer": ("dense", "conv", "transposed_conv", "reshape", "flatten", "norm", "activation", "dropout", "noise"),
+    "layer": (
+        "dense", "conv", "transposed_conv", "pool", "global_pool", "reshape", "flatten", "norm", "activation",
+        "scale", "dropout", "noise", "minibatch_discrimination",
+    ),
+    "name": ("mnist", "digits", "cifar10", "folder"),
 }
+# fmt: on
 
 # The same for unions that `kind` tells apart, by the field that holds one.
 KINDS = {
@@ -107,6 +113,8 @@ def _is_variant(location: Location, index: int) -> bool:
     part, before = location[index], location[index - 1] if index else None
     if isinstance(before, int) and isinstance(part, str):
         return part in VARIANTS["layer"] or part.startswith("function-before[")
+    if index == 1 and before == "dataset":
+        return part in VARIANTS["name"]
     return part in KINDS.get(str(before), ())
 
 

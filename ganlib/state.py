@@ -7,9 +7,11 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ganlib.build import build_network
-from ganlib.datasets import load_images
+from ganlib.datasets import gather_images, load_images
 from ganlib.hardware import choose_precision
 from ganlib.losses import DISCRIMINATOR_LOSSES, GENERATOR_LOSSES, DiscriminatorLoss, GeneratorLoss
+from ganlib.modules.first_batch import needs_first_batch, show_first_batch
+from ganlib.modules.minibatch_discrimination import MinibatchDiscrimination
 from ganlib.optimisers import build_optimiser
 from ganlib.randomness import DataOrder, draw_latents, make_generator, seed_layers
 from ganlib.rhythm import Rhythm, build_rhythm
@@ -48,6 +50,7 @@ def build_state(spec: JobSpec, device: torch.device) -> TrainingState:
     techniques = build_techniques(spec)
     networks = build_networks(spec, device, techniques)
     images = load_images(spec.dataset, device)
+    show_first_batches(spec, networks, images)
     discriminator_loss = DISCRIMINATOR_LOSSES[spec.losses.discriminator]
     generator_loss = GENERATOR_LOSSES[spec.losses.generator]
     for technique in techniques:
@@ -92,6 +95,17 @@ def build_networks(spec: JobSpec, device: torch.device, techniques: list[Techniq
     )
 
 
+def show_first_batches(spec: JobSpec, networks: Networks, images: Tensor) -> None:
+    """Let layers that take their first values from data have a batch of latents, or of real images."""
+    generator = make_generator(torch.device("cpu"), spec.seed, "first batch")
+    latents = draw_latents(spec.latents, spec.generator.reference_size, generator)
+    chosen = torch.randint(len(images), (spec.discriminator.reference_size,), generator=generator)
+    if needs_first_batch(networks.generator):
+        show_first_batch(networks.generator, latents.to(images.device))
+    if needs_first_batch(networks.discriminator):
+        show_first_batch(networks.discriminator, gather_images(images, chosen.to(images.device)))
+
+
 def draw_fixed_latents(spec: JobSpec) -> Tensor:
     """Draw the latents (rows · columns, L) of the sample grid; they depend on seed, latents and count alone."""
     generator = make_generator(torch.device("cpu"), spec.seed, "fixed latents")
@@ -100,7 +114,7 @@ def draw_fixed_latents(spec: JobSpec) -> Tensor:
 
 def _mixes_items(discriminator: nn.Module, techniques: list[Technique]) -> bool:
     """Whether a logit depends on the other images of its batch, as batch norm's does."""
-    norms = (nn.BatchNorm1d, nn.BatchNorm2d)
-    return any(isinstance(module, norms) for module in discriminator.modules()) or any(
+    kinds = (nn.BatchNorm1d, nn.BatchNorm2d, MinibatchDiscrimination)
+    return any(isinstance(module, kinds) for module in discriminator.modules()) or any(
         technique.mixes_items for technique in techniques
     )

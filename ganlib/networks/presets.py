@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from ganlib.networks.presets_dcgan import DCGAN_PRESETS
+from ganlib.networks.presets_winkler import WINKLER_PRESETS
+
 _LEAKY: dict[str, Any] = {"layer": "activation", "kind": "leaky_relu", "slope": 0.2}
 
 # Winkler (2018), section 4.7.5: the final MNIST generator. Latents → 1×28×28 in [−1, 1].
@@ -38,4 +41,6 @@ WINKLER_MNIST_DISCRIMINATOR: list[Any] = [
 PRESETS: dict[str, list[Any]] = {
     "winkler_mnist_generator": WINKLER_MNIST_GENERATOR,
     "winkler_mnist_discriminator": WINKLER_MNIST_DISCRIMINATOR,
+    **WINKLER_PRESETS,
+    **DCGAN_PRESETS,
 }

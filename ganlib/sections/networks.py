@@ -36,10 +36,15 @@ InitSpec = Annotated[NormalInit | DefaultInit, Field(discriminator="kind")]
 
 
 class NetworkSpec(Section):
-    """A network as a list of layers, or a preset's name that stands for such a list."""
+    """A network as a list of layers, or a preset's name that stands for such a list.
+
+    reference_size: items of the batch that is drawn before training for virtual batch normalisation, and for
+    the first lengths of weight normalisation; without these layers it changes nothing.
+    """
 
     layers: Annotated[tuple[LayerSpec, ...], Field(min_length=1, max_length=MAX_LAYERS)]
     init: InitSpec = DefaultInit()
+    reference_size: Annotated[Count, Field(ge=2, le=4096)] = 64
 
     @model_validator(mode="before")
     @classmethod

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from ganlib.build import GaussianNoise, build_network
+from ganlib.build import build_network
+from ganlib.modules.simple import GaussianNoise
 from ganlib.sections.networks import NetworkSpec
 
 

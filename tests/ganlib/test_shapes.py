@@ -41,6 +41,58 @@ def test_parameters_of_winklers_networks_are_counted_by_hand() -> None:
     assert count_parameters(layers(*PRESETS["winkler_mnist_discriminator"]), (1, 28, 28)) == discriminator
 
 
+@pytest.mark.parametrize(
+    ("name", "shape", "expected"),
+    [
+        ("winkler_one_layer_generator", (96,), [(30,), (784,), (1, 28, 28)]),
+        ("winkler_one_layer_discriminator", (1, 28, 28), [(1, 28, 28), (30,), (1,)]),
+        ("winkler_two_layers_discriminator", (1, 28, 28), [(256,), (1,)]),
+        ("winkler_inferred_generator", (96,), [(1960,), (40, 7, 7), (40, 14, 14), (20, 14, 14), (1, 28, 28)]),
+        (
+            "winkler_inferred_discriminator",
+            (1, 28, 28),
+            [(20, 28, 28), (20, 14, 14), (40, 14, 14), (40, 7, 7), (1,)],
+        ),
+        ("winkler_large_kernels_generator", (96,), [(1024,), (1960,), (40, 7, 7), (64, 14, 14), (1, 28, 28)]),
+        (
+            "winkler_more_filters_discriminator",
+            (1, 28, 28),
+            [(32, 24, 24), (32, 12, 12), (64, 8, 8), (64, 4, 4), (1024,), (1,)],
+        ),
+        (
+            "winkler_first_cifar_discriminator",
+            (3, 32, 32),
+            [(32, 28, 28), (32, 14, 14), (64, 10, 10), (64, 5, 5), (1024,), (1,)],
+        ),
+        (
+            "winkler_cifar_generator",
+            (96,),
+            [(1024,), (8192,), (128, 8, 8), (64, 16, 16), (3, 32, 32)],
+        ),
+        (
+            "winkler_cifar_discriminator",
+            (3, 32, 32),
+            [(32, 16, 16), (64, 8, 8), (128, 8, 8), (1024,), (1,)],
+        ),
+        (
+            "dcgan_64_generator",
+            (100,),
+            [(16384,), (1024, 4, 4), (512, 8, 8), (256, 16, 16), (128, 32, 32), (3, 64, 64)],
+        ),
+        (
+            "dcgan_32_discriminator",
+            (3, 32, 32),
+            [(256, 16, 16), (512, 8, 8), (1024, 4, 4), (1,)],
+        ),
+    ],
+)
+def test_a_preset_goes_through_the_shapes_of_its_paper(name: str, shape: Shape, expected: list[Shape]) -> None:
+    shapes = trace_shapes(layers(*PRESETS[name]), shape)
+    assert [after for before, after in zip([shape, *shapes], shapes, strict=False) if after != before] == [
+        after for after in expected if after != shape
+    ]
+
+
 @pytest.mark.parametrize("shape", [(3, 9, 9), (2, 12, 7)])
 @pytest.mark.parametrize(
     "layer",
@@ -59,6 +111,20 @@ def test_parameters_of_winklers_networks_are_counted_by_hand() -> None:
         "tanh",
         "dropout",
         {"layer": "noise", "std": 0.1},
+        {"layer": "scale", "factor": 2, "offset": -1},
+        {"layer": "pool", "kind": "average", "kernel": 3},
+        {"layer": "pool", "kind": "max", "kernel": 2, "stride": 1, "padding": 1},
+        {"layer": "pool", "kind": "average", "kernel": 3, "stride": 2, "padding": 1},
+        "global_pool",
+        {"layer": "global_pool", "kind": "max"},
+        "virtual_batch_norm",
+        {"layer": "minibatch_discrimination", "size": 4, "dimensions": 3},
+        {"layer": "dense", "size": 5, "weights": "weight_norm"},
+        {"layer": "conv", "size": 4, "kernel": 3, "weights": "weight_norm"},
+        {"layer": "transposed_conv", "size": 4, "kernel": 3, "weights": "weight_norm", "bias": False},
+        {"layer": "dense", "size": 5, "weights": "spectral_norm"},
+        {"layer": "conv", "size": 4, "kernel": 3, "weights": "spectral_norm"},
+        {"layer": "transposed_conv", "size": 4, "kernel": 3, "weights": "spectral_norm"},
     ],
 )
 def test_torch_gives_the_shape_and_the_parameters_that_arithmetic_promised(layer: Any, shape: Shape) -> None:
@@ -83,6 +149,14 @@ def test_reshape_takes_flat_features_and_images_alike() -> None:
         ([{"layer": "conv", "size": 1, "kernel": 3}], (64,), 0, "put a reshape before it"),
         (["relu", {"layer": "transposed_conv", "size": 1, "kernel": 3}], (64,), 1, "put a reshape before it"),
         ([{"layer": "conv", "size": 1, "kernel": 9}], (1, 8, 8), 0, "9×9 that does not fit its input 1×8×8"),
+        ([{"layer": "pool", "kind": "max", "kernel": 9}], (1, 8, 8), 0, "9×9 that does not fit its input 1×8×8"),
+        (
+            [{"layer": "pool", "kind": "max", "kernel": 3, "padding": 2}],
+            (1, 8, 8),
+            0,
+            "which must be at most half its kernel 3",
+        ),
+        (["global_pool"], (64,), 0, "put a reshape before it"),
         ([{"layer": "reshape", "shape": [1, 3, 3]}], (8,), 0, "turns 8 = 8 numbers into 1×3×3 = 9 numbers"),
         (
             [{"layer": "transposed_conv", "size": 1, "kernel": 2, "padding": 4}],

@@ -121,6 +121,59 @@ EXACT_SPECS: dict[str, dict[str, Any]] = {
             ]
         }
     },
+    "virtual batch norm, minibatch discrimination, spectral norm": {
+        "generator": {
+            "layers": [
+                {"layer": "dense", "size": 4 * 4 * 8},
+                "virtual_batch_norm",
+                "relu",
+                {"layer": "reshape", "shape": [8, 4, 4]},
+                {"layer": "transposed_conv", "size": 4, "kernel": 4, "stride": 2, "padding": 1},
+                "virtual_batch_norm",
+                {"layer": "conv", "size": 1, "kernel": 3, "padding": 1},
+                "tanh",
+            ],
+            "reference_size": 10,
+        },
+        "discriminator": {
+            "layers": [
+                {"layer": "conv", "size": 8, "kernel": 3, "weights": "spectral_norm"},
+                "leaky_relu",
+                {"layer": "pool", "kind": "average", "kernel": 2},
+                {"layer": "minibatch_discrimination", "size": 6, "dimensions": 3},
+                {"layer": "dense", "size": 1, "weights": "spectral_norm"},
+            ]
+        },
+        "techniques": [{"technique": "ema_generator"}],
+    },
+    "weight norm": {
+        "generator": {
+            "layers": [
+                {"layer": "dense", "size": 4 * 4 * 8, "weights": "weight_norm"},
+                "relu",
+                {"layer": "reshape", "shape": [8, 4, 4]},
+                {
+                    "layer": "transposed_conv",
+                    "size": 1,
+                    "kernel": 4,
+                    "stride": 2,
+                    "padding": 1,
+                    "weights": "weight_norm",
+                },
+                "tanh",
+            ],
+        },
+        "discriminator": {
+            "layers": [
+                {"layer": "conv", "size": 8, "kernel": 3, "weights": "weight_norm"},
+                "leaky_relu",
+                "global_pool",
+                {"layer": "dense", "size": 1, "weights": "weight_norm"},
+            ]
+        },
+        "techniques": [{"technique": "ema_generator"}],
+        "precision": "bfloat16",
+    },
     # 1,797 images: the third iteration goes from the first epoch into the second.
     "across epochs": {"batch_size": 800},
     "uniform latents, minimax": {

@@ -1,0 +1,55 @@
+"""What some layers learn from one batch before training begins."""
+
+import torch
+from torch import Tensor, nn
+
+from ganlib.modules.virtual_batch_norm import ReferenceNetwork
+
+
+def needs_first_batch(network: nn.Module) -> bool:
+    """Whether any layer takes its first values from data."""
+    return any(isinstance(module, ReferenceNetwork) or _has_lengths(module) for module in network.modules())
+
+
+@torch.no_grad()
+def show_first_batch(network: nn.Module, batch: Tensor) -> None:
+    """Keep the batch (N, …) as the reference of virtual batch norm, and let it set weight norm's first lengths.
+
+    With t = v·x/‖v‖ over the batch, each weight-normalised layer gets g = 1/σ[t] and b = −μ[t]/σ[t], so that its
+    outputs have mean 0 and variance 1 for each feature (Salimans and Kingma, 2016, section 3). Running
+    statistics of batch norm stay as they were.
+    """
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
+    before = [{name: buffer.clone() for name, buffer in norm.named_buffers()} for norm in norms]
+    hooks = []
+    for module in network.modules():
+        if isinstance(module, ReferenceNetwork):
+            module.reference.copy_(batch)
+        if _has_lengths(module):
+            hooks.append(module.register_forward_hook(_set_lengths))
+    network(batch)
+    for hook in hooks:
+        hook.remove()
+    for norm, buffers in zip(norms, before, strict=True):
+        norm.load_state_dict({**norm.state_dict(), **buffers})
+
+
+def _has_lengths(module: nn.Module) -> bool:
+    """Whether the module's weights are written as length g and direction v."""
+    kept = getattr(module, "parametrizations", {})
+    return "weight" in kept and hasattr(kept["weight"], "original1")
+
+
+def _set_lengths(module: nn.Module, _inputs: tuple[Tensor, ...], outputs: Tensor) -> Tensor:
+    """Set g and b from the layer's outputs under its present g and b; return the outputs under the new ones."""
+    lengths: Tensor = module.parametrizations["weight"].original0  # type: ignore[union-attr, index]
+    bias = module.bias
+    others = [axis for axis in range(outputs.dim()) if axis != 1]
+    mean, deviation = outputs.mean(others), outputs.std(others, correction=0).clamp_min(1e-8)
+    # Dividing the outputs by σ is dividing g, which they are proportional to, by σ.
+    lengths.div_(deviation.reshape(lengths.shape))
+    shape = [-1 if axis == 1 else 1 for axis in range(outputs.dim())]
+    if not isinstance(bias, Tensor):
+        return outputs / deviation.reshape(shape)
+    bias.copy_((bias - mean) / deviation)
+    return (outputs - mean.reshape(shape)) / deviation.reshape(shape)

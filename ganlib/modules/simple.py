@@ -1,0 +1,42 @@
+"""Layers of a line or two."""
+
+import torch
+from torch import Tensor, nn
+
+
+def at_least_float32(numbers: Tensor) -> Tensor:
+    """Return the numbers in float32 if they were in a shorter format."""
+    return numbers.to(torch.promote_types(numbers.dtype, torch.float32))
+
+
+class FlatLinear(nn.Linear):
+    """Fully connected layer that flattens its input: (N, …) → (N, out_features)."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (torch's name)
+        """Return (N, out_features)."""
+        return super().forward(input.flatten(1))
+
+
+class GaussianNoise(nn.Module):
+    """Add noise from N(0, std²) while training; any shape."""
+
+    def __init__(self, std: float) -> None:
+        super().__init__()
+        self.std = std
+
+    def forward(self, activations: Tensor) -> Tensor:
+        """Return the same shape."""
+        return activations + self.std * torch.randn_like(activations) if self.training else activations
+
+
+class FixedScale(nn.Module):
+    """factor · number + offset, neither of them learned; any shape."""
+
+    def __init__(self, factor: float, offset: float) -> None:
+        super().__init__()
+        self.factor = factor
+        self.offset = offset
+
+    def forward(self, activations: Tensor) -> Tensor:
+        """Return the same shape."""
+        return activations * self.factor + self.offset
