@@ -174,8 +174,9 @@ def main() -> None:
 
     spec = parse_spec(apply_overrides(read_spec_file(RECIPE), [f"iterations={options.iterations}", "device=cpu"]))
     if not datasets.is_available("mnist"):
-        bytes_like_mnist = torch.randint(0, 256, (60_000, 1, 28, 28)).float()
-        datasets.DATASETS["mnist"] = lambda: bytes_like_mnist
+        bytes_like_mnist = torch.randint(0, 256, (60_000, 1, 28, 28), dtype=torch.uint8)
+        like_mnist = datasets.LabelledImages(bytes_like_mnist, torch.zeros(60_000, dtype=torch.int64), ("0",))
+        datasets.DATASETS["mnist"] = lambda spec, split: like_mnist
     images = datasets.load_images(spec.dataset, torch.device("cpu"))
     uses_bfloat16 = choose_precision(spec.precision, torch.device("cpu")) == torch.bfloat16
     bare = {"bare": BareLoop(images, tuned=True, bfloat16=uses_bfloat16)}

@@ -56,6 +56,12 @@ class DatasetUnavailable(GanlibError):
     code = "dataset_unavailable"
 
 
+class LabelBudgetInvalid(GanlibError):
+    """So many labels cannot be shared out evenly among the classes; the message says how many can."""
+
+    code = "label_budget_invalid"
+
+
 class DeviceUnavailable(GanlibError):
     """The device that the spec asks for is not on this machine."""
 

@@ -1,35 +1,85 @@
 """Data sets: real images by name, whole and small enough to lie on the device as bytes."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor
 from torch.nn import functional
 
+from ganlib.datasets.cifar10 import load_cifar10
+from ganlib.datasets.decoding import to_grey
 from ganlib.datasets.digits import load_digits
+from ganlib.datasets.folder import load_folder
+from ganlib.datasets.labelled import LabelledImages, Split, choose_labelled, hold_out
 from ganlib.datasets.mnist import load_mnist
 from ganlib.errors import DatasetUnavailable
 from ganlib.sections.datasets import DatasetSpec
 
-# Each returns images (N, C, H, W) as float32 in [0, 255].
-DATASETS: dict[str, Callable[[], Tensor]] = {
-    "digits": load_digits,
+__all__ = [
+    "DATASETS", "LabelledImages", "choose_labelled", "find_problem", "gather_images", "is_available",
+    "load_images", "load_train_and_test", "load_training",
+]  # fmt: skip
+
+# Each takes its own spec and returns images and labels of a part as they lie on disk (a folder's at the size of
+# the spec), or None where the data set comes without that part. Raises DatasetUnavailable.
+DATASETS: dict[str, Callable[[Any, Split], LabelledImages | None]] = {
     "mnist": load_mnist,
+    "digits": load_digits,
+    "cifar10": load_cifar10,
+    "folder": load_folder,
 }
+
+_CHUNK = 1024
+_adapter: TypeAdapter[DatasetSpec] = TypeAdapter(DatasetSpec)
+
+
+def load_training(spec: DatasetSpec) -> LabelledImages:
+    """Return what a run trains on, in the shape that the spec promises; raises DatasetUnavailable."""
+    data = DATASETS[spec.name](spec, "train")
+    if data is None:
+        raise DatasetUnavailable(f"The data set {spec.name} has no images to train on.")
+    return _fit(data, spec)
+
+
+def load_train_and_test(spec: DatasetSpec) -> tuple[LabelledImages, LabelledImages]:
+    """Return a part to learn classes from and a part that only tests what was learnt.
+
+    Data sets without a test part (digits, folders without train and test) have every sixth image held out; what
+    a generator trains on, `load_training`, is still all of them. Raises DatasetUnavailable.
+    """
+    test = DATASETS[spec.name](spec, "test")
+    training = load_training(spec)
+    return hold_out(training) if test is None else (training, _fit(test, spec))
 
 
 def load_images(spec: DatasetSpec, device: torch.device) -> Tensor:
-    """Return all images of the data set as uint8 (N, C, H, W) on the device; raises DatasetUnavailable."""
-    images = DATASETS[spec.name]()
-    if images.shape[1:] != spec.shape:
-        images = functional.interpolate(images, size=spec.shape[1:], mode="bilinear", antialias=True)
-    return images.round().clamp(0, 255).to(torch.uint8).to(device)
+    """Return all training images as uint8 (N, C, H, W) on the device; raises DatasetUnavailable."""
+    return load_training(spec).images.to(device)
+
+
+def _fit(data: LabelledImages, spec: DatasetSpec) -> LabelledImages:
+    """Give images the colour and size of the spec."""
+    channels, height, width = spec.shape
+    images = to_grey(data.images) if data.images.shape[1] > channels else data.images
+    if images.shape[2:] != (height, width):
+        images = torch.cat([_resize(chunk, (height, width)) for chunk in torch.split(images, _CHUNK)])
+    return LabelledImages(images, data.labels, data.class_names, data.warnings)
+
+
+def _resize(images: Tensor, size: tuple[int, int]) -> Tensor:
+    resized = functional.interpolate(images.float(), size=size, mode="bilinear", antialias=True)
+    return resized.round().clamp(0, 255).to(torch.uint8)
 
 
 def find_problem(name: str) -> str | None:
-    """Return why the data set cannot be had, in one sentence, or None when it can; may download it."""
+    """Return why the data set cannot be had, in one sentence, or None when it can; may download it.
+
+    For data sets that need nothing but their name.
+    """
     try:
-        DATASETS[name]()
+        load_training(_adapter.validate_python({"name": name}))
     except DatasetUnavailable as error:
         return str(error)
     return None

@@ -1,13 +1,19 @@
 """The 1,797 real handwritten digits that come with scikit-learn: 8×8 pixels, no download."""
 
 import torch
-from torch import Tensor
+
+from ganlib.datasets.labelled import LabelledImages, Split
+from ganlib.sections.datasets import DigitsSpec
 
 
-def load_digits() -> Tensor:
-    """Return the images (1797, 1, 8, 8) as float32 in [0, 255]; on disk they count from 0 to 16."""
+def load_digits(spec: DigitsSpec, split: Split) -> LabelledImages | None:
+    """Return the images (1797, 1, 8, 8), which count from 0 to 16 on disk; there is no test part (None)."""
+    if split == "test":
+        return None
     # Imported here because scikit-learn takes a second to load and only this data set needs it.
     from sklearn import datasets
 
-    pixels = datasets.load_digits(return_X_y=True)[0]
-    return torch.as_tensor(pixels, dtype=torch.float32).mul_(255 / 16).reshape(-1, 1, 8, 8)
+    pixels, classes = datasets.load_digits(return_X_y=True)
+    values = torch.as_tensor(pixels, dtype=torch.float32).mul_(255 / 16).round().to(torch.uint8)
+    labels = torch.as_tensor(classes, dtype=torch.int64)
+    return LabelledImages(values.reshape(-1, 1, 8, 8), labels, tuple("0123456789"))

@@ -9,7 +9,7 @@ from torch import Tensor
 from ganlib.datasets import load_images
 from ganlib.datasets.mnist import find_mnist
 from ganlib.errors import DatasetUnavailable
-from ganlib.sections.datasets import DatasetSpec
+from ganlib.sections.datasets import DigitsSpec
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def load_labelled_digits() -> LabelledParts:
     # Imported here because scikit-learn takes a second to load and only this data set needs it.
     from sklearn import datasets
 
-    images = load_images(DatasetSpec(name="digits"), torch.device("cpu"))
+    images = load_images(DigitsSpec(), torch.device("cpu"))
     classes = torch.as_tensor(datasets.load_digits(return_X_y=True)[1], dtype=torch.int64)
     held_out = torch.arange(len(images)) % 6 == 0
     return LabelledParts(

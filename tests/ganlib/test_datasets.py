@@ -8,9 +8,17 @@ import pytest
 import torch
 from torchvision.datasets import MNIST
 
-from ganlib.datasets import DATASETS, find_problem, gather_images, is_available, load_images
+from ganlib.datasets import (
+    DATASETS,
+    find_problem,
+    gather_images,
+    is_available,
+    load_images,
+    load_train_and_test,
+    load_training,
+)
 from ganlib.errors import DatasetUnavailable
-from ganlib.sections.datasets import DATASET_SHAPES, DatasetSpec
+from ganlib.sections.datasets import Cifar10Spec, DatasetSpec, DigitsSpec, FolderSpec, MnistSpec
 
 CPU = torch.device("cpu")
 
@@ -37,7 +45,7 @@ def empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_digits_are_1797_images_from_black_to_white() -> None:
-    images = load_images(DatasetSpec(name="digits"), CPU)
+    images = load_images(DigitsSpec(), CPU)
     assert (images.shape, images.dtype) == ((1797, 1, 8, 8), torch.uint8)
     assert (images.min().item(), images.max().item()) == (0, 255)
     # The first image's first row counts 0 0 5 13 9 1 0 0 of 16 on disk.
@@ -45,8 +53,8 @@ def test_digits_are_1797_images_from_black_to_white() -> None:
 
 
 def test_resizing_keeps_the_mean_and_gives_the_size_that_the_spec_promises() -> None:
-    spec = DatasetSpec(name="digits", size=16)
-    small, large = (load_images(DatasetSpec(name="digits", size=size), CPU) for size in (8, 16))
+    spec = DigitsSpec(size=16)
+    small, large = (load_images(DigitsSpec(size=size), CPU) for size in (8, 16))
     assert large.shape[1:] == spec.shape == (1, 16, 16)
     assert large.float().mean().item() == pytest.approx(small.float().mean().item(), rel=0.01)
 
@@ -63,7 +71,7 @@ def test_mnist_is_read_from_the_folder_that_ganvas_data_names(
 ) -> None:
     write_small_mnist(empty_home / "data", [[0], [7], [255]])
     monkeypatch.setenv("GANVAS_DATA", str(empty_home / "data"))
-    images = load_images(DatasetSpec(name="mnist"), CPU)
+    images = load_images(MnistSpec(), CPU)
     assert (images.shape, images.dtype) == ((3, 1, 28, 28), torch.uint8)
     assert images[:, 0, 5, 5].tolist() == [0, 7, 255]
 
@@ -74,12 +82,12 @@ def test_mnist_is_read_from_the_cache_where_ganvas_data_has_none(
     write_small_mnist(empty_home / "cache" / "ganvas" / "data", [[3]])
     monkeypatch.setenv("GANVAS_DATA", str(empty_home / "nothing here"))
     assert is_available("mnist")
-    assert load_images(DatasetSpec(name="mnist"), CPU).float().mean().item() == 3
+    assert load_images(MnistSpec(), CPU).float().mean().item() == 3
 
 
 def test_mnist_that_cannot_be_had_says_what_to_do_and_leaves_no_half(empty_home: Path) -> None:
     with pytest.raises(DatasetUnavailable, match=r"GANVAS_DATA.*dataset: digits"):
-        load_images(DatasetSpec(name="mnist"), CPU)
+        load_images(MnistSpec(), CPU)
     assert not is_available("mnist")
     assert "\n" not in (find_problem("mnist") or "\n")
     assert list((empty_home / "cache" / "ganvas" / "data").iterdir()) == []
@@ -96,6 +104,43 @@ def test_digits_are_always_available() -> None:
     assert find_problem("digits") is None
 
 
-def test_every_data_set_of_the_spec_has_its_loader_and_its_shape() -> None:
-    names = set(typing.get_args(typing.get_type_hints(DatasetSpec)["name"]))
-    assert names == DATASETS.keys() == DATASET_SHAPES.keys()
+def test_every_data_set_of_the_spec_has_its_loader() -> None:
+    union = typing.get_args(typing.get_args(DatasetSpec)[0])
+    assert {spec.model_fields["name"].default for spec in union} == DATASETS.keys()
+
+
+@pytest.mark.parametrize(
+    ("spec", "shape"),
+    [
+        (MnistSpec(), (1, 28, 28)),
+        (MnistSpec(size=32), (1, 32, 32)),
+        (DigitsSpec(), (1, 8, 8)),
+        (Cifar10Spec(), (3, 32, 32)),
+        (Cifar10Spec(colour="grey", size=16), (1, 16, 16)),
+        (FolderSpec(path="a", size=64), (3, 64, 64)),
+        (FolderSpec(path="a", size=64, colour="grey"), (1, 64, 64)),
+    ],
+)
+def test_a_spec_knows_the_shape_of_its_images(spec: DatasetSpec, shape: tuple[int, ...]) -> None:
+    assert spec.shape == shape
+
+
+def test_digits_have_labels_and_every_sixth_is_held_out_for_tests() -> None:
+    whole = load_training(DigitsSpec())
+    training, test = load_train_and_test(DigitsSpec())
+    assert whole.labels[:12].tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
+    assert (len(training.labels), len(test.labels)) == (1497, 300)
+    assert test.labels[:3].tolist() == [0, 6, 2]
+    assert training.labels[:6].tolist() == [1, 2, 3, 4, 5, 7]
+    assert torch.equal(test.images[1], whole.images[6])
+
+
+def test_mnist_has_its_own_test_images(empty_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_small_mnist(empty_home, [[0], [7], [255]])
+    labels = empty_home / "MNIST" / "raw" / "t10k-labels-idx1-ubyte"
+    labels.write_bytes(struct.pack(">2I", 0x801, 3) + bytes([4, 9, 1]))
+    monkeypatch.setenv("GANVAS_DATA", str(empty_home))
+    training, test = load_train_and_test(MnistSpec())
+    assert (training.labels.tolist(), test.labels.tolist()) == ([0, 0, 0], [4, 9, 1])
+    assert test.labels.dtype == torch.int64
+    assert test.class_names == ("0", "1", "2", "3", "4", "5", "6", "7", "8", "9")

@@ -7,7 +7,9 @@ from typing import Any, get_args
 import pytest
 
 from ganlib.errors import SpecInvalid
+from ganlib.identity import training_identity
 from ganlib.layers import LayerSpec
+from ganlib.sections.datasets import DatasetSpec, FolderSpec
 from ganlib.sections.networks import InitSpec
 from ganlib.sections.optimisers import OptimiserSpec, ScheduleSpec
 from ganlib.spec import load_spec, parse_spec
@@ -40,7 +42,12 @@ BAD_SPECS: list[tuple[dict[str, Any], str, str]] = [
     ({"name": "../etc"}, "name", "1 to 100 letters, digits, spaces"),
     ({"tags": ["two words"]}, "tags.0", "1 to 50 letters, digits"),
     ({"tags": "one"}, "tags", "a list is wanted"),
-    ({"dataset": "imagenet"}, "dataset.name", "is not known; allowed: 'mnist' or 'digits'"),
+    ({"dataset": "imagenet"}, "dataset", "'name' is not known; allowed: 'mnist', 'digits', 'cifar10', 'folder'"),
+    ({"dataset": {"size": 8}}, "dataset", "'name' is missing; allowed: mnist, digits, cifar10, folder"),
+    ({"dataset": {"name": "folder", "size": 8}}, "dataset.path", "this field is required"),
+    ({"dataset": {"name": "folder", "path": "a"}}, "dataset.size", "this field is required"),
+    ({"dataset": {"name": "cifar10", "colour": "sepia"}}, "dataset.colour", "allowed: 'grey' or 'rgb'"),
+    ({"dataset": {"name": "mnist", "colour": "grey"}}, "dataset.colour", "there is no such field"),
     ({"dataset": {"name": "digits", "url": "http://x"}}, "dataset.url", "there is no such field"),
     ({"dataset": {"name": "digits", "size": 1000}}, "dataset.size", "must be at most 256"),
     ({"device": "tpu"}, "device", "is not known; allowed: 'auto', 'cpu' or 'cuda'"),
@@ -156,6 +163,45 @@ BAD_SPECS: list[tuple[dict[str, Any], str, str]] = [
     ),
     ({"dataset": {"name": "digits", "size": 16}}, "generator.layers.5", "is 1×8×8, but must be 1×16×16"),
 ]
+
+
+OUTSIDE_PATHS = [
+    "/etc", "../data", "a/../../b", "a/..", ".", "./a", "a//b", "a/", "~/a", "a\\..\\b", "C:\\a", ".hidden/a",
+    "a\nb", "a\0b",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", OUTSIDE_PATHS)
+def test_a_path_out_of_the_data_folders_is_refused(make_spec_data: MakeData, path: str) -> None:
+    with pytest.raises(SpecInvalid) as caught:
+        parse_spec(make_spec_data(dataset={"name": "folder", "path": path, "size": 8, "colour": "grey"}))
+    (problem,) = caught.value.problems
+    assert problem.field == "dataset.path"
+    assert "a path below the data folder is wanted" in problem.message
+
+
+def test_a_path_below_the_data_folders_is_taken(make_spec_data: MakeData) -> None:
+    spec = parse_spec(make_spec_data(dataset={"name": "folder", "path": "a/b c.zip", "size": 8, "colour": "grey"}))
+    assert spec.dataset == FolderSpec(path="a/b c.zip", size=8, colour="grey")
+
+
+@pytest.mark.parametrize(
+    "dataset",
+    ["mnist", {"name": "cifar10", "colour": "grey", "size": 28}, {"name": "folder", "path": "a.zip", "size": 28}],
+)
+def test_each_data_set_survives_json_and_decides_the_runs_identity(
+    make_spec_data: MakeData, dataset: dict[str, Any]
+) -> None:
+    presets = {
+        "generator": {"preset": "winkler_mnist_generator"},
+        "discriminator": {"preset": "winkler_mnist_discriminator"},
+    }
+    if isinstance(dataset, dict) and dataset["name"] == "folder":
+        dataset = {**dataset, "colour": "grey"}
+    spec = parse_spec(make_spec_data(dataset=dataset, **presets))
+    assert parse_spec(spec.model_dump(mode="json")) == spec
+    resized = parse_spec(make_spec_data(dataset={"name": "digits", "size": 28}, **presets))
+    assert training_identity(spec) != training_identity(resized)
 
 
 @pytest.mark.parametrize(("changes", "field", "words"), BAD_SPECS)
@@ -286,6 +332,8 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_the_kinds_that_problems_list_are_those_of_the_spec() -> None:
     union = get_args(LayerSpec)[0]
+    sets = get_args(get_args(DatasetSpec)[0])
+    assert VARIANTS["name"] == tuple(kind.model_fields["name"].default for kind in sets)
     assert VARIANTS["layer"] == tuple(kind.model_fields["layer"].default for kind in get_args(union))
     players = {"generator": OptimiserSpec, "discriminator": OptimiserSpec}
     for field, kinds in {"init": InitSpec, "schedule": ScheduleSpec, **players}.items():
