@@ -1,0 +1,37 @@
+"""The nearest real images of generated ones: does a generator draw, or does it remember? (Winkler, 2018, 5.1)."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+# Images a block: 4,096 of 28×28 are 13 MB as float32, which stays in a processor's cache.
+_BLOCK = 4096
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """For each of N images the index (N,) of the nearest real one, and the distance (N,) to it, float32.
+
+    The distance is the mean difference of a pixel, in steps from 0 to 255.
+    """
+
+    indices: Tensor
+    distances: Tensor
+
+
+@torch.no_grad()
+def nearest_neighbours(images: Tensor, real_images: Tensor) -> Neighbours:
+    """Find the nearest of real_images uint8 (M, C, H, W) by L1 for each of images uint8 (N, C, H, W).
+
+    Of equally near ones the first is taken. Both lie on one device; memory for one block is all that is needed.
+    """
+    rows = images.flatten(1).float()
+    best = torch.full((len(rows),), torch.inf, device=rows.device)
+    indices = torch.zeros(len(rows), dtype=torch.int64, device=rows.device)
+    for start in range(0, len(real_images), _BLOCK):
+        block = real_images[start : start + _BLOCK].flatten(1).float()
+        nearest, where = torch.cdist(rows, block, p=1).min(1)
+        closer = nearest < best
+        best, indices = torch.where(closer, nearest, best), torch.where(closer, where + start, indices)
+    return Neighbours(indices, best / rows.shape[1])
