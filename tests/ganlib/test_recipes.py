@@ -36,3 +36,46 @@ def test_the_demos_recipe_keeps_winklers_networks() -> None:
     printed, demo = (load_spec(folder / name) for name in ("winkler-mnist.yaml", "first-light.yaml"))
     assert demo.generator.layers == printed.generator.layers
     assert demo.discriminator.layers == printed.discriminator.layers
+
+
+def layers_of(name: str) -> tuple[list[str], list[str]]:
+    """Return the kinds of layers of both networks, the generator's first."""
+    spec = load_spec(Path(__file__).parents[2] / "recipes" / f"{name}.yaml")
+    generator, discriminator = (
+        [getattr(layer, "kind", layer.layer) for layer in network.layers]
+        for network in (spec.generator, spec.discriminator)
+    )
+    return generator, discriminator
+
+
+def test_the_one_layer_networks_differ_in_their_hidden_activation_and_learning_rate_alone() -> None:
+    for name, rate, activation in (
+        ("winkler-one-layer", 0.3, "sigmoid"),
+        ("winkler-one-layer-relu", 0.1, "relu"),
+        ("winkler-one-layer-leaky-relu", 0.1, "leaky_relu"),
+    ):
+        spec = load_spec(Path(__file__).parents[2] / "recipes" / f"{name}.yaml")
+        assert spec.optimisers.generator == spec.optimisers.discriminator
+        assert (spec.optimisers.generator.kind, spec.optimisers.generator.learning_rate) == ("sgd", rate)
+        assert spec.batch_size == 128
+        assert layers_of(name) == (
+            ["dense", activation, "dense", "sigmoid", "reshape", "scale"],
+            ["scale", "dense", activation, "dense"],
+        )
+
+
+def test_each_ablation_takes_out_what_it_says_and_nothing_else() -> None:
+    generator, discriminator = layers_of("winkler-more-filters")
+    plain_generator = [kind for kind in generator if kind != "dropout"]
+    plain_discriminator = [kind for kind in discriminator if kind != "dropout"]
+    without_norm = [kind for kind in plain_generator if kind != "batch"]
+    assert layers_of("winkler-no-dropout") == (plain_generator, plain_discriminator)
+    assert layers_of("winkler-no-norm-discriminator") == (
+        plain_generator,
+        [kind for kind in plain_discriminator if kind != "batch"],
+    )
+    assert layers_of("winkler-no-norm-generator") == (without_norm, plain_discriminator)
+    assert layers_of("winkler-no-norm-leaky-generator") == (
+        ["leaky_relu" if kind == "relu" else kind for kind in without_norm],
+        plain_discriminator,
+    )
