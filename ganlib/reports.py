@@ -18,6 +18,7 @@ from ganlib.events import (
     CheckpointSaved,
     Event,
     LatentsFixed,
+    LineLogged,
     MetricsLogged,
     SampleGridSaved,
     TrainingEnded,
@@ -44,7 +45,7 @@ class Reports:
         self._timed_at = perf_counter()
 
     def report_start(self) -> None:
-        """Say what is about to train, and store the fixed latents."""
+        """Say what is about to train and what is wrong with its data, and store the fixed latents."""
         state = self._state
         event = TrainingStarted(
             iteration=state.iteration,
@@ -56,6 +57,10 @@ class Reports:
             discriminator_parameters=sum(weights.numel() for weights in state.networks.discriminator.parameters()),
         )
         self._recorder.put(lambda: event)
+        # A run that goes on has told them already.
+        for text in state.data_warnings if state.iteration == 0 else ():
+            line = LineLogged(iteration=state.iteration, level="warning", text=text[:4000])
+            self._recorder.put(partial(_hand_over, line))
         self._recorder.put(partial(self._make_latents, state.fixed_latents))
 
     def report_metrics(self, step: StepResult) -> None:
@@ -124,6 +129,10 @@ class Reports:
             cell_height=images.shape[2],
             latents_sha256=self._latents_sha256,
         )
+
+
+def _hand_over(event: Event) -> Event:
+    return event
 
 
 def log_ratio_of(generator_loss: float, discriminator_loss: float) -> dict[str, float]:

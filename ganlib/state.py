@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ganlib.build import build_network
-from ganlib.datasets import gather_images, load_images
+from ganlib.datasets import gather_images, load_training
 from ganlib.hardware import choose_precision
 from ganlib.losses import DISCRIMINATOR_LOSSES, GENERATOR_LOSSES, DiscriminatorLoss, GeneratorLoss
 from ganlib.modules.first_batch import needs_first_batch, show_first_batch
@@ -23,7 +23,8 @@ from ganlib.techniques import Networks, Technique, build_techniques
 class TrainingState:
     """What training changes, and what it needs for that; `iteration` is the last one that was done.
 
-    images: uint8 (N, C, H, W) on the device. fixed_latents: (rows · columns, L), one for each cell of the grid.
+    images: uint8 (N, C, H, W) on the device; data_warnings: what a person should know of them.
+    fixed_latents: (rows · columns, L), one for each cell of the grid.
     joins_passes: whether real and fake images go through the discriminator as one batch.
     """
 
@@ -37,6 +38,7 @@ class TrainingState:
     discriminator_loss: DiscriminatorLoss
     techniques: list[Technique]
     images: Tensor
+    data_warnings: tuple[str, ...]
     data_order: DataOrder
     rhythm: Rhythm
     latents_generator: torch.Generator
@@ -49,7 +51,8 @@ def build_state(spec: JobSpec, device: torch.device) -> TrainingState:
     """Build a run at iteration 0; seeds torch's global generators. Raises DatasetUnavailable."""
     techniques = build_techniques(spec)
     networks = build_networks(spec, device, techniques)
-    images = load_images(spec.dataset, device)
+    data = load_training(spec.dataset)
+    images = data.images.to(device)
     show_first_batches(spec, networks, images)
     discriminator_loss = DISCRIMINATOR_LOSSES[spec.losses.discriminator]
     generator_loss = GENERATOR_LOSSES[spec.losses.generator]
@@ -71,6 +74,7 @@ def build_state(spec: JobSpec, device: torch.device) -> TrainingState:
         discriminator_loss=discriminator_loss,
         techniques=techniques,
         images=images,
+        data_warnings=data.warnings,
         data_order=DataOrder(spec.seed, len(images), spec.batch_size, device),
         rhythm=build_rhythm(spec, device),
         latents_generator=make_generator(device, spec.seed, "latents"),

@@ -15,6 +15,7 @@ from ganlib.datasets import load_train_and_test, load_training, picture_sources,
 from ganlib.datasets.decoding import to_grey
 from ganlib.errors import DatasetUnavailable
 from ganlib.sections.datasets import FolderSpec
+from tests.ganlib.conftest import MakeSpec, Run
 from tests.ganlib.pictures import BLUE, GREEN, RED, picture_bytes, write_files, write_zip
 
 EMOJI = Path(os.environ.get("GANVAS_DATA", "")) / "emoji-192.zip"
@@ -332,6 +333,24 @@ def test_a_damaged_or_unwritable_cache_only_costs_time(data: Path, count_decodin
     stored.parent.write_text("a file where a folder should be")
     assert len(load("set").images) == 3
     assert count_decoding() == 9
+
+
+def test_a_run_tells_what_it_left_out_once_and_goes_on_to_the_same_bytes(
+    data: Path, make_spec: MakeSpec, run_training: Callable[..., Run]
+) -> None:
+    files = {f"a/{index}.png": picture_bytes((index, 99, 0)) for index in range(20)}
+    write_zip(data / "set.zip", files | {"a/bad.png": b"text"})
+    spec = make_spec(dataset={"name": "folder", "path": "set.zip", "size": 8, "colour": "grey"})
+    whole = run_training(spec)
+    (line,) = whole.of_kind("line_logged")
+    assert (line.iteration, line.level) == (0, "warning")
+    assert line.text == "1 of 21 image files in set.zip cannot be read and are left out: a/bad.png"
+    assert whole.of_kind("training_started")[0].image_count == 20
+    stopped = run_training(spec, stop_at=4)
+    resumed = run_training(spec, resume_from=stopped.out_dir / "checkpoints" / "00000004.safetensors")
+    assert resumed.of_kind("line_logged") == []
+    last = "checkpoints/00000006.safetensors"
+    assert resumed.files()[last] == whole.files()[last]
 
 
 @pytest.mark.skipif(not EMOJI.is_file(), reason="GANVAS_DATA has no emoji-192.zip")
