@@ -10,7 +10,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Literal
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganlib.checkpoint import Snapshot, take_snapshot, write_checkpoint
 from ganlib.errors import TrainingDiverged
@@ -63,6 +63,10 @@ class Reports:
             self._recorder.put(partial(_hand_over, line))
         self._recorder.put(partial(self._make_latents, state.fixed_latents))
 
+    def start_clock(self) -> None:
+        """Measure speed from here on: what was prepared before is part of no iteration."""
+        self._timed_at = perf_counter()
+
     def report_metrics(self, step: StepResult) -> None:
         """Log both losses and their ratio, the mean logits, the rhythm, and the speed since the last time."""
         now, iteration = perf_counter(), self._state.iteration
@@ -80,10 +84,7 @@ class Reports:
     def report_samples(self) -> None:
         """Draw the sample grid of this iteration."""
         state = self._state
-        generator = state.networks.generator
-        for technique in state.techniques:
-            generator = technique.choose_sampler(generator)
-        images = draw_samples(generator, state.fixed_latents)
+        images = draw_samples(choose_sampler(state), state.fixed_latents)
         self._recorder.put(partial(self._make_grid, state.iteration, images))
 
     def report_checkpoint(self) -> None:
@@ -143,6 +144,14 @@ def log_ratio_of(generator_loss: float, discriminator_loss: float) -> dict[str, 
     if not (0 < generator_loss < math.inf and 0 < discriminator_loss < math.inf):
         return {}
     return {"loss/log_ratio": math.log(generator_loss) - math.log(discriminator_loss)}
+
+
+def choose_sampler(state: TrainingState) -> nn.Module:
+    """Return the network that draws samples: the generator, or what a technique puts in its place."""
+    generator = state.networks.generator
+    for technique in state.techniques:
+        generator = technique.choose_sampler(generator)
+    return generator
 
 
 def refuse_divergence(event: Event) -> None:

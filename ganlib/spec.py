@@ -13,6 +13,7 @@ from ganlib.errors import Problem, ShapeMismatch, SpecInvalid
 from ganlib.numbers import Count, Natural
 from ganlib.sections.base import Section
 from ganlib.sections.datasets import DatasetSpec
+from ganlib.sections.evaluation import JUDGED_DATASETS, EvaluationSpec
 from ganlib.sections.losses import LossesSpec
 from ganlib.sections.networks import LatentsSpec, NetworkSpec
 from ganlib.sections.optimisers import OptimisersSpec
@@ -61,6 +62,7 @@ class JobSpec(Section):
     sample_every: Count = 100
     checkpoint_every: Count = 500
     samples: SamplesSpec = SamplesSpec()
+    evaluation: EvaluationSpec | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
 
@@ -111,6 +113,16 @@ class JobSpec(Section):
             raise _problem(
                 "sample_every",
                 f"{grids:,} grids would be kept; at most {MAX_SAMPLE_GRIDS:,}: raise sample_every",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def check_evaluation(self) -> Self:
+        """Samples can be judged where there is a judge of the data set."""
+        if self.evaluation is not None and self.dataset.name not in JUDGED_DATASETS:
+            raise _problem(
+                "evaluation",
+                f"there is no judge of {self.dataset.name}; there are judges of: {', '.join(JUDGED_DATASETS)}",
             )
         return self
 

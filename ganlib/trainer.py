@@ -5,6 +5,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from ganlib.checkpoint import load_checkpoint
+from ganlib.evaluation import prepare_evaluation
 from ganlib.events import Event
 from ganlib.hardware import choose_device
 from ganlib.randomness import reproducible_torch
@@ -49,9 +50,10 @@ def train(
             load_checkpoint(resume_from, state)
         reports = Reports(state, out_dir, recorder)
         reports.report_start()
+        evaluation, stopping = prepare_evaluation(state, recorder, should_stop)
+        reports.start_clock()
         if state.iteration == 0:
             reports.report_samples()
-        stopping = False
         while state.iteration < spec.iterations and not stopping:
             step = train_step(state)
             last = state.iteration == spec.iterations
@@ -60,6 +62,8 @@ def train(
                 reports.report_metrics(step)
             if last or state.iteration % spec.sample_every == 0:
                 reports.report_samples()
+            if evaluation and (last or state.iteration % evaluation.every == 0):
+                evaluation.report()
             if last or stopping or state.iteration % spec.checkpoint_every == 0:
                 reports.report_checkpoint()
         reason = StopReason.STOPPED if stopping else StopReason.COMPLETED

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ganlib.judges.recipes import JudgeRecipe
+from ganlib.shapes import Shape
 
 _CHUNK = 512
 
@@ -58,7 +59,7 @@ class Verdict:
 class Judge:
     """A trained network in evaluation mode and in float32, whatever a run's precision."""
 
-    def __init__(self, facts: JudgeFacts, network: JudgeNetwork, image_shape: tuple[int, ...]) -> None:
+    def __init__(self, facts: JudgeFacts, network: JudgeNetwork, image_shape: Shape) -> None:
         self.facts = facts
         self.network = network.eval().requires_grad_(False)
         self._image_shape = image_shape
@@ -74,7 +75,7 @@ class Judge:
         return Verdict(logits.softmax(1), features)
 
 
-def prepare_images(images: Tensor, shape: tuple[int, ...]) -> Tensor:
+def prepare_images(images: Tensor, shape: Shape) -> Tensor:
     """Return images uint8 (N, C, H, W) as float32 in [-1, 1], resized to the shape (C, H, W) where they differ."""
     pixels = images.to(torch.float32, memory_format=torch.channels_last).div_(127.5).sub_(1)
     if images.shape[2:] != shape[1:]:

@@ -5,21 +5,22 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from ganlib.judges.labelled import LabelledParts, load_labelled_digits, load_labelled_mnist
+from ganlib.sections.datasets import DatasetSpec, DigitsSpec, MnistSpec
 
 
 @dataclass(frozen=True)
 class JudgeRecipe:
     """A small convolutional classifier and its training.
 
-    build: returns the trunk, images (N, C, H, W) in [-1, 1] → features (N, feature_count), with weights from
-    torch's global generator. shift: images are moved by up to that many pixels each way while training.
+    dataset: the images as the judge sees them. build: returns the trunk, images (N, C, H, W) in [-1, 1] →
+    features (N, feature_count), with weights from torch's global generator. shift: images are moved by up to that
+    many pixels each way while training.
     """
 
     version: int
+    dataset: DatasetSpec
     class_count: int
     feature_count: int
-    load: Callable[[], LabelledParts]
     build: Callable[[], nn.Module]
     epochs: int
     batch_size: int
@@ -66,9 +67,9 @@ def _build_digits_trunk() -> nn.Module:
 JUDGES: dict[str, JudgeRecipe] = {
     "mnist": JudgeRecipe(
         version=1,
+        dataset=MnistSpec(),
         class_count=10,
         feature_count=128,
-        load=load_labelled_mnist,
         build=_build_mnist_trunk,
         epochs=4,
         batch_size=128,
@@ -77,9 +78,9 @@ JUDGES: dict[str, JudgeRecipe] = {
     ),
     "digits": JudgeRecipe(
         version=1,
+        dataset=DigitsSpec(),
         class_count=10,
         feature_count=64,
-        load=load_labelled_digits,
         build=_build_digits_trunk,
         epochs=30,
         batch_size=64,

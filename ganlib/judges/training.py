@@ -9,9 +9,9 @@ from torch.optim import Adam
 from torch.optim.lr_scheduler import OneCycleLR
 
 from ganlib.checkpoint import digest_tensors
+from ganlib.datasets import LabelledImages, load_train_and_test
 from ganlib.hardware import autocast, choose_precision
 from ganlib.judges.judge import Judge, JudgeFacts, JudgeNetwork, prepare_images
-from ganlib.judges.labelled import LabelledParts
 from ganlib.judges.recipes import JudgeRecipe
 from ganlib.metrics.classes import classifier_score
 from ganlib.randomness import make_generator, reproducible_torch, seed_layers
@@ -24,7 +24,6 @@ class JudgeAbandoned(Exception):
 def train_judge(
     name: str,
     recipe: JudgeRecipe,
-    parts: LabelledParts,
     device: torch.device,
     say: Callable[[str], None],
     should_stop: Callable[[], bool],
@@ -32,33 +31,31 @@ def train_judge(
     """Train the judge of a data set from its fixed seed; the same hardware gives the same weights.
 
     Torch's random state is as before afterwards. say gets a line for each fifth of it; should_stop is asked
-    before each step. Raises JudgeAbandoned.
+    before each step. Raises DatasetUnavailable, JudgeAbandoned.
     """
+    training, held_out = load_train_and_test(recipe.dataset)
     with reproducible_torch(device):
         seed_layers(device, recipe.version, "judge", name)
         network = JudgeNetwork(recipe).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        _fit(name, recipe, network, parts, device, say, should_stop)
-    shape = tuple(parts.training.images.shape[1:])
-    return measure_judge(name, recipe.version, network, shape, parts)
+        _fit(name, recipe, network, training, say, should_stop)
+    return measure_judge(name, recipe, network, held_out)
 
 
-def measure_judge(
-    name: str, version: int, network: JudgeNetwork, shape: tuple[int, ...], parts: LabelledParts
-) -> Judge:
+def measure_judge(name: str, recipe: JudgeRecipe, network: JudgeNetwork, held_out: LabelledImages) -> Judge:
     """Return the judge with what it makes of the held-out images."""
     device = network.head.weight.device
-    unknown = JudgeFacts(name, version, 0.0, 0, 0.0, "")
-    verdict = Judge(unknown, network, shape).judge_images(parts.held_out.images.to(device))
-    right = verdict.probabilities.argmax(1).cpu() == parts.held_out.classes
+    unknown = JudgeFacts(name, recipe.version, 0.0, 0, 0.0, "")
+    verdict = Judge(unknown, network, recipe.dataset.shape).judge_images(held_out.images.to(device))
+    right = verdict.probabilities.argmax(1).cpu() == held_out.labels
     facts = JudgeFacts(
         name=name,
-        version=version,
+        version=recipe.version,
         accuracy=right.double().mean().item(),
         held_out_count=len(right),
         real_score=classifier_score(verdict.probabilities.cpu()).item(),
         digest=digest_tensors(weights_of(network)),
     )
-    return Judge(facts, network, shape)
+    return Judge(facts, network, recipe.dataset.shape)
 
 
 def weights_of(network: JudgeNetwork) -> dict[str, Tensor]:
@@ -70,12 +67,12 @@ def _fit(
     name: str,
     recipe: JudgeRecipe,
     network: JudgeNetwork,
-    parts: LabelledParts,
-    device: torch.device,
+    training: LabelledImages,
     say: Callable[[str], None],
     should_stop: Callable[[], bool],
 ) -> None:
-    images, classes = parts.training.images.to(device), parts.training.classes.to(device)
+    device = network.head.weight.device
+    images, classes = training.images.to(device), training.labels.to(device)
     generator = make_generator(torch.device("cpu"), recipe.version, "judge", name, "order")
     precision = choose_precision("auto", device)
     step_count = len(images) // recipe.batch_size
@@ -93,7 +90,7 @@ def _fit(
             chosen = indices.to(device)
             shifted = shift_images(images[chosen], moves.to(device))
             with autocast(device, precision):
-                _, logits = network(prepare_images(shifted, tuple(shifted.shape[1:])))
+                _, logits = network(prepare_images(shifted, recipe.dataset.shape))
             loss = functional.cross_entropy(logits.float(), classes[chosen])
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]

@@ -34,8 +34,8 @@ def class_coverage(probabilities: Tensor, least_share: float) -> Tensor:
 
 def class_entropy(probabilities: Tensor) -> Tensor:
     """Return the entropy in nats of the histogram over classes: 0 when all fall into one, log K when evenly."""
-    shares = class_shares(probabilities)
-    return torch.special.entr(shares).sum()
+    entropies: Tensor = torch.special.entr(class_shares(probabilities))
+    return entropies.sum()
 
 
 def certainty(probabilities: Tensor) -> Tensor:

@@ -1,0 +1,134 @@
+"""What a run's judge says of its samples, every so many iterations; training is not touched by it.
+
+The latents come from a stream of their own and are the same at each evaluation, so that figures of one run differ
+by the generator alone. The samples are drawn by the network that draws the grids.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from ganlib.datasets import load_train_and_test
+from ganlib.events import Event, LineLogged, MetricsLogged
+from ganlib.judges.judge import Judge, Verdict
+from ganlib.judges.recipes import JUDGES
+from ganlib.judges.store import obtain_judge
+from ganlib.judges.training import JudgeAbandoned
+from ganlib.metrics.classes import certainty, class_coverage, class_entropy, class_shares, classifier_score
+from ganlib.metrics.frechet import frechet_distance
+from ganlib.metrics.precision_recall import precision, recall
+from ganlib.randomness import draw_latents, make_generator
+from ganlib.recorder import Recorder
+from ganlib.reports import choose_sampler
+from ganlib.sampling import draw_samples
+from ganlib.sections.evaluation import EvaluationSpec
+from ganlib.state import TrainingState
+
+_CHUNK = 256
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What metrics are made of, on the CPU: (N, K), (N, F), and as many features (M, F) of real images at most."""
+
+    probabilities: Tensor
+    features: Tensor
+    real_features: Tensor
+    least_share: float
+
+
+# Each returns one number, or one for each class.
+METRICS: dict[str, Callable[[Findings], Tensor]] = {
+    "classifier_score": lambda found: classifier_score(found.probabilities),
+    "class_coverage": lambda found: class_coverage(found.probabilities, found.least_share),
+    "class_entropy": lambda found: class_entropy(found.probabilities),
+    "class_shares": lambda found: class_shares(found.probabilities),
+    "certainty": lambda found: certainty(found.probabilities),
+    "frechet_distance": lambda found: frechet_distance(found.real_features, found.features),
+    "precision": lambda found: precision(found.real_features, found.features),
+    "recall": lambda found: recall(found.real_features, found.features),
+}
+_NEED_REAL_FEATURES = {"frechet_distance", "precision", "recall"}
+
+
+class Evaluation:
+    """The judge of one run, if its spec asks for one."""
+
+    _judge: Judge
+    _real_features: Tensor
+
+    def __init__(self, state: TrainingState, spec: EvaluationSpec, recorder: Recorder) -> None:
+        self._state = state
+        self._spec = spec
+        self._recorder = recorder
+        self.every = spec.every
+
+    def prepare(self, should_stop: Callable[[], bool]) -> None:
+        """Get the judge, trained now if it has to be, and say which it is.
+
+        Raises DatasetUnavailable, and JudgeAbandoned once should_stop says so.
+        """
+        state = self._state
+        self._judge = obtain_judge(state.spec.dataset.name, state.device, self._say, should_stop)
+        self._real_features = self._look_at_real_images()
+        self._say(f"The eval figures are of {self._spec.samples:,} samples each, by the {self._judge.facts}.")
+
+    def report(self) -> None:
+        """Draw samples, let the judge look at them, and queue the figures; nothing waits for the device."""
+        state = self._state
+        sampler = choose_sampler(state)
+        generator = make_generator(torch.device("cpu"), state.spec.seed, "evaluation latents")
+        latents = draw_latents(state.spec.latents, self._spec.samples, generator).to(state.device)
+        # In chunks, so that many samples need no more memory than few.
+        chunks = torch.split(latents, _CHUNK)
+        verdicts = [self._judge.judge_images(draw_samples(sampler, chunk)) for chunk in chunks]
+        self._recorder.put(partial(self._make_metrics, state.iteration, verdicts))
+
+    def _make_metrics(self, iteration: int, verdicts: list[Verdict]) -> Event:
+        found = Findings(
+            torch.cat([verdict.probabilities for verdict in verdicts]).cpu(),
+            torch.cat([verdict.features for verdict in verdicts]).cpu(),
+            self._real_features,
+            self._spec.least_share,
+        )
+        values: dict[str, float] = {}
+        for name in self._spec.metrics:
+            values |= _name_values(f"eval/{name}", METRICS[name](found))
+        return MetricsLogged(iteration=iteration, values=values)
+
+    def _look_at_real_images(self) -> Tensor:
+        """Return features (M, F) of held-out images, evenly picked, as many as samples if there are so many."""
+        if not _NEED_REAL_FEATURES & set(self._spec.metrics):
+            return torch.empty(0, 0)
+        _, held_out = load_train_and_test(JUDGES[self._state.spec.dataset.name].dataset)
+        images = held_out.images
+        picked = torch.linspace(0, len(images) - 1, min(len(images), self._spec.samples)).round().long()
+        return self._judge.judge_images(images[picked].to(self._state.device)).features.cpu()
+
+    def _say(self, text: str) -> None:
+        line = LineLogged(iteration=self._state.iteration, text=text)
+        self._recorder.put(lambda: line)
+
+
+def prepare_evaluation(
+    state: TrainingState, recorder: Recorder, should_stop: Callable[[], bool]
+) -> tuple[Evaluation | None, bool]:
+    """Return the run's evaluation, None without one, and whether should_stop ended the training of its judge."""
+    if state.spec.evaluation is None:
+        return None, False
+    evaluation = Evaluation(state, state.spec.evaluation, recorder)
+    try:
+        evaluation.prepare(should_stop)
+    except JudgeAbandoned:
+        return None, True
+    return evaluation, False
+
+
+def _name_values(name: str, value: Tensor) -> dict[str, float]:
+    """Return one number under the name, or several under name_0, name_1, …."""
+    if value.dim() == 0:
+        return {name: value.item()}
+    return {f"{name}_{index}": number for index, number in enumerate(value.tolist())}
