@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from ganlib.errors import Problem, ShapeMismatch, SpecInvalid
+from ganlib.layers import Norm
 from ganlib.numbers import Count, Natural
 from ganlib.sections.base import Section
 from ganlib.sections.datasets import DatasetSpec
@@ -18,7 +19,7 @@ from ganlib.sections.losses import LossesSpec
 from ganlib.sections.networks import LatentsSpec, NetworkSpec
 from ganlib.sections.optimisers import OptimisersSpec
 from ganlib.sections.rhythm import POSITIVE_LOSSES, AdaptiveAdvantageSpec
-from ganlib.sections.techniques import TechniqueSpec
+from ganlib.sections.techniques import GradientPenaltySpec, LabelSmoothingSpec, TechniqueSpec
 from ganlib.shapes import Shape, count_parameters, output_shape, show_shape
 from ganlib.spec_files import read_spec_file
 from ganlib.spec_problems import problems_of
@@ -85,6 +86,20 @@ class JobSpec(Section):
         return self
 
     @model_validator(mode="after")
+    def check_techniques(self) -> Self:
+        """A technique must fit the loss and the discriminator."""
+        for index, part in enumerate(self.techniques):
+            if isinstance(part, LabelSmoothingSpec) and self.losses.discriminator != "minimax":
+                raise _problem(
+                    f"techniques.{index}",
+                    "label_smoothing changes the targets of losses.discriminator: minimax; "
+                    f"{self.losses.discriminator} has none",
+                )
+            if isinstance(part, GradientPenaltySpec):
+                _refuse_batch_norm(self.discriminator)
+        return self
+
+    @model_validator(mode="after")
     def check_rhythm(self) -> Self:
         """An adaptive advantage needs losses with a ratio, and the updates to itself."""
         if self.adaptive_advantage is None:
@@ -145,6 +160,16 @@ def load_spec(path: Path) -> JobSpec:
 
 def _problem(field: str, message: str) -> ValueError:
     return ValueError(f"@{field}@{message}")
+
+
+def _refuse_batch_norm(discriminator: NetworkSpec) -> None:
+    for index, layer in enumerate(discriminator.layers):
+        if isinstance(layer, Norm) and layer.kind == "batch":
+            raise _problem(
+                f"discriminator.layers.{index}",
+                f"{layer.kind} norm makes an image's logit depend on the whole batch, but gradient_penalty bounds "
+                "the slope at each image (Gulrajani et al., 2017, section 4); remove the layer or the technique",
+            )
 
 
 def _check_network(spec: JobSpec, player: str, given: Shape, wanted: Shape, meaning: str) -> None:

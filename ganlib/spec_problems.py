@@ -17,6 +17,7 @@ VARIANTS = {
         "dense", "conv", "transposed_conv", "pool", "global_pool", "reshape", "flatten", "norm", "activation",
         "scale", "dropout", "noise", "minibatch_discrimination",
     ),
+    "technique": ("ema_generator", "label_smoothing", "weight_clipping", "gradient_penalty", "r1"),
     "name": ("mnist", "digits", "cifar10", "folder"),
 }
 # fmt: on
@@ -112,7 +113,7 @@ def _field_path(location: Location) -> str:
 def _is_variant(location: Location, index: int) -> bool:
     part, before = location[index], location[index - 1] if index else None
     if isinstance(before, int) and isinstance(part, str):
-        return part in VARIANTS["layer"] or part.startswith("function-before[")
+        return part in VARIANTS["layer"] + VARIANTS["technique"] or part.startswith("function-before[")
     if index == 1 and before == "dataset":
         return part in VARIANTS["name"]
     return part in KINDS.get(str(before), ())

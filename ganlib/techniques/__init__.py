@@ -6,10 +6,18 @@ from typing import Any
 from ganlib.spec import JobSpec
 from ganlib.techniques.base import Networks, StepBatch, Technique
 from ganlib.techniques.ema_generator import EmaGenerator
+from ganlib.techniques.gradient_penalty import GradientPenalty
+from ganlib.techniques.label_smoothing import LabelSmoothing
+from ganlib.techniques.r1 import R1
+from ganlib.techniques.weight_clipping import WeightClipping
 
 # Each is called with its own part of the spec, then the whole spec.
 TECHNIQUES: dict[str, Callable[[Any, JobSpec], Technique]] = {
     "ema_generator": EmaGenerator,
+    "label_smoothing": LabelSmoothing,
+    "weight_clipping": WeightClipping,
+    "gradient_penalty": GradientPenalty,
+    "r1": R1,
 }
 
 

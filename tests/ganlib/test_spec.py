@@ -12,6 +12,7 @@ from ganlib.layers import LayerSpec
 from ganlib.sections.datasets import DatasetSpec, FolderSpec
 from ganlib.sections.networks import InitSpec
 from ganlib.sections.optimisers import OptimiserSpec, ScheduleSpec
+from ganlib.sections.techniques import TechniqueSpec
 from ganlib.spec import load_spec, parse_spec
 from ganlib.spec_files import apply_overrides, read_spec_file
 from ganlib.spec_problems import KINDS, VARIANTS
@@ -116,7 +117,28 @@ BAD_SPECS: list[tuple[dict[str, Any], str, str]] = [
         "adaptive_advantage",
         "it needs losses that stay above 0; allowed for losses.generator: non_saturating, least_squares",
     ),
-    ({"techniques": [{"technique": "magic"}]}, "techniques.0.technique", "allowed: 'ema_generator'"),
+    ({"techniques": [{"technique": "magic"}]}, "techniques.0", "allowed: 'ema_generator', 'label_smoothing'"),
+    ({"techniques": [{"decay": 0.9}]}, "techniques.0", "'technique' is missing; allowed: ema_generator, label_sm"),
+    ({"techniques": [{"technique": "r1", "gamma": 0}]}, "techniques.0.gamma", "must be more than 0"),
+    ({"techniques": [{"technique": "r1", "every": 0}]}, "techniques.0.every", "must be at least 1"),
+    (
+        {"techniques": [{"technique": "label_smoothing", "real_target": 1.1}]},
+        "techniques.0.real_target",
+        "must be at most 1",
+    ),
+    (
+        {
+            "techniques": [{"technique": "r1"}, {"technique": "label_smoothing"}],
+            "losses": {"discriminator": "hinge", "generator": "hinge"},
+        },
+        "techniques.1",
+        "label_smoothing changes the targets of losses.discriminator: minimax; hinge has none",
+    ),
+    (
+        {"techniques": [{"technique": "gradient_penalty"}], "discriminator": layers(DENSE, "batch_norm", LOGIT)},
+        "discriminator.layers.1",
+        "batch norm makes an image's logit depend on the whole batch, but gradient_penalty bounds the",
+    ),
     ({"techniques": ["ema_generator"]}, "techniques.0", "a mapping of fields to values is wanted"),
     ({"generator": ["relu"]}, "generator", "a mapping of fields to values is wanted"),
     ({"generator": {"preset": "resnet"}}, "generator", "no preset is named 'resnet'; allowed: winkler_mnist_"),
@@ -336,5 +358,7 @@ def test_the_kinds_that_problems_list_are_those_of_the_spec() -> None:
     assert VARIANTS["name"] == tuple(kind.model_fields["name"].default for kind in sets)
     assert VARIANTS["layer"] == tuple(kind.model_fields["layer"].default for kind in get_args(union))
     players = {"generator": OptimiserSpec, "discriminator": OptimiserSpec}
+    techniques = get_args(get_args(TechniqueSpec)[0])
+    assert VARIANTS["technique"] == tuple(kind.model_fields["technique"].default for kind in techniques)
     for field, kinds in {"init": InitSpec, "schedule": ScheduleSpec, **players}.items():
         assert KINDS[field] == tuple(kind.model_fields["kind"].default for kind in get_args(get_args(kinds)[0]))

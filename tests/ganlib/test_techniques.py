@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ganlib.checkpoint import load_checkpoint, take_snapshot, write_checkpoint
 from ganlib.losses import DiscriminatorLoss, GeneratorLoss
-from ganlib.sections.techniques import EmaGeneratorSpec
+from ganlib.sections.techniques import EmaGeneratorSpec, TechniqueSpec
 from ganlib.spec import JobSpec
 from ganlib.state import build_state
 from ganlib.step import train_step
@@ -50,7 +50,11 @@ class Everything(Technique):
         self.calls.append("discriminator_penalty")
         return torch.tensor(10.0)
 
+    def after_discriminator_update(self, networks: Networks) -> None:
+        self.calls.append("after_discriminator_update")
+
     def generator_penalty(self, networks: Networks, batch: StepBatch) -> Tensor:
+        assert batch.iteration >= 1
         assert batch.fake_images.abs().max() <= 0.5
         self.calls.append("generator_penalty")
         return torch.tensor(20.0)
@@ -77,7 +81,9 @@ def test_every_slot_is_called_in_order_and_takes_effect(spec_with_everything: Jo
     result = train_step(state)
     (technique,) = state.techniques
     assert isinstance(technique, Everything)
-    assert technique.calls == ["start", "discriminator_penalty", "generator_penalty", "after_iteration 1"]
+    assert technique.calls == [
+        "start", "discriminator_penalty", "after_discriminator_update", "generator_penalty", "after_iteration 1",
+    ]  # fmt: skip
     assert (result.discriminator_loss.item(), result.generator_loss.item()) == (13, 25)
     assert not state.joins_passes
 
@@ -141,6 +147,6 @@ def test_samples_come_from_the_average_and_its_statistics(make_spec: MakeSpec) -
 
 
 def test_every_technique_of_the_spec_has_its_class(make_spec: MakeSpec) -> None:
-    hints = typing.get_type_hints(EmaGeneratorSpec)
-    assert set(typing.get_args(hints["technique"])) == TECHNIQUES.keys()
+    kinds = typing.get_args(typing.get_args(TechniqueSpec)[0])
+    assert {kind.model_fields["technique"].default for kind in kinds} == TECHNIQUES.keys()
     assert build_techniques(make_spec()) == []

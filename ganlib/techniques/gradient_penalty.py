@@ -1,0 +1,41 @@
+"""Bound D's slope by a penalty between real and fake images (Gulrajani et al., 2017, equation 3)."""
+
+import torch
+from torch import Tensor
+
+from ganlib.randomness import make_generator
+from ganlib.sections.techniques import GradientPenaltySpec
+from ganlib.spec import JobSpec
+from ganlib.techniques.base import Networks, StepBatch, Technique
+from ganlib.techniques.slopes import slopes_of
+
+
+class GradientPenalty(Technique):
+    """Add weight · mean (‖∇D(x̂)‖ - 1)², x̂ = epsilon · real + (1 - epsilon) · fake, epsilon uniform in [0, 1)."""
+
+    _generator: torch.Generator
+
+    def __init__(self, spec: GradientPenaltySpec, job_spec: JobSpec) -> None:
+        self._spec = spec
+        self._seed = job_spec.seed
+
+    def start(self, networks: Networks) -> None:
+        """Begin the stream of epsilons on the networks' device."""
+        device = next(networks.discriminator.parameters()).device
+        self._generator = make_generator(device, self._seed, "gradient penalty")
+
+    def discriminator_penalty(self, networks: Networks, batch: StepBatch) -> Tensor:
+        """Return the penalty at one point between each real image and a fake one."""
+        real_images = batch.real_images.float()
+        share = torch.rand(len(real_images), 1, 1, 1, generator=self._generator, device=self._generator.device)
+        between = torch.lerp(batch.fake_images.float(), real_images, share)
+        norms: Tensor = torch.linalg.vector_norm(slopes_of(networks.discriminator, between), dim=1)
+        return self._spec.weight * (norms - 1).square().mean()
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return where the stream of epsilons has come to."""
+        return {"random": self._generator.get_state()}
+
+    def load_state_dict(self, tensors: dict[str, Tensor]) -> None:
+        """Go on there."""
+        self._generator.set_state(tensors["random"])
