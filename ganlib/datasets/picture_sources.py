@@ -15,6 +15,8 @@ from ganlib.errors import DatasetUnavailable
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
 MAX_FILES = 1_000_000
 MAX_FILE_BYTES = 32 * 1024 * 1024
+# Members of a zip may share their compressed bytes, so that a small file unfolds to any amount.
+MAX_ZIP_BYTES = 32 * 1024**3
 
 
 class PictureSource(AbstractContextManager["PictureSource"], Protocol):
@@ -98,6 +100,8 @@ class ZipSource(PictureSource):
         self.names = sorted({name for name in self._zip.namelist() if _is_picture(name)})
         if len(self.names) > MAX_FILES:
             raise DatasetUnavailable(f"{self.title} holds more than {MAX_FILES:,} images.")
+        if sum(self._zip.getinfo(name).file_size for name in self.names) > MAX_ZIP_BYTES:
+            raise DatasetUnavailable(f"The images in {self.title} unfold to more than {MAX_ZIP_BYTES:,} bytes.")
         return self
 
     def read(self, name: str) -> bytes:

@@ -258,6 +258,18 @@ def test_a_member_that_declares_too_many_bytes_is_left_out(
     assert first_pixels(load("set.zip").images) == first_pixels(load("set").images) == expected
 
 
+@pytest.mark.parametrize("room", [0, 1])
+def test_a_zip_that_unfolds_to_too_much_is_refused(data: Path, monkeypatch: pytest.MonkeyPatch, room: int) -> None:
+    content = picture_bytes(RED)
+    write_zip(data / "set.zip", {"1.png": content, "2.png": content})
+    monkeypatch.setattr(picture_sources, "MAX_ZIP_BYTES", 2 * len(content) - 1 + room)
+    if room:
+        assert len(load("set.zip").images) == 2
+    else:
+        with pytest.raises(DatasetUnavailable, match="unfold to more than"):
+            load("set.zip")
+
+
 def test_a_member_that_declares_less_than_it_holds_is_left_out(data: Path) -> None:
     good = picture_bytes(BLUE)
     bad = picture_bytes(RED, size=(64, 64), kind="BMP")
