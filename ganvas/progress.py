@@ -1,5 +1,6 @@
 """A job's progress in the terminal, and the short forms of its numbers."""
 
+import sys
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,6 +34,10 @@ class ProgressBar:
         self._bar.set_postfix_str(losses, refresh=False)
         self._bar.update(iteration - self._bar.n)
         self._bar.refresh()
+
+    def say(self, text: str) -> None:
+        """Print a line above the bar."""
+        self._bar.write(text, file=sys.stderr)
 
     def close(self) -> None:
         """Leave the last line standing."""

@@ -32,7 +32,7 @@ def command(spec_path: Path, out_dir: Path, overrides: tuple[str, ...]) -> None:
     spec = parse_spec(read_spec(spec_path, overrides))
     need_train_extra()
     os.environ.update(thread_settings())
-    from ganlib.events import MetricsLogged, TrainingStarted
+    from ganlib.events import LineLogged, MetricsLogged, TrainingStarted
     from ganlib.run_folder import run_in_folder
     from ganlib.trainer import StopReason
 
@@ -44,8 +44,10 @@ def command(spec_path: Path, out_dir: Path, overrides: tuple[str, ...]) -> None:
     def show(event: "Event") -> None:
         if isinstance(event, TrainingStarted):
             bar.update("running", event.iteration, "")
-        elif isinstance(event, MetricsLogged):
-            bar.update("running", event.iteration, short_losses(event.values))
+        elif isinstance(event, LineLogged):
+            bar.say(event.text)
+        elif isinstance(event, MetricsLogged) and (losses := short_losses(event.values)):
+            bar.update("running", event.iteration, losses)
 
     try:
         reason = run_in_folder(spec, out_dir, show, lambda: bool(stopping))

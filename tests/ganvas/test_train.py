@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -24,6 +25,20 @@ def test_training_leaves_grids_checkpoints_and_events(ganvas: RunCommand, tiny_s
     assert sorted(digests(tmp_path / "run")) == ["00000000.png", "00000010.png", "00000020.png"]
     events = [json.loads(line) for line in (tmp_path / "run" / "events.jsonl").read_text().splitlines()]
     assert [event["iteration"] for event in events if event["kind"] == "checkpoint_saved"] == [10, 20]
+
+
+def test_lines_that_a_run_logs_stand_above_the_bar(
+    ganvas: RunCommand, tiny_spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ganlib.judges.recipes import JUDGES
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setitem(JUDGES, "digits", replace(JUDGES["digits"], epochs=1))
+    change = ("--set", "evaluation={every: 10, samples: 16}")
+    outcome = ganvas("train", tiny_spec, "--out", tmp_path / "run", *change)
+    assert outcome.status == 0, outcome.err
+    assert "Training the digits judge on 1,497 images" in outcome.err
+    assert "The eval figures are of 16 samples each" in outcome.err
 
 
 def test_interrupted_training_goes_on_to_the_same_grids(
