@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from ganlib.errors import Problem, ShapeMismatch, SpecInvalid
-from ganlib.layers import Norm
+from ganlib.layers import MinibatchDiscrimination, Norm
 from ganlib.numbers import Count, Natural
 from ganlib.sections.base import Section
 from ganlib.sections.datasets import DatasetSpec
@@ -19,7 +19,7 @@ from ganlib.sections.losses import LossesSpec
 from ganlib.sections.networks import LatentsSpec, NetworkSpec
 from ganlib.sections.optimisers import OptimisersSpec
 from ganlib.sections.rhythm import POSITIVE_LOSSES, AdaptiveAdvantageSpec
-from ganlib.sections.techniques import GradientPenaltySpec, LabelSmoothingSpec, TechniqueSpec
+from ganlib.sections.techniques import FeatureMatchingSpec, GradientPenaltySpec, LabelSmoothingSpec, TechniqueSpec
 from ganlib.shapes import Shape, count_parameters, output_shape, show_shape
 from ganlib.spec_files import read_spec_file
 from ganlib.spec_problems import problems_of
@@ -97,6 +97,8 @@ class JobSpec(Section):
                 )
             if isinstance(part, GradientPenaltySpec):
                 _refuse_batch_norm(self.discriminator)
+            if isinstance(part, FeatureMatchingSpec):
+                _check_feature_layer(f"techniques.{index}.layer", part.layer, len(self.discriminator.layers))
         return self
 
     @model_validator(mode="after")
@@ -162,13 +164,23 @@ def _problem(field: str, message: str) -> ValueError:
     return ValueError(f"@{field}@{message}")
 
 
+def _check_feature_layer(field: str, layer: int | None, layer_count: int) -> None:
+    """Features come from a layer that there is, the last one before the output unless it is named."""
+    if (-2 if layer is None else layer) not in range(-layer_count, layer_count):
+        raise _problem(
+            field, f"the discriminator's layers are counted from 0 to {layer_count - 1}; name one of them"
+        )
+
+
 def _refuse_batch_norm(discriminator: NetworkSpec) -> None:
     for index, layer in enumerate(discriminator.layers):
-        if isinstance(layer, Norm) and layer.kind == "batch":
+        batch_norm = isinstance(layer, Norm) and layer.kind == "batch"
+        if batch_norm or isinstance(layer, MinibatchDiscrimination):
             raise _problem(
                 f"discriminator.layers.{index}",
-                f"{layer.kind} norm makes an image's logit depend on the whole batch, but gradient_penalty bounds "
-                "the slope at each image (Gulrajani et al., 2017, section 4); remove the layer or the technique",
+                f"{'batch norm' if batch_norm else layer.layer} makes an image's logit depend on the whole batch, "
+                "but gradient_penalty bounds the slope at each image (Gulrajani et al., 2017, section 4); remove "
+                "the layer or the technique",
             )
 
 

@@ -17,7 +17,10 @@ VARIANTS = {
         "dense", "conv", "transposed_conv", "pool", "global_pool", "reshape", "flatten", "norm", "activation",
         "scale", "dropout", "noise", "minibatch_discrimination",
     ),
-    "technique": ("ema_generator", "label_smoothing", "weight_clipping", "gradient_penalty", "r1"),
+    "technique": (
+        "ema_generator", "label_smoothing", "weight_clipping", "gradient_penalty", "r1",
+        "feature_matching", "historical_averaging", "instance_noise", "diff_augment",
+    ),
     "name": ("mnist", "digits", "cifar10", "folder"),
 }
 # fmt: on

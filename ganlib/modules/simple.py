@@ -40,3 +40,17 @@ class FixedScale(nn.Module):
     def forward(self, activations: Tensor) -> Tensor:
         """Return the same shape."""
         return activations * self.factor + self.offset
+
+
+class Before(nn.Module):
+    """A network whose images go through another module first, while training."""
+
+    def __init__(self, change: nn.Module, network: nn.Module) -> None:
+        super().__init__()
+        self.change = change
+        self.network = network
+
+    def forward(self, images: Tensor, *others: Tensor) -> Tensor:
+        """Return what the network makes of the changed images."""
+        outputs: Tensor = self.network(self.change(images) if self.training else images, *others)
+        return outputs

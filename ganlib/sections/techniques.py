@@ -1,8 +1,8 @@
 """What a run does beyond its losses; each technique fills slots of the trainer."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ganlib.numbers import Count, Float, Natural, Positive
 from ganlib.sections.base import Section
@@ -17,6 +17,59 @@ class EmaGeneratorSpec(Section):
     technique: Literal["ema_generator"] = "ema_generator"
     decay: Annotated[Float, Field(ge=0, lt=1)] = 0.999
     start: Natural = 0
+
+
+class FeatureMatchingSpec(Section):
+    """Let the generator match the mean features of real images (Salimans et al., 2016, section 3.1).
+
+    layer: which of the discriminator's layers gives the features, counted from 0; without it, the last one before
+    the output layer. mode: `replace` the generator's loss, as the paper does, or `add` to it. distance: of the two
+    means, the sum of squares or the sum of absolute differences over all features.
+    """
+
+    technique: Literal["feature_matching"] = "feature_matching"
+    layer: Natural | None = None
+    mode: Literal["replace", "add"] = "replace"
+    distance: Literal["squared_l2", "l1"] = "squared_l2"
+    weight: Positive = 1.0
+
+
+class HistoricalAveragingSpec(Section):
+    """Add weight · ‖θ − mean of all former θ‖² to each player's loss (Salimans et al., 2016, section 3.3)."""
+
+    technique: Literal["historical_averaging"] = "historical_averaging"
+    weight: Positive = 1.0
+
+
+class InstanceNoiseSpec(Section):
+    """Add Gaussian noise to all images that the discriminator sees (Sønderby et al., 2017).
+
+    Its deviation falls in a straight line from `std` in the first iteration to 0 after `until` iterations.
+    """
+
+    technique: Literal["instance_noise"] = "instance_noise"
+    std: Positive = 0.1
+    until: Count
+
+
+class DiffAugmentSpec(Section):
+    """Change all images that the discriminator sees, real and fake, at random (Zhao et al., 2020).
+
+    colour: brightness by up to ±0.5, saturation by 0 to 2, contrast by 0.5 to 1.5. translation: by up to an eighth
+    of the size. cutout: a square of half the size becomes 0. Gradients flow through all of them.
+    """
+
+    technique: Literal["diff_augment"] = "diff_augment"
+    colour: bool = True
+    translation: bool = True
+    cutout: bool = True
+
+    @model_validator(mode="after")
+    def check_any(self) -> Self:
+        """Something must be changed."""
+        if not (self.colour or self.translation or self.cutout):
+            raise ValueError("at least one of colour, translation and cutout must be true")
+        return self
 
 
 class LabelSmoothingSpec(Section):
@@ -58,6 +111,14 @@ class R1Spec(Section):
 
 
 TechniqueSpec = Annotated[
-    EmaGeneratorSpec | LabelSmoothingSpec | WeightClippingSpec | GradientPenaltySpec | R1Spec,
+    EmaGeneratorSpec
+    | LabelSmoothingSpec
+    | WeightClippingSpec
+    | GradientPenaltySpec
+    | R1Spec
+    | FeatureMatchingSpec
+    | HistoricalAveragingSpec
+    | InstanceNoiseSpec
+    | DiffAugmentSpec,
     Field(discriminator="technique"),
 ]

@@ -5,8 +5,12 @@ from typing import Any
 
 from ganlib.spec import JobSpec
 from ganlib.techniques.base import Networks, StepBatch, Technique
+from ganlib.techniques.diff_augment import DiffAugment
 from ganlib.techniques.ema_generator import EmaGenerator
+from ganlib.techniques.feature_matching import FeatureMatching
 from ganlib.techniques.gradient_penalty import GradientPenalty
+from ganlib.techniques.historical_averaging import HistoricalAveraging
+from ganlib.techniques.instance_noise import InstanceNoise
 from ganlib.techniques.label_smoothing import LabelSmoothing
 from ganlib.techniques.r1 import R1
 from ganlib.techniques.weight_clipping import WeightClipping
@@ -18,6 +22,10 @@ TECHNIQUES: dict[str, Callable[[Any, JobSpec], Technique]] = {
     "weight_clipping": WeightClipping,
     "gradient_penalty": GradientPenalty,
     "r1": R1,
+    "feature_matching": FeatureMatching,
+    "historical_averaging": HistoricalAveraging,
+    "instance_noise": InstanceNoise,
+    "diff_augment": DiffAugment,
 }
 
 

@@ -139,6 +139,35 @@ BAD_SPECS: list[tuple[dict[str, Any], str, str]] = [
         "discriminator.layers.1",
         "batch norm makes an image's logit depend on the whole batch, but gradient_penalty bounds the",
     ),
+    (
+        {"techniques": [{"technique": "instance_noise", "std": 0.1, "until": 0}]},
+        "techniques.0.until",
+        "must be at least 1",
+    ),
+    ({"techniques": [{"technique": "instance_noise"}]}, "techniques.0.until", "this field is required"),
+    (
+        {"techniques": [{"technique": "diff_augment", "colour": False, "translation": False, "cutout": False}]},
+        "techniques.0",
+        "at least one of colour, translation and cutout must be true",
+    ),
+    (
+        {"techniques": [{"technique": "feature_matching", "layer": 3}]},
+        "techniques.0.layer",
+        "the discriminator's layers are counted from 0 to 2",
+    ),
+    (
+        {"techniques": [{"technique": "feature_matching"}], "discriminator": layers(LOGIT)},
+        "techniques.0.layer",
+        "the discriminator's layers are counted from 0 to 0; name one of them",
+    ),
+    (
+        {
+            "techniques": [{"technique": "gradient_penalty"}],
+            "discriminator": layers("minibatch_discrimination", LOGIT),
+        },
+        "discriminator.layers.0",
+        "minibatch_discrimination makes an image's logit depend on the whole batch",
+    ),
     ({"techniques": ["ema_generator"]}, "techniques.0", "a mapping of fields to values is wanted"),
     ({"generator": ["relu"]}, "generator", "a mapping of fields to values is wanted"),
     ({"generator": {"preset": "resnet"}}, "generator", "no preset is named 'resnet'; allowed: winkler_mnist_"),

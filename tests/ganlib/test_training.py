@@ -174,6 +174,20 @@ EXACT_SPECS: dict[str, dict[str, Any]] = {
         "techniques": [{"technique": "ema_generator"}],
         "precision": "bfloat16",
     },
+    "feature matching, instance noise, augmentation": {
+        "techniques": [
+            {"technique": "instance_noise", "std": 0.3, "until": 4},
+            {"technique": "diff_augment"},
+            {"technique": "feature_matching", "mode": "add"},
+        ]
+    },
+    "historical averaging, features alone": {
+        "techniques": [
+            {"technique": "historical_averaging"},
+            {"technique": "feature_matching", "layer": 0, "distance": "l1"},
+        ],
+        "precision": "bfloat16",
+    },
     # 1,797 images: the third iteration goes from the first epoch into the second.
     "across epochs": {"batch_size": 800},
     "uniform latents, minimax": {

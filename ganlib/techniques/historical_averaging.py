@@ -1,0 +1,64 @@
+"""Hold each player's weights near the average of their past (Salimans et al., 2016, section 3.3)."""
+
+import torch
+from torch import Tensor, nn
+
+from ganlib.sections.techniques import HistoricalAveragingSpec
+from ganlib.spec import JobSpec
+from ganlib.techniques.base import Networks, StepBatch, Technique
+
+
+class HistoricalAveraging(Technique):
+    """Add weight · ‖θ − (1/t) Σ θ[i]‖² to each player's loss; θ[i] are the first weights and each iteration's."""
+
+    _averages: dict[str, dict[str, Tensor]]
+
+    def __init__(self, spec: HistoricalAveragingSpec, job_spec: JobSpec) -> None:
+        self._spec = spec
+
+    def start(self, networks: Networks) -> None:
+        """Begin with the first weights."""
+        self._averages = {
+            player: {name: weights.detach().clone() for name, weights in network.named_parameters()}
+            for player, network in _players(networks)
+        }
+
+    def discriminator_penalty(self, networks: Networks, batch: StepBatch) -> Tensor:
+        """Return the weighted squared distance of D's weights."""
+        return self._penalty("discriminator", networks.discriminator)
+
+    def generator_penalty(self, networks: Networks, batch: StepBatch) -> Tensor:
+        """Return the weighted squared distance of G's weights."""
+        return self._penalty("generator", networks.generator)
+
+    @torch.no_grad()
+    def after_iteration(self, networks: Networks, iteration: int) -> None:
+        """Take the new weights into the averages, of which they are number iteration + 1."""
+        for player, network in _players(networks):
+            averages = self._averages[player]
+            currents = dict(network.named_parameters())
+            torch._foreach_lerp_(
+                list(averages.values()), [currents[name].detach() for name in averages], 1 / (iteration + 1)
+            )
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the averages."""
+        return {
+            f"{player}.{name}": average
+            for player, averages in self._averages.items()
+            for name, average in averages.items()
+        }
+
+    def load_state_dict(self, tensors: dict[str, Tensor]) -> None:
+        """Take the averages back."""
+        for name, average in self.state_dict().items():
+            average.copy_(tensors[name])
+
+    def _penalty(self, player: str, network: nn.Module) -> Tensor:
+        averages = self._averages[player]
+        squares = [(weights - averages[name]).square().sum() for name, weights in network.named_parameters()]
+        return self._spec.weight * torch.stack(squares).sum()
+
+
+def _players(networks: Networks) -> list[tuple[str, nn.Module]]:
+    return [("generator", networks.generator), ("discriminator", networks.discriminator)]
