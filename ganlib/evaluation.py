@@ -19,6 +19,7 @@ from ganlib.judges.store import obtain_judge
 from ganlib.judges.training import JudgeAbandoned
 from ganlib.metrics.classes import certainty, class_coverage, class_entropy, class_shares, classifier_score
 from ganlib.metrics.frechet import frechet_distance
+from ganlib.metrics.neighbours import mean_neighbour_distance
 from ganlib.metrics.precision_recall import precision, recall
 from ganlib.randomness import draw_latents, make_generator
 from ganlib.recorder import Recorder
@@ -32,11 +33,17 @@ _CHUNK = 256
 
 @dataclass(frozen=True)
 class Findings:
-    """What metrics are made of, on the CPU: (N, K), (N, F), and as many features (M, F) of real images at most."""
+    """What metrics are made of: probabilities (N, K) and features (N, F) of the samples, on the CPU.
+
+    real_features: (M, F) of held-out images, M at most N. grid_images, training_images: uint8 (…, C, H, W), on the
+    run's device. Empty what no metric of the run needs.
+    """
 
     probabilities: Tensor
     features: Tensor
     real_features: Tensor
+    grid_images: Tensor
+    training_images: Tensor
     least_share: float
 
 
@@ -50,6 +57,7 @@ METRICS: dict[str, Callable[[Findings], Tensor]] = {
     "frechet_distance": lambda found: frechet_distance(found.real_features, found.features),
     "precision": lambda found: precision(found.real_features, found.features),
     "recall": lambda found: recall(found.real_features, found.features),
+    "neighbour_distance": lambda found: mean_neighbour_distance(found.grid_images, found.training_images),
 }
 _NEED_REAL_FEATURES = {"frechet_distance", "precision", "recall"}
 
@@ -85,13 +93,17 @@ class Evaluation:
         # In chunks, so that many samples need no more memory than few.
         chunks = torch.split(latents, _CHUNK)
         verdicts = [self._judge.judge_images(draw_samples(sampler, chunk)) for chunk in chunks]
-        self._recorder.put(partial(self._make_metrics, state.iteration, verdicts))
+        wants_grid = "neighbour_distance" in self._spec.metrics
+        grid_images = draw_samples(sampler, state.fixed_latents) if wants_grid else state.images[:0]
+        self._recorder.put(partial(self._make_metrics, state.iteration, verdicts, grid_images))
 
-    def _make_metrics(self, iteration: int, verdicts: list[Verdict]) -> Event:
+    def _make_metrics(self, iteration: int, verdicts: list[Verdict], grid_images: Tensor) -> Event:
         found = Findings(
             torch.cat([verdict.probabilities for verdict in verdicts]).cpu(),
             torch.cat([verdict.features for verdict in verdicts]).cpu(),
             self._real_features,
+            grid_images,
+            self._state.images,
             self._spec.least_share,
         )
         values: dict[str, float] = {}

@@ -35,3 +35,8 @@ def nearest_neighbours(images: Tensor, real_images: Tensor) -> Neighbours:
         closer = nearest < best
         best, indices = torch.where(closer, nearest, best), torch.where(closer, where + start, indices)
     return Neighbours(indices, best / rows.shape[1])
+
+
+def mean_neighbour_distance(images: Tensor, real_images: Tensor) -> Tensor:
+    """Return the mean of the distances to the nearest real images, a float64 scalar."""
+    return nearest_neighbours(images, real_images).distances.double().mean()

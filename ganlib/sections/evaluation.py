@@ -19,6 +19,7 @@ EvaluationMetric = Literal[
     "frechet_distance",
     "precision",
     "recall",
+    "neighbour_distance",
 ]
 
 

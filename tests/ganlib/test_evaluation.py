@@ -5,10 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from ganlib import evaluation
+from ganlib.datasets import load_images
 from ganlib.errors import SpecInvalid
 from ganlib.evaluation import METRICS
 from ganlib.identity import training_identity
@@ -114,6 +117,19 @@ def test_class_shares_are_one_figure_for_each_class(make_spec: MakeSpec, run_tra
     ((_, values),) = figures(run)
     assert list(values) == [f"eval/class_shares_{index}" for index in range(10)]
     assert sum(values.values()) == pytest.approx(1)
+
+
+def test_the_neighbour_distance_is_that_of_the_grids_images(
+    make_spec: MakeSpec, run_training: RunTraining
+) -> None:
+    spec = make_spec(evaluation={"every": 6, "metrics": ["neighbour_distance"]})
+    run = run_training(spec)
+    ((_, values),) = figures(run)
+    grid = np.asarray(Image.open(run.out_dir / "samples/00000006.png")).astype(int)
+    cells = grid.reshape(2, 8, 3, 8).transpose(0, 2, 1, 3).reshape(6, 1, 64)
+    real = load_images(spec.dataset, torch.device("cpu")).numpy().astype(int).reshape(1, 1797, 64)
+    expected = np.abs(cells - real).mean(2).min(1).mean()
+    assert values["eval/neighbour_distance"] == pytest.approx(expected, rel=1e-6)
 
 
 def test_a_stop_while_the_judge_is_trained_ends_the_run_at_once(
