@@ -121,7 +121,7 @@ class Evaluation:
         return self._judge.judge_images(images[picked].to(self._state.device)).features.cpu()
 
     def _say(self, text: str) -> None:
-        line = LineLogged(iteration=self._state.iteration, text=text)
+        line = LineLogged(iteration=self._state.iteration, text=text[:4000])
         self._recorder.put(lambda: line)
 
 

@@ -6,8 +6,7 @@ Weights carry their own names; the metadata holds one JSON object, `ganvas_judge
 import fcntl
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -50,19 +49,31 @@ def obtain_judge(
             return load_judge(path, name, recipe, device)
         except JudgeDamaged as error:
             say(f"The {name} judge is trained anew: {error}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(
-        path.with_suffix(".lock"),
-        partial(say, f"Another process trains the {name} judge; waiting for it"),
-        should_stop,
-    ):
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.with_suffix(".lock").open("w")
+    except OSError as error:
+        say(f"The {name} judge cannot be kept ({error}), so it is trained for this run alone")
+        return train_judge(name, recipe, device, say, should_stop)
+    with lock:
+        _wait_for(
+            lock.fileno(), partial(say, f"Another process trains the {name} judge; waiting for it"), should_stop
+        )
         try:
             # While this process waited for the lock, another one may have made the judge.
             return load_judge(path, name, recipe, device)
         except JudgeDamaged:
             judge = train_judge(name, recipe, device, say, should_stop)
-            store_file(path.parent, path.name, partial(write_judge, judge))
+            _keep(judge, path, say)
             return judge
+
+
+def _keep(judge: Judge, path: Path, say: Callable[[str], None]) -> None:
+    try:
+        store_file(path.parent, path.name, partial(write_judge, judge))
+    except (OSError, SafetensorError) as error:
+        # A full disk: the next run has to train its judge again, but this one can go on.
+        say(f"The {judge.facts.name} judge cannot be kept ({error})")
 
 
 def write_judge(judge: Judge, path: Path) -> None:
@@ -91,19 +102,16 @@ def load_judge(path: Path, name: str, recipe: JudgeRecipe, device: torch.device)
     return Judge(read, placed, recipe.dataset.shape)
 
 
-@contextmanager
-def _locked(path: Path, say_waiting: Callable[[], None], should_stop: Callable[[], bool]) -> Iterator[None]:
-    """Hold the lock file; the system drops the lock when this process dies. Raises JudgeAbandoned."""
-    with path.open("w") as lock:
-        told = False
-        while not _try_lock(lock.fileno()):
-            if not told:
-                say_waiting()
-                told = True
-            if should_stop():
-                raise JudgeAbandoned
-            time.sleep(_LOOK_AGAIN_SECONDS)
-        yield
+def _wait_for(descriptor: int, say_waiting: Callable[[], None], should_stop: Callable[[], bool]) -> None:
+    """Lock the file; the system drops the lock when it is closed or this process dies. Raises JudgeAbandoned."""
+    told = False
+    while not _try_lock(descriptor):
+        if not told:
+            say_waiting()
+            told = True
+        if should_stop():
+            raise JudgeAbandoned
+        time.sleep(_LOOK_AGAIN_SECONDS)
 
 
 def _try_lock(descriptor: int) -> bool:

@@ -1,5 +1,6 @@
 """Judges: how good they are, that they are made once, and what happens to damaged files."""
 
+import fcntl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -168,6 +169,38 @@ def test_of_two_that_want_a_judge_one_trains_and_the_other_waits(
     assert trained == 1
     assert judges[0].facts == judges[1].facts
     assert ["Another process trains the digits judge; waiting for it"] in said
+
+
+def test_a_run_that_cannot_keep_its_judge_trains_one_for_itself(
+    quick_judge: Obtain, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("where a folder should be")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    lines: list[str] = []
+    assert quick_judge(lines.append).facts.held_out_count == 300
+    assert lines[0].startswith("The digits judge cannot be kept (")
+
+
+def test_a_full_disk_does_not_end_the_run(quick_judge: Obtain, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(store, "write_judge", fail)
+    lines: list[str] = []
+    assert quick_judge(lines.append).facts.held_out_count == 300
+    assert lines[-1] == "The digits judge cannot be kept ([Errno 28] No space left on device)"
+    assert [path.suffix for path in judge_path("digits").parent.iterdir()] == [".lock"]
+
+
+def test_one_that_waits_for_a_judge_stops_when_asked(quick_judge: Obtain) -> None:
+    judge_path("digits").parent.mkdir(parents=True)
+    with judge_path("digits").with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        answers = iter([False, True])
+        lines: list[str] = []
+        with pytest.raises(JudgeAbandoned):
+            quick_judge(lines.append, lambda: next(answers))
+    assert lines == ["Another process trains the digits judge; waiting for it"]
 
 
 def test_training_a_judge_stops_when_asked_and_leaves_nothing(quick_judge: Obtain) -> None:
