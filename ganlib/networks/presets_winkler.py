@@ -35,9 +35,9 @@ def _reshape(channels: int, size: int) -> dict[str, Any]:
 
 
 def _one_layer(activation: Any) -> tuple[Layers, Layers]:
-    """Nielsen's 784-30-10 classifier with one output, and the same the other way round (sections 4.7.1, 4.7.3)."""
-    generator = [_dense(30), activation, _dense(784), "sigmoid", _reshape(1, 28), _TO_IMAGES]
-    return generator, [_FROM_IMAGES, _dense(30), activation, _dense(1)]
+    """Nielsen's classifier with 100 hidden neurons, one output, and the same inverted (sections 4.7.1, 4.7.3)."""
+    generator = [_dense(100), activation, _dense(784), activation, _reshape(1, 28), _TO_IMAGES]
+    return generator, [_FROM_IMAGES, _dense(100), activation, _dense(1)]
 
 
 def _inferred_discriminator(filters: tuple[int, int], *, padded: bool, norm: Layers, end: Layers) -> Layers:

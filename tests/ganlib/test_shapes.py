@@ -44,8 +44,8 @@ def test_parameters_of_winklers_networks_are_counted_by_hand() -> None:
 @pytest.mark.parametrize(
     ("name", "shape", "expected"),
     [
-        ("winkler_one_layer_generator", (96,), [(30,), (784,), (1, 28, 28)]),
-        ("winkler_one_layer_discriminator", (1, 28, 28), [(1, 28, 28), (30,), (1,)]),
+        ("winkler_one_layer_generator", (96,), [(100,), (784,), (1, 28, 28)]),
+        ("winkler_one_layer_discriminator", (1, 28, 28), [(1, 28, 28), (100,), (1,)]),
         ("winkler_two_layers_discriminator", (1, 28, 28), [(256,), (1,)]),
         ("winkler_inferred_generator", (96,), [(1960,), (40, 7, 7), (40, 14, 14), (20, 14, 14), (1, 28, 28)]),
         (

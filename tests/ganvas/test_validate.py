@@ -10,7 +10,7 @@ import pytest
 
 from tests.ganvas.conftest import RunCommand
 
-AUTHOR_AND_YEAR = re.compile(r"^# .*\b[A-Z]\w+.*\((19|20)\d\d\b", re.MULTILINE)
+AUTHOR_AND_YEAR = re.compile(r"^# .*\b[A-Z]\w+.*\b(19|20)\d\d\b", re.MULTILINE)
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml"))
 
 
