@@ -3,7 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INPUTS := pyproject.toml requirements.lock
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint requirements.lock
+# compat: the clone itself goes on Python's path, so that a folder named ganvas beside a script does not hide the package.
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint requirements.lock \
+  --config-settings editable_mode=compat
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check format lock screenshots bench clean
@@ -31,7 +33,7 @@ $(VENV)/.dev: $(VENV)/.run $(INPUTS)
 install: $(VENV)/.run ## make .venv with the service, the worker and the trainer
 
 demo: $(VENV)/.run ## train a GAN on MNIST and watch it on the dashboard (ARGS="--exit --iterations 200")
-	@$(BIN)/ganvas demo $(ARGS)
+	@$(BIN)/ganvas demo $(ARGS) || { status=$$?; [ $$status -eq 130 ] || exit $$status; }
 
 test: $(VENV)/.dev ## run all tests (ARGS="tests/ganlib -k resume")
 	@$(BIN)/python -m pytest $(ARGS)

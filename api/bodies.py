@@ -16,6 +16,7 @@ from ganlib.spec import JobSpec, parse_spec
 Model = TypeVar("Model", bound=BaseModel)
 _MAX_PROBLEMS = 20
 _MAX_GIVEN = 80
+_TOO_DEEP = "the body is nested too deeply"
 # What may be no JSON or no float; a text may hold it too, so the strict reader decides.
 _SUSPICIOUS = re.compile(rb"NaN|Infinity|[eE]\+?\d{3}|\d{300}")
 
@@ -37,7 +38,9 @@ def parse_body(model: type[Model], raw: bytes) -> Model:
     except ValidationError as error:
         problems = [describe_problem(details) for details in error.errors(include_url=False)[:_MAX_PROBLEMS]]
         raise refuse_request(problems) from None
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise refuse_request([{"field": "", "given": "", "message": _TOO_DEEP}]) from None
+    except ValueError as error:
         raise refuse_request([{"field": "", "given": "", "message": f"the body is not JSON: {error}"}]) from None
 
 
@@ -48,8 +51,10 @@ def parse_job_spec(raw: bytes) -> JobSpec:
         return parse_spec(json.loads(raw))
     except SpecInvalid as error:
         raise SpecRefused.from_problems(error.problems) from None
-    except (ValueError, RecursionError) as error:
-        problem = Problem("", "", f"the body is not JSON: {error}"[:300])
+    except RecursionError:
+        raise SpecRefused.from_problems([Problem("", "", _TOO_DEEP)]) from None
+    except ValueError as error:
+        problem = Problem("", "", f"the body is not JSON ({error}); `ganvas submit` takes YAML too"[:300])
         raise SpecRefused.from_problems([problem]) from None
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from uuid import uuid4
 
 from api.errors import ArtifactRefused
 from api.transport import Transport, quote_id
@@ -16,7 +16,8 @@ def download_artifact(transport: Transport, sha256: str, path: Path) -> Path:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256()
-    with NamedTemporaryFile(dir=path.parent, prefix=".download-", delete=False) as file:
+    # Not tempfile's: such a file is its owner's alone, this one is as readable as any other new file.
+    with (path.parent / f".download-{uuid4().hex}").open("xb") as file:
         try:
             with transport.stream(f"/artifacts/{quote_id(sha256)}") as response:
                 for piece in response.iter_bytes():

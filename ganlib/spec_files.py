@@ -18,15 +18,32 @@ def read_spec_file(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_SPEC_BYTES:
             raise SpecInvalid([Problem("", str(path), f"a spec file holds at most {MAX_SPEC_BYTES:,} bytes")])
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)  # noqa: S506 (a SafeLoader)
     except OSError as error:
-        raise SpecInvalid([Problem("", str(path), f"the file cannot be read: {error.strerror}")]) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise SpecInvalid([Problem("", str(path), f"the file is neither YAML nor JSON: {reason}")]) from None
+        raise SpecInvalid([Problem(str(path), "", f"the file cannot be read: {error.strerror}")]) from None
+    except UnicodeDecodeError:
+        raise SpecInvalid([Problem(str(path), "", "the file is no text; a spec is YAML or JSON")]) from None
+    except yaml.YAMLError as error:
+        reason = " ".join(str(error).replace('in "<unicode string>", ', "").split())
+        raise SpecInvalid([Problem(str(path), "", f"the file is neither YAML nor JSON: {reason}")]) from None
     if not isinstance(data, dict):
-        raise SpecInvalid([Problem("", str(path), "a spec is a mapping of fields to values")])
+        found = "the file is empty; " if data is None else ""
+        raise SpecInvalid([Problem(str(path), "", f"{found}a spec is a mapping of fields to values")])
     return data
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML's safe loader, which would otherwise let the last of two equal keys win without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, str) and key in seen and key != "<<":
+                raise yaml.MarkedYAMLError(problem=f"{key!r} stands here twice", problem_mark=key_node.start_mark)
+            if isinstance(key, str):
+                seen.add(key)
+        return super().construct_mapping(node, deep)
 
 
 def apply_overrides(data: dict[str, Any], overrides: list[str]) -> dict[str, Any]:

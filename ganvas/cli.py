@@ -71,6 +71,11 @@ def main() -> None:
     except GanlibError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(1)
+    except OSError as error:
+        # A folder that cannot be written, a full disk: the system's own words name it.
+        named = f": {error.filename}" if error.filename else ""
+        click.echo(f"Error: {error.strerror or error}{named}", err=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -168,8 +168,8 @@ def _tell_end(job: JobRead, page_url: str) -> None:
     if job.state == "succeeded":
         click.echo(f"Done: {job.iterations:,} iterations. The timeline: {page_url}")
     else:
-        why = f": {job.reason.message}" if job.reason else ""
-        click.echo(f"The job {job.state}{why}", err=True)
+        why = f": {job.reason.message}" if job.reason else "."
+        click.echo(f"The job {'failed' if job.state == 'failed' else f'was {job.state}'}{why}", err=True)
 
 
 def _tell_interruption(service: RunningService) -> None:

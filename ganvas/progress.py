@@ -15,12 +15,12 @@ BAR_FORMAT = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{r
 class ProgressBar:
     """One line that shows state, iterations a second, both losses and the time left."""
 
-    def __init__(self, iterations: int, iteration: int = 0) -> None:
+    def __init__(self, iterations: int, iteration: int = 0, state: str = "queued") -> None:
         self._bar: Any = tqdm(
             total=iterations,
             initial=iteration,
             unit="it",
-            desc="queued",
+            desc=state,
             dynamic_ncols=True,
             bar_format=BAR_FORMAT,
         )

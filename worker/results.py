@@ -73,7 +73,7 @@ def _explain_death(run_dir: RunDir, status: int | None) -> Reason:
         code, message = "trainer_killed", "The worker died, and its trainer with it."
     elif status < 0:
         name = signal.Signals(-status).name if -status in signal.valid_signals() else "unknown"
-        hint = " The kernel sends it when memory runs out." if -status == signal.SIGKILL else ""
+        hint = " Somebody sent it, or the kernel did because memory ran out." if -status == signal.SIGKILL else ""
         code, message = "trainer_killed", f"The trainer was ended by signal {-status} ({name}).{hint}"
     else:
         code, message = "trainer_crashed", f"The trainer ended with exit status {status} and no result."

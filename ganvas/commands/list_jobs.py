@@ -35,10 +35,14 @@ def command(
     if not page.items:
         click.echo("No jobs. Submit one: ganvas submit recipes/winkler-mnist.yaml")
         return
+    click.echo(HEADING)
     for job in page.items:
         click.echo(render_row(job))
     if page.next:
         click.echo(f"… more: ganvas list --limit {limit} --cursor {page.next}")
+
+
+HEADING = f"{'id':<12}  {'state':<10}{'iterations':>16}  {'losses':<28}{'age':>9}  name"
 
 
 def render_row(job: JobSummary) -> str:

@@ -22,6 +22,8 @@ def command(job_id: str, tail: int, follow: bool, url: str | None, as_json: bool
             print_json(page)
             return
         shown = _print_new(page.items, [])
+        if not shown:
+            click.echo("No log lines yet.", err=True)
         while follow and client.get(job_id).state not in TERMINAL_STATES:
             time.sleep(1)
             shown = _print_new(client.log(job_id, tail=1000).items, shown)

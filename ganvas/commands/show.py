@@ -21,7 +21,9 @@ def command(job_id: str, url: str | None, as_json: bool) -> None:
         return
     click.echo(render_job(job))
     click.echo(f"page        {page_url}\n")
-    click.echo(yaml.safe_dump(job.spec, sort_keys=False, allow_unicode=True), nl=False)
+    click.echo(
+        yaml.safe_dump(job.spec, sort_keys=False, default_flow_style=None, width=96, allow_unicode=True), nl=False
+    )
 
 
 def render_job(job: JobRead) -> str:

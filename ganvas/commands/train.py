@@ -3,18 +3,15 @@
 import os
 import signal
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from ganlib.events import Event, LineLogged, MetricsLogged, TrainingStarted
 from ganlib.spec import parse_spec
 from ganlib.threads import thread_settings
 from ganvas.commands.options import read_spec, set_option, spec_argument
 from ganvas.commands.server_options import need_train_extra
 from ganvas.progress import ProgressBar, short_losses
-
-if TYPE_CHECKING:
-    from ganlib.events import Event
 
 
 @click.command()
@@ -32,25 +29,15 @@ def command(spec_path: Path, out_dir: Path, overrides: tuple[str, ...]) -> None:
     spec = parse_spec(read_spec(spec_path, overrides))
     need_train_extra()
     os.environ.update(thread_settings())
-    from ganlib.events import LineLogged, MetricsLogged, TrainingStarted
     from ganlib.run_folder import run_in_folder
     from ganlib.trainer import StopReason
 
     stopping: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _: stopping.append(received))
-    bar = ProgressBar(spec.iterations)
-
-    def show(event: "Event") -> None:
-        if isinstance(event, TrainingStarted):
-            bar.update("running", event.iteration, "")
-        elif isinstance(event, LineLogged):
-            bar.say(event.text)
-        elif isinstance(event, MetricsLogged) and (losses := short_losses(event.values)):
-            bar.update("running", event.iteration, losses)
-
+    bar = TrainingBar(spec.iterations)
     try:
-        reason = run_in_folder(spec, out_dir, show, lambda: bool(stopping))
+        reason = run_in_folder(spec, out_dir, bar.show, lambda: bool(stopping))
     finally:
         bar.close()
     if reason is StopReason.STOPPED:
@@ -58,4 +45,34 @@ def command(spec_path: Path, out_dir: Path, overrides: tuple[str, ...]) -> None:
             f"Stopped; the checkpoint is in {out_dir}. Run the same command again and it goes on.", err=True
         )
         raise click.exceptions.Exit(130)
-    click.echo(f"Done; the grids are in {out_dir / 'samples'}.")
+    done = "Done" if bar.has_started else "This run was complete already"
+    click.echo(f"{done}; the grids are in {out_dir / 'samples'}.")
+
+
+class TrainingBar:
+    """A progress bar that appears with the first event, so that a refusal or a complete run shows none."""
+
+    def __init__(self, iterations: int) -> None:
+        self._iterations = iterations
+        self._bar: ProgressBar | None = None
+
+    @property
+    def has_started(self) -> bool:
+        """Whether anything was trained."""
+        return self._bar is not None
+
+    def show(self, event: Event) -> None:
+        """Show what the trainer reports."""
+        if self._bar is None:
+            self._bar = ProgressBar(self._iterations, event.iteration if isinstance(event, TrainingStarted) else 0)
+        if isinstance(event, TrainingStarted):
+            self._bar.update("training", event.iteration, "")
+        elif isinstance(event, LineLogged):
+            self._bar.say(event.text)
+        elif isinstance(event, MetricsLogged) and (losses := short_losses(event.values)):
+            self._bar.update("training", event.iteration, losses)
+
+    def close(self) -> None:
+        """Leave the last line standing."""
+        if self._bar is not None:
+            self._bar.close()

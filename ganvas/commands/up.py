@@ -42,12 +42,15 @@ def _serve(settings: Any, with_worker: bool) -> None:
     import uvicorn
 
     from api.main import end_streams
-    from api.security import check_bind
+    from api.security import BindRefused, check_bind
     from ganvas.address import write_service_url
     from ganvas.app import build_app
     from ganvas.local import LocalServer, WorkerKeeper
 
-    check_bind(settings)
+    try:
+        check_bind(settings)
+    except BindRefused as error:
+        raise click.ClickException(str(error)) from None
     _check_port(settings.host, settings.port)
     app = build_app(settings)
     environment = dict(os.environ)

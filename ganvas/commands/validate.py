@@ -42,5 +42,7 @@ def render_network(name: str, layers: Sequence[LayerSpec], input_shape: Shape) -
 
 def render_cost(spec: JobSpec) -> str:
     """Return how much the run will record, as text."""
-    grids, checkpoints = spec.iterations // spec.sample_every, spec.iterations // spec.checkpoint_every
+    # The last iteration always has both; a grid is drawn before the first one too.
+    grids = 1 + -(-spec.iterations // spec.sample_every)
+    checkpoints = -(-spec.iterations // spec.checkpoint_every)
     return f"\n{grids:,} sample grids of {spec.samples.rows}×{spec.samples.columns}, {checkpoints:,} checkpoints"
