@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from ganlib.identity import training_identity
 from ganlib.losses.minimax import minimax_discriminator_loss
 from ganlib.sections.techniques import GradientPenaltySpec, LabelSmoothingSpec, R1Spec, WeightClippingSpec
-from ganlib.spec import JobSpec
+from ganlib.spec import JobSpec, parse_spec
 from ganlib.state import build_state
 from ganlib.step import train_step
 from ganlib.techniques import Networks, StepBatch
@@ -53,6 +54,15 @@ def test_the_same_bytes_come_out_whether_stopped_or_not(
         both = first.files() | second.files()
         assert {name: both[name] for name in whole.files()} == whole.files()
         assert first.numbers() + second.numbers() == whole.numbers()
+
+
+@pytest.mark.parametrize("changes", EXACT_TECHNIQUES.values(), ids=EXACT_TECHNIQUES.keys())
+def test_each_survives_being_written_and_read_and_makes_another_run(
+    make_spec: MakeSpec, changes: dict[str, Any]
+) -> None:
+    spec = make_spec(**changes)
+    assert parse_spec(spec.model_dump(mode="json")) == spec
+    assert training_identity(spec) != training_identity(make_spec(**{**changes, "techniques": []}))
 
 
 def logits(*values: float) -> Tensor:

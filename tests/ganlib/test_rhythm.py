@@ -11,7 +11,7 @@ from ganlib.identity import training_identity
 from ganlib.reports import log_ratio_of
 from ganlib.rhythm import AdaptiveRhythm, Rhythm, build_rhythm
 from ganlib.sections.rhythm import AdaptiveAdvantageSpec
-from ganlib.spec import JobSpec
+from ganlib.spec import JobSpec, parse_spec
 from ganlib.state import build_state
 from ganlib.step import train_step
 
@@ -152,6 +152,12 @@ def test_what_the_adaptive_advantage_decided_is_logged(make_spec: MakeSpec, run_
     assert any(one["updates/generator"] + one["updates/discriminator"] > 2 for one in values)
     plain = run_training(make_spec()).numbers()
     assert not any(name.startswith("updates/") for _, one in plain for name in one)
+
+
+@pytest.mark.parametrize("changes", EXACT_RHYTHMS.values(), ids=EXACT_RHYTHMS.keys())
+def test_a_rhythm_survives_being_written_and_read(make_spec: MakeSpec, changes: dict[str, Any]) -> None:
+    spec = make_spec(**changes)
+    assert parse_spec(spec.model_dump(mode="json")) == spec
 
 
 def test_fields_of_the_rhythm_make_another_run(make_spec: MakeSpec) -> None:
