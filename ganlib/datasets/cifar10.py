@@ -22,15 +22,14 @@ def load_cifar10(spec: Cifar10Spec, split: Split) -> LabelledImages | None:
 
     The exact files are taken where a data folder has them, else the JPEGs, else the files are downloaded.
     """
+    root = _FILES.find_root()
+    jpegs = find_in_roots(JPEG_ZIP) if root is None else None
+    if jpegs is not None:
+        return load_pictures(jpegs, 32, split)
     # Imported here because torchvision takes a second to load and only few data sets need it.
     from torchvision.datasets import CIFAR10
 
-    root = _FILES.find_root()
-    if root is None:
-        jpegs = find_in_roots(JPEG_ZIP)
-        if jpegs is not None:
-            return load_pictures(jpegs, 32, split)
-        root = _FILES.download(lambda folder: CIFAR10(folder, train=True, download=True))
+    root = root or _FILES.download(lambda folder: CIFAR10(folder, train=True, download=True))
     files = _FILES.read(root, lambda folder: CIFAR10(folder, train=split == "train"))
     images = torch.from_numpy(files.data).permute(0, 3, 1, 2).contiguous()
     return LabelledImages(images, torch.tensor(files.targets, dtype=torch.int64), tuple(files.classes))
