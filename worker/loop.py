@@ -20,6 +20,7 @@ class WorkLoop:
     def __init__(self, settings: WorkerSettings) -> None:
         # A plain attribute: it is set in a signal handler, where a lock may be one that is held.
         self.is_shutting_down = False
+        self.is_busy = False
         self._settings = settings
 
     def shut_down(self) -> None:
@@ -28,6 +29,7 @@ class WorkLoop:
 
     def run_until_empty(self) -> None:
         """Finish what an earlier worker left, then run jobs until none is queued for this worker."""
+        self.is_busy = True
         with WorkerClient(self._settings.url, self._settings.token) as client:
             try:
                 settle_leftovers(client, self._settings, lambda: self.is_shutting_down)
@@ -36,6 +38,8 @@ class WorkLoop:
             except ServiceError as error:
                 # The next wake-up tries again; a job that was claimed is requeued when its lease ends.
                 logger.error("this worker goes back to sleep: %s", error)
+            finally:
+                self.is_busy = False
 
     def _run_one(self, client: WorkerClient) -> bool:
         request = ClaimRequest(

@@ -4,11 +4,18 @@ from typing import Any
 
 from celery.signals import worker_ready, worker_shutting_down
 
-from api.broker import WORK_TASK
+from api.broker import WAKE_EXPIRES_SECONDS, WORK_TASK
 from worker.celery_app import app, settings
 from worker.loop import WorkLoop
+from worker.self_wake import SelfWaker
 
 loop = WorkLoop(settings)
+waker = SelfWaker(
+    settings.url,
+    settings.token,
+    is_idle=lambda: not (loop.is_busy or loop.is_shutting_down),
+    wake=lambda: app.send_task(WORK_TASK, expires=WAKE_EXPIRES_SECONDS, ignore_result=True),
+)
 
 
 def work(**_: Any) -> None:
@@ -21,7 +28,13 @@ def shut_down(**_: Any) -> None:
     loop.shut_down()
 
 
+def start_waker(**_: Any) -> None:
+    """Begin to look for work that no message told of."""
+    waker.start()
+
+
 app.task(name=WORK_TASK)(work)
+worker_ready.connect(start_waker)
 # A worker that starts while jobs are queued must not wait for the next message.
 worker_ready.connect(work)
 worker_shutting_down.connect(shut_down)

@@ -10,10 +10,10 @@ from sqlalchemy.orm import Session
 from api.clock import database_now
 from api.errors import AttemptFenced, JobNotFound, JobStateConflict, SequenceConflict
 from api.models import Attempt, Checkpoint, Job, Sample
-from api.queries.batches import insert_service_events
+from api.queries.batches import insert_service_events, say
 from api.queries.curves import discard_points, fold_tail
 from api.queries.jobs import find_job, state_changed
-from api.queries.outcomes import Outcome, decide_outcome
+from api.queries.outcomes import Outcome, decide_outcome, describe_end
 from api.schemas import AttemptEnd, ClaimRequest, FinishPost, Reason
 
 
@@ -67,7 +67,9 @@ def claim_job(
     discard_after(session, job, resume.iteration if resume else -1)
     resumed_from = resume.iteration if resume else 0
     started = {"kind": "attempt_started", "attempt": job.attempt, "resumed_from": resumed_from}
-    insert_service_events(session, job, state_changed(job), started)
+    begins = f"goes on from iteration {resumed_from}" if resumed_from else "begins"
+    line = say(job, f"Attempt {job.attempt} {begins} on worker {request.worker}.")
+    insert_service_events(session, job, state_changed(job), started, line)
     return Claimed(job, resume)
 
 
@@ -153,7 +155,8 @@ def end_attempt(session: Session, job: Job, end: AttemptEnd, reason: Reason | No
     }
     session.execute(update(Job).where(Job.id == job.id).values(values))
     session.refresh(job)
-    insert_service_events(session, job, state_changed(job))
+    text, level = describe_end(job.attempt, end, reason, outcome)
+    insert_service_events(session, job, state_changed(job), say(job, text, level))
     return outcome
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.orm import Session
 
 from api.clock import database_now
-from api.models import EventBatch, Job
+from api.models import EventBatch, Job, LogLine
 
 # Any fixed number: it names the lock under which event ids are given out.
 _EVENT_ID_LOCK = 0x67616E6576
@@ -56,8 +56,12 @@ def lock_event_ids(session: Session) -> None:
 
 def insert_service_events(session: Session, job: Job, *events: dict[str, Any]) -> None:
     """Store what the service itself did (a change of state, a new attempt), so that streams see it."""
-    at = session.execute(select(database_now())).scalar_one().isoformat()
-    body = json.dumps([{"at": at, "event": event} for event in events]).encode()
+    at = session.execute(select(database_now())).scalar_one()
+    body = json.dumps([{"at": at.isoformat(), "event": event} for event in events]).encode()
+    for event in events:
+        if event["kind"] == "line_logged":
+            line = {name: event[name] for name in ("iteration", "level", "text")}
+            session.execute(insert(LogLine).values(job_id=job.id, attempt=job.attempt, at=at, **line))
     batch_id = insert_batch(
         session,
         job.id,
@@ -70,6 +74,11 @@ def insert_service_events(session: Session, job: Job, *events: dict[str, Any]) -
     values = {"last_event_id": batch_id, "tail_batches": Job.tail_batches + 1}
     session.execute(update(Job).where(Job.id == job.id).values(values))
     session.refresh(job)
+
+
+def say(job: Job, text: str, level: str = "info") -> dict[str, Any]:
+    """Return the event that puts a line of the service's own into the job's log."""
+    return {"kind": "line_logged", "iteration": job.iteration, "level": level, "text": text[:4000]}
 
 
 def list_batches(session: Session, job_id: str, after: int, limit: int) -> list[Batch]:

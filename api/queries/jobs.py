@@ -13,7 +13,7 @@ from api.clock import database_now
 from api.db import insert_into
 from api.errors import IdempotencyConflict, JobNotFound, JobStateConflict
 from api.models import Job
-from api.queries.batches import insert_service_events
+from api.queries.batches import insert_service_events, say
 from ganlib.spec import JobSpec
 
 # Without letters that are read as others; twelve of them are 58 bits.
@@ -94,9 +94,9 @@ def cancel_job(session: Session, job_id: str) -> Job:
     """
     asked = func.coalesce(Job.cancel_requested_at, database_now())
     if _change(session, job_id, "queued", state="cancelled", cancel_requested_at=asked, ended_at=database_now()):
-        return _tell(session, job_id)
+        return _tell(session, job_id, "Cancelled while it waited for a worker.")
     if _change(session, job_id, "running", cancel_requested_at=asked):
-        return _tell(session, job_id)
+        return _tell(session, job_id, "Somebody asked for an end; the worker stops after this iteration.")
     job = get_job(session, job_id)
     if job.state != "cancelled":
         raise JobStateConflict(f"The job has already {job.state}; there is nothing to cancel.", state=job.state)
@@ -114,7 +114,7 @@ def _change(session: Session, job_id: str, from_state: str, **values: Any) -> bo
     return session.execute(changed.returning(Job.id)).one_or_none() is not None
 
 
-def _tell(session: Session, job_id: str) -> Job:
+def _tell(session: Session, job_id: str, text: str) -> Job:
     job = session.get_one(Job, job_id, populate_existing=True)
-    insert_service_events(session, job, state_changed(job))
+    insert_service_events(session, job, state_changed(job), say(job, text))
     return job

@@ -50,6 +50,23 @@ def backoff_seconds(attempts_used: int) -> float:
     return min(FIRST_BACKOFF_SECONDS * 2.0**exponent, MAX_BACKOFF_SECONDS)
 
 
+def describe_end(attempt: int, end: AttemptEnd, reason: Reason | None, outcome: Outcome) -> tuple[str, str]:
+    """Return the line that a job's log gets for the end of an attempt, and its level."""
+    why = f": {reason.message}" if reason and end in ("failed", "lost") else "."
+    text = f"Attempt {attempt} {_END_WORDS[end]}{why}"
+    if outcome.state != "queued":
+        return text, "error" if outcome.state == "failed" else "info"
+    when = f"in {outcome.backoff_seconds:g} seconds" if outcome.backoff_seconds else "as soon as a worker is free"
+    return f"{text} It goes on {when}.", "info" if end == "preempted" else "warning"
+
+
+_END_WORDS: dict[AttemptEnd, str] = {
+    "succeeded": "succeeded",
+    "failed": "failed",
+    "cancelled": "was cancelled",
+    "preempted": "stopped because its worker did",
+    "lost": "was lost",
+}
 _UNEXPLAINED = Reason(code="trainer_failed", message="The trainer failed and gave no reason.")
 
 

@@ -20,6 +20,14 @@ class Waiting:
     newest_at: datetime | None
 
 
+@dataclass(frozen=True)
+class Queue:
+    """What stands between a queued job and a worker: jobs that run, and queued ones that come first."""
+
+    running: int = 0
+    before: int = 0
+
+
 def lease_has_ended() -> ColumnElement[bool]:
     """Return the condition under which an attempt counts as lost, by the database's clock."""
     return and_(Job.state == "running", Job.lease_ends_at < database_now())
@@ -52,3 +60,20 @@ def count_waiting(session: Session) -> Waiting:
     is_due = or_(Job.not_before.is_(None), Job.not_before <= database_now())
     count, newest_at = session.execute(select(func.count(), since).where(Job.state == "queued", is_due)).one()
     return Waiting(count, newest_at)
+
+
+def count_queue(session: Session, job: Job) -> Queue:
+    """Count the jobs that run, and those that a worker who could take this one would take before it."""
+    earlier = and_(Job.created_at == job.created_at, Job.id < job.id)
+    before = or_(
+        Job.priority > job.priority,
+        and_(Job.priority == job.priority, or_(Job.created_at < job.created_at, earlier)),
+    )
+    # A worker with another device passes over what is bound to this one, and the other way round.
+    rivals = Job.device.in_(["auto", job.device]) if job.device != "auto" else Job.device == "auto"
+    queued = and_(Job.state == "queued", before, rivals)
+    counts = select(
+        func.count().filter(Job.state == "running").label("running"), func.count().filter(queued).label("queued")
+    )
+    row = session.execute(counts.where(Job.state.in_(["queued", "running"]))).one()
+    return Queue(row.running, row.queued)

@@ -255,7 +255,10 @@ def test_a_queued_job_is_cancelled_at_once(database: Database) -> None:
     with database.write() as session:
         assert queries.cancel_job(session, job.id).state == "cancelled"
         assert claim(session) is None
-        assert kinds(session, job) == ["state_changed", "state_changed"]
+        assert kinds(session, job) == ["state_changed", "state_changed", "line_logged"]
+        assert [line.text for line in queries.list_log_lines(session, job.id).items] == [
+            "Cancelled while it waited for a worker."
+        ]
 
 
 def test_a_running_job_is_asked_to_stop_and_ends_when_its_worker_says_so(database: Database) -> None:

@@ -167,8 +167,13 @@ def test_at_a_resume_everything_shown_goes_back_to_the_checkpoint(database: Data
         assert (summary.iteration, summary.latest["loss/generator"].iteration) == (10, 10)
         assert summary.newest_sample is not None
         assert summary.newest_sample.iteration == 5
-        assert [line.text for line in queries.list_log_lines(session, job.id).items] == ["last words"]
-        assert kinds(session, job)[-3:] == ["state_changed", "state_changed", "attempt_started"]
+        assert [line.text for line in queries.list_log_lines(session, job.id).items] == [
+            "Attempt 1 begins on worker worker-1.",
+            "last words",
+            "Attempt 1 stopped because its worker did. It goes on as soon as a worker is free.",
+            "Attempt 2 goes on from iteration 10 on worker worker-1.",
+        ]
+        assert kinds(session, job)[-3:] == ["state_changed", "attempt_started", "line_logged"]
         events = queries.list_batches(session, job.id, 0, 100)[-1].events
         assert events[-1]["event"] == {"kind": "attempt_started", "attempt": 2, "resumed_from": 10}
 

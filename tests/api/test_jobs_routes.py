@@ -124,7 +124,8 @@ def test_a_whole_job_goes_through_the_documented_examples(client: TestClient) ->
     curves = client.get(f"/jobs/{job_id}/metrics?name=loss/generator").json()
     assert curves["curves"] == [{"name": "loss/generator", "iterations": [10], "values": [0.693], "total": 1}]
     assert curves["last_event_id"] == ended["last_event_id"]
-    (line,) = client.get(f"/jobs/{job_id}/log").json()["items"]
+    begun, line, ended_line = client.get(f"/jobs/{job_id}/log").json()["items"]
+    assert (begun["text"][:16], ended_line["text"]) == ("Attempt 1 begins", "Attempt 1 succeeded.")
     assert (line["text"], line["at"]) == ("Ten iterations done.", "2026-01-02T03:04:06Z")
     assert client.post("/workers/claim", json=CLAIM_EXAMPLE).status_code == 204
 
@@ -154,7 +155,12 @@ def test_log_lines_come_newest_last_and_page_to_older_ones(client: TestClient) -
     newest = client.get(f"/jobs/{job_id}/log?tail=2").json()
     assert [line["text"] for line in newest["items"]] == ["line 3", "line 4"]
     older = client.get(f"/jobs/{job_id}/log?tail=4&cursor={newest['next']}").json()
-    assert [line["text"] for line in older["items"]] == ["line 0", "line 1", "line 2"]
+    assert [line["text"] for line in older["items"]] == [
+        "Attempt 1 begins on worker w.",
+        "line 0",
+        "line 1",
+        "line 2",
+    ]
     assert older["next"] is None
 
 

@@ -166,7 +166,8 @@ def test_a_batch_is_seen_in_lists_timeline_log_and_checkpoints(database: Databas
         assert summary.newest_sample.iteration == 10
         assert [sample.iteration for sample in queries.list_samples(session, job.id).items] == [5, 10]
         assert [line.text for line in queries.list_log_lines(session, job.id).items] == [
-            "started\N{REPLACEMENT CHARACTER}here"
+            "Attempt 1 begins on worker worker-1.",
+            "started\N{REPLACEMENT CHARACTER}here",
         ]
         assert [point.iteration for point in queries.list_checkpoints(session, job.id)] == [10]
 

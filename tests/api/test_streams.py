@@ -122,7 +122,7 @@ def test_a_stream_tells_everything_from_the_beginning_and_then_what_happens(star
     told = [listener.next() for _ in range(3)]
     assert [kinds_of(message) for message in told] == [
         ["state_changed"],
-        ["state_changed", "attempt_started"],
+        ["state_changed", "attempt_started", "line_logged"],
         ["metrics_logged"] * 2,
     ]
     live.log(job_id, 2)

@@ -138,7 +138,7 @@ def test_what_a_worker_recorded_comes_back_typed(
     assert (curves["loss/generator"].iterations, curves["loss/generator"].values) == ([1, 2], [0.5, 0.5])
     assert curves["loss/discriminator"].values == [float("inf")] * 2
     assert list(client.curves(claim.job_id, "loss/generator", points=5)) == ["loss/generator"]
-    assert [line.text for line in client.log(claim.job_id).items] == ["slow"]
+    assert [line.text for line in client.log(claim.job_id).items] == ["Attempt 1 begins on worker test.", "slow"]
     [checkpoint] = client.checkpoints(claim.job_id)
     assert client.download(checkpoint.sha256, tmp_path / "copy").read_bytes() == weights.read_bytes()
     assert client.health().jobs_running == 1
