@@ -175,7 +175,7 @@ def test_at_a_resume_everything_shown_goes_back_to_the_checkpoint(database: Data
         ]
         assert kinds(session, job)[-3:] == ["state_changed", "attempt_started", "line_logged"]
         events = queries.list_batches(session, job.id, 0, 100)[-1].events
-        assert events[-1]["event"] == {"kind": "attempt_started", "attempt": 2, "resumed_from": 10}
+        assert events[-2]["event"] == {"kind": "attempt_started", "attempt": 2, "resumed_from": 10}
 
 
 def test_every_change_of_state_is_told_to_streams(database: Database) -> None:
