@@ -138,6 +138,7 @@ WINKLER_PRESETS: dict[str, Layers] = {
         _conv(32, 5, 2, 2), _leaky(),
         _conv(64, 5, 2, 2), _leaky(), "batch_norm",
         _conv(128, 5, 1, 2), _leaky(), "batch_norm",
-        _dense(4 * 4 * 64), _leaky(), "batch_norm", _dense(1),
+        # Batch norm right before the last layer would fix the mean logit of every batch, real or fake.
+        _dense(4 * 4 * 64), "batch_norm", _leaky(), _dense(1),
     ],
 }  # fmt: skip
