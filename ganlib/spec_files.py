@@ -17,18 +17,25 @@ def read_spec_file(path: Path) -> dict[str, Any]:
     """Read the mapping in a YAML or JSON file, unchecked; raises SpecInvalid when it is no mapping."""
     try:
         if path.stat().st_size > MAX_SPEC_BYTES:
-            raise SpecInvalid([Problem("", str(path), f"a spec file holds at most {MAX_SPEC_BYTES:,} bytes")])
-        data = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)  # noqa: S506 (a SafeLoader)
+            raise SpecInvalid([Problem(str(path), "", f"a spec file holds at most {MAX_SPEC_BYTES:,} bytes")])
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise SpecInvalid([Problem(str(path), "", f"the file cannot be read: {error.strerror}")]) from None
     except UnicodeDecodeError:
         raise SpecInvalid([Problem(str(path), "", "the file is no text; a spec is YAML or JSON")]) from None
+    return read_spec_text(text, str(path))
+
+
+def read_spec_text(text: str, name: str) -> dict[str, Any]:
+    """Read the mapping in YAML or JSON text, unchecked; `name` is what errors call it. Raises SpecInvalid."""
+    try:
+        data = yaml.load(text, _UniqueKeyLoader)  # noqa: S506 (a SafeLoader)
     except yaml.YAMLError as error:
         reason = " ".join(str(error).replace('in "<unicode string>", ', "").split())
-        raise SpecInvalid([Problem(str(path), "", f"the file is neither YAML nor JSON: {reason}")]) from None
+        raise SpecInvalid([Problem(name, "", f"the file is neither YAML nor JSON: {reason}")]) from None
     if not isinstance(data, dict):
         found = "the file is empty; " if data is None else ""
-        raise SpecInvalid([Problem(str(path), "", f"{found}a spec is a mapping of fields to values")])
+        raise SpecInvalid([Problem(name, "", f"{found}a spec is a mapping of fields to values")])
     return data
 
 

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.resources import as_file, files
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from api.client import Client
 from api.errors import ServiceError
 from api.schemas import JobRead, JobSummary
 from api.settings import Settings
-from ganlib.spec_files import read_spec_file
+from ganlib.spec_files import read_spec_text
 from ganvas.address import forget_service_url, read_service_url
 from ganvas.local import open_log
 from ganvas.progress import follow_job
@@ -65,8 +65,7 @@ def demo_spec(iterations: int | None) -> dict[str, Any]:
     """Return the recipe, on MNIST where it can be had, else on the digits that ship with scikit-learn."""
     from ganlib.datasets import find_problem
 
-    with as_file(files("recipes") / RECIPE) as path:
-        spec = read_spec_file(path)
+    spec = read_spec_text(files("recipes").joinpath(RECIPE).read_text(encoding="utf-8"), RECIPE)
     spec["tags"] = [*spec.get("tags", []), DEMO_TAG]
     if iterations is not None:
         spec["iterations"] = iterations

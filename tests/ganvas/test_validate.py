@@ -72,3 +72,25 @@ def test_help_names_every_command_and_stays_light(ganvas: RunCommand) -> None:
 def test_mistyped_command_is_a_usage_error(ganvas: RunCommand) -> None:
     outcome = ganvas("sumbit")
     assert (outcome.status, "No such command" in outcome.err) == (2, True)
+
+
+def test_recipes_are_listed_with_their_source(ganvas: RunCommand) -> None:
+    out = ganvas("recipes").out
+    assert "recipes/winkler-mnist.yaml\n    Winkler (2018), section 4.7.5" in out
+    listed = json.loads(ganvas("recipes", "--json").out)
+    assert [item["file"] for item in listed["items"]] == [path.name for path in RECIPES]
+
+
+def test_doubled_field_is_refused(ganvas: RunCommand, tmp_path: Path) -> None:
+    path = tmp_path / "spec.yaml"
+    path.write_text("iterations: 50\niterations: 70\n", encoding="utf-8")
+    outcome = ganvas("validate", path)
+    assert (outcome.status, "'iterations' stands here twice" in outcome.err) == (1, True)
+
+
+@pytest.mark.parametrize(("iterations", "every", "grids"), [(20, 10, 3), (25, 10, 4), (7, 1, 8), (5, 10, 2)])
+def test_grids_are_counted_as_they_are_made(
+    ganvas: RunCommand, tiny_spec: Path, iterations: int, every: int, grids: int
+) -> None:
+    changes = ("--set", f"iterations={iterations}", "--set", f"sample_every={every}")
+    assert f"\n{grids} sample grids" in ganvas("validate", tiny_spec, *changes).out
