@@ -32,6 +32,18 @@ def show_number(value: float | None, digits: int = 3) -> str:
     return text.replace("-", "−", 1) if value < 0 else text
 
 
+def show_tick(value: float) -> str:
+    """A round number beside an axis, written in full: 0.05, −400,000; far from 1 as a power, 2e+12."""
+    size = abs(value)
+    text = f"{size:,.10g}" if size == 0 or 1e-4 <= size < 1e9 else f"{size:.10g}"
+    return ("−" if value < 0 else "") + (text if "e" in text or size < 1e9 else _show_power(size))
+
+
+def _show_power(size: float) -> str:
+    mantissa, power = f"{size:.9e}".split("e")
+    return f"{mantissa.rstrip('0').rstrip('.')}e{power}"
+
+
 def show_exact(value: float | None) -> str:
     """Every digit, for those who hover."""
     return NOTHING if value is None else repr(float(value))

@@ -8,7 +8,10 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from api import queries
 from api.deps import ServicesDep
 from api.errors import JobStateConflict, RouteNotFound
+from api.openapi import build_openapi
+from api.queries.reaping import Queue, count_queue
 from api.queries.timeline import list_sample_iterations, list_samples_at
+from api.schemas import JobSummary, Page
 from api.security import needs
 from dashboard.error_pages import show_errors_as_pages
 from dashboard.rendering import Renderer
@@ -24,10 +27,12 @@ from dashboard.requests import (
 )
 from dashboard.static_files import StaticTree
 from dashboard.views.chart import CHART_METRICS, CHART_POINTS
+from dashboard.views.docs import build_docs_page
 from dashboard.views.run import LOG_LINES, RunData, build_run_page
 from dashboard.views.runs import ROWS, build_runs_page
 from dashboard.views.timeline import TimelineData, shown_iterations
 
+NO_RUNS: Page[JobSummary] = Page(items=[])
 YEAR_SECONDS = 31_536_000
 
 
@@ -35,12 +40,13 @@ def add_dashboard(app: FastAPI) -> None:
     """Put the pages, their files and their errors onto the service."""
     static = StaticTree()
     renderer = Renderer(static)
-    app.include_router(build_router(renderer, static))
+    app.include_router(build_run_router(renderer))
+    app.include_router(build_site_router(renderer, static))
     show_errors_as_pages(app, renderer)
 
 
-def build_router(renderer: Renderer, static: StaticTree) -> APIRouter:
-    """Return the pages' routes."""
+def build_run_router(renderer: Renderer) -> APIRouter:
+    """Return the routes of the list of runs, one run, and its cancelling."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/", dependencies=needs("read"))
@@ -49,7 +55,9 @@ def build_router(renderer: Renderer, static: StaticTree) -> APIRouter:
         filters = read_filters(request)
         wanted, sort = to_query(filters)
         with services.database.read() as session:
-            jobs = queries.list_jobs(session, wanted, sort, ROWS, filters.cursor or None)
+            jobs = NO_RUNS
+            if filters.knows_state:
+                jobs = queries.list_jobs(session, wanted, sort, ROWS, filters.cursor or None)
             last_event_id = queries.newest_event_id(session)
         page = build_runs_page(jobs, filters, last_event_id, read_frame(request), datetime.now(UTC))
         return renderer.render_page(request, "runs.html", page)
@@ -59,13 +67,15 @@ def build_router(renderer: Renderer, static: StaticTree) -> APIRouter:
         """Show one run, its timeline at `?iteration=` or at the newest grid."""
         iteration = read_iteration(request)
         with services.database.read() as session:
-            job = queries.job_read(session, queries.get_job(session, job_id))
+            row = queries.get_job(session, job_id)
+            job = queries.job_read(session, row)
             iterations = list_sample_iterations(session, job_id)
             samples = list_samples_at(session, job_id, shown_iterations(iterations, iteration))
             curves = queries.read_curves(session, job_id, CHART_METRICS, CHART_POINTS)
             log = queries.list_log_lines(session, job_id, LOG_LINES)
+            queue = count_queue(session, row) if row.state == "queued" else Queue()
         timeline = TimelineData(iterations, {sample.iteration: sample for sample in samples})
-        data = RunData(job, timeline, curves, log.items)
+        data = RunData(job, timeline, curves, log.items, queue)
         page = build_run_page(data, iteration, read_frame(request), datetime.now(UTC))
         return renderer.render_page(request, "run.html", page)
 
@@ -80,12 +90,30 @@ def build_router(renderer: Renderer, static: StaticTree) -> APIRouter:
         services.feed.nudge()
         return RedirectResponse(f"/runs/{job_id}", 303)
 
+    return router
+
+
+def build_site_router(renderer: Renderer, static: StaticTree) -> APIRouter:
+    """Return the routes of the API's page, the theme, and the dashboard's own files."""
+    router = APIRouter(include_in_schema=False)
+
     @router.post("/theme", dependencies=needs("read"))
     def choose_theme(fields: FormFields) -> Response:
         """Remember the theme in a cookie and go back."""
         response = RedirectResponse(read_way_back(fields.get("back", "/")), 303)
         response.set_cookie(THEME_COOKIE, read_theme(fields.get("theme")), max_age=YEAR_SECONDS, samesite="lax")
         return response
+
+    @router.get("/docs", dependencies=needs("read"))
+    def show_docs(request: Request) -> HTMLResponse:
+        """Show the REST routes."""
+        page = build_docs_page(build_openapi(request.app), read_frame(request))
+        return renderer.render_page(request, "docs.html", page)
+
+    @router.get("/favicon.ico", dependencies=needs("read"))
+    def read_favicon() -> Response:
+        """Serve the mark where a browser looks for it when it shows a file or JSON."""
+        return RedirectResponse(static.url("favicon.svg"), 307)
 
     @router.get("/static/{digest}/{name:path}", dependencies=needs("read"))
     def read_static(digest: str, name: str, request: Request) -> Response:

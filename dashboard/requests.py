@@ -1,6 +1,9 @@
-"""What pages read from a request. A page never refuses a query that it does not understand; it leaves it out."""
+"""What pages read from a request. A page never refuses a query.
 
-from typing import Annotated, cast, get_args
+What it does not understand it leaves out, but for a state that there is not, which it names.
+"""
+
+from typing import Annotated, cast
 from urllib.parse import parse_qsl
 
 from fastapi import Depends, Request
@@ -32,8 +35,6 @@ def read_filters(request: Request) -> Filters:
         key: request.query_params.get(key, "").replace("\0", "")[:MAX_TEXT].strip()
         for key in ("state", "name", "tag", "commit")
     }
-    if given["state"] not in get_args(JobState):
-        given["state"] = ""
     sort = request.query_params.get("sort", "")
     return Filters(
         **given,

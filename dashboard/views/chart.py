@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 
 from api.schemas import Curve
-from dashboard.formats import show_count, show_number
+from dashboard.formats import show_count, show_number, show_tick
 from dashboard.views.common import DISCRIMINATOR_LOSS, GENERATOR_LOSS
 
 CHART_METRICS = (GENERATOR_LOSS, DISCRIMINATOR_LOSS)
@@ -120,7 +120,7 @@ def nice_ticks(low: float, high: float) -> list[float]:
 
 def _tick(value: float, low: float, high: float) -> TickView:
     at = 100 * (high - value) / (high - low)
-    return TickView(f"{at:.2f}%", f"{value:g}".replace("-", "−"))
+    return TickView(f"{at:.2f}%", show_tick(value))
 
 
 def _path(curve: Curve | None, iterations: int, low: float, high: float) -> str:

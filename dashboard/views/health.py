@@ -4,8 +4,9 @@ import math
 from dataclasses import dataclass
 
 from api.schemas import JobRead
-from dashboard.formats import show_percent
+from dashboard.formats import show_count, show_number, show_percent
 from dashboard.views.common import DISCRIMINATOR_LOSS, GENERATOR_LOSS, latest_value
+from dashboard.views.waiting import WaitingView
 
 # The discriminator's loss is -log D(x) - log(1 - D(G(z))). Where it cannot tell, D = 1/2, this is 2 ln 2 = 1.386.
 # Below 0.1 it is right with more than 95 % certainty on both: its gradient teaches the generator little.
@@ -13,6 +14,10 @@ SURE_BELOW = 0.1
 # Above 1.6 it is wrong more often than a coin: it follows the generator no more.
 LOST_ABOVE = 1.6
 RECENT_POINTS = 20
+# The players start far apart: what their first losses say does not last.
+EARLY_ITERATIONS, EARLY_POINTS = 100, 50
+# Far beyond what logits of networks that learn give, whichever loss.
+LARGE_LOSS = 1e4
 
 
 @dataclass(frozen=True)
@@ -23,22 +28,27 @@ class Verdict:
     text: str
 
 
-def judge_learning(job: JobRead, discriminator_losses: list[float]) -> Verdict:
+def judge_learning(job: JobRead, discriminator_losses: list[float], points: int) -> Verdict:
     """Judge the balance of the two players by the mean of the discriminator's newest losses.
 
-    The bounds hold for the minimax loss alone; of other losses only the pictures tell.
+    points: how many losses were logged. The bounds hold for the minimax loss alone; of others only the pictures
+    tell.
     """
     if job.state in ("failed", "cancelled"):
-        return Verdict(
-            "Broken off", f"It ended at {show_percent(job.iteration / job.iterations)} of its iterations."
-        )
-    recent = [value for value in discriminator_losses[-RECENT_POINTS:] if math.isfinite(value)]
+        return _judge_broken_off(job)
+    recent = discriminator_losses[-RECENT_POINTS:]
     if not recent:
         return Verdict("Not yet known", "No losses have arrived.")
+    if not all(map(math.isfinite, recent)):
+        return Verdict("No longer", "Among the newest losses are some that are no finite numbers.")
     loss_name = job.spec.get("losses", {}).get("discriminator", "minimax")
     if loss_name != "minimax":
         return Verdict(
             "See the pictures", f"The {loss_name.replace('_', ' ')} loss has no fixed point to judge by."
+        )
+    if _is_early(job, points):
+        return Verdict(
+            "Too early to tell", f"{show_count(points)} loss{'es' if points > 1 else ''} logged so far."
         )
     mean = sum(recent) / len(recent)
     if mean < SURE_BELOW:
@@ -48,20 +58,40 @@ def judge_learning(job: JobRead, discriminator_losses: list[float]) -> Verdict:
     return Verdict("Balanced", "Neither player has won; see the pictures.")
 
 
-def judge_health(job: JobRead, warning_count: int) -> Verdict:
-    """Judge whether the run goes as it should."""
+def _judge_broken_off(job: JobRead) -> Verdict:
+    if not job.iteration:
+        return Verdict("Never began", "It ended before its first iteration was reported.")
+    at = show_percent(job.iteration / job.iterations)
+    return Verdict("Broken off", f"It ended at {at} of its iterations.")
+
+
+def _is_early(job: JobRead, points: int) -> bool:
+    # A run that logs seldom has few losses even late.
+    return job.iteration < EARLY_ITERATIONS or (points < EARLY_POINTS and 2 * job.iteration < job.iterations)
+
+
+def judge_health(job: JobRead, warning_count: int, waiting: WaitingView | None = None) -> Verdict:
+    """Judge whether the run goes as it should; `waiting` says why it waits, if it does."""
+    if waiting:
+        return Verdict("Waiting", waiting.short)
     by_state = {
-        "queued": Verdict("Waiting", "No worker has claimed it yet."),
         "failed": Verdict("Failed", "The reason is at the top."),
         "cancelled": Verdict("Cancelled", "It was stopped on request."),
     }
     if job.state in by_state:
         return by_state[job.state]
-    losses = (latest_value(job, GENERATOR_LOSS), latest_value(job, DISCRIMINATOR_LOSS))
-    if any(loss is not None and not math.isfinite(loss) for loss in losses):
+    named = {
+        "generator": latest_value(job, GENERATOR_LOSS),
+        "discriminator": latest_value(job, DISCRIMINATOR_LOSS),
+    }
+    losses = {player: loss for player, loss in named.items() if loss is not None}
+    if not all(map(math.isfinite, losses.values())):
         return Verdict("Diverged", "A loss is no longer a finite number.")
     if job.state == "running" and job.cancel_requested_at:
         return Verdict("Stopping", "The worker was asked to stop.")
+    large = [f"the {player}'s is {show_number(loss)}" for player, loss in losses.items() if abs(loss) > LARGE_LOSS]
+    if large:
+        return Verdict("Large losses", f"Losses are very large: {', '.join(large)}.")
     notes = []
     if job.attempt > 1:
         notes.append(f"attempt {job.attempt}, resumed from its checkpoint")

@@ -5,6 +5,7 @@ from datetime import datetime
 
 import yaml
 
+from api.queries.reaping import Queue
 from api.schemas import (
     TERMINAL_STATES,
     AttemptRead,
@@ -43,8 +44,13 @@ from dashboard.views.common import (
 from dashboard.views.health import Verdict, judge_health, judge_learning
 from dashboard.views.runs import Filters, LinkView
 from dashboard.views.timeline import TimelineData, TimelineView, build_timeline
+from dashboard.views.waiting import WaitingView, explain_waiting
 
 LOG_LINES = 200
+FIRST_GRID = (
+    "The first sample grid appears here: the same fixed latents, drawn again and again as the generator learns."
+)
+NO_GRIDS = "The run ended before it drew a sample grid."
 
 
 @dataclass(frozen=True)
@@ -144,11 +150,15 @@ class RunPage:
     attempt: int
     created: Moment
     notice: NoticeView | None
-    is_waiting: bool
+    waiting: WaitingView | None
     can_cancel: bool
+    cancel_means: str
     cancel_requested: Moment | None
     cancel_href: str
     vitals: VitalsView
+    is_over: bool
+    has_bench: bool
+    no_grids: str
     timeline: TimelineView | None
     chart: ChartView
     metrics: list[MetricView]
@@ -173,6 +183,7 @@ class RunData:
     timeline: TimelineData
     curves: CurvesRead
     log: list[LogLineRead]
+    queue: Queue
 
 
 def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, now: datetime) -> RunPage:
@@ -180,6 +191,8 @@ def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, no
     job = data.job
     timeline = build_timeline(job.id, data.timeline, wanted_iteration, now)
     newest = job.attempts[-1] if job.attempts else None
+    waiting = explain_waiting(job, data.queue)
+    is_over = job.state in TERMINAL_STATES
     diff = newest.provenance.uncommitted_diff if newest else ""
     return RunPage(
         title=job.name,
@@ -193,11 +206,15 @@ def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, no
         attempt=job.attempt,
         created=moment_of(job.created_at, now),
         notice=_notice(job),
-        is_waiting=job.state == "queued",
+        waiting=waiting,
         can_cancel=job.state not in TERMINAL_STATES and job.cancel_requested_at is None,
+        cancel_means=_cancel_means(job),
         cancel_requested=find_moment(job.cancel_requested_at if job.state not in TERMINAL_STATES else None, now),
         cancel_href=f"/runs/{job.id}/cancel",
-        vitals=_vitals(data, now),
+        vitals=_vitals(data, waiting, now),
+        is_over=is_over,
+        has_bench=not is_over or timeline is not None or any(curve.values for curve in data.curves.curves),
+        no_grids=NO_GRIDS if is_over else FIRST_GRID,
         timeline=timeline,
         chart=build_chart(
             job.id,
@@ -223,7 +240,7 @@ def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, no
         else [],
         diff=diff,
         diff_summary=_diff_summary(newest),
-        attempts=[_attempt(attempt, now) for attempt in job.attempts],
+        attempts=[_attempt(attempt, job, now) for attempt in job.attempts],
         checkpoints=[_checkpoint(checkpoint, now) for checkpoint in reversed(job.checkpoints)],
         stream_url=f"/jobs/{job.id}/events",
         json_url=f"/jobs/{job.id}",
@@ -251,23 +268,33 @@ def _notice(job: JobRead) -> NoticeView | None:
     )
 
 
-def _vitals(data: RunData, now: datetime) -> VitalsView:
+def _cancel_means(job: JobRead) -> str:
+    if job.state == "running":
+        return "The worker stops after this iteration. What it has recorded stays."
+    return (
+        "It goes on no more. What it has recorded stays." if job.attempts else "It never starts; nothing is lost."
+    )
+
+
+def _vitals(data: RunData, waiting: WaitingView | None, now: datetime) -> VitalsView:
     job = data.job
     speed = latest_value(job, SPEED)
     curve = next((c for c in data.curves.curves if c.name == DISCRIMINATOR_LOSS), None)
     left = seconds_left(job)
+    is_over = job.state in TERMINAL_STATES
+    no_speed = "no speed was measured" if is_over else "speed not yet known"
     return VitalsView(
         iteration=job.iteration,
         iterations=job.iterations,
         progress=f"{show_count(job.iteration)} / {show_count(job.iterations)}",
         percent=show_percent(job.iteration / job.iterations),
-        speed=f"{show_number(speed)} iterations/s" if speed is not None else "speed not yet known",
-        time_word="Time left" if job.state in ("queued", "running") else "Time taken",
-        time=show_duration(left if job.state in ("queued", "running") else seconds_taken(job, now)),
+        speed=f"{show_number(speed)} iterations/s" if speed is not None else no_speed,
+        time_word="Time taken" if is_over else "Time left",
+        time=show_duration(seconds_taken(job, now) if is_over else left),
         generator_loss=figure_of(latest_value(job, GENERATOR_LOSS)),
         discriminator_loss=figure_of(latest_value(job, DISCRIMINATOR_LOSS)),
-        learning=judge_learning(job, curve.values if curve else []),
-        health=judge_health(job, sum(line.level != "info" for line in data.log)),
+        learning=judge_learning(job, curve.values if curve else [], curve.total if curve else 0),
+        health=judge_health(job, sum(line.level != "info" for line in data.log), waiting),
     )
 
 
@@ -303,7 +330,9 @@ def _diff_summary(newest: AttemptRead | None) -> str:
     return f"{added} lines added, {removed} removed{cut}"
 
 
-def _attempt(attempt: AttemptRead, now: datetime) -> AttemptView:
+def _attempt(attempt: AttemptRead, job: JobRead, now: datetime) -> AttemptView:
+    # What the notice at the top says is not said again.
+    is_said = job.state == "failed" and attempt.reason == job.reason
     return AttemptView(
         number=attempt.attempt,
         worker=attempt.worker,
@@ -311,7 +340,7 @@ def _attempt(attempt: AttemptRead, now: datetime) -> AttemptView:
         took=show_duration(((attempt.ended_at or now) - attempt.claimed_at).total_seconds()),
         end=attempt.end or "under way",
         resumed_from=show_count(attempt.resumed_from),
-        reason=attempt.reason.message if attempt.reason else "",
+        reason=attempt.reason.message if attempt.reason and not is_said else "",
     )
 
 

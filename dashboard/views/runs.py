@@ -6,7 +6,7 @@ from typing import get_args
 from urllib.parse import urlencode
 
 from api.schemas import JobState, JobSummary, Page
-from dashboard.formats import NOTHING, show_count, show_duration, show_percent
+from dashboard.formats import show_count, show_duration, show_percent
 from dashboard.views.common import (
     DISCRIMINATOR_LOSS,
     GENERATOR_LOSS,
@@ -44,6 +44,11 @@ class Filters:
     commit: str = ""
     sort: str = "-created_at"
     cursor: str = ""
+
+    @property
+    def knows_state(self) -> bool:
+        """Whether the state, if one is asked for, is one that a run can have."""
+        return not self.state or self.state in get_args(JobState)
 
     def href(self, **changes: str) -> str:
         """Return the address of the list with these filters changed, from its first page."""
@@ -106,7 +111,7 @@ class RunsPage:
     headings: dict[str, HeadingView]
     name: str
     hidden: dict[str, str]
-    filtered_by: str
+    nothing: str
     all_href: str
     next_href: str
     first_href: str
@@ -122,6 +127,7 @@ def build_runs_page(
     filtered = [f"{key} “{getattr(filters, key)}”" for key in ("name", "tag", "commit") if getattr(filters, key)]
     if filters.state:
         filtered.insert(0, f"state {filters.state}")
+    unknown = f"There is no state “{filters.state}”." if filters.state and not filters.knows_state else ""
     return RunsPage(
         title="Runs",
         frame=frame,
@@ -130,7 +136,7 @@ def build_runs_page(
         headings={key: _heading(key, filters) for key in SORTS},
         name=filters.name,
         hidden={key: getattr(filters, key) for key in ("state", "tag", "commit") if getattr(filters, key)},
-        filtered_by=", ".join(filtered),
+        nothing=unknown or f"No run has {', '.join(filtered)}.",
         all_href="/",
         next_href=filters.href(cursor=jobs.next) if jobs.next else "",
         first_href=filters.href() if filters.cursor else "",
@@ -173,7 +179,7 @@ def _row(job: JobSummary, filters: Filters, now: datetime) -> RowView:
         progress=f"{show_count(job.iteration)} / {show_count(job.iterations)}",
         percent=show_percent(job.iteration / job.iterations),
         time=show_duration(left if job.state == "running" else seconds_taken(job, now)),
-        time_word=_time_word(job),
+        time_word=_time_word(job, left),
         generator_loss=figure_of(latest_value(job, GENERATOR_LOSS)),
         discriminator_loss=figure_of(latest_value(job, DISCRIMINATOR_LOSS)),
         commit=short_commit(job.commit),
@@ -183,7 +189,7 @@ def _row(job: JobSummary, filters: Filters, now: datetime) -> RowView:
     )
 
 
-def _time_word(job: JobSummary) -> str:
+def _time_word(job: JobSummary, left: float | None) -> str:
     if job.state == "running":
-        return "left"
-    return "taken" if job.started_at else ("waiting" if job.state == "queued" else NOTHING)
+        return "" if left is None else "left"
+    return "taken" if job.started_at else ""

@@ -74,6 +74,9 @@ def test_list_can_be_filtered_and_sorted_by_its_links(client: TestClient, worker
     nothing = words(read(client, "/?state=failed"))
     assert "No run has state failed. Show all runs" in nothing
     assert "No runs yet" not in nothing
+    unknown = words(read(client, "/?state=foo"))
+    assert "There is no state “foo”. Show all runs" in unknown
+    assert "alpha" not in unknown
 
 
 @pytest.mark.parametrize(
@@ -93,13 +96,13 @@ def test_run_page_holds_spec_provenance_attempts_checkpoints_and_log(
 ) -> None:
     job = worker.submit(description="The final networks.", tags=["mnist"])
     worker.claim()
-    worker.train(300)
-    worker.save_checkpoint(300)
+    worker.train(600, grid_every=200)
+    worker.save_checkpoint(600)
     worker.log_line("the generator's gradient is large", 250, "warning")
     html = read(client, f"/runs/{job}")
     shown = words(html)
     for part in (
-        "first-light", "The final networks.", "300 / 1,000", "Balanced", "1 warning in the log",
+        "first-light", "The final networks.", "600 / 1,000", "Balanced", "1 warning in the log",
         "Grid 3 of 3", "losses: {discriminator: minimax, generator: non_saturating}",
         "cpu, 2 threads", "torch 2.15.0", "2 lines added, 1 removed", "bench-2:4711", "under way", "14 B",
         "warning: the generator&#39;s gradient is large",
@@ -170,11 +173,60 @@ def test_losses_that_are_no_numbers_are_named(client: TestClient, worker: FakeWo
     assert "Diverged A loss is no longer a finite number." in shown
 
 
-def test_queued_run_says_that_it_waits_for_a_worker(client: TestClient, worker: FakeWorker) -> None:
+def test_run_that_failed_before_anything_shows_the_reason_once_and_no_empty_film_or_chart(
+    client: TestClient, worker: FakeWorker
+) -> None:
+    job = worker.submit()
+    worker.claim()
+    worker.finish("failed", "dataset_unavailable", "MNIST is not here; put it into MNIST/raw.")
+    html = read(client, f"/runs/{job}")
+    shown = words(html)
+    attempts = html.split('id="attempts"')[1]
+    assert "MNIST is not here; put it into MNIST/raw." in html.split('id="vitals"')[0]
+    assert "MNIST is not here" not in attempts
+    for absent in ("What to try.", "<loss-chart", "<grid-timeline", "ended at 0 %", "speed not yet known"):
+        assert absent not in html, absent
+    assert "Never began" in shown
+
+
+def test_list_writes_one_dash_or_none_where_no_time_is_known(client: TestClient, worker: FakeWorker) -> None:
+    def time_of(job: str) -> str:
+        row = read(client, "/").split(f'data-run="{job}"')[1]
+        return words(row.split('data-label="Time">')[1].split("</td>")[0]).strip()
+
+    cancelled = worker.submit()
+    client.post(f"/runs/{cancelled}/cancel")
+    assert time_of(cancelled) == "–"
+    started = worker.submit()
+    worker.claim()
+    assert time_of(started) == "–"
+    worker.log_metrics(500)
+    assert time_of(started) == "1 min 48 s left"
+
+
+def test_cancel_question_says_what_a_cancel_means_and_how_to_keep_the_run(
+    client: TestClient, worker: FakeWorker
+) -> None:
     job = worker.submit()
     shown = words(read(client, f"/runs/{job}"))
-    assert "No worker has claimed this run yet. ganvas up starts one" in shown
-    assert "The first sample grid appears here" in shown
+    assert "It never starts; nothing is lost." in shown
+    assert "Keep it" in shown
+    worker.claim()
+    assert "The worker stops after this iteration." in words(read(client, f"/runs/{job}"))
+
+
+def test_api_page_has_the_header_theme_and_every_route(client: TestClient) -> None:
+    html = read(client, "/docs")
+    for part in ("/jobs/{job_id}/attempts/{attempt}/events", 'aria-current="page">API', 'href="/"', "Theme"):
+        assert part in html, part
+    schema = client.get("/openapi.json").json()
+    assert html.count("<section id=") == sum(len(methods) for methods in schema["paths"].values())
+    assert "Idempotency-Key" in words(html)
+
+
+def test_mark_is_found_where_browsers_look_for_it(client: TestClient) -> None:
+    answer = client.get("/favicon.ico", follow_redirects=True)
+    assert (answer.status_code, answer.headers["content-type"].split(";")[0]) == (200, "image/svg+xml")
 
 
 def test_cancel_button_works_without_a_script(client: TestClient, worker: FakeWorker) -> None:
@@ -269,7 +321,7 @@ def test_pages_hold_no_inline_script_style_or_other_origin(client: TestClient, w
     job = worker.submit()
     worker.claim()
     worker.train(200)
-    for path in ("/", f"/runs/{job}", "/nowhere"):
+    for path in ("/", f"/runs/{job}", "/docs", "/nowhere"):
         response = client.get(path, headers=BROWSER)
         policy = response.headers["content-security-policy"]
         assert "default-src 'none'" in policy

@@ -22,12 +22,22 @@ export function showNumber(value, digits = 3) {
 }
 
 function showSize(size, digits) {
-  if (size >= 1e6 || size < 0.001) {
-    const [mantissa, power] = size.toExponential(1).split("e");
-    return `${mantissa}e${power[0]}${power.slice(1).padStart(2, "0")}`;
-  }
+  if (size >= 1e6 || size < 0.001) return padPower(size.toExponential(1));
   if (size >= 1000) return showCount(size);
   return size.toFixed(Math.max(0, digits - 1 - Math.floor(Math.log10(size))));
+}
+
+/** A round number beside an axis, written in full; far from 1 as a power. */
+export function showTick(value) {
+  const size = Number(Math.abs(value).toPrecision(10));
+  const sign = value < 0 ? "−" : "";
+  if (size !== 0 && (size < 1e-4 || size >= 1e9)) return sign + padPower(size.toExponential());
+  return sign + size.toLocaleString("en-GB", { maximumFractionDigits: 10 });
+}
+
+function padPower(text) {
+  const [mantissa, power] = text.split("e");
+  return `${mantissa}e${power[0]}${power.slice(1).padStart(2, "0")}`;
 }
 
 export function showDuration(seconds) {

@@ -20,6 +20,7 @@ class FramePlayer extends HTMLElement {
     this.classList.add("player");
     this.replaceChildren(this.button, this.slider, label);
     listen(this, "frames", (detail) => this.draw(detail));
+    listen(this, "pause", () => this.pause());
     document.addEventListener("keydown", (event) => this.press(event), { signal: this.listeners.signal });
   }
 

@@ -11,6 +11,9 @@ class FrameView extends HTMLElement {
       event.preventDefault();
       announce("pick", { iteration: Number(link.dataset.iteration) });
     });
+    // A playing film would write over what is being typed, or leave the grid that was asked for.
+    const form = this.querySelector("form");
+    for (const kind of ["input", "invalid", "submit"]) form.addEventListener(kind, () => announce("pause"), true);
     this.addEventListener("submit", (event) => {
       event.preventDefault();
       announce("pick", { iteration: Number(event.target.elements.iteration.value) });

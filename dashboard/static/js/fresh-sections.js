@@ -46,7 +46,7 @@ class FreshSections extends HTMLElement {
       if (!old || !young) continue;
       // A widget begins anew with its attributes; any other section stays, so that a screen reader hears the change.
       if (customElements.get(old.localName)) old.replaceWith(document.adoptNode(young));
-      else old.replaceChildren(...document.adoptNode(young).childNodes);
+      else if (!old.isEqualNode(young)) old.replaceChildren(...document.adoptNode(young).childNodes);
     }
   }
 }

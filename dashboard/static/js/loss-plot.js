@@ -1,7 +1,7 @@
 // The canvas of <loss-chart>, drawn by uPlot (a classic script that the page loads before the modules).
 import { announce } from "./dom.js";
-import { showCount } from "./format.js";
 import { PLAYERS } from "./losses.js";
+import { buildAxes } from "./plot-axes.js";
 
 const ASINH = 4;
 const LINEAR = 1;
@@ -24,25 +24,19 @@ export function drawPlot(host) {
   const { plot, losses } = host;
   const colours = readColours(host);
   const columns = () => uPlot.join(PLAYERS.map((player) => losses.series[player].columns()));
-  const axis = { stroke: colours.text, font: colours.font, ticks: { show: false } };
-  const grid = { stroke: colours.rule, width: 1 };
   const line = (player, dash) => ({ label: player, stroke: colours[player], width: 2, dash, points: { show: false } });
-  const showTick = (tick) => (tick === null ? null : String(Number(tick.toPrecision(6))).replace("-", "−"));
+  const iterations = Number(host.dataset.iterations);
   const chart = new uPlot(
     {
       width: plot.clientWidth,
       height: plot.clientHeight,
       legend: { show: false },
       cursor: { y: false, points: { show: false }, drag: { x: false, setScale: false } },
-      padding: [8, 24, 0, 0],
       scales: {
-        x: { time: false, range: () => [0, Number(host.dataset.iterations)] },
+        x: { time: false, range: () => [0, iterations] },
         y: { distr: host.axis.value === "log" ? ASINH : LINEAR, asinh: 0.1, range: () => host.range() },
       },
-      axes: [
-        { ...axis, grid: { show: false }, values: (u, ticks) => ticks.map(showCount), space: 80 },
-        { ...axis, grid, size: 48, values: (u, ticks) => ticks.map(showTick) },
-      ],
+      ...buildAxes(iterations, colours),
       series: [{}, line("generator"), line("discriminator", [5, 3].map((length) => length * devicePixelRatio))],
       hooks: {
         draw: [(u) => markSelected(u, host, colours)],

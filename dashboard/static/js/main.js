@@ -3,6 +3,7 @@
 //   ganvas:update   {id, attempt, events, job}   a message of the service's stream, from <live-stream>
 //   ganvas:frames   {frames, index, unseen}      the timeline changed or another grid is selected
 //   ganvas:pick     {iteration}                  someone wants the grid nearest to this iteration
+//   ganvas:pause    {}                           a playing timeline should stop
 //   ganvas:refresh  {ids}                        these sections of the page should be fetched anew
 //   ganvas:theme    {}                           the colours have changed
 import "./live-stream.js";

@@ -23,7 +23,9 @@ class RunRows extends HTMLElement {
   write(row, job) {
     setField(row, "progress", `${showCount(job.iteration)} / ${showCount(job.iterations)}`);
     findField(row, "bar").value = job.iteration;
-    if (job.state === "running") setField(row, "time", showDuration(secondsLeft(job)));
+    const left = secondsLeft(job);
+    if (job.state === "running") setField(row, "time", showDuration(left));
+    if (job.state === "running") setField(row, "time-word", left === null ? "" : "left");
     for (const name of ["loss/generator", "loss/discriminator"]) {
       const value = readValue(job.latest[name]?.value);
       setField(row, name, showNumber(value), value === undefined ? "" : String(value));

@@ -2,6 +2,7 @@
 import { announce, findField, listen, setField, stopListening } from "./dom.js";
 import { readValue, secondsLeft, showCount, showDuration, showNumber, showPercent } from "./format.js";
 
+const WAITING_MS = 10_000;
 const RECORDS = ["notice", "actions", "verdicts", "attempts", "checkpoints", "provenance", "metrics"];
 // What the server words anew after such an event.
 const SECTIONS = {
@@ -17,21 +18,32 @@ class RunVitals extends HTMLElement {
     this.name = document.title.replace(/^\d+ % · /, "");
     this.stands = `${this.dataset.attempt} ${this.dataset.cancelling}`;
     listen(this, "update", (update) => this.take(update));
+    // Why a run waits changes with other runs, of which its own stream says nothing.
+    const ask = () => this.dataset.state === "queued" && announce("refresh", { ids: ["notice", "verdicts"] });
+    this.timer = setInterval(ask, WAITING_MS);
   }
 
   disconnectedCallback() {
     stopListening(this);
+    clearInterval(this.timer);
   }
 
   take({ job, events }) {
     this.write(job);
     const stale = new Set(events.flatMap((event) => SECTIONS[event.kind] ?? []));
     if (events.some((event) => event.kind === "line_logged" && event.level !== "info")) stale.add("verdicts");
-    if (job.state !== this.dataset.state) ["vitals", "headline", ...RECORDS].forEach((id) => stale.add(id));
+    if (job.state !== this.dataset.state) this.findStale(job).forEach((id) => stale.add(id));
     const stands = `${job.attempt} ${Boolean(job.cancel_requested_at)}`;
     if (this.stands !== stands) RECORDS.forEach((id) => stale.add(id));
     this.stands = stands;
     if (stale.size) announce("refresh", { ids: [...stale] });
+  }
+
+  /** What a new state changes; a run that ended before it drew anything needs no empty film. */
+  findStale(job) {
+    const isOver = !["queued", "running"].includes(job.state);
+    const isEmpty = isOver && !document.querySelector("grid-timeline[data-iteration]");
+    return ["vitals", "headline", ...RECORDS, ...(isEmpty ? ["bench"] : [])];
   }
 
   write(job) {

@@ -197,3 +197,65 @@ def test_cancel_button_asks_and_then_cancels(open_page: OpenPage, worker: FakeWo
     page.get_by_role("button", name="Yes, cancel this run").click()
     expect(page.locator("h1")).to_contain_text("Cancelled")
     assert worker.client.get(f"/jobs/{job}").json()["state"] == "cancelled"
+
+
+def test_asking_for_an_iteration_stops_the_player_and_stays_there(open_page: OpenPage, worker: FakeWorker) -> None:
+    job = worker.submit()
+    worker.claim()
+    worker.train(800, grid_every=10)
+    page = open_live(open_page, job)
+    play, pause = (page.get_by_role("button", name=name) for name in ("Play", "Pause"))
+    box, go = page.get_by_label("Iteration", exact=True), page.get_by_role("button", name="Go")
+    play.click()
+    expect(pause).to_be_visible()
+    box.evaluate("box => { box.value = 420; box.form.requestSubmit(); }")
+    expect(play).to_be_visible()
+    expect(shown_iteration(page)).to_have_text("420")
+    page.wait_for_timeout(500)
+    expect(shown_iteration(page)).to_have_text("420")
+    play.click()
+    box.evaluate("box => { box.value = 5000; }")
+    go.click()
+    expect(play).to_be_visible()
+
+
+def test_axes_are_as_wide_as_their_labels_and_count_whole_iterations(
+    open_page: OpenPage, worker: FakeWorker
+) -> None:
+    def read_axes(iterations: int, loss: float) -> list[str]:
+        job = worker.submit(iterations=iterations, sample_every=iterations)
+        worker.claim()
+        for at in (1, 2):
+            values = {"loss/generator": at * loss, "loss/discriminator": 0.5}
+            worker.post({"kind": "metrics_logged", "iteration": at, "values": values})
+        page = open_page(f"/runs/{job}")
+        # The text that the canvas is told to draw, with the room that it has at the left and right edge.
+        page.evaluate(WATCH_TEXT)
+        expect(page.locator("loss-chart canvas")).to_be_visible()
+        page.evaluate("document.querySelector('loss-chart').rebuild()")
+        page.wait_for_timeout(200)
+        drawn = page.evaluate("window.drawn")
+        assert drawn
+        for text, left, right, width in drawn:
+            assert left >= 0, (text, left)
+            assert right <= width, (text, right, width)
+        worker.finish("succeeded")
+        return [text for text, *_ in drawn]
+
+    few = read_axes(20, 1.0)
+    assert {"0", "5", "10", "15", "20"} <= set(few)
+    many = read_axes(10_000_000, -411_872.0)
+    assert "10,000,000" in many
+    assert "−400,000" in many or "−800,000" in many
+
+
+WATCH_TEXT = """() => {
+  window.drawn = [];
+  const draw = CanvasRenderingContext2D.prototype.fillText;
+  CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
+    const { a, e } = this.getTransform();
+    const { actualBoundingBoxLeft: before, actualBoundingBoxRight: after } = this.measureText(text);
+    window.drawn.push([text, a * (x - before) + e, a * (x + after) + e, this.canvas.width]);
+    return draw.apply(this, arguments);
+  };
+}"""

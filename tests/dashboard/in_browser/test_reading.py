@@ -95,7 +95,7 @@ def test_every_page_fits_its_screen_and_can_be_read(
     worker.train(800, grid_every=50)
     worker.log_line("training on " + "x" * 300)
     page = open_page("/")
-    for name, path in (("runs", "/"), ("run", f"/runs/{job}"), ("error", "/runs/none")):
+    for name, path in (("runs", "/"), ("run", f"/runs/{job}"), ("docs", "/docs"), ("error", "/runs/none")):
         page.goto(path)
         if name == "run":
             expect(page.locator("loss-chart canvas")).to_be_visible()

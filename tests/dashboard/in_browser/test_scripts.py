@@ -30,29 +30,32 @@ NUMBERS = [
     -2.5,
     2.5e12,
 ]
+TICKS = [0, 0.05, 3 * 0.1, -0.5, 2.5, -400_000, 411_872, -10_200_000, 2e9, 2.5e12, 5e-05, 1.5e-07]
 SECONDS = [0, 0.4, 0.5, 42, 59.6, 60, 185, 3599, 3600, 8000, 86_399, 86_400, 273_000]
 
 
 def test_scripts_write_numbers_as_the_server_does(open_page: OpenPage) -> None:
     page = open_page("/")
     shown = page.evaluate(
-        """async ([numbers, seconds]) => {
+        """async ([numbers, seconds, ticks]) => {
           const base = document.querySelector("script[type=module]").src;
           const format = await import(new URL("format.js", base));
-          const { showCount, showDuration, showNumber, showPercent, readValue } = format;
+          const { showCount, showDuration, showNumber, showPercent, showTick, readValue } = format;
           return {
             number: numbers.map((value) => showNumber(value)),
+            tick: ticks.map(showTick),
             words: ["nan", "inf", "-inf"].map((word) => showNumber(readValue(word))).concat(showNumber(undefined)),
             duration: seconds.map(showDuration).concat(showDuration(null)),
             count: [0, 999, 1000, 1234567].map(showCount),
             percent: [0, 0.414, 0.999, 1].map(showPercent),
           };
         }""",
-        [NUMBERS, SECONDS],
+        [NUMBERS, SECONDS, TICKS],
     )
     nan, inf = float("nan"), float("inf")
     assert shown == {
         "number": [formats.show_number(value) for value in NUMBERS],
+        "tick": [formats.show_tick(value) for value in TICKS],
         "words": [formats.show_number(value) for value in (nan, inf, -inf, None)],
         "duration": [formats.show_duration(value) for value in (*SECONDS, None)],
         "count": [formats.show_count(value) for value in (0, 999, 1000, 1_234_567)],
