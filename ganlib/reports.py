@@ -62,6 +62,8 @@ class Reports:
             line = LineLogged(iteration=state.iteration, level="warning", text=text[:4000])
             self._recorder.put(partial(_hand_over, line))
         self._recorder.put(partial(self._make_latents, state.fixed_latents))
+        if state.iteration == 0:
+            self._recorder.put(partial(_hand_over, LineLogged(iteration=0, text=_describe(event))))
 
     def start_clock(self) -> None:
         """Measure speed from here on: what was prepared before is part of no iteration."""
@@ -152,6 +154,14 @@ def choose_sampler(state: TrainingState) -> nn.Module:
     for technique in state.techniques:
         generator = technique.choose_sampler(generator)
     return generator
+
+
+def _describe(started: TrainingStarted) -> str:
+    return (
+        f"Training on {started.device} in {started.precision}: {started.image_count:,} images, "
+        f"{started.generator_parameters:,} weights in the generator, "
+        f"{started.discriminator_parameters:,} in the discriminator."
+    )
 
 
 def refuse_divergence(event: Event) -> None:

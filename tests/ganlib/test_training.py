@@ -29,6 +29,7 @@ def test_a_run_reports_its_whole_life_in_order(make_spec: MakeSpec, run_training
     assert run.kinds() == [
         ("training_started", 0),
         ("latents_fixed", None),
+        ("line_logged", 0),
         ("sample_grid_saved", 0),
         ("metrics_logged", 1),
         ("metrics_logged", 2),
@@ -46,7 +47,7 @@ def test_the_last_iteration_has_metrics_a_grid_and_a_checkpoint_whatever_the_cad
     make_spec: MakeSpec, run_training: RunTraining
 ) -> None:
     run = run_training(make_spec(iterations=5, log_every=100, sample_every=100, checkpoint_every=100))
-    assert run.kinds()[3:] == [
+    assert run.kinds()[4:] == [
         ("metrics_logged", 1),
         ("metrics_logged", 5),
         ("sample_grid_saved", 5),
@@ -77,11 +78,12 @@ def test_reported_files_are_there_with_their_hashes_and_events_survive_json(
 
 def test_the_start_says_what_trains_on_what(make_spec: MakeSpec, run_training: RunTraining) -> None:
     run = run_training(make_spec(iterations=1, precision="bfloat16"))
-    started, latents, grid = run.events[:3]
+    started, latents, line, grid = run.events[:4]
     assert (started.image_count, started.precision) == (1797, "bfloat16")
     assert started.generator_parameters == (8 * 128 + 128) + 2 * 128 + (8 * 16 + 1)
     assert started.discriminator_parameters == (9 * 8 + 8) + (8 * 4 * 4 + 1)
     assert started.device.startswith("cpu (")
+    assert "in bfloat16: 1,797 images, 1,537 weights in the generator" in line.text
     assert (latents.count, latents.latent_size) == (6, 8)
     assert grid.latents_sha256 == latents.file.sha256
     assert (grid.rows, grid.columns, grid.cell_width, grid.cell_height) == (2, 3, 8, 8)
@@ -93,7 +95,7 @@ def test_events_come_from_one_other_thread_and_none_after_the_return(make_spec: 
     count = len(threads)
     assert len(set(threads)) == 1
     assert threads[0] != threading.get_ident()
-    assert len(threads) == count == 12
+    assert len(threads) == count == 13
 
 
 EXACT_SPECS: dict[str, dict[str, Any]] = {
