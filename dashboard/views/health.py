@@ -48,7 +48,7 @@ def judge_learning(job: JobRead, discriminator_losses: list[float], points: int)
         )
     if _is_early(job, points):
         return Verdict(
-            "Too early to tell", f"{show_count(points)} loss{'es' if points > 1 else ''} logged so far."
+            "Too early to tell", f"The curves have {show_count(points)} point{'s' if points > 1 else ''}."
         )
     mean = sum(recent) / len(recent)
     if mean < SURE_BELOW:

@@ -172,6 +172,19 @@ def test_failure_arrives_at_the_top_of_an_open_page(open_page: OpenPage, worker:
     expect(page.get_by_text("Cancel run")).to_have_count(0)
 
 
+def test_run_that_fails_before_it_drew_anything_takes_its_empty_film_away(
+    open_page: OpenPage, worker: FakeWorker
+) -> None:
+    job = worker.submit()
+    worker.claim()
+    page = open_live(open_page, job)
+    expect(page.locator("grid-timeline")).to_be_visible()
+    worker.finish("failed", "dataset_unavailable", "MNIST is not here.")
+    expect(page.locator("#notice")).to_contain_text("MNIST is not here.")
+    expect(page.locator("grid-timeline, loss-chart")).to_have_count(0)
+    expect(page.locator("#verdicts")).to_contain_text("Never began")
+
+
 def test_list_moves_and_takes_in_new_runs(open_page: OpenPage, worker: FakeWorker) -> None:
     page = open_page("/")
     expect(page.locator("live-stream")).to_have_text("Live")

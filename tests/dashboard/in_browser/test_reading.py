@@ -112,6 +112,21 @@ def test_every_page_fits_its_screen_and_can_be_read(
     watches[-1].complaints.clear()
 
 
+@pytest.mark.parametrize("width", [1440, 1024, 390])
+def test_records_and_large_numbers_are_not_cut_off_on_any_screen(
+    open_page: OpenPage, worker: FakeWorker, width: int
+) -> None:
+    job = worker.submit(iterations=10_000_000, sample_every=1_000_000)
+    worker.claim(worker="gpu-node-07.cluster.example.org:worker-0d8f1c:47110")
+    worker.log_metrics(7_840_000)
+    worker.save_checkpoint(7_840_000)
+    worker.finish("failed", "training_diverged", "The generator's loss became NaN. " * 4)
+    page = open_page(f"/runs/{job}", viewport={"width": width, "height": 900})
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    hidden = "[...document.querySelectorAll('.scroll, .log, .spec')].map(box => box.scrollWidth - box.clientWidth)"
+    assert page.evaluate(hidden) == [0, 0, 0, 0]
+
+
 # Text whose contrast with the nearest painted background is below WCAG's AA (4.5 to 1), as [text, ratio].
 LOW_CONTRAST = """() => {
   const context = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
