@@ -37,10 +37,10 @@ def judge_learning(job: JobRead, discriminator_losses: list[float], points: int)
     if job.state in ("failed", "cancelled"):
         return _judge_broken_off(job)
     recent = discriminator_losses[-RECENT_POINTS:]
+    if not all(map(math.isfinite, [*recent, *_newest_losses(job).values()])):
+        return Verdict("No longer", "Among the newest losses are some that are no finite numbers.")
     if not recent:
         return Verdict("Not yet known", "No losses have arrived.")
-    if not all(map(math.isfinite, recent)):
-        return Verdict("No longer", "Among the newest losses are some that are no finite numbers.")
     loss_name = job.spec.get("losses", {}).get("discriminator", "minimax")
     if loss_name != "minimax":
         return Verdict(
@@ -65,6 +65,14 @@ def _judge_broken_off(job: JobRead) -> Verdict:
     return Verdict("Broken off", f"It ended at {at} of its iterations.")
 
 
+def _newest_losses(job: JobRead) -> dict[str, float]:
+    named = {
+        "generator": latest_value(job, GENERATOR_LOSS),
+        "discriminator": latest_value(job, DISCRIMINATOR_LOSS),
+    }
+    return {player: loss for player, loss in named.items() if loss is not None}
+
+
 def _is_early(job: JobRead, points: int) -> bool:
     # A run that logs seldom has few losses even late.
     return job.iteration < EARLY_ITERATIONS or (points < EARLY_POINTS and 2 * job.iteration < job.iterations)
@@ -80,11 +88,7 @@ def judge_health(job: JobRead, warning_count: int, waiting: WaitingView | None =
     }
     if job.state in by_state:
         return by_state[job.state]
-    named = {
-        "generator": latest_value(job, GENERATOR_LOSS),
-        "discriminator": latest_value(job, DISCRIMINATOR_LOSS),
-    }
-    losses = {player: loss for player, loss in named.items() if loss is not None}
+    losses = _newest_losses(job)
     if not all(map(math.isfinite, losses.values())):
         return Verdict("Diverged", "A loss is no longer a finite number.")
     if job.state == "running" and job.cancel_requested_at:

@@ -68,3 +68,7 @@ def test_very_large_losses_are_called_out_whichever_loss_it_is(loss: float, word
     verdict = judge_health(make_job("wasserstein", loss=loss), 0)
     assert verdict.word == word
     assert (f"the generator's is {'−' if loss < 0 else ''}{abs(loss):,.0f}" in verdict.text) == (word != "Steady")
+
+
+def test_no_balance_is_claimed_when_the_generators_loss_is_no_number() -> None:
+    assert judge_learning(make_job(loss=float("nan")), [1.2] * 20, 50).word == "No longer"

@@ -171,6 +171,7 @@ def test_losses_that_are_no_numbers_are_named(client: TestClient, worker: FakeWo
     shown = words(read(client, f"/runs/{job}"))
     assert "Generator loss not a number" in shown
     assert "Diverged A loss is no longer a finite number." in shown
+    assert "No losses have arrived." not in shown
 
 
 def test_run_that_failed_before_anything_shows_the_reason_once_and_no_empty_film_or_chart(

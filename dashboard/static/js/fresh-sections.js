@@ -45,8 +45,9 @@ class FreshSections extends HTMLElement {
       const [old, young] = [document.getElementById(id), fresh.getElementById(id)];
       if (!old || !young) continue;
       // A widget begins anew with its attributes; any other section stays, so that a screen reader hears the change.
-      if (customElements.get(old.localName)) old.replaceWith(document.adoptNode(young));
-      else if (!old.isEqualNode(young)) old.replaceChildren(...document.adoptNode(young).childNodes);
+      // Copies, because one asked section may lie inside another.
+      if (customElements.get(old.localName)) old.replaceWith(document.importNode(young, true));
+      else if (!old.isEqualNode(young)) old.replaceChildren(...document.importNode(young, true).childNodes);
     }
   }
 }
