@@ -1,5 +1,7 @@
 """Turn pydantic's errors into problems that name the field, what was given and what is allowed."""
 
+from difflib import get_close_matches
+from functools import cache
 from typing import Any
 
 from pydantic import ValidationError
@@ -103,9 +105,27 @@ def _problem_of(details: ErrorDetails) -> Problem:
         return Problem(field, given, f"{facts['discriminator']} is missing; allowed: {allowed}")
     if kind == "string_pattern_mismatch":
         return Problem(field, given, _PATTERNS.get(facts["pattern"], message))
+    if kind == "extra_forbidden":
+        return Problem(field, given, _MESSAGES[kind] + _suggest(str(location[-1])))
     if kind in _MESSAGES:
         return Problem(field, given, _MESSAGES[kind].format(**facts))
     return Problem(field, given, message[:1].lower() + message[1:])
+
+
+def _suggest(name: str) -> str:
+    """Return a question that names the spec's field which is nearly written like this one, or nothing."""
+    near = [match for match in get_close_matches(name, _field_names(), n=1, cutoff=0.8) if match != name]
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+@cache
+def _field_names() -> tuple[str, ...]:
+    # Imported here, because the spec needs this module to say what is wrong with it.
+    from ganlib.spec import JobSpec
+
+    schema = JobSpec.model_json_schema()
+    parts = (schema, *schema["$defs"].values())
+    return tuple(sorted({name for part in parts for name in part.get("properties", {})}))
 
 
 def _field_path(location: Location) -> str:

@@ -391,3 +391,17 @@ def test_the_kinds_that_problems_list_are_those_of_the_spec() -> None:
     assert VARIANTS["technique"] == tuple(kind.model_fields["technique"].default for kind in techniques)
     for field, kinds in {"init": InitSpec, "schedule": ScheduleSpec, **players}.items():
         assert KINDS[field] == tuple(kind.model_fields["kind"].default for kind in get_args(get_args(kinds)[0]))
+
+
+@pytest.mark.parametrize(
+    ("field", "suggestion"),
+    [("iteratons", "did you mean iterations?"), ("batchsize", "did you mean batch_size?"), ("zzz", None)],
+)
+def test_a_field_that_is_nearly_right_is_suggested(
+    make_spec_data: MakeData, field: str, suggestion: str | None
+) -> None:
+    with pytest.raises(SpecInvalid) as caught:
+        parse_spec({**make_spec_data(), field: 3})
+    (problem,) = caught.value.problems
+    assert (problem.field, "did you mean" in problem.message) == (field, suggestion is not None)
+    assert (suggestion or "") in problem.message
