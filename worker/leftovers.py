@@ -20,7 +20,7 @@ def settle_leftovers(client: WorkerClient, settings: WorkerSettings, should_shut
     An attempt whose lease still runs gets its last events delivered and is finished, so that its job goes on now
     and not at the lease's end. A service that is away leaves the folders for later.
     """
-    for run_dir in list_run_dirs(settings.work_dir):
+    for run_dir in list_run_dirs(settings.attempts_dir):
         try:
             with hold_run_dir(run_dir):
                 _settle(client, run_dir, settings, should_shut_down)

@@ -1,4 +1,4 @@
-"""The folder of one attempt: GANVAS_HOME/work/<job>-<attempt>/, held by one live worker at a time."""
+"""The folder of one attempt: GANVAS_HOME/attempts/<job>-<attempt>/, held by one live worker at a time."""
 
 import fcntl
 import json
@@ -62,10 +62,10 @@ class RunDir:
 
 
 @contextmanager
-def open_run_dir(work_dir: Path, job_id: str, attempt: int, spec: dict[str, Any]) -> Iterator[RunDir]:
+def open_run_dir(attempts_dir: Path, job_id: str, attempt: int, spec: dict[str, Any]) -> Iterator[RunDir]:
     """Make the folder of a claimed attempt, empty but for its spec, and hold it."""
-    run_dir = RunDir(work_dir / f"{job_id}-{attempt}", job_id, attempt)
-    hidden = RunDir(work_dir / f".new-{run_dir.path.name}", job_id, attempt)
+    run_dir = RunDir(attempts_dir / f"{job_id}-{attempt}", job_id, attempt)
+    hidden = RunDir(attempts_dir / f".new-{run_dir.path.name}", job_id, attempt)
     for old in (run_dir, hidden):
         delete_run_dir(old)
     hidden.artifacts_dir.mkdir(parents=True)
@@ -76,11 +76,11 @@ def open_run_dir(work_dir: Path, job_id: str, attempt: int, spec: dict[str, Any]
         yield run_dir
 
 
-def list_run_dirs(work_dir: Path) -> list[RunDir]:
+def list_run_dirs(attempts_dir: Path) -> list[RunDir]:
     """List the run folders, whoever holds them."""
     return [
         RunDir(path, match["job_id"], int(match["attempt"]))
-        for path in sorted(work_dir.glob("*"))
+        for path in sorted(attempts_dir.glob("*"))
         if path.is_dir() and (match := _NAME.match(path.name))
     ]
 

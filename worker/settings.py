@@ -31,6 +31,6 @@ class WorkerSettings(BaseSettings):
     delivery_seconds: float = 8.0
 
     @property
-    def work_dir(self) -> Path:
+    def attempts_dir(self) -> Path:
         """Folder of the run folders."""
-        return self.home.expanduser() / "work"
+        return self.home.expanduser() / "attempts"

@@ -42,7 +42,7 @@ def run_attempt(
 ) -> None:
     """Run one claimed attempt to whatever end it comes to."""
     with (
-        open_run_dir(settings.work_dir, claim.job_id, claim.attempt, claim.spec) as run_dir,
+        open_run_dir(settings.attempts_dir, claim.job_id, claim.attempt, claim.spec) as run_dir,
         Lease(client, run_dir, claim.lease_seconds) as lease,
     ):
         supervisor = Supervisor(client, run_dir, lease, settings, should_shut_down)

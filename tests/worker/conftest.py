@@ -104,8 +104,8 @@ def make_settings(tmp_path: Path) -> Callable[[str], WorkerSettings]:
 def make_run_dir() -> Callable[..., RunDir]:
     """Make run folders that nobody holds, as a worker leaves them that died."""
 
-    def make(work_dir: Path, job_id: str, attempt: int, spec: dict[str, Any]) -> RunDir:
-        with open_run_dir(work_dir, job_id, attempt, spec) as run_dir:
+    def make(attempts_dir: Path, job_id: str, attempt: int, spec: dict[str, Any]) -> RunDir:
+        with open_run_dir(attempts_dir, job_id, attempt, spec) as run_dir:
             return run_dir
 
     return make

@@ -24,7 +24,7 @@ def test_a_killed_trainer_goes_on_from_its_checkpoint_without_gap_or_double(
     assert second.resumed_from >= 200
     assert second.provenance.versions["torch"]
     assert read_record(client, job) == undisturbed
-    wait_until(lambda: not list((tmp_path / "worker" / "work").iterdir()))
+    wait_until(lambda: not list((tmp_path / "worker" / "attempts").iterdir()))
 
 
 def test_a_cancelled_job_ends_with_a_last_checkpoint(

@@ -20,7 +20,7 @@ def settings(client, make_settings) -> WorkerSettings:
 @pytest.fixture
 def leftover(claim, settings, make_run_dir) -> RunDir:
     """What a worker left that was killed in mid-run: one event that nobody delivered."""
-    run_dir = make_run_dir(settings.work_dir, claim.job_id, claim.attempt, claim.spec)
+    run_dir = make_run_dir(settings.attempts_dir, claim.job_id, claim.attempt, claim.spec)
     spool = SpoolWriter(run_dir.spool_path)
     spool.append(MetricsLogged(iteration=10, values={"loss/generator": 0.5}))
     spool.close()

@@ -29,7 +29,7 @@ def short_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def run_dir(tmp_path: Path, claim: ClaimRead, make_run_dir) -> RunDir:
-    return make_run_dir(tmp_path / "work", claim.job_id, claim.attempt, claim.spec)
+    return make_run_dir(tmp_path / "attempts", claim.job_id, claim.attempt, claim.spec)
 
 
 @pytest.fixture

@@ -89,7 +89,7 @@ def test_training_goes_on_while_the_service_is_away_and_nothing_is_missing_after
         job_id = client.submit(long_spec).id
         wait_until(lambda: client.get(job_id).iteration)
         service.kill()
-        [spool] = tmp_path.glob("worker/work/*/spool.jsonl")
+        [spool] = tmp_path.glob("worker/attempts/*/spool.jsonl")
         wait_until(lambda: b"training_ended" in spool.read_bytes())
         assert service.start() == url
         job = client.wait(job_id, timeout=60)
@@ -150,7 +150,7 @@ def test_what_a_worker_could_not_deliver_before_its_end_is_delivered_after_its_n
     wait_until(lambda: client.get(job_id).iteration)
     partition.set()
     loop.shut_down()
-    [run_dir] = tmp_path.glob("worker/work/*")
+    [run_dir] = tmp_path.glob("worker/attempts/*")
     wait_until((run_dir / "result.json").exists)
     wait_until(lambda: not is_held(run_dir))
     assert client.get(job_id).attempts[0].end is None
@@ -159,7 +159,7 @@ def test_what_a_worker_could_not_deliver_before_its_end_is_delivered_after_its_n
     job = client.wait(job_id, timeout=60)
     assert [attempt.end for attempt in job.attempts] == ["preempted", "succeeded"]
     assert read_record(client, job) == undisturbed
-    wait_until(lambda: not list(tmp_path.glob("worker/work/*")))
+    wait_until(lambda: not list(tmp_path.glob("worker/attempts/*")))
 
 
 def test_a_checkpoint_that_stays_damaged_fails_the_job_with_a_reason(
