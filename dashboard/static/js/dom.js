@@ -47,3 +47,13 @@ export function stopListening(element) {
   element.listeners?.abort();
   element.listeners = undefined;
 }
+
+// Links to iterations inside the element pick a grid in place; with a modifier key they open as links do.
+export function pickFromLinks(element) {
+  element.addEventListener("click", (event) => {
+    const link = event.target.closest("a[data-iteration]");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    announce("pick", { iteration: Number(link.dataset.iteration) });
+  });
+}

@@ -1,5 +1,5 @@
 // <frame-strip data-run-url>: frames from the first to the newest, evenly spread; the selected one is marked.
-import { announce, build, listen, stopListening } from "./dom.js";
+import { build, listen, pickFromLinks, stopListening } from "./dom.js";
 import { showCount } from "./format.js";
 import { evenlySpaced, nearestFrame } from "./frames.js";
 import { buildThumbnail } from "./thumbnail.js";
@@ -9,12 +9,7 @@ const MOST = 20;
 class FrameStrip extends HTMLElement {
   connectedCallback() {
     listen(this, "frames", (detail) => this.draw(detail));
-    this.addEventListener("click", (event) => {
-      const link = event.target.closest("a[data-iteration]");
-      if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
-      event.preventDefault();
-      announce("pick", { iteration: Number(link.dataset.iteration) });
-    });
+    pickFromLinks(this);
   }
 
   disconnectedCallback() {

@@ -1,16 +1,11 @@
 // <frame-view data-run-url>: the selected grid, its caption, and the steps to other grids.
-import { announce, build, listen, setField, stopListening, findField } from "./dom.js";
+import { announce, build, findField, listen, pickFromLinks, setField, stopListening } from "./dom.js";
 import { showCount } from "./format.js";
 
 class FrameView extends HTMLElement {
   connectedCallback() {
     listen(this, "frames", (detail) => this.draw(detail));
-    this.addEventListener("click", (event) => {
-      const link = event.target.closest("a[data-iteration]");
-      if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
-      event.preventDefault();
-      announce("pick", { iteration: Number(link.dataset.iteration) });
-    });
+    pickFromLinks(this);
     // A playing film would write over what is being typed, or leave the grid that was asked for.
     const form = this.querySelector("form");
     for (const kind of ["input", "invalid", "submit"]) form.addEventListener(kind, () => announce("pause"), true);
