@@ -59,8 +59,8 @@ def load_checkpoint(path: Path, state: TrainingState) -> None:
     facts, tensors = _read(path)
     if facts["identity"] != training_identity(state.spec):
         raise CheckpointInvalid(
-            f"{path.name} belongs to another spec: everything but name, description, tags, iterations, "
-            "evaluation and the *_every fields must be as it was. Start anew, or use the spec of that run."
+            f"{path.name} belongs to another spec: everything but name, description, tags, recipe, "
+            "iterations, evaluation and the *_every fields must be as it was. Start anew, or use that run's spec."
         )
     if facts["iteration"] > state.spec.iterations:
         raise CheckpointInvalid(

@@ -7,7 +7,8 @@ from ganlib.spec import JobSpec
 
 # Fields that alter no weight and no image: a run may go on when they were changed.
 FREE_FIELDS = {
-    "name", "description", "tags", "iterations", "log_every", "sample_every", "checkpoint_every", "evaluation",
+    "name", "description", "tags", "recipe", "iterations", "log_every", "sample_every", "checkpoint_every",
+    "evaluation",
 }  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from ganlib.sections.evaluation import JUDGED_DATASETS, EvaluationSpec
 from ganlib.sections.losses import LossesSpec
 from ganlib.sections.networks import LatentsSpec, NetworkSpec
 from ganlib.sections.optimisers import OptimisersSpec
+from ganlib.sections.recipe import RecipeSpec
 from ganlib.sections.rhythm import POSITIVE_LOSSES, AdaptiveAdvantageSpec
 from ganlib.sections.techniques import FeatureMatchingSpec, GradientPenaltySpec, LabelSmoothingSpec, TechniqueSpec
 from ganlib.shapes import Shape, count_parameters, output_shape, show_shape
@@ -46,6 +47,7 @@ class JobSpec(Section):
     name: Name
     description: Annotated[str, Field(max_length=4000)] = ""
     tags: Annotated[tuple[Tag, ...], Field(max_length=32)] = ()
+    recipe: RecipeSpec | None = None
     seed: Annotated[Natural, Field(le=2**63 - 1)] = 0
     dataset: DatasetSpec
     latents: LatentsSpec = LatentsSpec()

@@ -44,7 +44,8 @@ def flip_last_byte(path: Path) -> None:
 
 
 def test_fields_that_alter_no_bytes_may_change(saved: Path, make_spec: MakeSpec) -> None:
-    free = {"name": "other", "description": "text", "tags": ["a"], "iterations": 9}
+    recipe = {"paper": "A (2018)", "section": "1", "expected": "Digits.", "cost": "1 min"}
+    free = {"name": "other", "description": "text", "tags": ["a"], "recipe": recipe, "iterations": 9}
     assert load(saved, make_spec(**free, log_every=7, sample_every=7, checkpoint_every=7)) == 2
 
 
