@@ -13,15 +13,19 @@ from ganlib.layers import (
     Dropout,
     Flatten,
     GlobalPool,
+    Labels,
     LayerSpec,
     MinibatchDiscrimination,
     Noise,
     Norm,
     Pool,
+    Projection,
     Reshape,
     Scale,
     TransposedConv,
+    takes_labels,
 )
+from ganlib.modules import conditional
 from ganlib.modules import minibatch_discrimination as minibatch
 from ganlib.modules.simple import FixedScale, FlatLinear, GaussianNoise
 from ganlib.modules.virtual_batch_norm import ReferenceNetwork, VirtualBatchNorm
@@ -29,29 +33,37 @@ from ganlib.sections.networks import NetworkSpec, NormalInit
 from ganlib.shapes import Shape, trace_shapes
 
 
-def build_network(spec: NetworkSpec, input_shape: Shape) -> nn.Sequential:
+def build_network(spec: NetworkSpec, input_shape: Shape, class_count: int = 0) -> nn.Sequential:
     """Build the layers for items of input_shape and draw their first weights from torch's global generator.
 
-    The module maps (N, *input_shape) to (N, *output shape of the last layer); layer i of the spec is module i.
+    The module maps (N, *input_shape) to (N, *output shape of the last layer); layer i of the spec is module i. If
+    a layer takes labels, it is called with labels int64 (N,) below class_count too.
     """
-    before = [input_shape, *trace_shapes(spec.layers, input_shape)]
+    before = [input_shape, *trace_shapes(spec.layers, input_shape, class_count)]
     modules = [
-        _build_layer(layer, shape, spec.reference_size) for layer, shape in zip(spec.layers, before, strict=False)
+        _build_layer(layer, shape, spec.reference_size, class_count)
+        for layer, shape in zip(spec.layers, before, strict=False)
     ]
-    needs_reference = any(isinstance(module, VirtualBatchNorm) for module in modules)
-    network = (
-        ReferenceNetwork(modules, spec.reference_size, input_shape) if needs_reference else nn.Sequential(*modules)
-    )
+    network: nn.Sequential
+    if any(isinstance(module, VirtualBatchNorm) for module in modules):
+        network = ReferenceNetwork(modules, spec.reference_size, input_shape)
+    elif takes_labels(spec.layers):
+        network = conditional.LabelledNetwork(*modules)
+    else:
+        network = nn.Sequential(*modules)
     if isinstance(spec.init, NormalInit):
         _draw_normal_weights(network, spec.init.std)
     # After the first weights were drawn: the module's weight is computed from then on.
     for layer, module in zip(spec.layers, modules, strict=True):
         if isinstance(layer, Dense | Conv | TransposedConv):
             _write_weights(layer, module)
+        elif isinstance(layer, Projection) and layer.weights == "spectral_norm":
+            parametrizations.spectral_norm(module.linear)  # type: ignore[arg-type]
+            parametrizations.spectral_norm(module.embedding)  # type: ignore[arg-type]
     return network
 
 
-def _build_layer(layer: LayerSpec, shape: Shape, reference_size: int) -> nn.Module:
+def _build_layer(layer: LayerSpec, shape: Shape, reference_size: int, class_count: int) -> nn.Module:
     """Build one layer whose input is of this shape."""
     match layer:
         case Dense() | Conv() | TransposedConv():
@@ -59,17 +71,15 @@ def _build_layer(layer: LayerSpec, shape: Shape, reference_size: int) -> nn.Modu
         case Pool() | GlobalPool() | Reshape() | Flatten():
             return _build_shaping(layer, shape)
         case Norm():
-            return _build_norm(layer, shape, reference_size)
+            return _build_norm(layer, shape, reference_size, class_count)
         case Activation():
             return _build_activation(layer)
-        case Scale():
-            return FixedScale(layer.factor, layer.offset)
-        case Dropout():
-            return nn.Dropout(layer.probability)
-        case Noise():
-            return GaussianNoise(layer.std)
+        case Scale() | Dropout() | Noise():
+            return _build_change(layer)
         case MinibatchDiscrimination():
             return minibatch.MinibatchDiscrimination(prod(shape), layer.size, layer.dimensions)
+        case Labels() | Projection():
+            return _build_labelled(layer, shape, class_count)
 
 
 def _build_weighted(layer: Dense | Conv | TransposedConv, shape: Shape) -> nn.Module:
@@ -80,6 +90,12 @@ def _build_weighted(layer: Dense | Conv | TransposedConv, shape: Shape) -> nn.Mo
     return nn.ConvTranspose2d(
         shape[0], layer.size, layer.kernel, layer.stride, layer.padding, layer.output_padding, bias=layer.bias
     )
+
+
+def _build_change(layer: Scale | Dropout | Noise) -> nn.Module:
+    if isinstance(layer, Scale):
+        return FixedScale(layer.factor, layer.offset)
+    return nn.Dropout(layer.probability) if isinstance(layer, Dropout) else GaussianNoise(layer.std)
 
 
 def _build_shaping(layer: Pool | GlobalPool | Reshape | Flatten, shape: Shape) -> nn.Module:
@@ -94,11 +110,21 @@ def _build_shaping(layer: Pool | GlobalPool | Reshape | Flatten, shape: Shape) -
     return nn.Flatten()
 
 
-def _build_norm(layer: Norm, shape: Shape, reference_size: int) -> nn.Module:
+def _build_norm(layer: Norm, shape: Shape, reference_size: int, class_count: int) -> nn.Module:
     if layer.kind == "virtual_batch":
         return VirtualBatchNorm(shape[0], reference_size, layer.epsilon)
+    if layer.kind == "conditional_batch":
+        return conditional.ConditionalBatchNorm(
+            shape[0], class_count, layer.epsilon, layer.momentum, of_images=len(shape) == 3
+        )
     batch_norm = nn.BatchNorm2d if len(shape) == 3 else nn.BatchNorm1d
     return batch_norm(shape[0], eps=layer.epsilon, momentum=layer.momentum)
+
+
+def _build_labelled(layer: Labels | Projection, shape: Shape, class_count: int) -> nn.Module:
+    if isinstance(layer, Projection):
+        return conditional.Projection(prod(shape), class_count)
+    return conditional.AppendLabels(class_count, layer.size if layer.encoding == "embedding" else None)
 
 
 def _flatten_then(layer: Reshape) -> nn.Sequential:
@@ -122,6 +148,8 @@ def _build_activation(layer: Activation) -> nn.Module:
             return nn.LeakyReLU(layer.slope)
         case "sigmoid":
             return nn.Sigmoid()
+        case "softplus":
+            return nn.Softplus()
         case "tanh":
             return nn.Tanh()
 
@@ -130,11 +158,16 @@ def _build_activation(layer: Activation) -> nn.Module:
 def _draw_normal_weights(network: nn.Module, std: float) -> None:
     """Weights from N(0, std²), batch norm's gains from N(1, std²), biases 0 (Radford et al., 2016, section 3)."""
     for module in network.modules():
-        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-            module.weight.normal_(0, std)
-        elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | VirtualBatchNorm):
-            module.weight.normal_(1, std)
-        else:
-            continue
-        if module.bias is not None:
-            module.bias.zero_()
+        match module:
+            case conditional.ConditionalBatchNorm():
+                module.gain.weight.normal_(1, std)
+            case conditional.AppendLabels() | conditional.Projection():
+                if module.embedding is not None:
+                    module.embedding.weight.normal_(0, std)
+            case nn.Linear() | nn.Conv2d() | nn.ConvTranspose2d():
+                module.weight.normal_(0, std)
+                if module.bias is not None:
+                    module.bias.zero_()
+            case nn.BatchNorm1d(affine=True) | nn.BatchNorm2d(affine=True) | VirtualBatchNorm():
+                module.weight.normal_(1, std)
+                module.bias.zero_()

@@ -11,6 +11,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from ganlib.accuracy import AccuracyMeter
 from ganlib.datasets import load_train_and_test
 from ganlib.events import Event, LineLogged, MetricsLogged
 from ganlib.judges.judge import Judge, Verdict
@@ -19,11 +20,11 @@ from ganlib.judges.store import obtain_judge
 from ganlib.judges.training import JudgeAbandoned
 from ganlib.metrics.classes import certainty, class_coverage, class_entropy, class_shares, classifier_score
 from ganlib.metrics.frechet import frechet_distance
-from ganlib.metrics.neighbours import mean_neighbour_distance
+from ganlib.metrics.neighbours import NeighbourSearch
 from ganlib.metrics.precision_recall import precision, recall
-from ganlib.randomness import draw_latents, make_generator
+from ganlib.randomness import draw_labels, draw_latents, make_generator
 from ganlib.recorder import Recorder
-from ganlib.reports import choose_sampler
+from ganlib.reports import Reports, choose_sampler
 from ganlib.sampling import draw_samples
 from ganlib.sections.evaluation import EvaluationSpec
 from ganlib.state import TrainingState
@@ -42,12 +43,11 @@ class Findings:
     probabilities: Tensor
     features: Tensor
     real_features: Tensor
-    grid_images: Tensor
-    training_images: Tensor
+    neighbours: NeighbourSearch
     least_share: float
 
 
-# Each returns one number, or one for each class.
+# Each returns one number, or one for each class. `accuracy` is not of samples: AccuracyMeter has it.
 METRICS: dict[str, Callable[[Findings], Tensor]] = {
     "classifier_score": lambda found: classifier_score(found.probabilities),
     "class_coverage": lambda found: class_coverage(found.probabilities, found.least_share),
@@ -57,7 +57,7 @@ METRICS: dict[str, Callable[[Findings], Tensor]] = {
     "frechet_distance": lambda found: frechet_distance(found.real_features, found.features),
     "precision": lambda found: precision(found.real_features, found.features),
     "recall": lambda found: recall(found.real_features, found.features),
-    "neighbour_distance": lambda found: mean_neighbour_distance(found.grid_images, found.training_images),
+    "neighbour_distance": lambda found: found.neighbours.mean_distance(),
 }
 _NEED_REAL_FEATURES = {"frechet_distance", "precision", "recall"}
 
@@ -65,60 +65,83 @@ _NEED_REAL_FEATURES = {"frechet_distance", "precision", "recall"}
 class Evaluation:
     """The judge of one run, if its spec asks for one."""
 
-    _judge: Judge
-    _real_features: Tensor
+    _judge: Judge | None = None
+    _accuracy: AccuracyMeter | None = None
+    _real_features: Tensor = torch.empty(0, 0)
 
-    def __init__(self, state: TrainingState, spec: EvaluationSpec, recorder: Recorder) -> None:
+    def __init__(self, state: TrainingState, spec: EvaluationSpec, reports: Reports, recorder: Recorder) -> None:
         self._state = state
         self._spec = spec
+        self._reports = reports
         self._recorder = recorder
         self.every = spec.every
 
     def prepare(self, should_stop: Callable[[], bool]) -> None:
-        """Get the judge, trained now if it has to be, and say which it is.
+        """Get the judge, trained now if it has to be, and the test images, and say what will be measured.
 
         Raises DatasetUnavailable, and JudgeAbandoned once should_stop says so.
         """
         state = self._state
-        self._judge = obtain_judge(state.spec.dataset.name, state.device, self._say, should_stop)
-        self._real_features = self._look_at_real_images()
-        self._say(f"The eval figures are of {self._spec.samples:,} samples each, by the {self._judge.facts}.")
+        if "accuracy" in self._spec.metrics:
+            self._accuracy = AccuracyMeter(state)
+            self._say(self._accuracy.describe())
+        if self._spec.needs_judge:
+            self._judge = obtain_judge(state.spec.dataset.name, state.device, self._say, should_stop)
+            self._real_features = self._look_at_real_images(self._judge)
+            self._say(f"The eval figures are of {self._spec.samples:,} samples each, by the {self._judge.facts}.")
 
     def report(self) -> None:
         """Draw samples, let the judge look at them, and queue the figures; nothing waits for the device."""
         state = self._state
-        sampler = choose_sampler(state)
-        generator = make_generator(torch.device("cpu"), state.spec.seed, "evaluation latents")
-        latents = draw_latents(state.spec.latents, self._spec.samples, generator).to(state.device)
-        # In chunks, so that many samples need no more memory than few.
-        chunks = torch.split(latents, _CHUNK)
-        verdicts = [self._judge.judge_images(draw_samples(sampler, chunk)) for chunk in chunks]
-        wants_grid = "neighbour_distance" in self._spec.metrics
-        grid_images = draw_samples(sampler, state.fixed_latents) if wants_grid else state.images[:0]
-        self._recorder.put(partial(self._make_metrics, state.iteration, verdicts, grid_images))
+        verdicts = self._judge_samples(self._judge) if self._judge else []
+        wants_grid = self._spec.neighbour_grid or "neighbour_distance" in self._spec.metrics
+        grid_images = (
+            draw_samples(choose_sampler(state), state.fixed_latents, state.fixed_labels)
+            if wants_grid
+            else state.images[:0]
+        )
+        errors = self._accuracy.count_errors() if self._accuracy else {}
+        neighbours = NeighbourSearch(grid_images, state.images)
+        self._recorder.put(partial(self._make_metrics, state.iteration, verdicts, neighbours, errors))
+        if self._spec.neighbour_grid:
+            self._reports.report_neighbours(neighbours)
 
-    def _make_metrics(self, iteration: int, verdicts: list[Verdict], grid_images: Tensor) -> Event:
+    def _judge_samples(self, judge: Judge) -> list[Verdict]:
+        spec, sampler = self._state.spec, choose_sampler(self._state)
+        generator = make_generator(torch.device("cpu"), spec.seed, "evaluation latents")
+        inputs = [draw_latents(spec.latents, self._spec.samples, generator)]
+        if self._state.fixed_labels is not None:
+            inputs.append(draw_labels(spec.dataset.class_count, self._spec.samples, generator))
+        # In chunks, so that many samples need no more memory than few.
+        chunks = zip(*(torch.split(given.to(self._state.device), _CHUNK) for given in inputs), strict=True)
+        return [judge.judge_images(draw_samples(sampler, *chunk)) for chunk in chunks]
+
+    def _make_metrics(
+        self, iteration: int, verdicts: list[Verdict], neighbours: NeighbourSearch, errors: dict[str, Tensor]
+    ) -> Event:
         found = Findings(
-            torch.cat([verdict.probabilities for verdict in verdicts]).cpu(),
-            torch.cat([verdict.features for verdict in verdicts]).cpu(),
+            _joined([verdict.probabilities for verdict in verdicts]),
+            _joined([verdict.features for verdict in verdicts]),
             self._real_features,
-            grid_images,
-            self._state.images,
+            neighbours,
             self._spec.least_share,
         )
         values: dict[str, float] = {}
         for name in self._spec.metrics:
-            values |= _name_values(f"eval/{name}", METRICS[name](found))
+            if name in METRICS:
+                values |= _name_values(f"eval/{name}", METRICS[name](found))
+        if self._accuracy:
+            values |= self._accuracy.name_values(errors)
         return MetricsLogged(iteration=iteration, values=values)
 
-    def _look_at_real_images(self) -> Tensor:
+    def _look_at_real_images(self, judge: Judge) -> Tensor:
         """Return features (M, F) of held-out images, evenly picked, as many as samples if there are so many."""
         if not _NEED_REAL_FEATURES & set(self._spec.metrics):
             return torch.empty(0, 0)
         _, held_out = load_train_and_test(JUDGES[self._state.spec.dataset.name].dataset)
         images = held_out.images
         picked = torch.linspace(0, len(images) - 1, min(len(images), self._spec.samples)).round().long()
-        return self._judge.judge_images(images[picked].to(self._state.device)).features.cpu()
+        return judge.judge_images(images[picked].to(self._state.device)).features.cpu()
 
     def _say(self, text: str) -> None:
         line = LineLogged(iteration=self._state.iteration, text=text[:4000])
@@ -126,17 +149,21 @@ class Evaluation:
 
 
 def prepare_evaluation(
-    state: TrainingState, recorder: Recorder, should_stop: Callable[[], bool]
+    state: TrainingState, reports: Reports, recorder: Recorder, should_stop: Callable[[], bool]
 ) -> tuple[Evaluation | None, bool]:
     """Return the run's evaluation, None without one, and whether should_stop ended the training of its judge."""
     if state.spec.evaluation is None:
         return None, False
-    evaluation = Evaluation(state, state.spec.evaluation, recorder)
+    evaluation = Evaluation(state, state.spec.evaluation, reports, recorder)
     try:
         evaluation.prepare(should_stop)
     except JudgeAbandoned:
         return None, True
     return evaluation, False
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    return torch.cat(parts).cpu() if parts else torch.empty(0, 0)
 
 
 def _name_values(name: str, value: Tensor) -> dict[str, float]:

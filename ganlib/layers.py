@@ -4,6 +4,7 @@ Sizes count features or channels, never bytes; kernels, strides and paddings are
 both directions. A layer without arguments may be written as its bare name: `relu`, `batch_norm`, `flatten`.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -95,11 +96,12 @@ class Norm(_Layer):
     """Normalisation of each feature or channel, then a learned gain and offset.
 
     batch: by mean and variance of the batch (Ioffe and Szegedy, 2015); `momentum` is that of the running ones.
+    conditional_batch: the same, with a gain and offset for each class (Dumoulin et al., 2017).
     virtual_batch: by those of a fixed reference batch and the item itself (Salimans et al., 2016, section 3.4).
     """
 
     layer: Literal["norm"] = "norm"
-    kind: Literal["batch", "virtual_batch"] = "batch"
+    kind: Literal["batch", "conditional_batch", "virtual_batch"] = "batch"
     momentum: Annotated[Fraction, Field(gt=0)] = 0.1
     epsilon: Positive = 1e-5
 
@@ -108,7 +110,7 @@ class Activation(_Layer):
     """A function applied to each number; `slope` is that of leaky ReLU for negative numbers."""
 
     layer: Literal["activation"] = "activation"
-    kind: Literal["relu", "leaky_relu", "sigmoid", "tanh"]
+    kind: Literal["relu", "leaky_relu", "sigmoid", "softplus", "tanh"]
     slope: Fraction = 0.2
 
 
@@ -145,15 +147,39 @@ class MinibatchDiscrimination(_Layer):
     dimensions: Annotated[Count, Field(le=64)] = 5
 
 
+class Labels(_Layer):
+    """Append the item's class: A → A + n, or C×H×W → (C + n)×H×W with n planes of one number each.
+
+    one_hot: n is the number of classes (Mirza and Osindero, 2014). embedding: n is `size`, learned for each class.
+    """
+
+    layer: Literal["labels"] = "labels"
+    encoding: Literal["one_hot", "embedding"] = "one_hot"
+    size: Annotated[Count, Field(le=4096)] = 50
+
+
+class Projection(_Layer):
+    """One logit of features h and class y: w·h + b + v[y]·h (Miyato and Koyama, 2018, equation 4).
+
+    Any input is flattened first; output (N, 1). A discriminator ends with it in the place of its last dense layer.
+    """
+
+    layer: Literal["projection"] = "projection"
+    weights: Literal["plain", "spectral_norm"] = "plain"
+
+
 BARE_NAMES: dict[str, dict[str, Any]] = {
     "relu": {"layer": "activation", "kind": "relu"},
     "leaky_relu": {"layer": "activation", "kind": "leaky_relu"},
     "sigmoid": {"layer": "activation", "kind": "sigmoid"},
+    "softplus": {"layer": "activation", "kind": "softplus"},
     "tanh": {"layer": "activation", "kind": "tanh"},
     "batch_norm": {"layer": "norm", "kind": "batch"},
     "virtual_batch_norm": {"layer": "norm", "kind": "virtual_batch"},
     "global_pool": {"layer": "global_pool"},
     "minibatch_discrimination": {"layer": "minibatch_discrimination"},
+    "labels": {"layer": "labels"},
+    "projection": {"layer": "projection"},
     "dropout": {"layer": "dropout"},
     "flatten": {"layer": "flatten"},
 }
@@ -182,8 +208,18 @@ LayerSpec = Annotated[
         | Scale
         | Dropout
         | Noise
-        | MinibatchDiscrimination,
+        | MinibatchDiscrimination
+        | Labels
+        | Projection,
         Field(discriminator="layer"),
     ],
     BeforeValidator(expand_bare_name),
 ]
+
+
+def takes_labels(layers: Sequence[LayerSpec]) -> bool:
+    """Whether a network of these layers needs the class of each item: whether it is a conditional one."""
+    return any(
+        isinstance(layer, Labels | Projection) or (isinstance(layer, Norm) and layer.kind == "conditional_batch")
+        for layer in layers
+    )

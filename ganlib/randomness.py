@@ -54,15 +54,23 @@ def draw_latents(spec: LatentsSpec, count: int, generator: torch.Generator) -> T
     return torch.randn(count, spec.size, generator=generator, device=generator.device)
 
 
+def draw_labels(class_count: int, count: int, generator: torch.Generator) -> Tensor:
+    """Draw labels int64 (count,), each class as likely as another."""
+    return torch.randint(class_count, (count,), generator=generator, device=generator.device)
+
+
 class DataOrder:
-    """Which images each batch holds: a pure function of the seed and the batch's number.
+    """Which images each batch holds: a pure function of the seed, the purpose and the batch's number.
 
     Epochs follow each other without a gap: a batch that begins in one epoch is filled up from the next, so
     every image is seen once an epoch whatever the batch size.
     """
 
-    def __init__(self, seed: int, image_count: int, batch_size: int, device: torch.device) -> None:
+    def __init__(
+        self, seed: int, image_count: int, batch_size: int, device: torch.device, purpose: str = "data order"
+    ) -> None:
         self._seed = seed
+        self._purpose = purpose
         self._image_count = image_count
         self._batch_size = batch_size
         self._device = device
@@ -83,7 +91,7 @@ class DataOrder:
     def _order_of(self, epoch: int) -> Tensor:
         if epoch != self._epoch:
             # Drawn on the CPU, so that the order is the same on every device.
-            generator = make_generator(torch.device("cpu"), self._seed, "data order", epoch)
+            generator = make_generator(torch.device("cpu"), self._seed, self._purpose, epoch)
             self._permutation = torch.randperm(self._image_count, generator=generator).to(self._device)
             self._epoch = epoch
         return self._permutation

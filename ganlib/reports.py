@@ -8,7 +8,7 @@ import math
 from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -18,14 +18,18 @@ from ganlib.events import (
     CheckpointSaved,
     Event,
     LatentsFixed,
+    HistogramsLogged,
     LineLogged,
     MetricsLogged,
+    NeighbourGridSaved,
     SampleGridSaved,
     TrainingEnded,
     TrainingStarted,
 )
 from ganlib.files import store_file
 from ganlib.hardware import describe_device
+from ganlib.histograms import count_bins
+from ganlib.metrics.neighbours import NeighbourSearch
 from ganlib.recorder import Recorder
 from ganlib.sampling import arrange_grid, draw_samples, write_latents, write_png
 from ganlib.state import TrainingState
@@ -58,10 +62,10 @@ class Reports:
         )
         self._recorder.put(lambda: event)
         # A run that goes on has told them already.
-        for text in state.data_warnings if state.iteration == 0 else ():
+        for text in state.data.warnings if state.iteration == 0 else ():
             line = LineLogged(iteration=state.iteration, level="warning", text=text[:4000])
             self._recorder.put(partial(_hand_over, line))
-        self._recorder.put(partial(self._make_latents, state.fixed_latents))
+        self._recorder.put(partial(self._make_latents, state.fixed_latents, state.fixed_labels))
         if state.iteration == 0:
             self._recorder.put(partial(_hand_over, LineLogged(iteration=0, text=_describe(event))))
 
@@ -70,7 +74,7 @@ class Reports:
         self._timed_at = perf_counter()
 
     def report_metrics(self, step: StepResult) -> None:
-        """Log both losses and their ratio, the mean logits, the rhythm, and the speed since the last time."""
+        """Log losses, mean logits, what the discriminator makes of labels, the rhythm, and the speed."""
         now, iteration = perf_counter(), self._state.iteration
         speed = (iteration - self._timed_iteration) / max(now - self._timed_at, 1e-9)
         numbers = {**self._state.rhythm.metrics(), "speed/iterations_per_second": speed}
@@ -80,14 +84,23 @@ class Reports:
             "loss/discriminator": step.discriminator_loss,
             "logits/real": step.real_logits,
             "logits/fake": step.fake_logits,
+            "loss/classes": step.class_loss,
+            "accuracy/labelled": step.labelled_accuracy,
         }
-        self._recorder.put(partial(self._make_metrics, iteration, tensors, numbers))
+        found = {name: tensor for name, tensor in tensors.items() if tensor is not None}
+        self._recorder.put(partial(self._make_metrics, iteration, found, numbers))
 
     def report_samples(self) -> None:
         """Draw the sample grid of this iteration."""
         state = self._state
-        images = draw_samples(choose_sampler(state), state.fixed_latents)
+        images = draw_samples(choose_sampler(state), state.fixed_latents, state.fixed_labels)
         self._recorder.put(partial(self._make_grid, state.iteration, images))
+
+    def report_neighbours(self, neighbours: NeighbourSearch) -> None:
+        """Save the training images nearest to this iteration's sample grid, laid out like it, and their distances."""
+        iteration = self._state.iteration
+        self._recorder.put(partial(self._make_neighbour_grid, iteration, neighbours))
+        self._recorder.put(partial(_make_distances, iteration, neighbours))
 
     def report_checkpoint(self) -> None:
         """Save all that is needed to go on after this iteration."""
@@ -102,16 +115,16 @@ class Reports:
         event = TrainingEnded(iteration=self._state.iteration, reason=reason)
         self._recorder.put(lambda: event)
 
-    def _make_latents(self, latents: Tensor) -> Event:
-        latents = latents.cpu()
-        file = store_file(self._out_dir, "latents.safetensors", partial(write_latents, latents))
+    def _make_latents(self, latents: Tensor, labels: Tensor | None) -> Event:
+        latents, labels = latents.cpu(), None if labels is None else labels.cpu()
+        file = store_file(self._out_dir, "latents.safetensors", partial(write_latents, latents, labels))
         self._latents_sha256 = file.sha256
         return LatentsFixed(file=file, count=latents.shape[0], latent_size=latents.shape[1])
 
     def _make_metrics(self, iteration: int, tensors: dict[str, Tensor], numbers: dict[str, float]) -> Event:
         # Means are taken here, off the training thread; a loss is the mean of one number.
         values = {name: tensor.mean().item() for name, tensor in tensors.items()}
-        values |= log_ratio_of(values["loss/generator"], values["loss/discriminator"])
+        values |= log_ratio_of(values.get("loss/generator", 0), values["loss/discriminator"])
         return MetricsLogged(iteration=iteration, values={**values, **numbers})
 
     def _make_checkpoint(self, snapshot: Snapshot) -> Event:
@@ -121,17 +134,29 @@ class Reports:
         return CheckpointSaved(iteration=snapshot.iteration, file=file)
 
     def _make_grid(self, iteration: int, images: Tensor) -> Event:
+        return SampleGridSaved(iteration=iteration, **self._store_grid("samples", iteration, images))
+
+    def _make_neighbour_grid(self, iteration: int, neighbours: NeighbourSearch) -> Event:
+        stored = self._store_grid("neighbours", iteration, neighbours.nearest_images())
+        return NeighbourGridSaved(iteration=iteration, **stored)
+
+    def _store_grid(self, folder: str, iteration: int, images: Tensor) -> dict[str, Any]:
+        """Write images uint8 (rows · columns, C, H, W) as one PNG and return what an event says of it."""
         grid = self._state.spec.samples
         pixels = arrange_grid(images.cpu(), grid.rows, grid.columns)
-        return SampleGridSaved(
-            iteration=iteration,
-            file=store_file(self._out_dir, f"samples/{iteration:08d}.png", partial(write_png, pixels)),
-            rows=grid.rows,
-            columns=grid.columns,
-            cell_width=images.shape[3],
-            cell_height=images.shape[2],
-            latents_sha256=self._latents_sha256,
-        )
+        return {
+            "file": store_file(self._out_dir, f"{folder}/{iteration:08d}.png", partial(write_png, pixels)),
+            "rows": grid.rows,
+            "columns": grid.columns,
+            "cell_width": images.shape[3],
+            "cell_height": images.shape[2],
+            "latents_sha256": self._latents_sha256,
+        }
+
+
+def _make_distances(iteration: int, neighbours: NeighbourSearch) -> Event:
+    histogram = count_bins(neighbours.found.distances)
+    return HistogramsLogged(iteration=iteration, histograms={"neighbours/l1": histogram})
 
 
 def _hand_over(event: Event) -> Event:

@@ -20,8 +20,8 @@ class Rhythm:
         """Return the numbers of the batches, one for each of D's updates; the first is 1."""
         return range((iteration - 1) * self.discriminator_steps + 1, iteration * self.discriminator_steps + 1)
 
-    def end_iteration(self, iteration: int, discriminator_loss: Tensor, generator_loss: Tensor) -> None:
-        """Take note of an iteration's last losses."""
+    def end_iteration(self, iteration: int, discriminator_loss: Tensor, generator_loss: Tensor | None) -> None:
+        """Take note of an iteration's last losses; a classifier alone has no generator's."""
 
     def metrics(self) -> dict[str, float]:
         """Return what is worth logging."""
@@ -52,9 +52,11 @@ class AdaptiveRhythm(Rhythm):
         """Return the numbers of the batches that come next, wherever the rhythm so far has led."""
         return range(self._batches_seen + 1, self._batches_seen + self.discriminator_steps + 1)
 
-    def end_iteration(self, iteration: int, discriminator_loss: Tensor, generator_loss: Tensor) -> None:
+    def end_iteration(self, iteration: int, discriminator_loss: Tensor, generator_loss: Tensor | None) -> None:
         """Sum the losses, and change the rhythm where a decision is due."""
         self._batches_seen += self.discriminator_steps
+        if generator_loss is None:
+            return
         self._loss_sums += torch.stack([discriminator_loss, generator_loss])
         if iteration % self._spec.every == 0:
             self._decide(*self._loss_sums.tolist())

@@ -11,8 +11,10 @@ _CHUNK = 256
 
 
 @torch.no_grad()
-def draw_samples(generator: nn.Module, latents: Tensor) -> Tensor:
+def draw_samples(generator: nn.Module, latents: Tensor, labels: Tensor | None = None) -> Tensor:
     """Return images uint8 (N, C, H, W) of latents (N, L), on their device and without waiting for it.
+
+    labels: int64 (N,), for a generator that takes labels.
 
     The generator is in evaluation mode and in float32 whatever the training's precision, so that an image
     depends on its own latent alone. The module's mode is as before afterwards.
@@ -20,7 +22,8 @@ def draw_samples(generator: nn.Module, latents: Tensor) -> Tensor:
     was_training = generator.training
     generator.eval()
     # In chunks of one size, so that a large grid needs no more memory than a batch.
-    images = torch.cat([generator(chunk) for chunk in torch.split(latents, _CHUNK)])
+    inputs = [torch.split(given, _CHUNK) for given in (latents, labels) if given is not None]
+    images = torch.cat([generator(*chunk) for chunk in zip(*inputs, strict=True)])
     generator.train(was_training)
     return images.nan_to_num(nan=-1.0).add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
 
@@ -38,6 +41,9 @@ def write_png(pixels: Tensor, path: Path) -> None:
     Image.fromarray(array).save(path, format="PNG")
 
 
-def write_latents(latents: Tensor, path: Path) -> None:
-    """Write latents (N, L) as the tensor `latents` of a safetensors file: the same latents, the same bytes."""
-    save_file({"latents": latents}, path)
+def write_latents(latents: Tensor, labels: Tensor | None, path: Path) -> None:
+    """Write latents (N, L), and labels (N,) if there are any, as tensors of these names of a safetensors file.
+
+    The same latents and labels give the same bytes.
+    """
+    save_file({"latents": latents} if labels is None else {"latents": latents, "labels": labels}, path)

@@ -1,6 +1,7 @@
 """Shape arithmetic over layer lists, without torch: what fits, and how many parameters it takes.
 
-A shape is that of one item, without the batch: (features,) or (channels, height, width).
+A shape is that of one item, without the batch: (features,) or (channels, height, width). class_count is that of
+the data set, 0 where it has no classes; only layers that take labels ask for it.
 """
 
 from collections.abc import Sequence
@@ -12,12 +13,15 @@ from ganlib.layers import (
     Dense,
     Flatten,
     GlobalPool,
+    Labels,
     LayerSpec,
     MinibatchDiscrimination,
     Norm,
     Pool,
+    Projection,
     Reshape,
     TransposedConv,
+    takes_labels,
 )
 
 Shape = tuple[int, ...]
@@ -28,32 +32,32 @@ def show_shape(shape: Shape) -> str:
     return "×".join(str(size) for size in shape)
 
 
-def trace_shapes(layers: Sequence[LayerSpec], input_shape: Shape) -> list[Shape]:
+def trace_shapes(layers: Sequence[LayerSpec], input_shape: Shape, class_count: int = 0) -> list[Shape]:
     """Return the shape after each layer; raises ShapeMismatch at the first layer that does not fit."""
     shapes: list[Shape] = []
     shape = input_shape
     for index, layer in enumerate(layers):
-        shape = _output_shape(layer, shape, index)
+        shape = _output_shape(layer, shape, index, class_count)
         shapes.append(shape)
     return shapes
 
 
-def output_shape(layers: Sequence[LayerSpec], input_shape: Shape) -> Shape:
+def output_shape(layers: Sequence[LayerSpec], input_shape: Shape, class_count: int = 0) -> Shape:
     """Return the shape of the network's output for one item."""
-    return trace_shapes(layers, input_shape)[-1] if layers else input_shape
+    return trace_shapes(layers, input_shape, class_count)[-1] if layers else input_shape
 
 
-def count_parameters(layers: Sequence[LayerSpec], input_shape: Shape) -> int:
+def count_parameters(layers: Sequence[LayerSpec], input_shape: Shape, class_count: int = 0) -> int:
     """Return how many trainable numbers the layers hold (shapes must fit)."""
     total = 0
     shape = input_shape
-    for layer, after in zip(layers, trace_shapes(layers, input_shape), strict=True):
-        total += _layer_parameters(layer, shape)
+    for layer, after in zip(layers, trace_shapes(layers, input_shape, class_count), strict=True):
+        total += _layer_parameters(layer, shape, class_count)
         shape = after
     return total
 
 
-def _layer_parameters(layer: LayerSpec, shape: Shape) -> int:
+def _layer_parameters(layer: LayerSpec, shape: Shape, class_count: int) -> int:
     match layer:
         case Dense(size=size, bias=bias):
             return prod(shape) * size + (size if bias else 0) + _length_parameters(layer)
@@ -61,8 +65,12 @@ def _layer_parameters(layer: LayerSpec, shape: Shape) -> int:
             return shape[0] * size * kernel * kernel + (size if bias else 0) + _length_parameters(layer)
         case MinibatchDiscrimination(size=size, dimensions=dimensions):
             return prod(shape) * size * dimensions
-        case Norm():
-            return 2 * shape[0]
+        case Norm(kind=kind):
+            return 2 * shape[0] * (class_count if kind == "conditional_batch" else 1)
+        case Labels(encoding="embedding", size=size):
+            return class_count * size
+        case Projection():
+            return prod(shape) * (1 + class_count) + 1
         case _:
             return 0
 
@@ -71,7 +79,9 @@ def _length_parameters(layer: Dense | Conv | TransposedConv) -> int:
     return layer.size if layer.weights == "weight_norm" else 0
 
 
-def _output_shape(layer: LayerSpec, shape: Shape, index: int) -> Shape:
+def _output_shape(layer: LayerSpec, shape: Shape, index: int, class_count: int) -> Shape:
+    if takes_labels([layer]):
+        return _labelled_shape(layer, shape, index, class_count)
     match layer:
         case Dense(size=size):
             return (size,)
@@ -86,18 +96,34 @@ def _output_shape(layer: LayerSpec, shape: Shape, index: int) -> Shape:
             return shape[:1]
         case MinibatchDiscrimination(size=size):
             return (prod(shape) + size,)
-        case Reshape(shape=wanted):
-            if prod(shape) != prod(wanted):
-                raise ShapeMismatch(
-                    f"layer {index} (reshape) turns {show_shape(shape)} = {prod(shape)} numbers "
-                    f"into {show_shape(wanted)} = {prod(wanted)} numbers; they must be as many",
-                    index,
-                )
-            return tuple(wanted)
+        case Reshape():
+            return _reshaped(layer, shape, index)
         case Flatten():
             return (prod(shape),)
         case _:
             return shape
+
+
+def _labelled_shape(layer: LayerSpec, shape: Shape, index: int, class_count: int) -> Shape:
+    if not class_count:
+        raise ShapeMismatch(f"layer {index} ({layer.layer}) needs labels, but the data set has no classes", index)
+    match layer:
+        case Labels(encoding=encoding, size=size):
+            return (shape[0] + (class_count if encoding == "one_hot" else size), *shape[1:])
+        case Projection():
+            return (1,)
+        case _:
+            return shape
+
+
+def _reshaped(layer: Reshape, shape: Shape, index: int) -> Shape:
+    if prod(shape) != prod(layer.shape):
+        raise ShapeMismatch(
+            f"layer {index} (reshape) turns {show_shape(shape)} = {prod(shape)} numbers "
+            f"into {show_shape(layer.shape)} = {prod(layer.shape)} numbers; they must be as many",
+            index,
+        )
+    return layer.shape
 
 
 def _conv_shape(layer: Conv, shape: Shape, index: int) -> Shape:

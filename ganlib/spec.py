@@ -10,11 +10,12 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from ganlib.errors import Problem, ShapeMismatch, SpecInvalid
+from ganlib.label_checks import find_label_problem
 from ganlib.layers import MinibatchDiscrimination, Norm
 from ganlib.numbers import Count, Natural
 from ganlib.sections.base import Section
 from ganlib.sections.datasets import DatasetSpec
-from ganlib.sections.evaluation import JUDGED_DATASETS, EvaluationSpec
+from ganlib.sections.evaluation import JUDGED_DATASETS, WITHOUT_JUDGE, EvaluationSpec
 from ganlib.sections.losses import LossesSpec
 from ganlib.sections.networks import LatentsSpec, NetworkSpec
 from ganlib.sections.optimisers import OptimisersSpec
@@ -29,6 +30,7 @@ MAX_ITERATIONS = 10_000_000
 MAX_PARAMETERS = 500_000_000
 MAX_GRID_PIXELS = 16_000_000
 MAX_SAMPLE_GRIDS = 100_000
+MAX_HISTOGRAM_EVENTS = 100_000
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._ -]{0,99}$")]
 Tag = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,49}$")]
@@ -64,6 +66,7 @@ class JobSpec(Section):
     log_every: Count = 10
     sample_every: Count = 100
     checkpoint_every: Count = 500
+    histogram_every: Annotated[Count, Field(le=10_000)] | None = None
     samples: SamplesSpec = SamplesSpec()
     evaluation: EvaluationSpec | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -76,6 +79,14 @@ class JobSpec(Section):
         return {"name": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
+    def check_labels(self) -> Self:
+        """Whatever uses labels must fit the data set and each other."""
+        problem = find_label_problem(self)
+        if problem is not None:
+            raise _problem(*problem)
+        return self
+
+    @model_validator(mode="after")
     def check_generator(self) -> Self:
         """The generator must turn latents into images of the data's shape."""
         _check_network(self, "generator", (self.latents.size,), self.dataset.shape, "the data set's images")
@@ -83,8 +94,10 @@ class JobSpec(Section):
 
     @model_validator(mode="after")
     def check_discriminator(self) -> Self:
-        """The discriminator must turn an image into one logit."""
-        _check_network(self, "discriminator", self.dataset.shape, (1,), "one logit")
+        """The discriminator must turn an image into what its losses are made for."""
+        count = self.losses.output_count(self.dataset.class_count)
+        meaning = "one logit" if self.losses.classes is None else f"classes: {{kind: {self.losses.classes.kind}}}"
+        _check_network(self, "discriminator", self.dataset.shape, (count,), meaning)
         return self
 
     @model_validator(mode="after")
@@ -136,12 +149,32 @@ class JobSpec(Section):
         return self
 
     @model_validator(mode="after")
+    def check_histograms(self) -> Self:
+        """Histograms must be few enough to keep."""
+        events = self.iterations // (self.histogram_every or self.iterations)
+        if events > MAX_HISTOGRAM_EVENTS:
+            raise _problem(
+                "histogram_every",
+                f"{events:,} histograms would be kept; at most {MAX_HISTOGRAM_EVENTS:,}: raise histogram_every",
+            )
+        return self
+
+    @model_validator(mode="after")
     def check_evaluation(self) -> Self:
-        """Samples can be judged where there is a judge of the data set."""
-        if self.evaluation is not None and self.dataset.name not in JUDGED_DATASETS:
+        """Samples can be judged where there is a judge of the data set; a neighbour grid needs its sample grid."""
+        needs_judge = self.evaluation is not None and self.evaluation.needs_judge
+        if needs_judge and self.dataset.name not in JUDGED_DATASETS:
             raise _problem(
                 "evaluation",
-                f"there is no judge of {self.dataset.name}; there are judges of: {', '.join(JUDGED_DATASETS)}",
+                f"there is no judge of {self.dataset.name}; there are judges of: {', '.join(JUDGED_DATASETS)}. "
+                f"Metrics that need none: {', '.join(sorted(WITHOUT_JUDGE))}",
+            )
+        wants_neighbours = self.evaluation is not None and self.evaluation.neighbour_grid
+        if self.evaluation and wants_neighbours and self.evaluation.every % self.sample_every:
+            raise _problem(
+                "evaluation.every",
+                "neighbour_grid stands beside the sample grid of its iteration, so this must be a multiple of "
+                f"sample_every, {self.sample_every}",
             )
         return self
 
@@ -176,7 +209,7 @@ def _check_feature_layer(field: str, layer: int | None, layer_count: int) -> Non
 
 def _refuse_batch_norm(discriminator: NetworkSpec) -> None:
     for index, layer in enumerate(discriminator.layers):
-        batch_norm = isinstance(layer, Norm) and layer.kind == "batch"
+        batch_norm = isinstance(layer, Norm) and layer.kind != "virtual_batch"
         if batch_norm or isinstance(layer, MinibatchDiscrimination):
             raise _problem(
                 f"discriminator.layers.{index}",
@@ -189,8 +222,8 @@ def _refuse_batch_norm(discriminator: NetworkSpec) -> None:
 def _check_network(spec: JobSpec, player: str, given: Shape, wanted: Shape, meaning: str) -> None:
     layers = getattr(spec, player).layers
     try:
-        output = output_shape(layers, given)
-        parameters = count_parameters(layers, given)
+        output = output_shape(layers, given, spec.dataset.class_count)
+        parameters = count_parameters(layers, given, spec.dataset.class_count)
     except ShapeMismatch as error:
         raise _problem(f"{player}.layers.{error.layer_index}", str(error)) from None
     if output != wanted:

@@ -17,11 +17,11 @@ _MAX_GIVEN = 80
 VARIANTS = {
     "layer": (
         "dense", "conv", "transposed_conv", "pool", "global_pool", "reshape", "flatten", "norm", "activation",
-        "scale", "dropout", "noise", "minibatch_discrimination",
+        "scale", "dropout", "noise", "minibatch_discrimination", "labels", "projection",
     ),
     "technique": (
         "ema_generator", "label_smoothing", "weight_clipping", "gradient_penalty", "r1",
-        "feature_matching", "historical_averaging", "instance_noise", "diff_augment",
+        "feature_matching", "historical_averaging", "instance_noise", "diff_augment", "ema_discriminator",
     ),
     "name": ("mnist", "digits", "cifar10", "folder"),
 }
@@ -33,6 +33,7 @@ KINDS = {
     "generator": ("adam", "sgd", "rmsprop"),
     "discriminator": ("adam", "sgd", "rmsprop"),
     "schedule": ("constant", "linear"),
+    "classes": ("semi_supervised", "semi_supervised_fake_class", "shared_trunk", "auxiliary", "categories"),
 }
 
 # What each of pydantic's error types means to somebody who wrote a spec; {…} are the error's own facts.

@@ -1,31 +1,49 @@
 """Everything that a run holds while it trains."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ganlib.build import build_network
-from ganlib.datasets import gather_images, load_training
+from ganlib.datasets import gather_images
 from ganlib.hardware import choose_precision
-from ganlib.losses import DISCRIMINATOR_LOSSES, GENERATOR_LOSSES, DiscriminatorLoss, GeneratorLoss
+from ganlib.layers import takes_labels
+from ganlib.logit_history import LogitHistory
+from ganlib.losses import (
+    DISCRIMINATOR_LOSSES,
+    GENERATOR_LOSSES,
+    HEADS,
+    ONE_LOGIT,
+    DiscriminatorLoss,
+    GeneratorLoss,
+    Head,
+    class_loss,
+)
 from ganlib.modules.first_batch import needs_first_batch, show_first_batch
 from ganlib.modules.minibatch_discrimination import MinibatchDiscrimination
+from ganlib.modules.statistics import BatchNorm, find_batch_norms
 from ganlib.optimisers import build_optimiser
-from ganlib.randomness import DataOrder, draw_latents, make_generator, seed_layers
+from ganlib.randomness import draw_labels, draw_latents, make_generator, seed_layers
 from ganlib.rhythm import Rhythm, build_rhythm
+from ganlib.sections.losses import AuxiliarySpec
 from ganlib.spec import JobSpec
 from ganlib.techniques import Networks, Technique, build_techniques
+from ganlib.training_data import TrainingData, load_training_data
 
 
 @dataclass
 class TrainingState:
     """What training changes, and what it needs for that; `iteration` is the last one that was done.
 
-    images: uint8 (N, C, H, W) on the device; data_warnings: what a person should know of them.
-    fixed_latents: (rows · columns, L), one for each cell of the grid.
-    joins_passes: whether real and fake images go through the discriminator as one batch.
+    fixed_latents: (rows · columns, L), one for each cell of the grid; fixed_labels: int64 (rows · columns,) beside
+    them, None unless the generator takes labels.
+    joins_passes: whether real and fake images go through the discriminator as one batch. has_gan: False where only
+    a classifier is trained. class_weight: of the labelled images' cross-entropy in D's loss, 0 without labels.
+    generator_class_loss: outputs (N, M), labels (N,) → what G pays for fakes of the wrong class, None if nothing.
+    real_statistics: D's batch norms whose running statistics are to be those of real images alone.
     """
 
     spec: JobSpec
@@ -37,23 +55,31 @@ class TrainingState:
     generator_loss: GeneratorLoss
     discriminator_loss: DiscriminatorLoss
     techniques: list[Technique]
-    images: Tensor
-    data_warnings: tuple[str, ...]
-    data_order: DataOrder
+    data: TrainingData
     rhythm: Rhythm
     latents_generator: torch.Generator
     fixed_latents: Tensor
+    fixed_labels: Tensor | None
     joins_passes: bool
+    has_gan: bool
+    class_weight: float
+    generator_class_loss: Callable[[Tensor, Tensor], Tensor] | None
+    real_statistics: list[BatchNorm]
     iteration: int = 0
+    logit_history: LogitHistory = field(default_factory=LogitHistory)
+
+    @property
+    def images(self) -> Tensor:
+        """All training images, uint8 (N, C, H, W) on the device."""
+        return self.data.images
 
 
 def build_state(spec: JobSpec, device: torch.device) -> TrainingState:
     """Build a run at iteration 0; seeds torch's global generators. Raises DatasetUnavailable."""
     techniques = build_techniques(spec)
     networks = build_networks(spec, device, techniques)
-    data = load_training(spec.dataset)
-    images = data.images.to(device)
-    show_first_batches(spec, networks, images)
+    data = load_training_data(spec, device)
+    show_first_batches(spec, networks, data)
     discriminator_loss = DISCRIMINATOR_LOSSES[spec.losses.discriminator]
     generator_loss = GENERATOR_LOSSES[spec.losses.generator]
     for technique in techniques:
@@ -73,22 +99,33 @@ def build_state(spec: JobSpec, device: torch.device) -> TrainingState:
         generator_loss=generator_loss,
         discriminator_loss=discriminator_loss,
         techniques=techniques,
-        images=images,
-        data_warnings=data.warnings,
-        data_order=DataOrder(spec.seed, len(images), spec.batch_size, device),
+        data=data,
         rhythm=build_rhythm(spec, device),
         latents_generator=make_generator(device, spec.seed, "latents"),
         fixed_latents=draw_fixed_latents(spec).to(device),
+        fixed_labels=choose_fixed_labels(spec, device),
         joins_passes=not _mixes_items(networks.discriminator, techniques),
+        has_gan=spec.losses.discriminator != "none",
+        class_weight=spec.losses.classes.weight if spec.losses.classes else 0.0,
+        generator_class_loss=_choose_generator_class_loss(spec, networks.head),
+        # A classifier is judged in evaluation mode, on real images: fakes must not have a share in its statistics.
+        real_statistics=find_batch_norms(networks.discriminator) if spec.losses.classes else [],
     )
+
+
+def _choose_generator_class_loss(spec: JobSpec, head: Head) -> Callable[[Tensor, Tensor], Tensor] | None:
+    classes = spec.losses.classes
+    if not isinstance(classes, AuxiliarySpec):
+        return None
+    return lambda outputs, labels: classes.generator_weight * class_loss(head.class_logits(outputs), labels)
 
 
 def build_networks(spec: JobSpec, device: torch.device, techniques: list[Technique]) -> Networks:
     """Build both players with their first weights, drawn on the CPU so that they are the same on each device."""
     seed_layers(device, spec.seed, "generator")
-    generator: nn.Module = build_network(spec.generator, (spec.latents.size,))
+    generator: nn.Module = build_network(spec.generator, (spec.latents.size,), spec.dataset.class_count)
     seed_layers(device, spec.seed, "discriminator")
-    discriminator: nn.Module = build_network(spec.discriminator, spec.dataset.shape)
+    discriminator: nn.Module = build_network(spec.discriminator, spec.dataset.shape, spec.dataset.class_count)
     for technique in techniques:
         generator = technique.wrap_generator(generator)
         discriminator = technique.wrap_discriminator(discriminator)
@@ -96,24 +133,39 @@ def build_networks(spec: JobSpec, device: torch.device, techniques: list[Techniq
     return Networks(
         generator.to(device, memory_format=torch.channels_last),  # type: ignore[call-overload]
         discriminator.to(device, memory_format=torch.channels_last),  # type: ignore[call-overload]
+        HEADS[spec.losses.classes.kind] if spec.losses.classes else ONE_LOGIT,
     )
 
 
-def show_first_batches(spec: JobSpec, networks: Networks, images: Tensor) -> None:
+def show_first_batches(spec: JobSpec, networks: Networks, data: TrainingData) -> None:
     """Let layers that take their first values from data have a batch of latents, or of real images."""
     generator = make_generator(torch.device("cpu"), spec.seed, "first batch")
     latents = draw_latents(spec.latents, spec.generator.reference_size, generator)
-    chosen = torch.randint(len(images), (spec.discriminator.reference_size,), generator=generator)
+    chosen = torch.randint(len(data.images), (spec.discriminator.reference_size,), generator=generator)
+    chosen, latents = chosen.to(data.images.device), latents.to(data.images.device)
     if needs_first_batch(networks.generator):
-        show_first_batch(networks.generator, latents.to(images.device))
+        labels = None
+        if takes_labels(spec.generator.layers):
+            labels = draw_labels(spec.dataset.class_count, len(latents), generator).to(latents.device)
+        show_first_batch(networks.generator, latents, labels)
     if needs_first_batch(networks.discriminator):
-        show_first_batch(networks.discriminator, gather_images(images, chosen.to(images.device)))
+        labels = (
+            data.labels[chosen] if takes_labels(spec.discriminator.layers) and data.labels is not None else None
+        )
+        show_first_batch(networks.discriminator, gather_images(data.images, chosen), labels)
 
 
 def draw_fixed_latents(spec: JobSpec) -> Tensor:
     """Draw the latents (rows · columns, L) of the sample grid; they depend on seed, latents and count alone."""
     generator = make_generator(torch.device("cpu"), spec.seed, "fixed latents")
     return draw_latents(spec.latents, spec.samples.rows * spec.samples.columns, generator)
+
+
+def choose_fixed_labels(spec: JobSpec, device: torch.device) -> Tensor | None:
+    """Return the labels int64 (rows · columns,) of the sample grid: cell i shows class i mod K."""
+    if not takes_labels(spec.generator.layers):
+        return None
+    return torch.arange(spec.samples.rows * spec.samples.columns, device=device) % spec.dataset.class_count
 
 
 def _mixes_items(discriminator: nn.Module, techniques: list[Technique]) -> bool:

@@ -2,25 +2,32 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from ganlib.datasets import gather_images
+from ganlib.discriminator_step import DiscriminatorUpdate, update_discriminator
+from ganlib.fakes import draw_fakes
 from ganlib.hardware import autocast
+from ganlib.modules.statistics import frozen_statistics
 from ganlib.optimisers import set_learning_rate
-from ganlib.randomness import draw_latents
 from ganlib.state import TrainingState
 from ganlib.techniques import StepBatch
+from ganlib.training_data import RealBatch
 
 
 @dataclass(frozen=True)
 class StepResult:
-    """What each player's last update of an iteration computed, on the device; D's logits are (N,)."""
+    """What each player's last update of an iteration computed, on the device; D's logits are (N,).
+
+    Without a GAN, where only a classifier is trained, there is neither a generator's loss nor logits; without
+    classes there is neither their loss nor the share of labelled images that were told right.
+    """
 
     discriminator_loss: Tensor
-    generator_loss: Tensor
-    real_logits: Tensor
-    fake_logits: Tensor
+    generator_loss: Tensor | None
+    real_logits: Tensor | None
+    fake_logits: Tensor | None
+    class_loss: Tensor | None
+    labelled_accuracy: Tensor | None
 
 
 def train_step(state: TrainingState) -> StepResult:
@@ -32,44 +39,38 @@ def train_step(state: TrainingState) -> StepResult:
     set_learning_rate(state.discriminator_optimiser, state.spec.optimisers.discriminator, state.iteration)
     set_learning_rate(state.generator_optimiser, state.spec.optimisers.generator, state.iteration)
     for batch in state.rhythm.batches(state.iteration):
-        real_images = gather_images(state.images, state.data_order.indices(batch))
-        discriminator_loss, real_logits, fake_logits = _update_discriminator(state, real_images)
-    for _ in range(state.rhythm.generator_steps):
-        generator_loss = _update_generator(state, real_images)
-    state.rhythm.end_iteration(state.iteration, discriminator_loss, generator_loss)
+        real = state.data.batch(batch)
+        update = update_discriminator(state, real, state.data.labelled_batch(batch))
+    generator_loss = None
+    if state.has_gan:
+        for _ in range(state.rhythm.generator_steps):
+            generator_loss = _update_generator(state, real)
+    state.rhythm.end_iteration(state.iteration, update.loss, generator_loss)
     for technique in state.techniques:
         technique.after_iteration(state.networks, state.iteration)
-    return StepResult(discriminator_loss, generator_loss, real_logits, fake_logits)
+    return _result(update, generator_loss)
 
 
-def _update_discriminator(state: TrainingState, real_images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    latents = _draw(state)
-    with autocast(state.device, state.precision):
-        with torch.no_grad():
-            fake_images = state.networks.generator(latents)
-        real_logits, fake_logits = _judge_both(state, real_images, fake_images)
-        batch = StepBatch(real_images, fake_images, latents, real_logits, fake_logits, state.iteration)
-        loss = state.discriminator_loss(real_logits, fake_logits)
-        for technique in state.techniques:
-            penalty = technique.discriminator_penalty(state.networks, batch)
-            loss = loss if penalty is None else loss + penalty
-    state.discriminator_optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    state.discriminator_optimiser.step()
-    for technique in state.techniques:
-        technique.after_discriminator_update(state.networks)
-    return loss.detach(), real_logits.detach(), fake_logits.detach()
-
-
-def _update_generator(state: TrainingState, real_images: Tensor) -> Tensor:
-    latents = _draw(state)
+def _update_generator(state: TrainingState, real: RealBatch) -> Tensor:
     # Gradients flow through the discriminator, but its own are not wanted here: a quarter of the pass saved.
     state.networks.discriminator.requires_grad_(False)
-    with autocast(state.device, state.precision):
-        fake_images = state.networks.generator(latents)
-        fake_logits = _judge(state, fake_images)
-        batch = StepBatch(real_images, fake_images, latents, None, fake_logits, state.iteration)
-        loss = state.generator_loss(fake_logits)
+    with autocast(state.device, state.precision), frozen_statistics(state.real_statistics):
+        fakes = draw_fakes(state)
+        outputs = state.networks.judge(fakes.images, fakes.labels)
+        head = state.networks.head
+        batch = StepBatch(
+            real_images=real.images,
+            fake_images=fakes.images,
+            latents=fakes.latents,
+            real_logits=None,
+            fake_logits=head.realness(outputs),
+            iteration=state.iteration,
+            real_labels=real.labels,
+            fake_labels=fakes.labels,
+        )
+        loss = state.generator_loss(head.source(outputs))
+        if state.generator_class_loss is not None and fakes.labels is not None:
+            loss = loss + state.generator_class_loss(outputs, fakes.labels)
         for technique in state.techniques:
             penalty = technique.generator_penalty(state.networks, batch)
             loss = loss if penalty is None else loss + penalty
@@ -80,19 +81,12 @@ def _update_generator(state: TrainingState, real_images: Tensor) -> Tensor:
     return loss.detach()
 
 
-def _judge_both(state: TrainingState, real_images: Tensor, fake_images: Tensor) -> tuple[Tensor, Tensor]:
-    """Return float32 logits (N,) of real and of fake images, from one pass where no item depends on another."""
-    if not state.joins_passes:
-        return _judge(state, real_images), _judge(state, fake_images)
-    both = torch.cat([real_images, fake_images.to(real_images.dtype)])
-    real_logits, fake_logits = _judge(state, both).chunk(2)
-    return real_logits, fake_logits
-
-
-def _judge(state: TrainingState, images: Tensor) -> Tensor:
-    logits: Tensor = state.networks.discriminator(images)
-    return logits.squeeze(1).float()
-
-
-def _draw(state: TrainingState) -> Tensor:
-    return draw_latents(state.spec.latents, state.spec.batch_size, state.latents_generator)
+def _result(update: DiscriminatorUpdate, generator_loss: Tensor | None) -> StepResult:
+    return StepResult(
+        discriminator_loss=update.loss,
+        generator_loss=generator_loss,
+        real_logits=update.real_logits,
+        fake_logits=update.fake_logits,
+        class_loss=update.class_loss,
+        labelled_accuracy=update.labelled_accuracy,
+    )

@@ -19,7 +19,7 @@ from ganlib.sections.datasets import DatasetSpec
 
 __all__ = [
     "DATASETS", "LabelledImages", "choose_labelled", "find_problem", "gather_images", "is_available",
-    "load_images", "load_train_and_test", "load_training",
+    "load_images", "load_train_and_test", "load_training", "to_floats",
 ]  # fmt: skip
 
 # Each takes its own spec and returns images and labels of a part as they lie on disk (a folder's at the size of
@@ -92,5 +92,9 @@ def is_available(name: str) -> bool:
 
 def gather_images(images: Tensor, indices: Tensor) -> Tensor:
     """Return the images at the indices (N,) as float32 (N, C, H, W) in [-1, 1]: 2·value/255 - 1."""
-    chosen = images.index_select(0, indices)
-    return chosen.to(torch.float32, memory_format=torch.channels_last).div_(127.5).sub_(1)
+    return to_floats(images.index_select(0, indices))
+
+
+def to_floats(images: Tensor) -> Tensor:
+    """Return images uint8 (N, C, H, W) as float32 in [-1, 1]: 2·value/255 - 1."""
+    return images.to(torch.float32, memory_format=torch.channels_last).div_(127.5).sub_(1)

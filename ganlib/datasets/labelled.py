@@ -42,11 +42,11 @@ def hold_out(data: LabelledImages) -> tuple[LabelledImages, LabelledImages]:
     return data.pick(~held_out), data.pick(held_out)
 
 
-def choose_labelled(labels: Tensor, count: int, seed: int) -> Tensor:
+def choose_labelled(labels: Tensor, count: int, seed: int, purpose: str = "labels") -> Tensor:
     """Return the indices (count,), ascending, of the images that keep their label in a budget of `count`.
 
     labels: int64 (N,). Classes get the same number each; where count is no multiple of the classes, the seed
-    draws which of them get one more. The same seed gives the same indices on every device. Raises
+    draws which of them get one more. The same seed and purpose give the same indices on every device. Raises
     LabelBudgetInvalid when a class would get none, or has too few images.
     """
     labels = labels.cpu()
@@ -57,7 +57,7 @@ def choose_labelled(labels: Tensor, count: int, seed: int) -> Tensor:
         )
     if count > len(labels):
         raise LabelBudgetInvalid(f"{count:,} labels are wanted, but there are only {len(labels):,} images.")
-    generator = make_generator(torch.device("cpu"), seed, "labels")
+    generator = make_generator(torch.device("cpu"), seed, purpose)
     share, rest = divmod(count, len(classes))
     gets_one_more = torch.randperm(len(classes), generator=generator) < rest
     chosen = []

@@ -12,8 +12,10 @@ def needs_first_batch(network: nn.Module) -> bool:
 
 
 @torch.no_grad()
-def show_first_batch(network: nn.Module, batch: Tensor) -> None:
+def show_first_batch(network: nn.Module, batch: Tensor, labels: Tensor | None = None) -> None:
     """Keep the batch (N, …) as the reference of virtual batch norm, and let it set weight norm's first lengths.
+
+    labels: int64 (N,), for a network that takes labels.
 
     With t = v·x/‖v‖ over the batch, each weight-normalised layer gets g = 1/σ[t] and b = −μ[t]/σ[t], so that its
     outputs have mean 0 and variance 1 for each feature (Salimans and Kingma, 2016, section 3). Running
@@ -25,9 +27,11 @@ def show_first_batch(network: nn.Module, batch: Tensor) -> None:
     for module in network.modules():
         if isinstance(module, ReferenceNetwork):
             module.reference.copy_(batch)
+            if labels is not None:
+                module.reference_labels.copy_(labels)
         if _has_lengths(module):
             hooks.append(module.register_forward_hook(_set_lengths))
-    network(batch)
+    network(batch) if labels is None else network(batch, labels)
     for hook in hooks:
         hook.remove()
     for norm, buffers in zip(norms, before, strict=True):

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from ganlib.modules.conditional import run_layers, takes_labels
 from ganlib.modules.simple import at_least_float32
 from ganlib.shapes import Shape
 
@@ -54,18 +55,22 @@ class VirtualBatchNorm(nn.Module):
 class ReferenceNetwork(nn.Sequential):
     """Layers that see a fixed reference batch before each batch: (N, *input_shape) → (N, *output_shape).
 
-    The reference is a buffer, so a checkpoint holds it. Its activations are computed anew in each pass, because
-    they change with the weights; gradients flow through them too.
+    The reference is a buffer, so a checkpoint holds it, and so are its labels where the network takes labels. Its
+    activations are computed anew in each pass, because they change with the weights; gradients flow through them
+    too.
     """
 
     reference: Tensor
+    reference_labels: Tensor
 
     def __init__(self, layers: list[nn.Module], reference_size: int, input_shape: Shape) -> None:
         super().__init__(*layers)
         self.register_buffer("reference", torch.zeros(reference_size, *input_shape))
+        if takes_labels(self):
+            self.register_buffer("reference_labels", torch.zeros(reference_size, dtype=torch.int64))
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (torch's name)
+    def forward(self, input: Tensor, labels: Tensor | None = None) -> Tensor:  # noqa: A002
         """Return what the layers make of the input, without the reference's share."""
         together = torch.cat([self.reference.to(input.dtype), input])
-        outputs: Tensor = super().forward(together)  # type: ignore[no-untyped-call]
-        return outputs[len(self.reference) :]
+        both_labels = None if labels is None else torch.cat([self.reference_labels, labels])
+        return run_layers(self, together, both_labels)[len(self.reference) :]

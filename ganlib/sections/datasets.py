@@ -1,10 +1,10 @@
 """Which images a run trains on, and their shape: known without reading them (no torch)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
-from ganlib.numbers import Count
+from ganlib.numbers import Count, Natural
 from ganlib.sections.base import Section
 from ganlib.shapes import Shape
 
@@ -28,7 +28,39 @@ def refuse_outside_path(path: str) -> str:
 DataPath = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(refuse_outside_path)]
 
 
-class MnistSpec(Section):
+class _Images(Section):
+    """What all data sets have in common.
+
+    labels: how many of the training images keep their label, as many of each class, drawn from the run's seed;
+    without it all of them do. validation: how many training images are held out of training, as many of each
+    class, drawn from the run's seed.
+    """
+
+    labels: Annotated[Count, Field(le=10_000_000)] | None = None
+    validation: Annotated[Natural, Field(le=10_000_000)] = 0
+
+    @property
+    def class_count(self) -> int:
+        """How many classes the labels tell apart; 0 where that is not known without reading the images."""
+        return 10
+
+    @model_validator(mode="after")
+    def check_labels(self) -> Self:
+        """Each class needs a label at least."""
+        if self.labels is not None and self.labels < self.class_count:
+            raise ValueError(
+                f"@dataset.labels@{self.labels} labels are too few for {self.class_count} classes: "
+                "each needs one at least"
+            )
+        if 0 < self.validation < self.class_count:
+            raise ValueError(
+                f"@dataset.validation@{self.validation} images are too few for {self.class_count} classes: "
+                "each needs one at least"
+            )
+        return self
+
+
+class MnistSpec(_Images):
     """MNIST's 60,000 training images, 28×28 grey; `size` resizes them to size×size pixels."""
 
     name: Literal["mnist"] = "mnist"
@@ -40,7 +72,7 @@ class MnistSpec(Section):
         return (1, self.size or 28, self.size or 28)
 
 
-class DigitsSpec(Section):
+class DigitsSpec(_Images):
     """scikit-learn's 1,797 digits, 8×8 grey; `size` resizes them to size×size pixels."""
 
     name: Literal["digits"] = "digits"
@@ -52,7 +84,7 @@ class DigitsSpec(Section):
         return (1, self.size or 8, self.size or 8)
 
 
-class Cifar10Spec(Section):
+class Cifar10Spec(_Images):
     """CIFAR-10's 50,000 training images, 32×32, in colour or as their luminosity."""
 
     name: Literal["cifar10"] = "cifar10"
@@ -65,18 +97,27 @@ class Cifar10Spec(Section):
         return (_CHANNELS[self.colour], self.size or 32, self.size or 32)
 
 
-class FolderSpec(Section):
-    """A folder or zip of images below the data folders: the middle square of each, resized to size×size."""
+class FolderSpec(_Images):
+    """A folder or zip of images below the data folders: the middle square of each, resized to size×size.
+
+    classes: how many folders of images there are; only runs that use labels need it.
+    """
 
     name: Literal["folder"] = "folder"
     path: DataPath
     size: Size
     colour: Colour = "rgb"
+    classes: Annotated[Count, Field(le=10_000)] | None = None
 
     @property
     def shape(self) -> Shape:
         """Shape (channels, height, width) of one image."""
         return (_CHANNELS[self.colour], self.size, self.size)
+
+    @property
+    def class_count(self) -> int:
+        """How many classes the spec says that there are, 0 if it does not say."""
+        return self.classes or 0
 
 
 DatasetSpec = Annotated[MnistSpec | DigitsSpec | Cifar10Spec | FolderSpec, Field(discriminator="name")]

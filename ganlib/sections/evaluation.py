@@ -20,14 +20,18 @@ EvaluationMetric = Literal[
     "precision",
     "recall",
     "neighbour_distance",
+    "accuracy",
 ]
+# Metrics that need no judge.
+WITHOUT_JUDGE: frozenset[EvaluationMetric] = frozenset({"neighbour_distance", "accuracy"})
 
 
 class EvaluationSpec(Section):
     """Draw samples every so many iterations and let the data set's judge look at them.
 
     It changes nothing of the training, so a run may go on with another evaluation or without. least_share: the
-    share of the samples from which on a class counts as covered.
+    share of the samples from which on a class counts as covered. neighbour_grid: whether the training images nearest to
+    the sample grid's are saved as a grid of their own.
     """
 
     every: Count
@@ -39,3 +43,9 @@ class EvaluationSpec(Section):
         "certainty",
     )
     least_share: Fraction = 0.01
+    neighbour_grid: bool = False
+
+    @property
+    def needs_judge(self) -> bool:
+        """Whether any of the metrics is what the data set's judge says."""
+        return not WITHOUT_JUDGE.issuperset(self.metrics)

@@ -19,6 +19,18 @@ class EmaGeneratorSpec(Section):
     start: Natural = 0
 
 
+class EmaDiscriminatorSpec(Section):
+    """Measure the discriminator's classes with an exponential moving average of its weights.
+
+    average ← decay · average + (1 − decay) · weights after each iteration, from iteration `start` on. Salimans et
+    al. (2016) judge their semi-supervised classifiers so, with a decay of 0.9999 (their released code).
+    """
+
+    technique: Literal["ema_discriminator"] = "ema_discriminator"
+    decay: Annotated[Float, Field(ge=0, lt=1)] = 0.9999
+    start: Natural = 0
+
+
 class FeatureMatchingSpec(Section):
     """Let the generator match the mean features of real images (Salimans et al., 2016, section 3.1).
 
@@ -119,6 +131,7 @@ TechniqueSpec = Annotated[
     | FeatureMatchingSpec
     | HistoricalAveragingSpec
     | InstanceNoiseSpec
-    | DiffAugmentSpec,
+    | DiffAugmentSpec
+    | EmaDiscriminatorSpec,
     Field(discriminator="technique"),
 ]

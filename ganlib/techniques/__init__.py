@@ -6,13 +6,13 @@ from typing import Any
 from ganlib.spec import JobSpec
 from ganlib.techniques.base import Networks, StepBatch, Technique
 from ganlib.techniques.diff_augment import DiffAugment
-from ganlib.techniques.ema_generator import EmaGenerator
 from ganlib.techniques.feature_matching import FeatureMatching
 from ganlib.techniques.gradient_penalty import GradientPenalty
 from ganlib.techniques.historical_averaging import HistoricalAveraging
 from ganlib.techniques.instance_noise import InstanceNoise
 from ganlib.techniques.label_smoothing import LabelSmoothing
 from ganlib.techniques.r1 import R1
+from ganlib.techniques.weight_averages import EmaDiscriminator, EmaGenerator
 from ganlib.techniques.weight_clipping import WeightClipping
 
 # Each is called with its own part of the spec, then the whole spec.
@@ -26,6 +26,7 @@ TECHNIQUES: dict[str, Callable[[Any, JobSpec], Technique]] = {
     "historical_averaging": HistoricalAveraging,
     "instance_noise": InstanceNoise,
     "diff_augment": DiffAugment,
+    "ema_discriminator": EmaDiscriminator,
 }
 
 

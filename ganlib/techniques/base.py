@@ -1,32 +1,63 @@
 """The slots that a technique may fill; each does nothing unless overridden.
 
-Order of the calls: `wrap_*` once while the run is built, `choose_*` once after it, then in each iteration
+Order of the calls: `wrap_*` once while the run is built, `choose_*_loss` once after it, then in each iteration
 `discriminator_penalty` and `after_discriminator_update` for each of the discriminator's updates,
-`generator_penalty` for each of the generator's, and `after_iteration`; `choose_sampler` for each sample grid. A
-state that matters to what follows goes into the checkpoint through `state_dict` and `load_state_dict`.
+`generator_penalty` for each of the generator's, and `after_iteration`; `choose_sampler` for each sample grid,
+`choose_classifier` for each measurement of the classes that the discriminator tells. A state that matters to what
+follows goes into the checkpoint through `state_dict` and `load_state_dict`.
 """
 
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from ganlib.losses import DiscriminatorLoss, GeneratorLoss
+from ganlib.losses import ONE_LOGIT, DiscriminatorLoss, GeneratorLoss, Head
+from ganlib.modules.conditional import takes_labels
+from ganlib.modules.simple import at_least_float32
 
 
 @dataclass
 class Networks:
-    """Both players as they are trained: latents (N, L) → images (N, C, H, W) → logits (N, 1)."""
+    """Both players as they are trained: latents (N, L) → images (N, C, H, W) → outputs (N, M).
+
+    head: how the discriminator's outputs are to be read. Labels are int64 (N,); a network that takes none leaves
+    them out.
+    """
 
     generator: nn.Module
     discriminator: nn.Module
+    head: Head = ONE_LOGIT
+
+    def __post_init__(self) -> None:
+        """Find out once which network takes labels."""
+        self._generator_takes_labels = takes_labels(self.generator)
+        self._discriminator_takes_labels = takes_labels(self.discriminator)
+
+    def generate(self, latents: Tensor, labels: Tensor | None) -> Tensor:
+        """Return images (N, C, H, W) of latents (N, L)."""
+        images: Tensor = (
+            self.generator(latents, labels) if self._generator_takes_labels else self.generator(latents)
+        )
+        return images
+
+    def judge(self, images: Tensor, labels: Tensor | None) -> Tensor:
+        """Return the discriminator's outputs (N, M) in float32 at least."""
+        if self._discriminator_takes_labels:
+            return at_least_float32(self.discriminator(images, labels))
+        return at_least_float32(self.discriminator(images))
+
+    def realness(self, images: Tensor, labels: Tensor | None) -> Tensor:
+        """Return one logit (N,) for each image: how real it looks."""
+        return self.head.realness(self.judge(images, labels))
 
 
 @dataclass(frozen=True)
 class StepBatch:
     """What one player's update saw.
 
-    real_images, fake_images: (N, C, H, W) in [-1, 1]. latents: (N, L). real_logits, fake_logits: (N,) float32.
-    In the generator's update no real logits are computed: real_logits is None. iteration: the first is 1.
+    real_images, fake_images: (N, C, H, W) in [-1, 1]. latents: (N, L). real_logits, fake_logits: (N,) float32, how
+    real each image looks. In the generator's update no real logits are computed: real_logits is None. iteration:
+    the first is 1. real_labels, fake_labels: int64 (N,), None where the run has none.
     """
 
     real_images: Tensor
@@ -35,6 +66,8 @@ class StepBatch:
     real_logits: Tensor | None
     fake_logits: Tensor
     iteration: int
+    real_labels: Tensor | None = None
+    fake_labels: Tensor | None = None
 
 
 class Technique:
@@ -79,6 +112,10 @@ class Technique:
     def choose_sampler(self, generator: nn.Module) -> nn.Module:
         """Return the network that draws the samples in the place of this one."""
         return generator
+
+    def choose_classifier(self, discriminator: nn.Module) -> nn.Module:
+        """Return the network whose classes are measured in the place of this one."""
+        return discriminator
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the tensors that a checkpoint must hold to go on exactly."""

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from ganlib.losses import GeneratorLoss
+from ganlib.losses import GeneratorLoss, no_loss
 from ganlib.sections.techniques import FeatureMatchingSpec
 from ganlib.spec import JobSpec
 from ganlib.techniques.base import Networks, StepBatch, Technique
@@ -21,24 +21,24 @@ class FeatureMatching(Technique):
 
     def choose_generator_loss(self, loss: GeneratorLoss) -> GeneratorLoss:
         """Return a loss of 0 if the features are to replace it."""
-        return _no_loss if self._spec.mode == "replace" else loss
+        return no_loss if self._spec.mode == "replace" else loss
 
     def generator_penalty(self, networks: Networks, batch: StepBatch) -> Tensor:
         """Return the weighted distance of the two means."""
         with torch.no_grad():
-            real = self._mean_features(networks.discriminator, batch.real_images)
-        fake = self._mean_features(networks.discriminator, batch.fake_images)
+            real = self._mean_features(networks, batch.real_images, batch.real_labels)
+        fake = self._mean_features(networks, batch.fake_images, batch.fake_labels)
         difference = fake - real
         distance = difference.square() if self._spec.distance == "squared_l2" else difference.abs()
         return self._spec.weight * distance.sum()
 
-    def _mean_features(self, discriminator: nn.Module, images: Tensor) -> Tensor:
+    def _mean_features(self, networks: Networks, images: Tensor, labels: Tensor | None) -> Tensor:
         """Return the mean over the batch (features,) of images that were changed as D's always are."""
         seen: list[Tensor] = []
-        hook = self._find_layer(discriminator).register_forward_hook(
+        hook = self._find_layer(networks.discriminator).register_forward_hook(
             lambda module, inputs, outputs: seen.append(outputs)
         )
-        discriminator(images)
+        networks.judge(images, labels)
         hook.remove()
         # With virtual batch norm the reference's own features come first.
         return seen[0][-len(images) :].float().mean(0).flatten()
@@ -51,7 +51,3 @@ class FeatureMatching(Technique):
             if isinstance(module, nn.Sequential) and len(module) == self._layer_count
         )
         return layers[-2 if self._spec.layer is None else self._spec.layer]
-
-
-def _no_loss(fake_logits: Tensor) -> Tensor:
-    return fake_logits.new_zeros(())

@@ -29,7 +29,11 @@ class GradientPenalty(Technique):
         real_images = batch.real_images.float()
         share = torch.rand(len(real_images), 1, 1, 1, generator=self._generator, device=self._generator.device)
         between = torch.lerp(batch.fake_images.float(), real_images, share)
-        norms: Tensor = torch.linalg.vector_norm(slopes_of(networks.discriminator, between), dim=1)
+        norms: Tensor = torch.linalg.vector_norm(
+            # A conditional D is asked for the real image's class: there is no point between two classes.
+            slopes_of(lambda points: networks.realness(points, batch.real_labels), between),
+            dim=1,
+        )
         return self._spec.weight * (norms - 1).square().mean()
 
     def state_dict(self) -> dict[str, Tensor]:

@@ -18,5 +18,6 @@ class R1(Technique):
         """Return the penalty, or None between the iterations in which it is due."""
         if batch.iteration % self._spec.every:
             return None
-        squares = slopes_of(networks.discriminator, batch.real_images).square().sum(dim=1)
+        slopes = slopes_of(lambda points: networks.realness(points, batch.real_labels), batch.real_images)
+        squares = slopes.square().sum(dim=1)
         return self._spec.gamma / 2 * self._spec.every * squares.mean()

@@ -22,18 +22,20 @@ def command(spec_path: Path, overrides: tuple[str, ...], as_json: bool) -> None:
         print_json(spec)
         return
     click.echo(f"{spec.name}: valid, {spec.iterations:,} iterations on {spec.dataset.name}")
-    click.echo(render_network("generator", spec.generator.layers, (spec.latents.size,)))
-    click.echo(render_network("discriminator", spec.discriminator.layers, spec.dataset.shape))
+    click.echo(render_network("generator", spec.generator.layers, (spec.latents.size,), spec.dataset.class_count))
+    click.echo(
+        render_network("discriminator", spec.discriminator.layers, spec.dataset.shape, spec.dataset.class_count)
+    )
     click.echo(render_cost(spec))
 
 
-def render_network(name: str, layers: Sequence[LayerSpec], input_shape: Shape) -> str:
+def render_network(name: str, layers: Sequence[LayerSpec], input_shape: Shape, class_count: int) -> str:
     """Return the architecture table of one network, as text."""
     rows = [
-        f"\n{name}  ({count_parameters(layers, input_shape):,} parameters)",
+        f"\n{name}  ({count_parameters(layers, input_shape, class_count):,} parameters)",
         f"  {show_shape(input_shape):>12}",
     ]
-    for layer, shape in zip(layers, trace_shapes(layers, input_shape), strict=True):
+    for layer, shape in zip(layers, trace_shapes(layers, input_shape, class_count), strict=True):
         given = layer.model_dump(exclude_defaults=True, exclude={"layer"})
         arguments = "  ".join(f"{key} {value}" for key, value in given.items())
         rows.append(f"  {show_shape(shape):>12}  {layer.layer:<16}{arguments}".rstrip())

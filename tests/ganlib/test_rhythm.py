@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from ganlib import step
+from ganlib import training_data
 from ganlib.identity import training_identity
 from ganlib.reports import log_ratio_of
 from ganlib.rhythm import AdaptiveRhythm, Rhythm, build_rhythm
@@ -62,17 +62,17 @@ def test_each_update_of_the_discriminator_sees_the_next_batch(
     make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[list[int]] = []
-    gather = step.gather_images
+    gather = training_data.gather_images
 
     def noted(images: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
         seen.append(indices.tolist())
         return gather(images, indices)
 
-    monkeypatch.setattr(step, "gather_images", noted)
+    monkeypatch.setattr(training_data, "gather_images", noted)
     state = build_state(make_spec(discriminator_steps=3), CPU)
     train_step(state)
     train_step(state)
-    assert seen == [state.data_order.indices(batch).tolist() for batch in range(1, 7)]
+    assert seen == [state.data.order.indices(batch).tolist() for batch in range(1, 7)]
 
 
 @pytest.mark.parametrize(("discriminator_steps", "generator_steps"), [(1, 1), (3, 1), (1, 4), (2, 5)])

@@ -14,7 +14,7 @@ from ganlib.spec import JobSpec
 from ganlib.state import build_state
 from ganlib.step import train_step
 from ganlib.techniques import TECHNIQUES, Networks, StepBatch, Technique, build_techniques
-from ganlib.techniques.ema_generator import EmaGenerator
+from ganlib.techniques.weight_averages import EmaGenerator
 
 MakeSpec = Callable[..., JobSpec]
 CPU = torch.device("cpu")

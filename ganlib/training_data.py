@@ -1,0 +1,97 @@
+"""What a run trains on, on its device: images, the labels that it may use, and the images that it holds out."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ganlib.datasets import LabelledImages, choose_labelled, gather_images, load_train_and_test, load_training
+from ganlib.errors import DatasetUnavailable
+from ganlib.layers import takes_labels
+from ganlib.randomness import DataOrder
+from ganlib.spec import JobSpec
+
+
+@dataclass(frozen=True)
+class RealBatch:
+    """Real images (N, C, H, W) in [-1, 1] and their labels int64 (N,), None where the run uses none."""
+
+    images: Tensor
+    labels: Tensor | None
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The training images and how batches of them are drawn.
+
+    images: uint8 (N, C, H, W) on the device. labels: int64 (N,) there, or None where the run uses none. labelled:
+    indices (B,) of the images in the label budget, None where all labels may be used. validation: images held out
+    of training, if any. warnings: what a person should know of them.
+    """
+
+    images: Tensor
+    labels: Tensor | None
+    labelled: Tensor | None
+    validation: LabelledImages | None
+    warnings: tuple[str, ...]
+    order: DataOrder
+    labelled_order: DataOrder | None
+
+    def batch(self, number: int) -> RealBatch:
+        """Return batch `number` of all images, the first is 1; with a label budget it has no labels."""
+        return self._gather(self.order.indices(number), with_labels=self.labelled is None)
+
+    def labelled_batch(self, number: int) -> RealBatch | None:
+        """Return batch `number` of the images in the label budget, None without one."""
+        if self.labelled is None or self.labelled_order is None:
+            return None
+        return self._gather(self.labelled[self.labelled_order.indices(number)], with_labels=True)
+
+    def _gather(self, indices: Tensor, with_labels: bool) -> RealBatch:
+        has_labels = with_labels and self.labels is not None
+        labels = self.labels[indices] if has_labels and self.labels is not None else None
+        return RealBatch(gather_images(self.images, indices), labels)
+
+
+def load_training_data(spec: JobSpec, device: torch.device) -> TrainingData:
+    """Load what the spec asks for onto the device. Raises DatasetUnavailable, LabelBudgetInvalid."""
+    # A classifier is tested on images that it never saw, also where the data set itself has no test part.
+    data = load_train_and_test(spec.dataset)[0] if spec.losses.classes else load_training(spec.dataset)
+    data, validation = _hold_out_validation(spec, data)
+    uses_labels = spec.losses.uses_labels or takes_labels(spec.discriminator.layers)
+    if uses_labels or takes_labels(spec.generator.layers):
+        _check_classes(spec, data)
+    labelled = None
+    if uses_labels and spec.dataset.labels is not None and spec.dataset.labels != len(data.labels):
+        labelled = choose_labelled(data.labels, spec.dataset.labels, spec.seed).to(device)
+    return TrainingData(
+        images=data.images.to(device),
+        labels=data.labels.to(device) if uses_labels else None,
+        labelled=labelled,
+        validation=validation,
+        warnings=data.warnings,
+        order=DataOrder(spec.seed, len(data.images), spec.batch_size, device),
+        labelled_order=None
+        if labelled is None
+        else DataOrder(spec.seed, len(labelled), spec.batch_size, device, "labelled order"),
+    )
+
+
+def _hold_out_validation(spec: JobSpec, data: LabelledImages) -> tuple[LabelledImages, LabelledImages | None]:
+    if not spec.dataset.validation:
+        return data, None
+    chosen = torch.zeros(len(data.labels), dtype=torch.bool)
+    chosen[choose_labelled(data.labels, spec.dataset.validation, spec.seed, "validation")] = True
+    if chosen.all():
+        raise DatasetUnavailable(
+            f"dataset.validation holds out all {len(chosen):,} training images; leave some to train on."
+        )
+    return data.pick(~chosen), data.pick(chosen)
+
+
+def _check_classes(spec: JobSpec, data: LabelledImages) -> None:
+    if len(data.class_names) != spec.dataset.class_count:
+        raise DatasetUnavailable(
+            f"The data set {spec.dataset.name} has {len(data.class_names)} classes, but the spec counts on "
+            f"{spec.dataset.class_count}; set dataset.classes to {len(data.class_names)}."
+        )
