@@ -23,7 +23,7 @@ VARIANTS = {
         "ema_generator", "label_smoothing", "weight_clipping", "gradient_penalty", "r1",
         "feature_matching", "historical_averaging", "instance_noise", "diff_augment", "ema_discriminator",
     ),
-    "name": ("mnist", "digits", "cifar10", "folder"),
+    "name": ("mnist", "digits", "cifar10", "folder", "gaussians"),
 }
 # fmt: on
 

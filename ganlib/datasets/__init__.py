@@ -12,6 +12,7 @@ from ganlib.datasets.cifar10 import load_cifar10
 from ganlib.datasets.decoding import to_grey
 from ganlib.datasets.digits import load_digits
 from ganlib.datasets.folder import load_folder
+from ganlib.datasets.gaussians import load_gaussians
 from ganlib.datasets.labelled import LabelledImages, Split, choose_labelled, hold_out
 from ganlib.datasets.mnist import load_mnist
 from ganlib.errors import DatasetUnavailable
@@ -29,6 +30,7 @@ DATASETS: dict[str, Callable[[Any, Split], LabelledImages | None]] = {
     "digits": load_digits,
     "cifar10": load_cifar10,
     "folder": load_folder,
+    "gaussians": load_gaussians,
 }
 
 _CHUNK = 1024

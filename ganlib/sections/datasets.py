@@ -1,15 +1,17 @@
 """Which images a run trains on, and their shape: known without reading them (no torch)."""
 
+from math import isqrt
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from ganlib.numbers import Count, Natural
+from ganlib.numbers import Count, Float, Natural
 from ganlib.sections.base import Section
 from ganlib.shapes import Shape
 
 Size = Annotated[Count, Field(ge=4, le=256)]
 Colour = Literal["grey", "rgb"]
+Layout = Literal["ring", "grid"]
 
 _CHANNELS: dict[Colour, int] = {"grey": 1, "rgb": 3}
 
@@ -120,4 +122,41 @@ class FolderSpec(_Images):
         return self.classes or 0
 
 
-DatasetSpec = Annotated[MnistSpec | DigitsSpec | Cifar10Spec | FolderSpec, Field(discriminator="name")]
+class GaussiansSpec(_Images):
+    """A mixture of Gaussians, made as it is read: each image is a point, drawn as a blob; its mode is its class.
+
+    The modes lie on a ring or a grid that reaches from −0.6 to 0.6 on a picture that reaches from −1 to 1; `std`
+    is the standard deviation of the points around their mode, in the same unit. There are `count` images to train
+    on, and a fifth as many to test on; all of them follow from these fields, whatever the run's seed.
+    """
+
+    name: Literal["gaussians"] = "gaussians"
+    layout: Layout = "ring"
+    modes: Annotated[Count, Field(ge=2, le=100)] = 8
+    std: Annotated[Float, Field(ge=0, le=0.5)] = 0.05
+    size: Annotated[Count, Field(ge=8, le=32)] = 16
+    count: Annotated[Count, Field(ge=500, le=100_000)] = 10_000
+
+    @property
+    def shape(self) -> Shape:
+        """Shape (channels, height, width) of one image."""
+        return (1, self.size, self.size)
+
+    @property
+    def class_count(self) -> int:
+        """Each mode is a class."""
+        return self.modes
+
+    @model_validator(mode="after")
+    def check_grid(self) -> Self:
+        """A grid has as many rows as columns."""
+        if self.layout == "grid" and isqrt(self.modes) ** 2 != self.modes:
+            raise ValueError(
+                f"@dataset.modes@a grid needs a square number of modes, such as 4 or 9, not {self.modes}"
+            )
+        return self
+
+
+DatasetSpec = Annotated[
+    MnistSpec | DigitsSpec | Cifar10Spec | FolderSpec | GaussiansSpec, Field(discriminator="name")
+]

@@ -18,7 +18,7 @@ from ganlib.datasets import (
     load_training,
 )
 from ganlib.errors import DatasetUnavailable
-from ganlib.sections.datasets import Cifar10Spec, DatasetSpec, DigitsSpec, FolderSpec, MnistSpec
+from ganlib.sections.datasets import Cifar10Spec, DatasetSpec, DigitsSpec, FolderSpec, GaussiansSpec, MnistSpec
 
 CPU = torch.device("cpu")
 
@@ -119,6 +119,7 @@ def test_every_data_set_of_the_spec_has_its_loader() -> None:
         (Cifar10Spec(colour="grey", size=16), (1, 16, 16)),
         (FolderSpec(path="a", size=64), (3, 64, 64)),
         (FolderSpec(path="a", size=64, colour="grey"), (1, 64, 64)),
+        (GaussiansSpec(), (1, 16, 16)),
     ],
 )
 def test_a_spec_knows_the_shape_of_its_images(spec: DatasetSpec, shape: tuple[int, ...]) -> None:
