@@ -1,9 +1,9 @@
 """Checkpoints: all that is needed to go on training exactly, in one safetensors file.
 
 Tensors are named `generator.…`, `discriminator.…`, `optimiser.<player>.<parameter>.<key>`,
-`technique.<index>.…`, `rhythm.…`, `latents.fixed` and `random.…`. The file's metadata holds one JSON object,
-`ganvas`: format, iteration, identity of the spec, torch's version, and a digest of the tensors. Nothing is ever
-unpickled.
+`technique.<index>.…`, `rhythm.…`, `logits.…`, `latents.fixed` and `random.…`. The file's metadata holds one JSON
+object, `ganvas`: format, iteration, identity of the spec, torch's version, and a digest of the tensors. Nothing is
+ever unpickled.
 """
 
 import hashlib
@@ -95,6 +95,7 @@ def _tensors_of(state: TrainingState) -> dict[str, Tensor]:
         for name, parameter in network.named_parameters():
             kept = optimiser.state.get(parameter, {})
             named |= {f"optimiser.{player}.{name}.{key}": tensor for key, tensor in kept.items()}
+    named |= {f"logits.{name}": tensor for name, tensor in state.logit_history.state_dict().items()}
     named |= {f"rhythm.{name}": tensor for name, tensor in state.rhythm.state_dict().items()}
     for index, technique in enumerate(state.techniques):
         named |= {f"technique.{index}.{name}": tensor for name, tensor in technique.state_dict().items()}
@@ -107,6 +108,7 @@ def _restore(state: TrainingState, tensors: dict[str, Tensor]) -> None:
         for name, parameter in network.named_parameters():
             kept = _below(tensors, f"optimiser.{player}.{name}")
             optimiser.state[parameter] = {key: _like(parameter, tensor) for key, tensor in kept.items()}
+    state.logit_history.load_state_dict(_below(tensors, "logits"), state.device)
     state.rhythm.load_state_dict(_below(tensors, "rhythm"))
     for index, technique in enumerate(state.techniques):
         technique.load_state_dict(_below(tensors, f"technique.{index}"))

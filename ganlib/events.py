@@ -4,7 +4,7 @@ A worker numbers events by `seq` in its attempt; ganlib itself does not number t
 `StoredFile`: the trainer writes the file first and reports it afterwards.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -14,6 +14,7 @@ from pydantic import (
     Field,
     PlainSerializer,
     TypeAdapter,
+    model_validator,
 )
 
 SHA256_PATTERN = r"^[0-9a-f]{64}$"
@@ -22,6 +23,11 @@ METRIC_NAME_PATTERN = r"^[a-z][a-z0-9_]{0,31}/[a-z][a-z0-9_.-]{0,63}$"
 Sha256 = Annotated[str, Field(pattern=SHA256_PATTERN)]
 MetricName = Annotated[str, Field(pattern=METRIC_NAME_PATTERN)]
 Iteration = Annotated[int, Field(ge=0, le=1_000_000_000)]
+
+BIN_COUNT = 64
+MAX_HISTOGRAMS = 32
+FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
+ValueCount = Annotated[int, Field(ge=0, le=2**32 - 1)]
 
 _NAMED_FLOATS = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
 
@@ -95,10 +101,8 @@ class MetricsLogged(_Data):
     values: Annotated[dict[MetricName, MetricValue], Field(min_length=1, max_length=256)]
 
 
-class SampleGridSaved(_Data):
-    """One PNG of rows × columns cells made from the fixed latents; cells are in latent order, row by row."""
-
-    kind: Literal["sample_grid_saved"] = "sample_grid_saved"
+class _GridSaved(_Data):
+    kind: str
     iteration: Iteration
     file: StoredFile
     rows: Annotated[int, Field(ge=1, le=256)]
@@ -106,6 +110,53 @@ class SampleGridSaved(_Data):
     cell_width: Annotated[int, Field(ge=1, le=4096)]
     cell_height: Annotated[int, Field(ge=1, le=4096)]
     latents_sha256: Sha256
+
+
+class SampleGridSaved(_GridSaved):
+    """One PNG of rows × columns cells made from the fixed latents; cells are in latent order, row by row."""
+
+    kind: Literal["sample_grid_saved"] = "sample_grid_saved"
+
+
+class NeighbourGridSaved(_GridSaved):
+    """One PNG laid out as the sample grid of its iteration: a cell is the training image nearest to that sample.
+
+    Nearest is by L1, the mean difference of a pixel (Winkler, 2018, figure 5.2).
+    """
+
+    kind: Literal["neighbour_grid_saved"] = "neighbour_grid_saved"
+
+
+class Histogram(_Data):
+    """How many values lie in each of BIN_COUNT equal bins from `low` to `high`, both ends included.
+
+    `not_finite` counts the NaN and infinite values, which lie in none of them.
+    """
+
+    low: FiniteFloat
+    high: FiniteFloat
+    counts: Annotated[tuple[ValueCount, ...], Field(min_length=BIN_COUNT, max_length=BIN_COUNT)]
+    not_finite: ValueCount = 0
+
+    @model_validator(mode="after")
+    def check_range(self) -> Self:
+        """The bins must have a width."""
+        if not self.low < self.high:
+            raise ValueError("low must be below high")
+        return self
+
+
+class HistogramsLogged(_Data):
+    """Named distributions, `group/name`, of values up to one iteration, or at it.
+
+    `logits/real`, `logits/fake`: all logits since the last such event. `gradients/generator`,
+    `gradients/discriminator`: log10 of the size of each weight's gradient. `neighbours/l1`: each sample's distance
+    to its nearest training image.
+    """
+
+    kind: Literal["histograms_logged"] = "histograms_logged"
+    iteration: Iteration
+    histograms: Annotated[dict[MetricName, Histogram], Field(min_length=1, max_length=MAX_HISTOGRAMS)]
 
 
 class CheckpointSaved(_Data):
@@ -138,6 +189,8 @@ Event = Annotated[
     | LatentsFixed
     | MetricsLogged
     | SampleGridSaved
+    | NeighbourGridSaved
+    | HistogramsLogged
     | CheckpointSaved
     | LineLogged
     | TrainingEnded,

@@ -17,8 +17,8 @@ from ganlib.errors import TrainingDiverged
 from ganlib.events import (
     CheckpointSaved,
     Event,
-    LatentsFixed,
     HistogramsLogged,
+    LatentsFixed,
     LineLogged,
     MetricsLogged,
     NeighbourGridSaved,
@@ -97,7 +97,7 @@ class Reports:
         self._recorder.put(partial(self._make_grid, state.iteration, images))
 
     def report_neighbours(self, neighbours: NeighbourSearch) -> None:
-        """Save the training images nearest to this iteration's sample grid, laid out like it, and their distances."""
+        """Save the training images nearest to this iteration's samples, laid out like them, and the distances."""
         iteration = self._state.iteration
         self._recorder.put(partial(self._make_neighbour_grid, iteration, neighbours))
         self._recorder.put(partial(_make_distances, iteration, neighbours))

@@ -8,6 +8,7 @@ from ganlib.checkpoint import load_checkpoint
 from ganlib.evaluation import prepare_evaluation
 from ganlib.events import Event
 from ganlib.hardware import choose_device
+from ganlib.histograms import HistogramReports
 from ganlib.randomness import reproducible_torch
 from ganlib.recorder import Recorder
 from ganlib.reports import Reports, refuse_divergence
@@ -50,7 +51,8 @@ def train(
             load_checkpoint(resume_from, state)
         reports = Reports(state, out_dir, recorder)
         reports.report_start()
-        evaluation, stopping = prepare_evaluation(state, recorder, should_stop)
+        evaluation, stopping = prepare_evaluation(state, reports, recorder, should_stop)
+        histograms = HistogramReports(state, recorder)
         reports.start_clock()
         if state.iteration == 0:
             reports.report_samples()
@@ -60,6 +62,7 @@ def train(
             stopping = not last and should_stop()
             if state.iteration == 1 or last or state.iteration % spec.log_every == 0:
                 reports.report_metrics(step)
+            histograms.observe(step)
             if last or state.iteration % spec.sample_every == 0:
                 reports.report_samples()
             if evaluation and (last or state.iteration % evaluation.every == 0):

@@ -1,6 +1,7 @@
 """The nearest real images of generated ones: does a generator draw, or does it remember? (Winkler, 2018, 5.1)."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -37,6 +38,25 @@ def nearest_neighbours(images: Tensor, real_images: Tensor) -> Neighbours:
     return Neighbours(indices, best / rows.shape[1])
 
 
-def mean_neighbour_distance(images: Tensor, real_images: Tensor) -> Tensor:
-    """Return the mean of the distances to the nearest real images, a float64 scalar."""
-    return nearest_neighbours(images, real_images).distances.double().mean()
+class NeighbourSearch:
+    """The nearest of real_images uint8 (M, C, H, W) for each of images uint8 (N, C, H, W), looked for when asked.
+
+    Both lie on one device. It looks once; there may be no images as long as nobody asks.
+    """
+
+    def __init__(self, images: Tensor, real_images: Tensor) -> None:
+        self._images = images
+        self._real_images = real_images
+
+    @cached_property
+    def found(self) -> Neighbours:
+        """The nearest ones and their distances."""
+        return nearest_neighbours(self._images, self._real_images)
+
+    def nearest_images(self) -> Tensor:
+        """Return the nearest real images uint8 (N, C, H, W), in the order of the images."""
+        return self._real_images.index_select(0, self.found.indices)
+
+    def mean_distance(self) -> Tensor:
+        """Return the mean of the distances, a float64 scalar."""
+        return self.found.distances.double().mean()

@@ -30,8 +30,8 @@ class EvaluationSpec(Section):
     """Draw samples every so many iterations and let the data set's judge look at them.
 
     It changes nothing of the training, so a run may go on with another evaluation or without. least_share: the
-    share of the samples from which on a class counts as covered. neighbour_grid: whether the training images nearest to
-    the sample grid's are saved as a grid of their own.
+    share of the samples from which on a class counts as covered. neighbour_grid: whether the training images
+    nearest to the sample grid's are saved as a grid of their own.
     """
 
     every: Count

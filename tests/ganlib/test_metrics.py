@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ganlib.metrics.classes import certainty, class_coverage, class_entropy, class_shares, classifier_score
 from ganlib.metrics.frechet import frechet_distance, matrix_square_root
-from ganlib.metrics.neighbours import mean_neighbour_distance, nearest_neighbours
+from ganlib.metrics.neighbours import NeighbourSearch, nearest_neighbours
 from ganlib.metrics.precision_recall import precision, recall
 
 
@@ -137,7 +137,9 @@ def test_the_nearest_neighbour_by_hand_is_the_first_of_equals() -> None:
     assert found.indices.tolist() == [1, 3, 0]
     # A pixel differs by (2 + 1) / 2 and (55 + 0) / 2 on the average: bytes are subtracted without wrapping round.
     assert found.distances.tolist() == [1.5, 27.5, 0]
-    assert mean_neighbour_distance(images, real).item() == pytest.approx(29 / 3)
+    search = NeighbourSearch(images, real)
+    assert search.mean_distance().item() == pytest.approx(29 / 3)
+    assert search.nearest_images().flatten(1).tolist() == [[10, 10], [255, 255], [0, 0]]
 
 
 def test_neighbours_in_blocks_are_those_of_scikit_learn() -> None:
