@@ -1,213 +1,185 @@
 """What tracking costs: `ganlib.trainer.train` with everything on, against a bare loop of the same training.
 
-Both train Winkler's final MNIST networks (2018, section 4.7.5) in one process, in turns of a few iterations, so
-that a busy machine slows both alike; the processor time of all threads, which neighbours disturb less, is
-given beside the time on the wall. ganlib's time includes sample grids, PNG files, checkpoints, hashes and
-events at the recipe's cadence: its clock stops only when all of a turn's events are delivered. The bare loop is
-written by hand below, with the same options, and records nothing.
+Both train in one process, in turns of a few iterations, so that a busy machine slows both alike; the processor
+time of all threads, which neighbours disturb less, is given beside the time on the wall. The bare loop
+(bare_loop.py) has the same networks, losses and options and records nothing; beside winkler-mnist runs a second one
+whose networks too are written by hand (winkler_by_hand.py).
 
-Run: OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive python bench/training.py
-Data: MNIST as the trainer finds it (GANVAS_DATA), else random bytes of the same shape; the speed is the same.
+ganlib logs at the recipe's cadence while it takes turns, and its clock stops only when all events are delivered.
+Grids and checkpoints come too seldom for a short run: each is timed alone, with drawing, files and hashes, and its
+share of an iteration is added. `--iterations N` instead trains N iterations with both at the recipe's cadence, and
+adds nothing. Evaluation is left out: it is no tracking, but more to compute.
+
+Run: OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive python bench/training.py [RECIPE…|--all]
+Data: as the trainer finds them (GANVAS_DATA), else random bytes of the same shape; the speed is the same.
 """
 
 import argparse
+import gc
 import json
+import os
 import statistics
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
+from math import ceil
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from threading import Condition
-from time import perf_counter, process_time
 
 import torch
-from torch import nn
-from torch.nn.functional import softplus
 
+from bench.bare_loop import BareLoop
+from bench.turns import OURS, Loop, Seconds, Turns, time_of, time_reports
+from bench.winkler_by_hand import WinklerByHand
 from ganlib import datasets
-from ganlib.events import Event
-from ganlib.hardware import choose_precision, describe_device
+from ganlib.errors import DatasetUnavailable
+from ganlib.hardware import describe_device
 from ganlib.spec import JobSpec, parse_spec
 from ganlib.spec_files import apply_overrides, read_spec_file
-from ganlib.trainer import train
 
-RECIPE = Path(__file__).parents[1] / "recipes" / "winkler-mnist.yaml"
-LATENTS = 96
-BATCH = 64
-
-
-def build_generator() -> nn.Module:
-    return nn.Sequential(
-        nn.Linear(LATENTS, 1024), nn.ReLU(), nn.BatchNorm1d(1024),
-        nn.Linear(1024, 6272), nn.ReLU(), nn.BatchNorm1d(6272), nn.Unflatten(1, (128, 7, 7)),
-        nn.ConvTranspose2d(128, 64, 4, 2, 1), nn.ReLU(), nn.BatchNorm2d(64),
-        nn.ConvTranspose2d(64, 1, 4, 2, 1), nn.Tanh(),
-    )  # fmt: skip
-
-
-def build_discriminator() -> nn.Module:
-    return nn.Sequential(
-        nn.Conv2d(1, 32, 5), nn.LeakyReLU(0.2), nn.Conv2d(32, 32, 2, 2), nn.LeakyReLU(0.2),
-        nn.Conv2d(32, 64, 5), nn.LeakyReLU(0.2), nn.Conv2d(64, 64, 2, 2), nn.LeakyReLU(0.2),
-        nn.Flatten(), nn.Linear(1024, 1024), nn.LeakyReLU(0.2), nn.Linear(1024, 1),
-    )  # fmt: skip
+RECIPES = Path(__file__).parents[1] / "recipes"
+TURN_SECONDS = 0.25
+COLUMNS = (
+    "recipe", "batch", "bare ms", "ganlib ms", "of it grids, checkpoints", "processor", "median", "wall", "median",
+    "iterations", "load",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Seconds:
-    """Time on the wall, and processor time of all threads."""
+class Result:
+    """One recipe's figures: milliseconds an iteration, and the bare loop's time as a share of ganlib's."""
 
-    wall: float
-    processor: float
-
-    def __sub__(self, other: "Seconds") -> "Seconds":
-        """Return the time between two readings."""
-        return Seconds(self.wall - other.wall, self.processor - other.processor)
-
-
-def now() -> Seconds:
-    return Seconds(perf_counter(), process_time())
-
-
-class BareLoop:
-    """The same training written by hand; `tuned` is with the options that ganlib takes, else as in a tutorial."""
-
-    def __init__(self, images: torch.Tensor, tuned: bool, bfloat16: bool) -> None:
-        torch.manual_seed(0)
-        layout = torch.channels_last if tuned else torch.contiguous_format
-        self.images, self.tuned, self.bfloat16 = images, tuned, bfloat16
-        self.generator = build_generator().to(memory_format=layout)
-        self.discriminator = build_discriminator().to(memory_format=layout)
-        options = {"lr": 1e-3, "betas": (0.5, 0.999), "fused": tuned}
-        self.generator_optimiser = torch.optim.Adam(self.generator.parameters(), **options)
-        self.discriminator_optimiser = torch.optim.Adam(self.discriminator.parameters(), **options)
-
-    def step(self) -> None:
-        """Update the discriminator, then the generator."""
-        chosen = torch.randint(len(self.images), (BATCH,))
-        real = self.images[chosen].float() / 127.5 - 1
-        with self._autocast():
-            with torch.no_grad():
-                fake = self.generator(torch.rand(BATCH, LATENTS) * 2 - 1)
-            if self.tuned:
-                real_logits, fake_logits = self.discriminator(torch.cat([real, fake.float()])).float().chunk(2)
-            else:
-                real_logits, fake_logits = self.discriminator(real), self.discriminator(fake)
-            loss = softplus(-real_logits).mean() + softplus(fake_logits).mean()
-        self.discriminator_optimiser.zero_grad()
-        loss.backward()
-        self.discriminator_optimiser.step()
-        self.discriminator.requires_grad_(not self.tuned)
-        with self._autocast():
-            fake_logits = self.discriminator(self.generator(torch.rand(BATCH, LATENTS) * 2 - 1))
-            loss = softplus(-fake_logits.float()).mean()
-        self.generator_optimiser.zero_grad()
-        loss.backward()
-        self.generator_optimiser.step()
-        self.discriminator.requires_grad_(True)
-
-    def run(self, steps: int) -> "Seconds":
-        """Return the time that these steps took."""
-        begin = now()
-        for _ in range(steps):
-            self.step()
-        return now() - begin
-
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.bfloat16)
+    recipe: str
+    batch_size: int
+    turns: int
+    iterations: int
+    processor_ms: dict[str, float]
+    wall_ms: dict[str, float]
+    grids_and_checkpoints_ms: float
+    ratio: dict[str, float]
+    load: float
 
 
-@dataclass
-class Turns:
-    """Lets the bare loops run between ganlib's iterations; it sits in the trainer's two callables."""
+def measure(spec: JobSpec, seconds: float, whole: int | None, float32: bool) -> Result:
+    """Time one recipe for about so many seconds of processor time, or for `whole` iterations at full cadence."""
+    provide_data(spec)
+    bare = BareLoop(spec)
+    loops: dict[str, Loop] = {"bare": bare, **loops_by_hand(spec, bare, float32)}
+    grid, checkpoint = time_reports(bare.parts)
+    time_of(bare.step)
+    steps = 10 if whole else max(1, ceil(TURN_SECONDS / time_of(bare.step, 2).processor * 2))
+    taken = Turns(at_cadence(spec, seconds, whole, steps, len(loops) + 1, bare), loops, steps).run()
+    shares = [
+        Seconds(*(0.0 if whole else getattr(one, clock) / every for clock in ("wall", "processor")))
+        for one, every in ((grid, spec.sample_every), (checkpoint, spec.checkpoint_every))
+    ]
+    return summarise(spec, taken, steps, shares)
 
-    spec: JobSpec
-    bare: dict[str, BareLoop]
-    steps: int
-    seconds: dict[str, list[Seconds]] = field(default_factory=dict)
-    delivered: int = 0
-    iteration: int = 0
-    begin: Seconds = field(default_factory=now)
-    changed: Condition = field(default_factory=Condition)
 
-    def on_event(self, event: Event) -> None:
-        """Called by the trainer's other thread."""
-        event.model_dump_json()
-        with self.changed:
-            self.delivered += 1
-            self.changed.notify()
+def at_cadence(spec: JobSpec, seconds: float, whole: int | None, steps: int, ways: int, bare: BareLoop) -> JobSpec:
+    """Return what the trainer is given: so many turns as fit, grids and checkpoints only in a whole run."""
+    if whole:
+        return spec.model_copy(update={"iterations": whole, "evaluation": None})
+    turn = time_of(bare.step, steps).processor
+    turns = max(6, round(seconds / (turn * ways)))
+    seldom = {"sample_every": 10**9, "checkpoint_every": 10**9}
+    return spec.model_copy(update={"iterations": (turns + 1) * steps + 1, "evaluation": None, **seldom})
 
-    def should_stop(self) -> bool:
-        """Called by the trainer after each iteration, before that iteration's own reports."""
-        self.iteration += 1
-        if self.iteration % self.steps == 1:
-            self._end_turn()
-            self.begin = now()
-        return False
 
-    def _end_turn(self) -> None:
-        with self.changed:
-            self.changed.wait_for(lambda: self.delivered >= self._due(self.iteration - 1))
-        if self.iteration > self.steps + 1:  # the first turn warms up
-            self.seconds.setdefault("ganlib", []).append(now() - self.begin)
-        for name, loop in self.bare.items():
-            taken = loop.run(self.steps)
-            if self.iteration > 1:
-                self.seconds.setdefault(name, []).append(taken)
+def summarise(spec: JobSpec, taken: dict[str, list[Seconds]], steps: int, shares: list[Seconds]) -> Result:
+    """Turn the times of all turns into figures of one iteration."""
+    count = len(taken[OURS])
+    added = Seconds(sum(share.wall for share in shares), sum(share.processor for share in shares))
+    each = {
+        name: [Seconds(one.wall / steps, one.processor / steps) for one in turns[-count:]]
+        for name, turns in taken.items()
+    }
+    each[OURS] = [Seconds(one.wall + added.wall, one.processor + added.processor) for one in each[OURS]]
+    return Result(
+        recipe=spec.name,
+        batch_size=spec.batch_size,
+        turns=count,
+        iterations=count * steps,
+        processor_ms=mean_ms(each, "processor"),
+        wall_ms=mean_ms(each, "wall"),
+        grids_and_checkpoints_ms=round(1000 * added.processor, 3),
+        ratio=ratios(each["bare"], each[OURS]),
+        load=round(os.getloadavg()[0], 1),
+    )
 
-    def _due(self, iteration: int) -> int:
-        """Return how many events the trainer reports up to this iteration's end: three at the start."""
-        if iteration == 0:
-            return 3
-        spec = self.spec
-        return 4 + sum(iteration // every for every in (spec.log_every, spec.sample_every, spec.checkpoint_every))
+
+def mean_ms(each: dict[str, list[Seconds]], clock: str) -> dict[str, float]:
+    """Return the mean milliseconds of an iteration by this clock."""
+    return {
+        name: round(1000 * statistics.mean(getattr(one, clock) for one in all_), 3) for name, all_ in each.items()
+    }
+
+
+def ratios(bare: list[Seconds], ours: list[Seconds]) -> dict[str, float]:
+    """Return bare over ganlib by both clocks: of all turns together, and the median of neighbouring turns."""
+    found = {}
+    for clock in ("processor", "wall"):
+        pairs = [(getattr(one, clock), getattr(other, clock)) for one, other in zip(bare, ours, strict=True)]
+        found[clock] = sum(one for one, _ in pairs) / sum(other for _, other in pairs)
+        found[f"{clock}, median"] = statistics.median(one / other for one, other in pairs)
+    return {name: round(value, 4) for name, value in found.items()}
+
+
+def loops_by_hand(spec: JobSpec, bare: BareLoop, float32: bool) -> dict[str, Loop]:
+    """Return what else takes turns: loops that owe nothing to ganlib, for the one recipe that has them."""
+    if spec.name != "winkler-mnist" or spec.batch_size != 64:
+        return {}
+    images, bfloat16 = bare.parts.images, bare.parts.precision == torch.bfloat16
+    loops: dict[str, Loop] = {"by hand": WinklerByHand(images, tuned=True, bfloat16=bfloat16)}
+    if float32:
+        loops["by hand, float32"] = WinklerByHand(images, tuned=True, bfloat16=False)
+        loops["by hand, plain float32"] = WinklerByHand(images, tuned=False, bfloat16=False)
+    return loops
+
+
+def provide_data(spec: JobSpec) -> None:
+    """Read the data set once for all who train on it; random bytes take its place where it is not there."""
+    try:
+        data = datasets.load_training(spec.dataset)
+    except DatasetUnavailable:
+        images = torch.randint(0, 256, (10_000, *spec.dataset.shape), dtype=torch.uint8)
+        data = datasets.LabelledImages(images, torch.arange(10_000) % 10, tuple("0123456789"))
+    datasets.DATASETS[spec.dataset.name] = lambda spec, split: data
+
+
+def show(result: Result) -> str:
+    """Return one row of the table in docs/benchmarks.md."""
+    bare, ours, ratio = result.processor_ms["bare"], result.processor_ms[OURS], result.ratio
+    cells = [
+        result.recipe, str(result.batch_size), _show_ms(bare), _show_ms(ours),
+        f"{result.grids_and_checkpoints_ms:.2f}", *(f"{value:.3f}" for value in ratio.values()),
+        str(result.iterations), f"{result.load:.1f}",
+    ]  # fmt: skip
+    return f"| {' | '.join(cells)} |"
+
+
+def _show_ms(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--iterations", type=int, default=521, help="ganlib's iterations (default 521)")
-    parser.add_argument("--turn", type=int, default=10, help="iterations of each before the other's turn")
-    parser.add_argument(
-        "--float32", action="store_true", help="time the bare loop in float32 too, and a plain one"
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("recipes", nargs="*", metavar="RECIPE", help="names of recipes/ (default: winkler-mnist)")
+    parser.add_argument("--all", action="store_true", help="every recipe")
+    parser.add_argument("--seconds", type=float, default=40, help="of processor time a recipe (default 40)")
+    parser.add_argument("--iterations", type=int, help="train so many, grids and checkpoints at the cadence")
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change a field")
+    parser.add_argument("--float32", action="store_true", help="winkler-mnist: two loops in float32 too")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a recipe, not rows of a table")
     options = parser.parse_args()
 
-    spec = parse_spec(apply_overrides(read_spec_file(RECIPE), [f"iterations={options.iterations}", "device=cpu"]))
-    if not datasets.is_available("mnist"):
-        bytes_like_mnist = torch.randint(0, 256, (60_000, 1, 28, 28), dtype=torch.uint8)
-        like_mnist = datasets.LabelledImages(bytes_like_mnist, torch.zeros(60_000, dtype=torch.int64), ("0",))
-        datasets.DATASETS["mnist"] = lambda spec, split: like_mnist
-    images = datasets.load_images(spec.dataset, torch.device("cpu"))
-    uses_bfloat16 = choose_precision(spec.precision, torch.device("cpu")) == torch.bfloat16
-    bare = {"bare": BareLoop(images, tuned=True, bfloat16=uses_bfloat16)}
-    if options.float32:
-        bare["bare, float32"] = BareLoop(images, tuned=True, bfloat16=False)
-        bare["plain float32"] = BareLoop(images, tuned=False, bfloat16=False)
-    turns = Turns(spec, bare, options.turn)
-    with TemporaryDirectory() as folder:
-        train(spec, Path(folder), turns.on_event, turns.should_stop)
-
-    bare_turns, our_turns = turns.seconds["bare"], turns.seconds["ganlib"]
-    ratios = [one.wall / other.wall for one, other in zip(bare_turns, our_turns, strict=False)]
-    wall, processor = (
-        {name: 1000 * statistics.mean(getattr(taken, clock) for taken in all_taken) / options.turn
-         for name, all_taken in turns.seconds.items()}
-        for clock in ("wall", "processor")
-    )  # fmt: skip
-    result = {
-        "device": describe_device(torch.device("cpu")),
-        "torch": torch.__version__,
-        "turns": len(our_turns),
-        "wall_ms_per_step": {name: round(value, 1) for name, value in wall.items()},
-        "processor_ms_per_step": {name: round(value, 1) for name, value in processor.items()},
-        "images_per_second": {name: round(1000 * BATCH / value, 1) for name, value in wall.items()},
-        "ganlib_to_bare": {
-            "wall": round(wall["bare"] / wall["ganlib"], 4),
-            "wall, median of turns": round(statistics.median(ratios), 4),
-            "processor": round(processor["bare"] / processor["ganlib"], 4),
-        },
-    }
-    print(json.dumps(result, indent=None if options.json else 2))
+    names = sorted(path.stem for path in RECIPES.glob("*.yaml")) if options.all else options.recipes
+    if not options.json:
+        print(f"{describe_device(torch.device('cpu'))}, torch {torch.__version__}\n")
+        print(f"| {' | '.join(COLUMNS)} |")
+        print("|" + " --- |" * len(COLUMNS), flush=True)
+    for name in names or ["winkler-mnist"]:
+        spec = parse_spec(apply_overrides(read_spec_file(RECIPES / f"{name}.yaml"), [*options.set, "device=cpu"]))
+        result = measure(spec, options.seconds, options.iterations, options.float32)
+        print(json.dumps(asdict(result)) if options.json else show(result), flush=True)
+        gc.collect()
 
 
 if __name__ == "__main__":
