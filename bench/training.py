@@ -2,8 +2,8 @@
 
 Both train in one process, in turns of a few iterations, so that a busy machine slows both alike; the processor
 time of all threads, which neighbours disturb less, is given beside the time on the wall. The bare loop
-(bare_loop.py) has the same networks, losses and options and records nothing; beside winkler-mnist runs a second one
-whose networks too are written by hand (winkler_by_hand.py).
+(bare_loop.py) has the same networks, losses and options and records nothing; beside winkler-mnist runs a second
+one whose networks too are written by hand (winkler_by_hand.py).
 
 ganlib logs at the recipe's cadence while it takes turns, and its clock stops only when all events are delivered.
 Grids and checkpoints come too seldom for a short run: each is timed alone, with drawing, files and hashes, and its
