@@ -27,6 +27,7 @@ from ganlib.layers import (
 )
 from ganlib.modules import conditional
 from ganlib.modules import minibatch_discrimination as minibatch
+from ganlib.modules.fixed_length import fix_lengths
 from ganlib.modules.simple import FixedScale, FlatLinear, GaussianNoise
 from ganlib.modules.virtual_batch_norm import ReferenceNetwork, VirtualBatchNorm
 from ganlib.sections.networks import NetworkSpec, NormalInit
@@ -133,9 +134,12 @@ def _flatten_then(layer: Reshape) -> nn.Sequential:
 
 def _write_weights(layer: Dense | Conv | TransposedConv, module: nn.Module) -> None:
     """Compute the module's weight from other parameters, if the layer asks for that."""
+    # One length for each output, which a transposed convolution counts in its second axis.
+    outputs_axis = 1 if isinstance(module, nn.ConvTranspose2d) else 0
     if layer.weights == "weight_norm":
-        # One length for each output, which a transposed convolution counts in its second axis.
-        parametrizations.weight_norm(module, dim=1 if isinstance(module, nn.ConvTranspose2d) else 0)
+        parametrizations.weight_norm(module, dim=outputs_axis)
+    elif layer.weights == "weight_norm_fixed":
+        fix_lengths(module, outputs_axis)
     elif layer.weights == "spectral_norm":
         parametrizations.spectral_norm(module)
 

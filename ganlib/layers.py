@@ -24,8 +24,9 @@ class _Layer(BaseModel):
 
 
 # How a layer's weights are written: as they are; as direction and length, whose first values come from the data
-# (Salimans and Kingma, 2016); or divided by their largest singular value (Miyato et al., 2018).
-Weights = Literal["plain", "weight_norm", "spectral_norm"]
+# (Salimans and Kingma, 2016); the same with lengths that stay as the data set them (Salimans et al., 2016, their
+# released code); or divided by their largest singular value (Miyato et al., 2018).
+Weights = Literal["plain", "weight_norm", "weight_norm_fixed", "spectral_norm"]
 
 
 class Dense(_Layer):
@@ -159,7 +160,7 @@ class Labels(_Layer):
 
 
 class Projection(_Layer):
-    """One logit of features h and class y: w·h + b + v[y]·h (Miyato and Koyama, 2018, equation 4).
+    """One logit of features h and class y: w·h + b + v[y]·h (Miyato and Koyama, 2018, section 3).
 
     Any input is flattened first; output (N, 1). A discriminator ends with it in the place of its last dense layer.
     """

@@ -3,12 +3,15 @@
 import torch
 from torch import Tensor, nn
 
+from ganlib.modules.fixed_length import find_lengths
 from ganlib.modules.virtual_batch_norm import ReferenceNetwork
 
 
 def needs_first_batch(network: nn.Module) -> bool:
     """Whether any layer takes its first values from data."""
-    return any(isinstance(module, ReferenceNetwork) or _has_lengths(module) for module in network.modules())
+    return any(
+        isinstance(module, ReferenceNetwork) or find_lengths(module) is not None for module in network.modules()
+    )
 
 
 @torch.no_grad()
@@ -29,7 +32,7 @@ def show_first_batch(network: nn.Module, batch: Tensor, labels: Tensor | None = 
             module.reference.copy_(batch)
             if labels is not None:
                 module.reference_labels.copy_(labels)
-        if _has_lengths(module):
+        if find_lengths(module) is not None:
             hooks.append(module.register_forward_hook(_set_lengths))
     network(batch) if labels is None else network(batch, labels)
     for hook in hooks:
@@ -38,16 +41,11 @@ def show_first_batch(network: nn.Module, batch: Tensor, labels: Tensor | None = 
         norm.load_state_dict({**norm.state_dict(), **buffers})
 
 
-def _has_lengths(module: nn.Module) -> bool:
-    """Whether the module's weights are written as length g and direction v."""
-    kept = getattr(module, "parametrizations", {})
-    return "weight" in kept and hasattr(kept["weight"], "original1")
-
-
 def _set_lengths(module: nn.Module, _inputs: tuple[Tensor, ...], outputs: Tensor) -> Tensor:
     """Set g and b from the layer's outputs under its present g and b; return the outputs under the new ones."""
-    lengths: Tensor = module.parametrizations["weight"].original0  # type: ignore[union-attr, index]
-    bias = module.bias
+    lengths, bias = find_lengths(module), module.bias
+    if lengths is None:
+        raise TypeError("Only a weight-normalised layer has lengths to set.")
     others = [axis for axis in range(outputs.dim()) if axis != 1]
     mean, deviation = outputs.mean(others), outputs.std(others, correction=0).clamp_min(1e-8)
     # Dividing the outputs by σ is dividing g, which they are proportional to, by σ.

@@ -136,13 +136,14 @@ def moments(outputs: Tensor) -> tuple[list[float], list[float]]:
     return outputs.mean(others).tolist(), outputs.std(others, correction=0).tolist()
 
 
+@pytest.mark.parametrize("weights", ["weight_norm", "weight_norm_fixed"])
 @pytest.mark.parametrize(("layer", "shape"), LAYERS)
 def test_the_first_batch_leaves_weight_normalised_outputs_at_mean_0_and_deviation_1(
-    layer: dict[str, Any], shape: tuple[int, ...]
+    layer: dict[str, Any], shape: tuple[int, ...], weights: str
 ) -> None:
     torch.manual_seed(0)
-    second = {"layer": "dense", "size": 2, "weights": "weight_norm"}
-    network = build({**layer, "weights": "weight_norm"}, "relu", second, shape=shape)
+    second = {"layer": "dense", "size": 2, "weights": weights}
+    network = build({**layer, "weights": weights}, "relu", second, shape=shape)
     batch = 3 + 4 * torch.randn(50, *shape)
     assert needs_first_batch(network)
     show_first_batch(network, batch)
@@ -160,6 +161,34 @@ def test_the_first_length_and_offset_are_those_of_the_paper() -> None:
     assert network[0].parametrizations["weight"].original0.item() == pytest.approx(0.5)
     assert network[0].bias.item() == pytest.approx(-2.5)
     assert network[0].weight.flatten().tolist() == pytest.approx([0.3, 0.4])
+
+
+def test_fixed_lengths_are_the_first_batch_s_and_only_directions_are_learned() -> None:
+    network = build({"layer": "dense", "size": 1, "weights": "weight_norm_fixed"}, shape=(2,))
+    kept = network[0].parametrizations["weight"]
+    kept.original.data = torch.tensor([[3.0, 4.0]])
+    show_first_batch(network, torch.tensor([[5.0, 0.0], [5.0, 5.0]]))
+    # As above; v and b are all that is learned.
+    assert network[0].weight.flatten().tolist() == pytest.approx([0.3, 0.4])
+    assert [tuple(part.shape) for part in network.parameters()] == [(1,), (1, 2)]
+    network(torch.tensor([[1.0, 0.0]])).sum().backward()
+    # d/dv of g·v₁/‖v‖ at v = (3, 4), g = 1/2: g·(1/5 − 9/125, −12/125).
+    assert kept.original.grad.flatten().tolist() == pytest.approx([0.064, -0.048])
+    kept.original.data = torch.tensor([[0.0, 10.0]])
+    assert network[0].weight.flatten().tolist() == pytest.approx([0, 0.5])
+
+
+@pytest.mark.parametrize(("layer", "shape"), LAYERS)
+def test_fixed_lengths_change_no_weight_before_the_first_batch(
+    layer: dict[str, Any], shape: tuple[int, ...]
+) -> None:
+    torch.manual_seed(0)
+    plain = build(layer, shape=shape)
+    torch.manual_seed(0)
+    fixed = build({**layer, "weights": "weight_norm_fixed"}, shape=shape)
+    assert torch.allclose(fixed[0].weight, plain[0].weight)
+    # One length for each output.
+    assert fixed[0].parametrizations["weight"][0].lengths.numel() == layer["size"]
 
 
 def test_the_first_batch_leaves_running_statistics_alone() -> None:
