@@ -3,6 +3,7 @@
 from typing import Any
 
 from ganlib.networks.presets_dcgan import DCGAN_PRESETS
+from ganlib.networks.presets_semi_supervised import SEMI_SUPERVISED_PRESETS
 from ganlib.networks.presets_winkler import WINKLER_PRESETS
 
 _LEAKY: dict[str, Any] = {"layer": "activation", "kind": "leaky_relu", "slope": 0.2}
@@ -43,4 +44,5 @@ PRESETS: dict[str, list[Any]] = {
     "winkler_mnist_discriminator": WINKLER_MNIST_DISCRIMINATOR,
     **WINKLER_PRESETS,
     **DCGAN_PRESETS,
+    **SEMI_SUPERVISED_PRESETS,
 }

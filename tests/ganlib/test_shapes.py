@@ -84,6 +84,41 @@ def test_parameters_of_winklers_networks_are_counted_by_hand() -> None:
             (3, 32, 32),
             [(256, 16, 16), (512, 8, 8), (1024, 4, 4), (1,)],
         ),
+        (
+            "salimans_mnist_generator",
+            (100,),
+            [(500,), (784,), (1, 28, 28)],
+        ),
+        (
+            "salimans_mnist_discriminator",
+            (1, 28, 28),
+            [(1000,), (500,), (250,), (10,)],
+        ),
+        (
+            "salimans_cifar_generator",
+            (100,),
+            [(8192,), (512, 4, 4), (256, 8, 8), (128, 16, 16), (3, 32, 32)],
+        ),
+        (
+            "salimans_cifar_discriminator",
+            (3, 32, 32),
+            [(96, 32, 32), (96, 16, 16), (192, 16, 16), (192, 8, 8), (192, 6, 6), (192,), (10,)],
+        ),
+        (
+            "sgan_mnist_generator",
+            (100,),
+            [(3136,), (64, 7, 7), (32, 14, 14), (16, 28, 28), (1, 28, 28)],
+        ),
+        (
+            "sgan_mnist_discriminator",
+            (1, 28, 28),
+            [(32, 14, 14), (64, 7, 7), (128, 4, 4), (11,)],
+        ),
+        (
+            "winkler_semi_supervised_cifar_discriminator",
+            (3, 32, 32),
+            [(32, 16, 16), (64, 8, 8), (128, 8, 8), (1024,), (11,)],
+        ),
     ],
 )
 def test_a_preset_goes_through_the_shapes_of_its_paper(name: str, shape: Shape, expected: list[Shape]) -> None:
