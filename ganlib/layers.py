@@ -98,7 +98,7 @@ class Norm(_Layer):
 
     batch: by mean and variance of the batch (Ioffe and Szegedy, 2015); `momentum` is that of the running ones.
     conditional_batch: the same, with a gain and offset for each class (Dumoulin et al., 2017).
-    virtual_batch: by those of a fixed reference batch and the item itself (Salimans et al., 2016, section 3.4).
+    virtual_batch: by those of a fixed reference batch and the item itself (Salimans et al., 2016, section 3.5).
     """
 
     layer: Literal["norm"] = "norm"

@@ -1,4 +1,4 @@
-"""Batch normalisation that does not mix the items of a batch (Salimans et al., 2016, section 3.4)."""
+"""Batch normalisation that does not mix the items of a batch (Salimans et al., 2016, section 3.5)."""
 
 import torch
 from torch import Tensor, nn
