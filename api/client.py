@@ -25,10 +25,12 @@ from api.schemas import (
     Curve,
     CurvesRead,
     HealthRead,
+    HistogramRead,
     JobRead,
     JobState,
     JobSummary,
     LogLineRead,
+    NeighbourGridRead,
     Page,
     SampleRead,
     StreamEvent,
@@ -158,6 +160,22 @@ class Client:
     def samples(self, job_id: str) -> tuple[SampleRead, ...]:
         """Return the job's timeline: its sample grids in order of iteration."""
         return tuple(self._pages(Page[SampleRead], f"/jobs/{_checked_id(job_id)}/samples", {}))
+
+    def neighbours(self, job_id: str) -> tuple[NeighbourGridRead, ...]:
+        """Return the job's grids of nearest training images in order of iteration."""
+        return tuple(self._pages(Page[NeighbourGridRead], f"/jobs/{_checked_id(job_id)}/neighbours", {}))
+
+    def histograms(self, job_id: str, *names: str) -> dict[str, list[HistogramRead]]:
+        """Return the job's histograms by name, each in order of iteration: all of them, or those named.
+
+        >>> client.histograms(job.id, "logits/real")["logits/real"][-1].high  # doctest: +SKIP
+        35.2
+        """
+        found: dict[str, list[HistogramRead]] = {}
+        query = {"name": list(names)}
+        for histogram in self._pages(Page[HistogramRead], f"/jobs/{_checked_id(job_id)}/histograms", query):
+            found.setdefault(histogram.name, []).append(histogram)
+        return found
 
     def checkpoints(self, job_id: str) -> tuple[CheckpointRead, ...]:
         """Return the job's checkpoints in order of iteration."""

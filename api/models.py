@@ -202,6 +202,37 @@ class Sample(Base):
     created_at: Mapped[datetime]
 
 
+class NeighbourGrid(Base):
+    """The training images nearest to one sample grid, laid out like it."""
+
+    __tablename__ = "neighbour_grids"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    iteration: Mapped[int] = mapped_column(Integer, primary_key=True)
+    attempt: Mapped[int] = mapped_column(Integer)
+    sha256: Mapped[str] = mapped_column(ForeignKey("artifacts.sha256"), index=True)
+    rows: Mapped[int] = mapped_column(Integer)
+    columns: Mapped[int] = mapped_column(Integer)
+    cell_width: Mapped[int] = mapped_column(Integer)
+    cell_height: Mapped[int] = mapped_column(Integer)
+    latents_sha256: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime]
+
+
+class HistogramRow(Base):
+    """One named distribution at one iteration; `counts` are its bins, compressed."""
+
+    __tablename__ = "histograms"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    iteration: Mapped[int] = mapped_column(Integer, primary_key=True)
+    low: Mapped[float] = mapped_column(Float)
+    high: Mapped[float] = mapped_column(Float)
+    not_finite: Mapped[int] = mapped_column(BigInteger)
+    counts: Mapped[bytes] = mapped_column(LargeBinary)
+
+
 class Checkpoint(Base):
     """A committed checkpoint; `stored` turns false when its file made room for newer ones."""
 

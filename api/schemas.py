@@ -8,7 +8,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from ganlib.events import Event, MetricValue, Sha256
+from ganlib.events import Event, Histogram, MetricValue, Sha256
 
 JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 TERMINAL_STATES: tuple[JobState, ...] = ("succeeded", "failed", "cancelled")
@@ -63,6 +63,19 @@ class SampleRead(_Schema):
     cell_height: int
     latents_sha256: Sha256
     created_at: datetime
+
+
+class NeighbourGridRead(SampleRead):
+    """The training images nearest to the sample grid of the same iteration, laid out like it."""
+
+
+class HistogramRead(Histogram):
+    """One named distribution at one iteration: 64 equal bins from `low` to `high`."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    name: str
+    iteration: int
 
 
 class CheckpointRead(_Schema):

@@ -32,7 +32,7 @@ LAST_BACKOFF_SECONDS = 5.0
 # Refusals in a row that another try could heal (a file that vanished, a number out of step).
 MAX_REFUSALS = 3
 # Once delivered, these are not needed again; latents are, by nobody, but they are small and tell a person much.
-_DELETED_KINDS = ("sample_grid_saved", "checkpoint_saved")
+_DELETED_KINDS = ("sample_grid_saved", "neighbour_grid_saved", "checkpoint_saved")
 
 
 class ArtifactOutside(Exception):

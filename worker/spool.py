@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
-from typing import Literal
+from typing import Any, Literal
 
 from ganlib.events import Event, StoredFile
 
@@ -22,6 +22,9 @@ MAX_EVENTS = 2_000
 MAX_POINTS = 10_000
 MAX_BYTES = 512 * 1024
 _READ_BYTES = 1024 * 1024
+_PICTURES = ("sample_grid_saved", "neighbour_grid_saved")
+# Nobody waits for these: they are posted with the next batch.
+_QUIET = ("metrics_logged", "histograms_logged", "line_logged")
 
 
 class SpoolDamaged(Exception):
@@ -81,7 +84,7 @@ class Batch:
     def files(self) -> list[tuple[StoredFile, Literal["image/png", "application/octet-stream"]]]:
         """The files that these events name."""
         return [
-            (event.file, "image/png" if event.kind == "sample_grid_saved" else "application/octet-stream")
+            (event.file, "image/png" if event.kind in _PICTURES else "application/octet-stream")
             for event in self.events
             if event.file is not None
         ]
@@ -89,7 +92,7 @@ class Batch:
     @property
     def is_urgent(self) -> bool:
         """Whether to post it without waiting for more: somebody may be watching for a new grid."""
-        return self.more_wait or any(event.kind not in ("metrics_logged", "line_logged") for event in self.events)
+        return self.more_wait or any(event.kind not in _QUIET for event in self.events)
 
     @property
     def body(self) -> bytes:
@@ -162,6 +165,12 @@ def _parse_line(line: bytes) -> SpooledEvent:
         row = json.loads(line)
         event = row["event"]
         file = StoredFile.model_validate(event["file"]) if "file" in event else None
-        return SpooledEvent(row["seq"], line, event["kind"], len(event.get("values", ())), file)
-    except (ValueError, KeyError, TypeError) as error:
+        return SpooledEvent(row["seq"], line, event["kind"], _count_points(event), file)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SpoolDamaged(f"A line of the spool is no event: {line[:200]!r} ({error})") from None
+
+
+def _count_points(event: dict[str, Any]) -> int:
+    """Count as the service does: each metric, and each bin of a histogram."""
+    bins = sum(len(histogram["counts"]) for histogram in event.get("histograms", {}).values())
+    return len(event.get("values", ())) + bins

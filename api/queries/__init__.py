@@ -10,10 +10,17 @@ from api.queries.attempts import Claimed, claim_job, finish_attempt, renew_lease
 from api.queries.batches import Batch, list_batch_ids, list_batches, list_changed_jobs, newest_event_id
 from api.queries.curves import read_curves
 from api.queries.events import Accepted, insert_events
+from api.queries.histograms import list_histograms
 from api.queries.jobs import cancel_job, count_states, find_job, get_job, insert_job, list_jobs_by_id
 from api.queries.listing import JOB_SORTS, JobFilters, JobSort, list_jobs
 from api.queries.reaping import Waiting, count_waiting, list_lost_jobs, reap_job
-from api.queries.timeline import list_attempts, list_checkpoints, list_log_lines, list_samples
+from api.queries.timeline import (
+    list_attempts,
+    list_checkpoints,
+    list_log_lines,
+    list_neighbour_grids,
+    list_samples,
+)
 from api.queries.views import (
     artifact_url,
     attempt_read,
@@ -56,10 +63,12 @@ __all__ = [
     "list_batches",
     "list_changed_jobs",
     "list_checkpoints",
+    "list_histograms",
     "list_jobs",
     "list_jobs_by_id",
     "list_log_lines",
     "list_lost_jobs",
+    "list_neighbour_grids",
     "list_orphans",
     "list_samples",
     "log_line_read",

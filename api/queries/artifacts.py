@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from api.clock import database_now
 from api.db import insert_into
 from api.errors import ArtifactMissing, ArtifactNotFound
-from api.models import Artifact, Checkpoint, Job, Sample
+from api.models import Artifact, Checkpoint, Job, NeighbourGrid, Sample
 from api.schemas import MediaType
 
 
@@ -68,6 +68,7 @@ def list_orphans(session: Session, older_than_seconds: float, limit: int = 1000)
 
 def _is_unused(sha256: object) -> list[ColumnElement[bool]]:
     in_samples = exists().where(Sample.sha256 == sha256)
+    in_neighbours = exists().where(NeighbourGrid.sha256 == sha256)
     in_checkpoints = exists().where(Checkpoint.sha256 == sha256, Checkpoint.stored)
     in_latents = exists().where(Job.latents_sha256 == sha256)
-    return [~in_samples, ~in_checkpoints, ~in_latents]
+    return [~in_samples, ~in_neighbours, ~in_checkpoints, ~in_latents]

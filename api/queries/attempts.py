@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from api.clock import database_now
 from api.errors import AttemptFenced, JobNotFound, JobStateConflict, SequenceConflict
-from api.models import Attempt, Checkpoint, Job, Sample
+from api.models import Attempt, Checkpoint, HistogramRow, Job, NeighbourGrid, Sample
 from api.queries.batches import insert_service_events, say
 from api.queries.curves import discard_points, fold_tail
 from api.queries.jobs import find_job, state_changed
@@ -83,7 +83,7 @@ def find_resume_point(session: Session, job_id: str, is_stored: Callable[[str], 
 def discard_after(session: Session, job: Job, iteration: int) -> None:
     """Remove what was written after this iteration (−1: everything); the log stays, it tells what happened."""
     discard_points(session, job, iteration)
-    for table in (Sample, Checkpoint):
+    for table in (Sample, NeighbourGrid, HistogramRow, Checkpoint):
         session.execute(delete(table).where(table.job_id == job.id, table.iteration > iteration))
     newest = select(Sample.id).where(Sample.job_id == job.id).order_by(Sample.iteration.desc()).limit(1)
     values = {"iteration": max(iteration, 0), "newest_sample_id": newest.scalar_subquery()}

@@ -1,4 +1,4 @@
-"""What events change in what lists and pages read: newest values, timeline, log, checkpoints."""
+"""What events change in what lists and pages read: newest values, timeline, histograms, log, checkpoints."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,31 +9,43 @@ from sqlalchemy.orm import Session
 from api.clock import database_now
 from api.db import insert_into
 from api.errors import ArtifactMissing
-from api.models import Artifact, Checkpoint, Job, LatestValue, LogLine, Sample
+from api.models import Artifact, Checkpoint, Job, LatestValue, LogLine, NeighbourGrid, Sample
 from api.queries.artifacts import require_artifacts, retire_checkpoints
 from api.queries.curves import latest_columns
+from api.queries.histograms import insert_histograms
 from api.schemas import NumberedEvent
-from ganlib.events import CheckpointSaved, LatentsFixed, LineLogged, MetricsLogged, SampleGridSaved
+from ganlib.events import (
+    CheckpointSaved,
+    HistogramsLogged,
+    LatentsFixed,
+    LineLogged,
+    MetricsLogged,
+    NeighbourGridSaved,
+    SampleGridSaved,
+)
 
 
 def apply_events(
     session: Session, job: Job, attempt: int, events: Sequence[NumberedEvent], checkpoints_kept: int
 ) -> list[str]:
-    """Bring newest values, timeline, log and checkpoints up to date; returns the retired checkpoints' sha256."""
+    """Bring all that lists and pages read up to date; returns the retired checkpoints' sha256."""
     _apply_metrics(session, job, [item.event for item in events if isinstance(item.event, MetricsLogged)])
     files = [
         item.event.file.sha256
         for item in events
-        if isinstance(item.event, SampleGridSaved | CheckpointSaved | LatentsFixed)
+        if isinstance(item.event, SampleGridSaved | NeighbourGridSaved | CheckpointSaved | LatentsFixed)
     ]
     artifacts = require_artifacts(session, files)
     _apply_lines(session, job, attempt, events)
+    insert_histograms(session, job.id, [item.event for item in events if isinstance(item.event, HistogramsLogged)])
     retired: list[str] = []
     has_checkpoint = False
     for item in events:
         event = item.event
         if isinstance(event, SampleGridSaved):
             _insert_sample(session, job, attempt, event, artifacts)
+        elif isinstance(event, NeighbourGridSaved):
+            _insert_neighbour_grid(session, job, attempt, event, artifacts)
         elif isinstance(event, CheckpointSaved):
             _insert_checkpoint(session, job, attempt, event, artifacts)
             has_checkpoint = True
@@ -87,27 +99,41 @@ def _apply_lines(session: Session, job: Job, attempt: int, events: Sequence[Numb
 def _insert_sample(
     session: Session, job: Job, attempt: int, event: SampleGridSaved, artifacts: dict[str, Artifact]
 ) -> None:
-    sha256 = event.file.sha256
-    if artifacts[sha256].media_type != "image/png":
-        raise ArtifactMissing("A sample grid must be put as image/png first.", sha256=[sha256])
     # A grid that comes again for the same iteration takes the place of the earlier one.
     session.execute(delete(Sample).where(Sample.job_id == job.id, Sample.iteration == event.iteration))
     row = insert(Sample).values(
-        job_id=job.id,
-        attempt=attempt,
-        iteration=event.iteration,
-        sha256=sha256,
-        rows=event.rows,
-        columns=event.columns,
-        cell_width=event.cell_width,
-        cell_height=event.cell_height,
-        latents_sha256=event.latents_sha256,
-        created_at=database_now(),
+        job_id=job.id, iteration=event.iteration, **_grid_columns(attempt, event, artifacts)
     )
     sample_id = session.execute(row.returning(Sample.id)).scalar_one()
     newest = session.get(Sample, job.newest_sample_id) if job.newest_sample_id is not None else None
     if newest is None or newest.iteration <= event.iteration:
         job.newest_sample_id = sample_id
+
+
+def _insert_neighbour_grid(
+    session: Session, job: Job, attempt: int, event: NeighbourGridSaved, artifacts: dict[str, Artifact]
+) -> None:
+    row = _grid_columns(attempt, event, artifacts)
+    insert_row = insert_into(session, NeighbourGrid).values(job_id=job.id, iteration=event.iteration, **row)
+    session.execute(insert_row.on_conflict_do_update(index_elements=["job_id", "iteration"], set_=row))
+
+
+def _grid_columns(
+    attempt: int, event: SampleGridSaved | NeighbourGridSaved, artifacts: dict[str, Artifact]
+) -> dict[str, Any]:
+    sha256 = event.file.sha256
+    if artifacts[sha256].media_type != "image/png":
+        raise ArtifactMissing("A grid must be put as image/png first.", sha256=[sha256])
+    return {
+        "attempt": attempt,
+        "sha256": sha256,
+        "rows": event.rows,
+        "columns": event.columns,
+        "cell_width": event.cell_width,
+        "cell_height": event.cell_height,
+        "latents_sha256": event.latents_sha256,
+        "created_at": database_now(),
+    }
 
 
 def _insert_checkpoint(

@@ -15,7 +15,7 @@ from api.queries.batches import insert_batch, pack_body
 from api.queries.curves import fold_long_tail
 from api.queries.effects import apply_events
 from api.schemas import NumberedEvent
-from ganlib.events import LatentsFixed, MetricsLogged
+from ganlib.events import BIN_COUNT, Event, HistogramsLogged, LatentsFixed, MetricsLogged
 
 MAX_POINTS = 20_000
 _DIGEST_BYTES = 8
@@ -66,12 +66,19 @@ def digest_event(encoded: bytes) -> bytes:
 
 
 def _check_size(events: Sequence[NumberedEvent]) -> None:
-    points = sum(len(item.event.values) for item in events if isinstance(item.event, MetricsLogged))
+    points = sum(_count_points(item.event) for item in events)
     if points > MAX_POINTS:
         message = f"{points:,} points in one post are too many; at most {MAX_POINTS:,}"
         raise RequestInvalid(
             message, problems=[{"field": "events", "given": f"{points} points", "message": message}]
         )
+
+
+def _count_points(event: Event) -> int:
+    """Return how many numbers an event brings: each metric's, and each bin of a histogram."""
+    if isinstance(event, HistogramsLogged):
+        return BIN_COUNT * len(event.histograms)
+    return len(event.values) if isinstance(event, MetricsLogged) else 0
 
 
 def _check_iterations(job: Job, events: Sequence[NumberedEvent]) -> None:

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.models import Attempt, Checkpoint, LogLine, Sample
+from api.models import Attempt, Checkpoint, LogLine, NeighbourGrid, Sample
 from api.queries.cursors import read_cursor, write_cursor
-from api.queries.views import attempt_read, checkpoint_read, log_line_read, sample_read
-from api.schemas import AttemptRead, CheckpointRead, LogLineRead, Page, SampleRead
+from api.queries.views import attempt_read, checkpoint_read, log_line_read, neighbour_grid_read, sample_read
+from api.schemas import AttemptRead, CheckpointRead, LogLineRead, NeighbourGridRead, Page, SampleRead
 
 
 def list_samples(session: Session, job_id: str, limit: int = 1000, cursor: str | None = None) -> Page[SampleRead]:
@@ -33,6 +33,31 @@ def list_samples_at(session: Session, job_id: str, iterations: Sequence[int]) ->
     """Return the sample grids of these iterations, as far as there are any, oldest first."""
     wanted = (Sample.job_id == job_id, Sample.iteration.in_(iterations))
     return [sample_read(row) for row in session.scalars(select(Sample).where(*wanted).order_by(Sample.iteration))]
+
+
+def list_neighbour_grids(
+    session: Session, job_id: str, limit: int = 1000, cursor: str | None = None
+) -> Page[NeighbourGridRead]:
+    """Return one page of the grids of nearest training images, oldest first."""
+    query = select(NeighbourGrid).where(NeighbourGrid.job_id == job_id).order_by(NeighbourGrid.iteration)
+    if cursor is not None:
+        query = query.where(NeighbourGrid.iteration > read_cursor(cursor, int)[0])
+    rows = list(session.scalars(query.limit(limit + 1)))
+    page = rows[:limit]
+    more = write_cursor(page[-1].iteration) if len(rows) > limit else None
+    return Page(items=[neighbour_grid_read(row) for row in page], next=more)
+
+
+def list_neighbour_iterations(session: Session, job_id: str) -> list[int]:
+    """Return the iterations that have a grid of nearest training images, in order."""
+    query = select(NeighbourGrid.iteration).where(NeighbourGrid.job_id == job_id)
+    return list(session.scalars(query.order_by(NeighbourGrid.iteration)))
+
+
+def find_neighbour_grid(session: Session, job_id: str, iteration: int) -> NeighbourGridRead | None:
+    """Return the grid of nearest training images at this iteration, or None."""
+    row = session.get(NeighbourGrid, (job_id, iteration))
+    return neighbour_grid_read(row) if row is not None else None
 
 
 def list_log_lines(session: Session, job_id: str, tail: int = 200, cursor: str | None = None) -> Page[LogLineRead]:

@@ -1,11 +1,12 @@
 """Rows as the schemas that leave over HTTP and that pages show."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from api.models import Attempt, Checkpoint, Job, LatestValue, LogLine, Sample
+from api.models import Attempt, Checkpoint, Job, LatestValue, LogLine, NeighbourGrid, Sample
 from api.schemas import (
     AttemptRead,
     CheckpointRead,
@@ -13,6 +14,7 @@ from api.schemas import (
     JobSummary,
     LatestMetric,
     LogLineRead,
+    NeighbourGridRead,
     Provenance,
     Reason,
     SampleRead,
@@ -28,18 +30,27 @@ def artifact_url(sha256: str) -> str:
 
 def sample_read(sample: Sample) -> SampleRead:
     """Show one sample grid."""
-    return SampleRead(
-        iteration=sample.iteration,
-        attempt=sample.attempt,
-        sha256=sample.sha256,
-        url=artifact_url(sample.sha256),
-        rows=sample.rows,
-        columns=sample.columns,
-        cell_width=sample.cell_width,
-        cell_height=sample.cell_height,
-        latents_sha256=sample.latents_sha256,
-        created_at=sample.created_at,
-    )
+    return SampleRead(**_grid_fields(sample))
+
+
+def neighbour_grid_read(grid: NeighbourGrid) -> NeighbourGridRead:
+    """Show one grid of nearest training images."""
+    return NeighbourGridRead(**_grid_fields(grid))
+
+
+def _grid_fields(grid: Sample | NeighbourGrid) -> dict[str, Any]:
+    return {
+        "iteration": grid.iteration,
+        "attempt": grid.attempt,
+        "sha256": grid.sha256,
+        "url": artifact_url(grid.sha256),
+        "rows": grid.rows,
+        "columns": grid.columns,
+        "cell_width": grid.cell_width,
+        "cell_height": grid.cell_height,
+        "latents_sha256": grid.latents_sha256,
+        "created_at": grid.created_at,
+    }
 
 
 def checkpoint_read(checkpoint: Checkpoint) -> CheckpointRead:

@@ -18,8 +18,20 @@ from api.errors import (
 from api.openapi import request_body
 from api.responses import documented
 from api.routes.examples import SPEC_EXAMPLE
-from api.schemas import CheckpointRead, CurvesRead, JobRead, JobState, JobSummary, LogLineRead, Page, SampleRead
+from api.schemas import (
+    CheckpointRead,
+    CurvesRead,
+    HistogramRead,
+    JobRead,
+    JobState,
+    JobSummary,
+    LogLineRead,
+    NeighbourGridRead,
+    Page,
+    SampleRead,
+)
 from api.security import needs
+from ganlib.events import MetricName
 from ganlib.spec import JobSpec
 
 read = APIRouter(tags=["jobs"], dependencies=needs("read"))
@@ -114,6 +126,42 @@ def list_samples(
     with services.database.read() as session:
         queries.get_job(session, job_id)
         return queries.list_samples(session, job_id, limit, cursor)
+
+
+@read.get(
+    "/jobs/{job_id}/neighbours",
+    response_model=Page[NeighbourGridRead],
+    responses=documented(JobNotFound, RequestInvalid),
+)
+def list_neighbour_grids(
+    job_id: str, services: ServicesDep, limit: Annotated[int, Query(ge=1, le=5000)] = 1000, cursor: Cursor = None
+) -> Any:
+    """Read the grids of nearest training images, oldest first, each laid out like its iteration's sample grid."""
+    with services.database.read() as session:
+        queries.get_job(session, job_id)
+        return queries.list_neighbour_grids(session, job_id, limit, cursor)
+
+
+@read.get(
+    "/jobs/{job_id}/histograms",
+    response_model=Page[HistogramRead],
+    responses=documented(JobNotFound, RequestInvalid),
+)
+def list_histograms(
+    job_id: str,
+    services: ServicesDep,
+    name: Annotated[
+        list[MetricName] | None, Query(description="may be given several times; all without it")
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=5000)] = 1000,
+    cursor: Cursor = None,
+) -> Any:
+    """Read histograms, by name and then in order of iteration."""
+    with services.database.read() as session:
+        queries.get_job(session, job_id)
+        page = queries.list_histograms(session, job_id, name, limit, cursor)
+    # Written by hand, as curves are.
+    return Response(page.model_dump_json(), media_type="application/json")
 
 
 @read.get(

@@ -16,8 +16,18 @@ from api.errors import AttemptFenced, IdempotencyConflict, JobNotFound, SpecRefu
 from api.schemas import ClaimRead, ClaimRequest, EventsPost, FinishPost, NumberedEvent
 from api.transport import ServiceUnreachable
 from ganlib.errors import SpecInvalid
-from ganlib.events import CheckpointSaved, Event, LineLogged, MetricsLogged, StoredFile
+from ganlib.events import (
+    CheckpointSaved,
+    Event,
+    Histogram,
+    HistogramsLogged,
+    LineLogged,
+    MetricsLogged,
+    NeighbourGridSaved,
+    StoredFile,
+)
 from ganlib.spec import parse_spec
+from tests.api.service_making import make_png, sha256
 
 if TYPE_CHECKING:
     from tests.conftest import LiveService
@@ -120,7 +130,15 @@ def test_iteration_over_a_list_fetches_further_pages(client: Client, monkeypatch
 
 @pytest.mark.parametrize("job_id", ["none", "", "../jobs", "a/b", "ü"])
 def test_an_unknown_id_is_no_job(client: Client, job_id: str) -> None:
-    for ask in (client.get, client.cancel, client.curves, client.samples, client.log):
+    for ask in (
+        client.get,
+        client.cancel,
+        client.curves,
+        client.samples,
+        client.neighbours,
+        client.histograms,
+        client.log,
+    ):
         with pytest.raises(JobNotFound):
             ask(job_id)
 
@@ -142,6 +160,28 @@ def test_what_a_worker_recorded_comes_back_typed(
     [checkpoint] = client.checkpoints(claim.job_id)
     assert client.download(checkpoint.sha256, tmp_path / "copy").read_bytes() == weights.read_bytes()
     assert client.health().jobs_running == 1
+
+
+def test_histograms_and_neighbours_come_back_by_name_and_in_order(
+    client: Client, worker: WorkerClient, claim: ClaimRead, tmp_path: Path
+) -> None:
+    bins = Histogram(low=-1, high=2, counts=tuple(range(64)), not_finite=3)
+    (tmp_path / "grid.png").write_bytes(make_png())
+    file = StoredFile(path="g", sha256=sha256(make_png()), size=len(make_png()))
+    worker.put_artifact(tmp_path / "grid.png", file.sha256, "image/png")
+    cells = {"rows": 1, "columns": 1, "cell_width": 8, "cell_height": 8, "latents_sha256": "a" * 64}
+    both = {"logits/real": bins, "logits/fake": bins}
+    histograms = [HistogramsLogged(iteration=iteration, histograms=both) for iteration in (2, 4)]
+    post(worker, claim, 0, *histograms, NeighbourGridSaved(iteration=4, file=file, **cells))
+    found = client.histograms(claim.job_id)
+    assert {name: [each.iteration for each in items] for name, items in found.items()} == {
+        "logits/fake": [2, 4],
+        "logits/real": [2, 4],
+    }
+    assert (found["logits/real"][0].counts, found["logits/real"][0].not_finite) == (bins.counts, 3)
+    assert list(client.histograms(claim.job_id, "logits/fake")) == ["logits/fake"]
+    (grid,) = client.neighbours(claim.job_id)
+    assert client.save_sample(grid, tmp_path / "copy.png").read_bytes() == make_png()
 
 
 def test_wait_follows_the_stream_to_the_end(client: Client, worker: WorkerClient, claim: ClaimRead) -> None:

@@ -6,7 +6,16 @@ from pathlib import Path
 import pytest
 
 from api.schemas import EventsPost
-from ganlib.events import CheckpointSaved, Event, MetricsLogged, SampleGridSaved, StoredFile
+from ganlib.events import (
+    CheckpointSaved,
+    Event,
+    Histogram,
+    HistogramsLogged,
+    MetricsLogged,
+    NeighbourGridSaved,
+    SampleGridSaved,
+    StoredFile,
+)
 from worker import spool
 from worker.spool import SpoolDamaged, SpoolReader, SpoolWriter
 
@@ -37,6 +46,28 @@ def test_a_batch_is_a_valid_post_with_rising_numbers(tmp_path: Path) -> None:
     assert [event.seq for event in post.events] == [0, 1, 2]
     assert [event.event for event in post.events][1:] == [grid(1), metrics(2)]
     assert batch.files == [(FILE, "image/png")]
+
+
+def test_a_neighbour_grid_is_a_picture_that_is_posted_at_once(tmp_path: Path) -> None:
+    fields = grid(1).model_dump(exclude={"kind"})
+    write(tmp_path / "spool", NeighbourGridSaved.model_validate(fields))
+    batch = SpoolReader(tmp_path / "spool").find_batch()
+    assert batch is not None
+    assert (batch.files, batch.is_urgent) == ([(FILE, "image/png")], True)
+
+
+def test_bins_count_as_points_and_nobody_waits_for_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bins = Histogram(low=0, high=1, counts=(1,) * 64)
+    event = HistogramsLogged(iteration=1, histograms={"logits/real": bins, "logits/fake": bins})
+    write(tmp_path / "spool", event, event, metrics(2))
+    monkeypatch.setattr(spool, "MAX_POINTS", 257)
+    batch = SpoolReader(tmp_path / "spool").find_batch()
+    assert batch is not None
+    assert [each.point_count for each in batch.events] == [128, 128]
+    monkeypatch.setattr(spool, "MAX_POINTS", 258)
+    batch = SpoolReader(tmp_path / "spool").find_batch()
+    assert batch is not None
+    assert (len(batch.events), batch.is_urgent) == (3, False)
 
 
 def test_a_batch_that_was_not_taken_comes_again_with_the_same_bytes(tmp_path: Path) -> None:
