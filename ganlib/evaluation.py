@@ -18,7 +18,14 @@ from ganlib.judges.judge import Judge, Verdict
 from ganlib.judges.recipes import JUDGES
 from ganlib.judges.store import obtain_judge
 from ganlib.judges.training import JudgeAbandoned
-from ganlib.metrics.classes import certainty, class_coverage, class_entropy, class_shares, classifier_score
+from ganlib.metrics.classes import (
+    certainty,
+    class_coverage,
+    class_entropy,
+    class_shares,
+    classifier_score,
+    label_agreement,
+)
 from ganlib.metrics.frechet import frechet_distance
 from ganlib.metrics.neighbours import NeighbourSearch
 from ganlib.metrics.precision_recall import precision, recall
@@ -30,18 +37,20 @@ from ganlib.sections.evaluation import EvaluationSpec
 from ganlib.state import TrainingState
 
 _CHUNK = 256
+_NO_LABELS = torch.empty(0, dtype=torch.int64)
 
 
 @dataclass(frozen=True)
 class Findings:
     """What metrics are made of: probabilities (N, K) and features (N, F) of the samples, on the CPU.
 
-    real_features: (M, F) of held-out images, M at most N. grid_images, training_images: uint8 (…, C, H, W), on the
-    run's device. Empty what no metric of the run needs.
+    labels: int64 (N,), the classes that a conditional generator was asked for. real_features: (M, F) of held-out
+    images, M at most N. Empty what no metric of the run needs.
     """
 
     probabilities: Tensor
     features: Tensor
+    labels: Tensor
     real_features: Tensor
     neighbours: NeighbourSearch
     least_share: float
@@ -58,6 +67,7 @@ METRICS: dict[str, Callable[[Findings], Tensor]] = {
     "precision": lambda found: precision(found.real_features, found.features),
     "recall": lambda found: recall(found.real_features, found.features),
     "neighbour_distance": lambda found: found.neighbours.mean_distance(),
+    "label_agreement": lambda found: label_agreement(found.probabilities, found.labels),
 }
 _NEED_REAL_FEATURES = {"frechet_distance", "precision", "recall"}
 
@@ -93,7 +103,7 @@ class Evaluation:
     def report(self) -> None:
         """Draw samples, let the judge look at them, and queue the figures; nothing waits for the device."""
         state = self._state
-        verdicts = self._judge_samples(self._judge) if self._judge else []
+        verdicts, labels = self._judge_samples(self._judge) if self._judge else ([], _NO_LABELS)
         wants_grid = self._spec.neighbour_grid or "neighbour_distance" in self._spec.metrics
         grid_images = (
             draw_samples(choose_sampler(state), state.fixed_latents, state.fixed_labels)
@@ -102,26 +112,34 @@ class Evaluation:
         )
         errors = self._accuracy.count_errors() if self._accuracy else {}
         neighbours = NeighbourSearch(grid_images, state.images)
-        self._recorder.put(partial(self._make_metrics, state.iteration, verdicts, neighbours, errors))
+        self._recorder.put(partial(self._make_metrics, state.iteration, verdicts, labels, neighbours, errors))
         if self._spec.neighbour_grid:
             self._reports.report_neighbours(neighbours)
 
-    def _judge_samples(self, judge: Judge) -> list[Verdict]:
+    def _judge_samples(self, judge: Judge) -> tuple[list[Verdict], Tensor]:
+        """Return what the judge says of the samples, and the labels (N,) that were asked for, on the CPU."""
         spec, sampler = self._state.spec, choose_sampler(self._state)
         generator = make_generator(torch.device("cpu"), spec.seed, "evaluation latents")
-        inputs = [draw_latents(spec.latents, self._spec.samples, generator)]
+        inputs, labels = [draw_latents(spec.latents, self._spec.samples, generator)], _NO_LABELS
         if self._state.fixed_labels is not None:
-            inputs.append(draw_labels(spec.dataset.class_count, self._spec.samples, generator))
+            labels = draw_labels(spec.dataset.class_count, self._spec.samples, generator)
+            inputs.append(labels)
         # In chunks, so that many samples need no more memory than few.
         chunks = zip(*(torch.split(given.to(self._state.device), _CHUNK) for given in inputs), strict=True)
-        return [judge.judge_images(draw_samples(sampler, *chunk)) for chunk in chunks]
+        return [judge.judge_images(draw_samples(sampler, *chunk)) for chunk in chunks], labels
 
     def _make_metrics(
-        self, iteration: int, verdicts: list[Verdict], neighbours: NeighbourSearch, errors: dict[str, Tensor]
+        self,
+        iteration: int,
+        verdicts: list[Verdict],
+        labels: Tensor,
+        neighbours: NeighbourSearch,
+        errors: dict[str, Tensor],
     ) -> Event:
         found = Findings(
             _joined([verdict.probabilities for verdict in verdicts]),
             _joined([verdict.features for verdict in verdicts]),
+            labels,
             self._real_features,
             neighbours,
             self._spec.least_share,

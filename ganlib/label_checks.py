@@ -21,7 +21,7 @@ _FOR_CLASSIFIERS = (
 
 def find_label_problem(spec: "JobSpec") -> tuple[str, str] | None:
     """Return the first field that does not fit, and what is wrong with it, or None."""
-    for check in (_check_classes, _check_conditional, _check_head, _check_techniques, _check_accuracy):
+    for check in (_check_classes, _check_conditional, _check_head, _check_techniques, _check_metrics):
         problem = check(spec)
         if problem:
             return problem
@@ -92,11 +92,17 @@ def _check_techniques(spec: "JobSpec") -> tuple[str, str] | None:
     return None
 
 
-def _check_accuracy(spec: "JobSpec") -> tuple[str, str] | None:
-    wanted = spec.evaluation is not None and "accuracy" in spec.evaluation.metrics
-    if wanted and not spec.losses.uses_labels:
+def _check_metrics(spec: "JobSpec") -> tuple[str, str] | None:
+    metrics = spec.evaluation.metrics if spec.evaluation else ()
+    if "accuracy" in metrics and not spec.losses.uses_labels:
         return (
             "evaluation.metrics",
             "accuracy needs a discriminator that learns classes: give losses.classes a weight",
+        )
+    if "label_agreement" in metrics and not takes_labels(spec.generator.layers):
+        return (
+            "evaluation.metrics",
+            "label_agreement asks whether fakes show the class that they were asked for: let the generator take "
+            "labels, such as by a first layer `labels`",
         )
     return None

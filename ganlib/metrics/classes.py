@@ -38,6 +38,11 @@ def class_entropy(probabilities: Tensor) -> Tensor:
     return entropies.sum()
 
 
+def label_agreement(probabilities: Tensor, labels: Tensor) -> Tensor:
+    """Return the share of the samples whose most likely class is the one that was asked for, labels int64 (N,)."""
+    return (probabilities.argmax(1) == labels).double().mean()
+
+
 def certainty(probabilities: Tensor) -> Tensor:
     """Return the mean of each sample's highest probability, from 1/K to 1."""
     return probabilities.double().amax(1).mean()

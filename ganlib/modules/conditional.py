@@ -31,7 +31,7 @@ class AppendLabels(TakesLabels):
 
 
 class Projection(TakesLabels):
-    """One logit (N, 1) of features h and classes y: w·h + b + v[y]·h (Miyato and Koyama, 2018, equation 4)."""
+    """One logit (N, 1) of features h and classes y: w·h + b + v[y]·h (Miyato and Koyama, 2018, section 3)."""
 
     def __init__(self, features: int, class_count: int) -> None:
         super().__init__()

@@ -20,6 +20,7 @@ EvaluationMetric = Literal[
     "precision",
     "recall",
     "neighbour_distance",
+    "label_agreement",
     "accuracy",
 ]
 # Metrics that need no judge.

@@ -23,7 +23,8 @@ from ganlib.trainer import StopReason
 MakeSpec = Callable[..., JobSpec]
 RunTraining = Callable[..., Any]
 
-ALL = {"every": 2, "samples": 64, "metrics": list(METRICS)}
+# All that any generator can be measured by.
+ALL = {"every": 2, "samples": 64, "metrics": [name for name in METRICS if name != "label_agreement"]}
 
 
 @pytest.fixture(scope="module", autouse=True)
