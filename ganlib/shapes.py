@@ -106,7 +106,11 @@ def _output_shape(layer: LayerSpec, shape: Shape, index: int, class_count: int) 
 
 def _labelled_shape(layer: LayerSpec, shape: Shape, index: int, class_count: int) -> Shape:
     if not class_count:
-        raise ShapeMismatch(f"layer {index} ({layer.layer}) needs labels, but the data set has no classes", index)
+        raise ShapeMismatch(
+            f"layer {index} ({layer.layer}) takes labels, so the number of classes must be known: "
+            "give dataset.classes",
+            index,
+        )
     match layer:
         case Labels(encoding=encoding, size=size):
             return (shape[0] + (class_count if encoding == "one_hot" else size), *shape[1:])
