@@ -36,6 +36,7 @@ from ganlib.spec_files import apply_overrides, read_spec_file
 
 RECIPES = Path(__file__).parents[1] / "recipes"
 TURN_SECONDS = 0.25
+LEAST_TURNS = 5
 COLUMNS = (
     "recipe", "batch", "bare ms", "ganlib ms", "of it grids, checkpoints", "processor", "median", "wall", "median",
     "iterations", "load",
@@ -64,8 +65,10 @@ def measure(spec: JobSpec, seconds: float, whole: int | None, float32: bool) -> 
     loops: dict[str, Loop] = {"bare": bare, **loops_by_hand(spec, bare, float32)}
     grid, checkpoint = time_reports(bare.parts)
     time_of(bare.step)
-    steps = 10 if whole else max(1, ceil(TURN_SECONDS / time_of(bare.step, 2).processor * 2))
-    taken = Turns(at_cadence(spec, seconds, whole, steps, len(loops) + 1, bare), loops, steps).run()
+    pace = time_of(bare.step, 2).processor / 2
+    steps = 10 if whole else max(1, ceil(TURN_SECONDS / pace))
+    turns = max(LEAST_TURNS, round(seconds / (steps * pace * (len(loops) + 1))))
+    taken = Turns(at_cadence(spec, (turns + 1) * steps + 1, whole), loops, steps).run()
     shares = [
         Seconds(*(0.0 if whole else getattr(one, clock) / every for clock in ("wall", "processor")))
         for one, every in ((grid, spec.sample_every), (checkpoint, spec.checkpoint_every))
@@ -73,14 +76,12 @@ def measure(spec: JobSpec, seconds: float, whole: int | None, float32: bool) -> 
     return summarise(spec, taken, steps, shares)
 
 
-def at_cadence(spec: JobSpec, seconds: float, whole: int | None, steps: int, ways: int, bare: BareLoop) -> JobSpec:
-    """Return what the trainer is given: so many turns as fit, grids and checkpoints only in a whole run."""
+def at_cadence(spec: JobSpec, iterations: int, whole: int | None) -> JobSpec:
+    """Return what the trainer is given: grids and checkpoints only in a whole run, evaluation never."""
     if whole:
         return spec.model_copy(update={"iterations": whole, "evaluation": None})
-    turn = time_of(bare.step, steps).processor
-    turns = max(6, round(seconds / (turn * ways)))
     seldom = {"sample_every": 10**9, "checkpoint_every": 10**9}
-    return spec.model_copy(update={"iterations": (turns + 1) * steps + 1, "evaluation": None, **seldom})
+    return spec.model_copy(update={"iterations": iterations, "evaluation": None, **seldom})
 
 
 def summarise(spec: JobSpec, taken: dict[str, list[Seconds]], steps: int, shares: list[Seconds]) -> Result:
