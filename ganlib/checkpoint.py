@@ -60,7 +60,8 @@ def load_checkpoint(path: Path, state: TrainingState) -> None:
     if facts["identity"] != training_identity(state.spec):
         raise CheckpointInvalid(
             f"{path.name} belongs to another spec: everything but name, description, tags, recipe, "
-            "iterations, evaluation and the *_every fields must be as it was. Start anew, or use that run's spec."
+            "iterations, evaluation, transfer and the *_every fields must be as it was. Start anew, or use that "
+            "run's spec."
         )
     if facts["iteration"] > state.spec.iterations:
         raise CheckpointInvalid(

@@ -5,6 +5,8 @@ are made on the recorder's thread.
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -72,6 +74,15 @@ class Reports:
     def start_clock(self) -> None:
         """Measure speed from here on: what was prepared before is part of no iteration."""
         self._timed_at = perf_counter()
+
+    @contextmanager
+    def clock_stopped(self) -> Iterator[None]:
+        """Leave out of the speed what is done inside."""
+        started_at = perf_counter()
+        try:
+            yield
+        finally:
+            self._timed_at += perf_counter() - started_at
 
     def report_metrics(self, step: StepResult) -> None:
         """Log losses, mean logits, what the discriminator makes of labels, the rhythm, and the speed."""

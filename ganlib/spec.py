@@ -22,9 +22,11 @@ from ganlib.sections.optimisers import OptimisersSpec
 from ganlib.sections.recipe import RecipeSpec
 from ganlib.sections.rhythm import POSITIVE_LOSSES, AdaptiveAdvantageSpec
 from ganlib.sections.techniques import FeatureMatchingSpec, GradientPenaltySpec, LabelSmoothingSpec, TechniqueSpec
+from ganlib.sections.transfer import TransferSpec
 from ganlib.shapes import Shape, count_parameters, output_shape, show_shape
 from ganlib.spec_files import read_spec_file
 from ganlib.spec_problems import problems_of
+from ganlib.transfer_checks import find_transfer_problem
 
 MAX_ITERATIONS = 10_000_000
 MAX_PARAMETERS = 500_000_000
@@ -69,6 +71,7 @@ class JobSpec(Section):
     histogram_every: Annotated[Count, Field(le=10_000)] | None = None
     samples: SamplesSpec = SamplesSpec()
     evaluation: EvaluationSpec | None = None
+    transfer: TransferSpec | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
 
@@ -176,6 +179,14 @@ class JobSpec(Section):
                 "neighbour_grid stands beside the sample grid of its iteration, so this must be a multiple of "
                 f"sample_every, {self.sample_every}",
             )
+        return self
+
+    @model_validator(mode="after")
+    def check_transfer(self) -> Self:
+        """A classifier's parts must fit each other, the images and their classes."""
+        problem = find_transfer_problem(self)
+        if problem is not None:
+            raise _problem(*problem)
         return self
 
 

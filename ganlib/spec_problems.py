@@ -1,41 +1,17 @@
 """Turn pydantic's errors into problems that name the field, what was given and what is allowed."""
 
 from difflib import get_close_matches
-from functools import cache
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from ganlib.errors import Problem
+from ganlib.spec_variants import field_names, variants_by_field
 
 Location = tuple[int | str, ...]
 
 _MAX_GIVEN = 80
-# The kinds that each union of a spec knows, by the field that tells them apart.
-# fmt: off
-VARIANTS = {
-    "layer": (
-        "dense", "conv", "transposed_conv", "pool", "global_pool", "reshape", "flatten", "norm", "activation",
-        "scale", "dropout", "noise", "minibatch_discrimination", "labels", "projection",
-    ),
-    "technique": (
-        "ema_generator", "label_smoothing", "weight_clipping", "gradient_penalty", "r1",
-        "feature_matching", "historical_averaging", "instance_noise", "diff_augment", "ema_discriminator",
-    ),
-    "name": ("mnist", "digits", "cifar10", "folder", "gaussians"),
-}
-# fmt: on
-
-# The same for unions that `kind` tells apart, by the field that holds one.
-KINDS = {
-    "init": ("normal", "default"),
-    "generator": ("adam", "sgd", "rmsprop"),
-    "discriminator": ("adam", "sgd", "rmsprop"),
-    "schedule": ("constant", "linear"),
-    "classes": ("semi_supervised", "semi_supervised_fake_class", "shared_trunk", "auxiliary", "categories"),
-}
-
 # What each of pydantic's error types means to somebody who wrote a spec; {…} are the error's own facts.
 _MESSAGES = {
     "bool_parsing": "true or false is wanted",
@@ -101,8 +77,7 @@ def _problem_of(details: ErrorDetails) -> Problem:
     if kind == "missing":
         return Problem(field, "", "an item is missing here" if isinstance(location[-1], int) else _MESSAGES[kind])
     if kind == "union_tag_not_found":
-        name = facts["discriminator"].strip("'")
-        allowed = ", ".join(KINDS[str(location[-1])] if name == "kind" else VARIANTS[name])
+        allowed = ", ".join(variants_by_field()[_holder(location, len(location) - 1)])
         return Problem(field, given, f"{facts['discriminator']} is missing; allowed: {allowed}")
     if kind == "string_pattern_mismatch":
         return Problem(field, given, _PATTERNS.get(facts["pattern"], message))
@@ -115,18 +90,8 @@ def _problem_of(details: ErrorDetails) -> Problem:
 
 def _suggest(name: str) -> str:
     """Return a question that names the spec's field which is nearly written like this one, or nothing."""
-    near = [match for match in get_close_matches(name, _field_names(), n=1, cutoff=0.8) if match != name]
+    near = [match for match in get_close_matches(name, field_names(), n=1, cutoff=0.8) if match != name]
     return f"; did you mean {near[0]}?" if near else ""
-
-
-@cache
-def _field_names() -> tuple[str, ...]:
-    # Imported here, because the spec needs this module to say what is wrong with it.
-    from ganlib.spec import JobSpec
-
-    schema = JobSpec.model_json_schema()
-    parts = (schema, *schema["$defs"].values())
-    return tuple(sorted({name for part in parts for name in part.get("properties", {})}))
 
 
 def _field_path(location: Location) -> str:
@@ -135,12 +100,16 @@ def _field_path(location: Location) -> str:
 
 
 def _is_variant(location: Location, index: int) -> bool:
+    """Whether this part of a location is no field, but the kind that a union's field, or an item of it, has."""
     part, before = location[index], location[index - 1] if index else None
-    if isinstance(before, int) and isinstance(part, str):
-        return part in VARIANTS["layer"] + VARIANTS["technique"] or part.startswith("function-before[")
-    if index == 1 and before == "dataset":
-        return part in VARIANTS["name"]
-    return part in KINDS.get(str(before), ())
+    if isinstance(before, int) and isinstance(part, str) and part.startswith("function-before["):
+        return True
+    return index > 0 and part in variants_by_field().get(_holder(location, index - 1), ())
+
+
+def _holder(location: Location, index: int) -> str:
+    """Return the field at this place of a location, or the one whose list has an item there."""
+    return str(location[index - 1] if isinstance(location[index], int) else location[index])
 
 
 def _shorten(value: Any) -> str:

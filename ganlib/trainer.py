@@ -15,6 +15,7 @@ from ganlib.reports import Reports, refuse_divergence
 from ganlib.spec import JobSpec
 from ganlib.state import build_state
 from ganlib.step import train_step
+from ganlib.transfer.reports import TransferReports
 
 
 class StopReason(StrEnum):
@@ -53,6 +54,8 @@ def train(
         reports.report_start()
         evaluation, stopping = prepare_evaluation(state, reports, recorder, should_stop)
         histograms = HistogramReports(state, recorder)
+        transfers = TransferReports(state, reports, recorder, should_stop)
+        stopping = transfers.observe(stopping)
         reports.start_clock()
         if state.iteration == 0:
             reports.report_samples()
@@ -67,6 +70,7 @@ def train(
                 reports.report_samples()
             if evaluation and (last or state.iteration % evaluation.every == 0):
                 evaluation.report()
+            stopping = transfers.observe(stopping)
             if last or stopping or state.iteration % spec.checkpoint_every == 0:
                 reports.report_checkpoint()
         reason = StopReason.STOPPED if stopping else StopReason.COMPLETED

@@ -57,10 +57,10 @@ def load_training_data(spec: JobSpec, device: torch.device) -> TrainingData:
     """Load what the spec asks for onto the device. Raises DatasetUnavailable, LabelBudgetInvalid."""
     # A classifier is tested on images that it never saw, also where the data set itself has no test part.
     data = load_train_and_test(spec.dataset)[0] if spec.losses.classes else load_training(spec.dataset)
-    data, validation = _hold_out_validation(spec, data)
+    data, validation = hold_out_validation(spec, data)
     uses_labels = spec.losses.uses_labels or takes_labels(spec.discriminator.layers)
     if uses_labels or takes_labels(spec.generator.layers):
-        _check_classes(spec, data)
+        check_classes(spec, data)
     labelled = None
     if uses_labels and spec.dataset.labels is not None and spec.dataset.labels != len(data.labels):
         labelled = choose_labelled(data.labels, spec.dataset.labels, spec.seed).to(device)
@@ -77,7 +77,8 @@ def load_training_data(spec: JobSpec, device: torch.device) -> TrainingData:
     )
 
 
-def _hold_out_validation(spec: JobSpec, data: LabelledImages) -> tuple[LabelledImages, LabelledImages | None]:
+def hold_out_validation(spec: JobSpec, data: LabelledImages) -> tuple[LabelledImages, LabelledImages | None]:
+    """Return what the spec leaves to train on, and what it holds out, if anything. Raises DatasetUnavailable."""
     if not spec.dataset.validation:
         return data, None
     chosen = torch.zeros(len(data.labels), dtype=torch.bool)
@@ -89,7 +90,8 @@ def _hold_out_validation(spec: JobSpec, data: LabelledImages) -> tuple[LabelledI
     return data.pick(~chosen), data.pick(chosen)
 
 
-def _check_classes(spec: JobSpec, data: LabelledImages) -> None:
+def check_classes(spec: JobSpec, data: LabelledImages) -> None:
+    """Raise DatasetUnavailable where the data set has not as many classes as the spec counts on."""
     if len(data.class_names) != spec.dataset.class_count:
         raise DatasetUnavailable(
             f"The data set {spec.dataset.name} has {len(data.class_names)} classes, but the spec counts on "

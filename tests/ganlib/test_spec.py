@@ -10,11 +10,11 @@ from ganlib.errors import SpecInvalid
 from ganlib.layers import LayerSpec
 from ganlib.sections.datasets import DatasetSpec
 from ganlib.sections.networks import InitSpec
-from ganlib.sections.optimisers import OptimiserSpec, ScheduleSpec
+from ganlib.sections.optimisers import OptimiserSpec
 from ganlib.sections.techniques import TechniqueSpec
 from ganlib.spec import load_spec, parse_spec
 from ganlib.spec_files import apply_overrides, read_spec_file
-from ganlib.spec_problems import KINDS, VARIANTS
+from ganlib.spec_variants import variants_by_field
 
 MakeData = Callable[..., dict[str, Any]]
 
@@ -346,15 +346,25 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_the_kinds_that_problems_list_are_those_of_the_spec() -> None:
-    union = get_args(LayerSpec)[0]
-    sets = get_args(get_args(DatasetSpec)[0])
-    assert VARIANTS["name"] == tuple(kind.model_fields["name"].default for kind in sets)
-    assert VARIANTS["layer"] == tuple(kind.model_fields["layer"].default for kind in get_args(union))
-    players = {"generator": OptimiserSpec, "discriminator": OptimiserSpec}
-    techniques = get_args(get_args(TechniqueSpec)[0])
-    assert VARIANTS["technique"] == tuple(kind.model_fields["technique"].default for kind in techniques)
-    for field, kinds in {"init": InitSpec, "schedule": ScheduleSpec, **players}.items():
-        assert KINDS[field] == tuple(kind.model_fields["kind"].default for kind in get_args(get_args(kinds)[0]))
+    def kinds(union: Any, field: str) -> tuple[str, ...]:
+        return tuple(part.model_fields[field].default for part in get_args(get_args(union)[0]))
+
+    layers = kinds(LayerSpec, "layer")
+    optimisers = kinds(OptimiserSpec, "kind")
+    assert variants_by_field() == {
+        "dataset": kinds(DatasetSpec, "name"),
+        "techniques": kinds(TechniqueSpec, "technique"),
+        "layers": layers,
+        "head": layers,
+        "init": kinds(InitSpec, "kind"),
+        "schedule": ("constant", "linear"),
+        "generator": optimisers,
+        "discriminator": optimisers,
+        "optimiser": optimisers,
+        "classes": (
+            "semi_supervised", "semi_supervised_fake_class", "shared_trunk", "auxiliary", "categories",
+        ),
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""Classifiers made from a discriminator's first layers, beside the same ones from scratch."""
