@@ -1,13 +1,15 @@
 """What each player minimises, and what the discriminator's outputs stand for."""
 
-from typing import Annotated, Literal, Self
+from itertools import chain
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from ganlib.numbers import Count, Float, Positive
 from ganlib.sections.base import Section
 
-# The generator's losses that belong to each of the discriminator's. `none`: a classifier is trained without a GAN.
+# The losses by name: beside each of the discriminator's those of the generator that belong to it. `none`: a
+# classifier is trained without a GAN.
 PARTNERS: dict[str, tuple[str, ...]] = {
     "minimax": ("minimax", "non_saturating"),
     "least_squares": ("least_squares",),
@@ -16,6 +18,13 @@ PARTNERS: dict[str, tuple[str, ...]] = {
     "catgan": ("catgan",),
     "none": ("none",),
 }
+
+if TYPE_CHECKING:
+    DiscriminatorLossName = str
+    GeneratorLossName = str
+else:
+    DiscriminatorLossName = Literal[tuple(PARTNERS)]
+    GeneratorLossName = Literal[tuple(dict.fromkeys(chain.from_iterable(PARTNERS.values())))]
 
 
 class SemiSupervisedSpec(Section):
@@ -61,10 +70,8 @@ ClassesSpec = Annotated[SemiSupervisedSpec | AuxiliarySpec | CategoriesSpec, Fie
 class LossesSpec(Section):
     """Which loss each player minimises; the two must belong together."""
 
-    discriminator: Literal["minimax", "least_squares", "hinge", "wasserstein", "catgan", "none"] = "minimax"
-    generator: Literal["minimax", "non_saturating", "least_squares", "hinge", "wasserstein", "catgan", "none"] = (
-        "non_saturating"
-    )
+    discriminator: DiscriminatorLossName = "minimax"
+    generator: GeneratorLossName = "non_saturating"
     classes: ClassesSpec | None = None
 
     @model_validator(mode="after")
