@@ -17,7 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "logs": ("ganvas.commands.logs", "Print a job's log."),
     "cancel": ("ganvas.commands.cancel", "Cancel a job."),
     "validate": ("ganvas.commands.validate", "Check a spec and show its networks' shapes."),
-    "recipes": ("ganvas.commands.recipes", "List the published experiments that ship."),
+    "recipes": ("ganvas.commands.recipes", "List the published experiments that ship, or show one."),
     "train": ("ganvas.commands.train", "Train a spec right here, without any service."),
 }
 

@@ -1,5 +1,6 @@
 """Recipes: each is a spec that can be trained, and says what the experiment was."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,16 @@ def test_a_recipe_is_valid_named_like_its_file_and_says_where_it_is_from(path: P
     assert spec.name == path.stem
     assert spec.description
     assert path.read_text(encoding="utf-8").startswith("# ")
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=[path.stem for path in RECIPES])
+def test_a_recipe_says_what_it_repeats_what_comes_out_and_what_it_costs(path: Path) -> None:
+    recipe = load_spec(path).recipe
+    assert recipe is not None
+    # Author and year; two of the sources give no year.
+    assert re.search(r"\((19|20)\d\d\)|Weaver|\(poster\)", recipe.paper)
+    assert re.match(r"(about )?\d[\d.]* (s|min|h) for [\d,]+ iterations on one CPU core", recipe.cost)
+    assert f"{load_spec(path).iterations:,} iterations" in recipe.cost
 
 
 def test_winklers_recipe_has_the_settings_as_printed() -> None:
@@ -70,12 +81,11 @@ def test_each_ablation_takes_out_what_it_says_and_nothing_else() -> None:
     plain_discriminator = [kind for kind in discriminator if kind != "dropout"]
     without_norm = [kind for kind in plain_generator if kind != "batch"]
     assert layers_of("winkler-no-dropout") == (plain_generator, plain_discriminator)
-    assert layers_of("winkler-no-norm-discriminator") == (
-        plain_generator,
-        [kind for kind in plain_discriminator if kind != "batch"],
-    )
-    assert layers_of("winkler-no-norm-generator") == (without_norm, plain_discriminator)
+    discriminator_without_norm = [kind for kind in plain_discriminator if kind != "batch"]
+    assert layers_of("winkler-no-norm-discriminator") == (plain_generator, discriminator_without_norm)
+    # The ablations follow one another: here the discriminator has lost its batch norm already.
+    assert layers_of("winkler-no-norm-generator") == (without_norm, discriminator_without_norm)
     assert layers_of("winkler-no-norm-leaky-generator") == (
         ["leaky_relu" if kind == "relu" else kind for kind in without_norm],
-        plain_discriminator,
+        discriminator_without_norm,
     )

@@ -74,13 +74,6 @@ def test_mistyped_command_is_a_usage_error(ganvas: RunCommand) -> None:
     assert (outcome.status, "No such command" in outcome.err) == (2, True)
 
 
-def test_recipes_are_listed_with_their_source(ganvas: RunCommand) -> None:
-    out = ganvas("recipes").out
-    assert "recipes/winkler-mnist.yaml\n    Winkler (2018), section 4.7.5" in out
-    listed = json.loads(ganvas("recipes", "--json").out)
-    assert [item["file"] for item in listed["items"]] == [path.name for path in RECIPES]
-
-
 def test_doubled_field_is_refused(ganvas: RunCommand, tmp_path: Path) -> None:
     path = tmp_path / "spec.yaml"
     path.write_text("iterations: 50\niterations: 70\n", encoding="utf-8")
