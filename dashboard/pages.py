@@ -1,8 +1,9 @@
 """The pages: the list of runs, one run, the theme, and the button that cancels. Reads go through `api.queries`."""
 
 from datetime import UTC, datetime
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from api import queries
@@ -14,6 +15,7 @@ from api.queries.timeline import list_sample_iterations, list_samples_at
 from api.schemas import JobSummary, Page
 from api.security import needs
 from dashboard.error_pages import show_errors_as_pages
+from dashboard.figure_data import HeatMapAxes, read_heat_map, read_heat_map_png, read_neighbours
 from dashboard.rendering import Renderer
 from dashboard.requests import (
     THEME_COOKIE,
@@ -23,6 +25,7 @@ from dashboard.requests import (
     read_iteration,
     read_theme,
     read_way_back,
+    read_window,
     to_query,
 )
 from dashboard.static_files import StaticTree
@@ -72,12 +75,29 @@ def build_run_router(renderer: Renderer) -> APIRouter:
             iterations = list_sample_iterations(session, job_id)
             samples = list_samples_at(session, job_id, shown_iterations(iterations, iteration))
             curves = queries.read_curves(session, job_id, CHART_METRICS, CHART_POINTS)
+            logits = read_heat_map(session, job_id, read_window(request))
+            neighbours = read_neighbours(session, job_id, iteration)
             log = queries.list_log_lines(session, job_id, LOG_LINES)
             queue = count_queue(session, row) if row.state == "queued" else Queue()
         timeline = TimelineData(iterations, {sample.iteration: sample for sample in samples})
-        data = RunData(job, timeline, curves, log.items, queue)
+        data = RunData(job, timeline, curves, logits, neighbours, log.items, queue)
         page = build_run_page(data, iteration, read_frame(request), datetime.now(UTC))
         return renderer.render_page(request, "run.html", page)
+
+    @router.get("/runs/{job_id}/logits/{which}.png", dependencies=needs("read"))
+    def draw_logits(
+        job_id: str,
+        which: Literal["real", "fake"],
+        axes: Annotated[HeatMapAxes, Query()],
+        services: ServicesDep,
+    ) -> Response:
+        """Draw a heat map to the axes that its page names: white where all logits are, black where none."""
+        with services.database.read() as session:
+            queries.get_job(session, job_id)
+            png = read_heat_map_png(session, job_id, which, axes)
+        if png is None:
+            raise RouteNotFound
+        return Response(png, headers={"Cache-Control": "no-store"}, media_type="image/png")
 
     @router.post("/runs/{job_id}/cancel", dependencies=needs("user"))
     def cancel_run(job_id: str, services: ServicesDep) -> Response:

@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from api.queries import JOB_SORTS, JobFilters, JobSort
 from api.schemas import JobState
 from dashboard.views.common import THEMES, Frame, Theme
+from dashboard.views.heat_map import Window
 from dashboard.views.runs import Filters
 
 THEME_COOKIE = "ganvas_theme"
@@ -52,10 +53,15 @@ def to_query(filters: Filters) -> tuple[JobFilters, JobSort]:
     return query, cast(JobSort, filters.sort)
 
 
-def read_iteration(request: Request) -> int | None:
-    """Return the iteration at which the timeline is opened, or None."""
-    text = request.query_params.get("iteration", "")
+def read_iteration(request: Request, name: str = "iteration") -> int | None:
+    """Return the iteration at which the timeline is opened, or that of another name, or None."""
+    text = request.query_params.get(name, "")
     return min(int(text), MAX_ITERATION) if text.isascii() and text.isdigit() and len(text) < 20 else None
+
+
+def read_window(request: Request) -> Window:
+    """Return the iterations, `?from=` and `?to=`, whose logits are shown."""
+    return Window(read_iteration(request, "from"), read_iteration(request, "to"))
 
 
 async def read_form(request: Request) -> dict[str, str]:

@@ -71,7 +71,7 @@ def build_chart(
             LineView(player, word, _path(curve, iterations, low, high), _value_at(curve, cursor))
             for player, word, curve in players
         ],
-        ticks=[_tick(value, low, high) for value in ticks],
+        ticks=[tick_at(value, low, high) for value in ticks],
         first_label="0",
         last_label=show_count(iterations),
         cursor=f"{100 * cursor / iterations:.2f}%" if cursor is not None else "",
@@ -118,7 +118,8 @@ def nice_ticks(low: float, high: float) -> list[float]:
     return [index * nice for index in range(first, last + 1)]
 
 
-def _tick(value: float, low: float, high: float) -> TickView:
+def tick_at(value: float, low: float, high: float) -> TickView:
+    """Return the grid line of this value on an axis from low to high."""
     at = 100 * (high - value) / (high - low)
     return TickView(f"{at:.2f}%", show_tick(value))
 

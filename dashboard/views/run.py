@@ -42,6 +42,8 @@ from dashboard.views.common import (
     short_commit,
 )
 from dashboard.views.health import Verdict, judge_health, judge_learning
+from dashboard.views.heat_map import HeatMapData, HeatMapView, build_heat_map
+from dashboard.views.neighbours import NeighbourData, NeighboursView, build_neighbours
 from dashboard.views.runs import Filters, LinkView
 from dashboard.views.timeline import TimelineData, TimelineView, build_timeline
 from dashboard.views.waiting import WaitingView, explain_waiting
@@ -161,6 +163,8 @@ class RunPage:
     no_grids: str
     timeline: TimelineView | None
     chart: ChartView
+    logits: HeatMapView | None
+    neighbours: NeighboursView | None
     metrics: list[MetricView]
     log: list[LogLineView]
     spec_yaml: str
@@ -182,6 +186,8 @@ class RunData:
     job: JobRead
     timeline: TimelineData
     curves: CurvesRead
+    logits: HeatMapData
+    neighbours: NeighbourData
     log: list[LogLineRead]
     queue: Queue
 
@@ -223,6 +229,8 @@ def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, no
             timeline.iteration if timeline else None,
             data.curves.last_event_id,
         ),
+        logits=build_heat_map(job.id, data.logits),
+        neighbours=build_neighbours(job.id, data.neighbours),
         metrics=[
             MetricView(name, figure_of(metric.value), show_count(metric.iteration))
             for name, metric in sorted(job.latest.items())

@@ -92,21 +92,19 @@ class FakeWorker:
 
     def save_grid(self, iteration: int, png: bytes | None = None) -> str:
         """Put a sample grid and report it; returns its sha256."""
-        content = png or make_grid_png(iteration)
-        file = self.put(content, "image/png", f"samples/{iteration}.png")
-        self.post(
-            {
-                "kind": "sample_grid_saved",
-                "iteration": iteration,
-                "file": file,
-                "rows": ROWS,
-                "columns": ROWS,
-                "cell_width": CELL,
-                "cell_height": CELL,
-                "latents_sha256": hashlib.sha256(LATENTS).hexdigest(),
-            }
-        )
-        return str(file["sha256"])
+        return self._save_grid("sample_grid_saved", iteration, png or make_grid_png(iteration))
+
+    def save_neighbours(self, iteration: int) -> str:
+        """Put a grid of nearest training images and report it with its distances; returns its sha256."""
+        self.post(make_histograms(iteration, {"neighbours/l1": (10.0, 42.5)}))
+        return self._save_grid("neighbour_grid_saved", iteration, make_grid_png(-1 - iteration))
+
+    def log_logits(self, *iterations: int) -> None:
+        """Report logits that spread with time: real ones upwards, fake ones downwards."""
+        for iteration in iterations:
+            reach = iteration / 50
+            ranges = {"logits/real": (-1.0, 1 + reach), "logits/fake": (-1 - 2 * reach, 1.0)}
+            self.post(make_histograms(iteration, ranges))
 
     def save_checkpoint(self, iteration: int) -> None:
         """Put a checkpoint and report it."""
@@ -132,6 +130,22 @@ class FakeWorker:
         for iteration in range(grid_every, until + 1, grid_every):
             self.save_grid(iteration)
 
+    def _save_grid(self, kind: str, iteration: int, content: bytes) -> str:
+        file = self.put(content, "image/png", f"{kind}/{iteration}.png")
+        self.post(
+            {
+                "kind": kind,
+                "iteration": iteration,
+                "file": file,
+                "rows": ROWS,
+                "columns": ROWS,
+                "cell_width": CELL,
+                "cell_height": CELL,
+                "latents_sha256": hashlib.sha256(LATENTS).hexdigest(),
+            }
+        )
+        return str(file["sha256"])
+
     def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         response = self.client.post(path, json=body)
         assert response.status_code in (200, 201), response.text
@@ -152,6 +166,13 @@ def make_metrics(iteration: int) -> dict[str, Any]:
             "speed/iterations_per_second": 4.63,
         },
     }
+
+
+def make_histograms(iteration: int, ranges: dict[str, tuple[float, float]]) -> dict[str, Any]:
+    """Distributions between these bounds, with most values in the middle."""
+    counts = [min(place, 63 - place) for place in range(64)]
+    histograms = {name: {"low": low, "high": high, "counts": counts} for name, (low, high) in ranges.items()}
+    return {"kind": "histograms_logged", "iteration": iteration, "histograms": histograms}
 
 
 def connect(url: str) -> FakeWorker:

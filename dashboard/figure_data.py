@@ -1,0 +1,55 @@
+"""What the figures of a run page are made of, read through `api.queries`."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+from sqlalchemy.orm import Session
+
+from api.queries.histograms import list_histogram_iterations, list_histograms_at
+from api.queries.timeline import find_neighbour_grid, list_neighbour_iterations, list_samples_at
+from dashboard.png import write_grey_png
+from dashboard.views.heat_map import LOGITS, HeatMapData, Window, choose_columns, draw_heat_map
+from dashboard.views.neighbours import DISTANCES, NeighbourData, shown_neighbours
+from ganlib.events import FiniteFloat
+
+
+class HeatMapAxes(BaseModel):
+    """The axes of a heat map: iterations from left to right, logits from bottom to top."""
+
+    first: Annotated[int, Field(ge=0)]
+    last: Annotated[int, Field(ge=0)]
+    low: FiniteFloat
+    high: FiniteFloat
+
+
+def read_heat_map(session: Session, job_id: str, window: Window) -> HeatMapData:
+    """Read the histograms of logits in the window, or all where it holds none, as many as are drawn."""
+    known = list_histogram_iterations(session, job_id, LOGITS[0])
+    chosen = window.choose(known)
+    if not chosen:
+        chosen, window = known, Window()
+    columns = sorted(set(choose_columns(chosen))) if chosen else []
+    return HeatMapData(window, chosen, list_histograms_at(session, job_id, LOGITS, columns))
+
+
+def read_heat_map_png(session: Session, job_id: str, which: str, axes: HeatMapAxes) -> bytes | None:
+    """Read and draw the logits of real or fake images to these axes; None where there is nothing to draw."""
+    known = list_histogram_iterations(session, job_id, LOGITS[0])
+    chosen = Window(axes.first, axes.last).choose(known)
+    if not chosen or not axes.low < axes.high:
+        return None
+    columns = choose_columns(chosen)
+    histograms = list_histograms_at(session, job_id, [f"logits/{which}"], sorted(set(columns)))
+    return write_grey_png(draw_heat_map(histograms, columns, axes.low, axes.high))
+
+
+def read_neighbours(session: Session, job_id: str, wanted: int | None) -> NeighbourData:
+    """Read the neighbour grid nearest to the wanted iteration, and what stands beside it."""
+    iterations = list_neighbour_iterations(session, job_id)
+    iteration = shown_neighbours(iterations, wanted)
+    if iteration is None:
+        return NeighbourData(iterations, None, None, None)
+    samples = list_samples_at(session, job_id, [iteration])
+    distances = list_histograms_at(session, job_id, [DISTANCES], [iteration])
+    grid = find_neighbour_grid(session, job_id, iteration)
+    return NeighbourData(iterations, grid, next(iter(samples), None), next(iter(distances), None))

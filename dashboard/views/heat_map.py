@@ -1,0 +1,181 @@
+"""Logits over iterations as heat maps (Winkler, 2018, figure 4.4): one for real images, one for generated ones.
+
+A page holds axes and words; the pictures come by addresses of their own, which name the axes.
+"""
+
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from api.bins import rebin
+from api.schemas import HistogramRead
+from dashboard.formats import show_count, show_number
+from dashboard.views.chart import TickView, nice_ticks, tick_at
+
+# Metric, the player in whose hue it is drawn, and what people call it.
+PANELS = (
+    ("logits/real", "discriminator", "Real images"),
+    ("logits/fake", "generator", "Generated images"),
+)
+LOGITS = tuple(name for name, _, _ in PANELS)
+COLUMNS, ROWS = 200, 64
+LEGEND_SHARES = (0.01, 0.1, 0.5, 1.0)
+
+
+@dataclass(frozen=True)
+class Window:
+    """The iterations after `first` up to `last` that a reader wants to see; None where nothing was asked for."""
+
+    first: int | None = None
+    last: int | None = None
+
+    def choose(self, iterations: list[int]) -> list[int]:
+        """Return those of the rising iterations that lie in it."""
+        start = bisect_right(iterations, self.first) if self.first is not None else 0
+        return iterations[start : bisect_right(iterations, self.last) if self.last is not None else None]
+
+
+@dataclass(frozen=True)
+class HeatMapData:
+    """Where there are histograms in the window, and those that are drawn."""
+
+    window: Window
+    iterations: list[int]
+    histograms: list[HistogramRead]
+
+
+@dataclass(frozen=True)
+class PanelView:
+    """One heat map: its picture's brightness is the share of logits."""
+
+    id: str
+    player: str
+    word: str
+    newest: str
+    image_url: str
+    summary: str
+
+
+@dataclass(frozen=True)
+class HeatMapView:
+    """Both heat maps with common axes."""
+
+    panels: list[PanelView]
+    ticks: list[TickView]
+    first_label: str
+    last_label: str
+    first: int
+    last: int
+    legend: list[tuple[str, str]]
+    notes: list[str]
+    is_window: bool
+
+
+def choose_columns(iterations: list[int]) -> list[int]:
+    """Return which histogram each of at most COLUMNS equally wide columns shows, by its iteration.
+
+    A histogram stands for the iterations since the one before it.
+    """
+    start = first_iteration(iterations)
+    columns = min(COLUMNS, len(iterations))
+    width = (iterations[-1] - start) / columns
+    return [iterations[bisect_left(iterations, start + (column + 0.5) * width)] for column in range(columns)]
+
+
+def first_iteration(iterations: list[int]) -> int:
+    """Return where the axis begins: as far before the first histogram as the second is after it."""
+    step = iterations[1] - iterations[0] if len(iterations) > 1 else iterations[0]
+    return max(0, iterations[0] - step)
+
+
+def build_heat_map(job_id: str, data: HeatMapData) -> HeatMapView | None:
+    """Return both heat maps; None without histograms in the window."""
+    drawn = [histogram for histogram in data.histograms if sum(histogram.counts)]
+    if not data.iterations or not drawn:
+        return None
+    low, high = choose_axis(drawn)
+    first, last = first_iteration(data.iterations), data.iterations[-1]
+    axes = {"first": first, "last": last, "low": low, "high": high}
+    return HeatMapView(
+        panels=[_panel(job_id, axes, data.histograms, *panel) for panel in PANELS],
+        ticks=[tick_at(value, low, high) for value in nice_ticks(low, high)],
+        first_label=show_count(first),
+        last_label=show_count(last),
+        first=first,
+        last=last,
+        legend=[(f"{share:.0%}".replace("%", " %"), f"{brightness(share) / 255:.2f}") for share in LEGEND_SHARES],
+        notes=_notes(data, low, high),
+        is_window=data.window != Window(),
+    )
+
+
+def choose_axis(histograms: Sequence[HistogramRead]) -> tuple[float, float]:
+    """Return the range of the histograms and of 0, where the sigmoid has its middle, with a little room.
+
+    A tenth of the histograms may be spikes: where they reach further beyond the rest than the rest is wide, the
+    axis does not follow them.
+    """
+    lows, highs = sorted(h.low for h in histograms), sorted(h.high for h in histograms)
+    skipped = len(histograms) // 10
+    usual_low, usual_high = min(lows[skipped], 0.0), max(highs[-1 - skipped], 0.0)
+    reach = usual_high - usual_low or 1.0
+    low = min(max(lows[0], usual_low - reach), usual_low)
+    high = max(min(highs[-1], usual_high + reach), usual_high)
+    room = 0.04 * (high - low or 1.0)
+    return low - room, high + room
+
+
+def draw_heat_map(
+    histograms: Sequence[HistogramRead], columns: Sequence[int], low: float, high: float
+) -> list[bytes]:
+    """Return the rows of pixels, the highest logits first: one histogram a column, black without one."""
+    by_iteration = {histogram.iteration: rebin(histogram, low, high, ROWS) for histogram in histograms}
+    nothing = [0.0] * ROWS
+    shares = [by_iteration.get(iteration, nothing) for iteration in columns]
+    return [bytes(brightness(column[row]) for column in shares) for row in reversed(range(ROWS))]
+
+
+def brightness(share: float) -> int:
+    """Return 0 to 255 for a share of 0 to 1: its cube root, so that one logit in a thousand still shows."""
+    return round(255 * math.cbrt(min(1.0, max(0.0, share))))
+
+
+def _panel(
+    job_id: str, axes: dict[str, float], histograms: Sequence[HistogramRead], name: str, player: str, word: str
+) -> PanelView:
+    own = [histogram for histogram in histograms if histogram.name == name]
+    short = name.rpartition("/")[2]
+    newest = f"{_range(own[-1])} up to iteration {show_count(own[-1].iteration)}" if own else "no logits"
+    start = f"{_range(own[0])} up to iteration {show_count(own[0].iteration)}, then " if len(own) > 1 else ""
+    return PanelView(
+        id=f"heat-{short}",
+        player=player,
+        word=word,
+        newest=_range(own[-1]) if own else "",
+        image_url=f"/runs/{job_id}/logits/{short}.png?{urlencode(axes)}",
+        summary=f"Logits of {word.lower()} over the iterations: {start}{newest}.",
+    )
+
+
+def _range(histogram: HistogramRead) -> str:
+    if not sum(histogram.counts):
+        return "no finite number"
+    return f"{show_number(histogram.low)} … {show_number(histogram.high)}"
+
+
+def _notes(data: HeatMapData, low: float, high: float) -> list[str]:
+    notes = []
+    shown, known = len({histogram.iteration for histogram in data.histograms}), len(data.iterations)
+    if shown < known:
+        notes.append(f"{show_count(shown)} of {show_count(known)} histograms are drawn.")
+    least, most = min(h.low for h in data.histograms), max(h.high for h in data.histograms)
+    if least < low or most > high:
+        notes.append(
+            f"Logits reach {show_number(least)} … {show_number(most)}; what is beyond the axis lies at its edge."
+        )
+    lost = sum(histogram.not_finite for histogram in data.histograms)
+    if lost:
+        notes.append(f"{show_count(lost)} logits are not finite and lie nowhere.")
+    return notes
