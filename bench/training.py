@@ -8,7 +8,7 @@ one whose networks too are written by hand (winkler_by_hand.py).
 ganlib logs at the recipe's cadence while it takes turns, and its clock stops only when all events are delivered.
 Grids and checkpoints come too seldom for a short run: each is timed alone, with drawing, files and hashes, and its
 share of an iteration is added. `--iterations N` instead trains N iterations with both at the recipe's cadence, and
-adds nothing. Evaluation is left out: it is no tracking, but more to compute.
+adds nothing. Evaluation and transfer are left out: they are no tracking, but more to compute.
 
 Run: OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive python bench/training.py [RECIPE…|--all]
 Data: as the trainer finds them (GANVAS_DATA), else random bytes of the same shape; the speed is the same.
@@ -37,6 +37,7 @@ from ganlib.spec_files import apply_overrides, read_spec_file
 RECIPES = Path(__file__).parents[1] / "recipes"
 TURN_SECONDS = 0.25
 LEAST_TURNS = 5
+LEFT_OUT = {"evaluation": None, "transfer": None}
 COLUMNS = (
     "recipe", "batch", "bare ms", "ganlib ms", "of it grids, checkpoints", "processor", "median", "wall", "median",
     "iterations", "load",
@@ -77,11 +78,11 @@ def measure(spec: JobSpec, seconds: float, whole: int | None, float32: bool) -> 
 
 
 def at_cadence(spec: JobSpec, iterations: int, whole: int | None) -> JobSpec:
-    """Return what the trainer is given: grids and checkpoints only in a whole run, evaluation never."""
+    """Return what the trainer is given: grids and checkpoints only in a whole run."""
     if whole:
-        return spec.model_copy(update={"iterations": whole, "evaluation": None})
+        return spec.model_copy(update={"iterations": whole, **LEFT_OUT})
     seldom = {"sample_every": 10**9, "checkpoint_every": 10**9}
-    return spec.model_copy(update={"iterations": iterations, "evaluation": None, **seldom})
+    return spec.model_copy(update={"iterations": iterations, **LEFT_OUT, **seldom})
 
 
 def summarise(spec: JobSpec, taken: dict[str, list[Seconds]], steps: int, shares: list[Seconds]) -> Result:
