@@ -60,8 +60,10 @@ def render_recipe(file: str, spec: JobSpec) -> str:
     if spec.recipe is None:
         return "\n".join([*rows, _row("", spec.description)])
     facts = spec.recipe
+    # Most sources number their sections; others are quoted by a word of their own.
+    where = f"section {facts.section}" if facts.section[0].isdigit() else facts.section
     rows += [
-        _row("paper", f"{facts.paper}, {facts.section}"),
+        _row("paper", f"{facts.paper}, {where}"),
         _row("expected", facts.expected),
         _row("cost", facts.cost),
     ]

@@ -16,7 +16,9 @@ def test_each_recipe_is_listed_with_source_outcome_and_cost(ganvas: RunCommand) 
     blocks = {block.splitlines()[0]: block for block in out.strip().split("\n\n")}
     assert list(blocks) == [f"recipes/{path.name}" for path in sorted(RECIPES.glob("*.yaml"))]
     winkler = blocks["recipes/winkler-mnist.yaml"]
-    assert "    paper     Winkler (2018), thesis on generative adversarial networks, section" in winkler
+    assert "    paper     Winkler (2018), thesis on generative adversarial networks, section\n" in winkler
+    assert winkler.splitlines()[2] == " " * 14 + "4.7.5"
+    assert "Weaver, Robot vs. Robot, ratio 2:1\n" in blocks["recipes/weaver-emoji.yaml"]
     assert "    expected  Readable digits" in winkler
     assert "3,000 iterations on one CPU core" in winkler
 
