@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ganlib import discriminator_step, state, step
+from ganlib.accuracy import AccuracyMeter
 from ganlib.modules.statistics import frozen_statistics
 from ganlib.spec import JobSpec
 from ganlib.state import TrainingState, build_state
@@ -180,6 +181,26 @@ def test_frozen_statistics_still_normalise_by_the_batch_and_thaw_after_an_error(
     norm(torch.tensor([[1.0], [3.0]]))
     assert norm.running_mean is not None
     assert norm.running_mean.item() == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("changes", FAMILIES.values(), ids=FAMILIES.keys())
+def test_nothing_is_read_from_the_device_while_labels_are_used(
+    make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+) -> None:
+    run = build_state(make_spec(**changes), CPU)
+    meter = AccuracyMeter(run) if run.spec.evaluation else None
+
+    def refuse(tensor: Tensor, *_: Any) -> None:
+        raise AssertionError("a number was read from the device")
+
+    for name in ("item", "tolist", "cpu", "numpy", "__bool__", "__int__", "__float__"):
+        monkeypatch.setattr(Tensor, name, refuse)
+    for _ in range(2):
+        train_step(run)
+    if meter:
+        meter.count_errors()
+    with pytest.raises(AssertionError, match="was read"):
+        torch.ones(()).item()
 
 
 def test_evaluating_a_classifier_changes_nothing_of_its_training(
