@@ -25,8 +25,9 @@ from ganlib.layers import (
     TransposedConv,
     takes_labels,
 )
-from ganlib.modules import conditional
+from ganlib.modules import conditional, simple
 from ganlib.modules import minibatch_discrimination as minibatch
+from ganlib.modules.batch_norm import BatchNorm1d, BatchNorm2d
 from ganlib.modules.fixed_length import fix_lengths
 from ganlib.modules.simple import FixedScale, FlatLinear, GaussianNoise
 from ganlib.modules.virtual_batch_norm import ReferenceNetwork, VirtualBatchNorm
@@ -96,7 +97,7 @@ def _build_weighted(layer: Dense | Conv | TransposedConv, shape: Shape) -> nn.Mo
 def _build_change(layer: Scale | Dropout | Noise) -> nn.Module:
     if isinstance(layer, Scale):
         return FixedScale(layer.factor, layer.offset)
-    return nn.Dropout(layer.probability) if isinstance(layer, Dropout) else GaussianNoise(layer.std)
+    return simple.Dropout(layer.probability) if isinstance(layer, Dropout) else GaussianNoise(layer.std)
 
 
 def _build_shaping(layer: Pool | GlobalPool | Reshape | Flatten, shape: Shape) -> nn.Module:
@@ -118,7 +119,7 @@ def _build_norm(layer: Norm, shape: Shape, reference_size: int, class_count: int
         return conditional.ConditionalBatchNorm(
             shape[0], class_count, layer.epsilon, layer.momentum, of_images=len(shape) == 3
         )
-    batch_norm = nn.BatchNorm2d if len(shape) == 3 else nn.BatchNorm1d
+    batch_norm = BatchNorm2d if len(shape) == 3 else BatchNorm1d
     return batch_norm(shape[0], eps=layer.epsilon, momentum=layer.momentum)
 
 

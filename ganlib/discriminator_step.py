@@ -10,6 +10,7 @@ from ganlib.fakes import Fakes, draw_fakes
 from ganlib.hardware import autocast
 from ganlib.losses import class_loss
 from ganlib.modules.statistics import frozen_statistics
+from ganlib.shares import average_gradients
 from ganlib.state import TrainingState
 from ganlib.techniques import StepBatch
 from ganlib.training_data import RealBatch
@@ -37,6 +38,7 @@ def update_discriminator(state: TrainingState, real: RealBatch, labelled: RealBa
         update = _classify(state, real if labelled is None else labelled)
     state.discriminator_optimiser.zero_grad(set_to_none=True)
     update.loss.backward()  # type: ignore[no-untyped-call]
+    average_gradients(state.networks.discriminator)
     state.discriminator_optimiser.step()
     for technique in state.techniques:
         technique.after_discriminator_update(state.networks)

@@ -68,6 +68,24 @@ class DeviceUnavailable(GanlibError):
     code = "device_unavailable"
 
 
+class CompilationFailed(GanlibError):
+    """torch.compile could not compile a network here; the message says what it lacks."""
+
+    code = "compilation_failed"
+
+
+class NotDealable(GanlibError):
+    """A run cannot be shared by so many processes; the message says why."""
+
+    code = "not_dealable"
+
+
+class ProcessLost(GanlibError):
+    """Another process of a run that several processes share has ended."""
+
+    code = "process_lost"
+
+
 class RunFolderTaken(GanlibError):
     """The folder holds another run, or files that are no run, or a run that is still going on."""
 

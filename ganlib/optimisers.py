@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.optim import SGD, Adam, Optimizer, RMSprop
 
 from ganlib.sections.optimisers import (
@@ -18,15 +19,26 @@ from ganlib.sections.optimisers import (
 Parameters = Sequence[nn.Parameter]
 
 
-def build_optimiser(spec: OptimiserSpec, parameters: Parameters) -> Optimizer:
-    """Build the optimiser at the learning rate of the spec."""
-    return OPTIMISERS[spec.kind](spec, parameters)
+def build_optimiser(spec: OptimiserSpec, parameters: Parameters, recorded: bool = False) -> Optimizer:
+    """Build the optimiser at the learning rate of the spec.
+
+    recorded: whether its steps go into a CUDA graph, where what changes has to lie on the device.
+    """
+    optimiser = OPTIMISERS[spec.kind](spec, parameters, recorded)
+    if recorded and spec.schedule.kind != "constant":
+        for group in optimiser.param_groups:
+            group["lr"] = torch.tensor(spec.learning_rate, device=parameters[0].device)
+    return optimiser
 
 
 def set_learning_rate(optimiser: Optimizer, spec: OptimiserSpec, iteration: int) -> None:
     """Give the optimiser the learning rate of this iteration; the first iteration is 1."""
     for group in optimiser.param_groups:
-        group["lr"] = learning_rate_at(spec, iteration)
+        rate = learning_rate_at(spec, iteration)
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
 
 
 def learning_rate_at(spec: OptimiserSpec, iteration: int) -> float:
@@ -34,17 +46,19 @@ def learning_rate_at(spec: OptimiserSpec, iteration: int) -> float:
     return spec.learning_rate * SCHEDULES[spec.schedule.kind](spec.schedule, iteration)
 
 
-def _build_adam(spec: AdamSpec, parameters: Parameters) -> Optimizer:
+def _build_adam(spec: AdamSpec, parameters: Parameters, recorded: bool) -> Optimizer:
     # Fused: one pass over all weights instead of one for each.
-    return Adam(parameters, lr=spec.learning_rate, betas=spec.betas, eps=spec.epsilon, fused=True)
+    options = {"betas": spec.betas, "eps": spec.epsilon, "fused": True, "capturable": recorded}
+    return Adam(parameters, lr=spec.learning_rate, **options)  # type: ignore[arg-type]
 
 
-def _build_sgd(spec: SgdSpec, parameters: Parameters) -> Optimizer:
+def _build_sgd(spec: SgdSpec, parameters: Parameters, recorded: bool) -> Optimizer:
     return SGD(parameters, lr=spec.learning_rate, momentum=spec.momentum, fused=True)
 
 
-def _build_rmsprop(spec: RmspropSpec, parameters: Parameters) -> Optimizer:
-    return RMSprop(parameters, lr=spec.learning_rate, alpha=spec.alpha, eps=spec.epsilon, momentum=spec.momentum)
+def _build_rmsprop(spec: RmspropSpec, parameters: Parameters, recorded: bool) -> Optimizer:
+    options = {"alpha": spec.alpha, "eps": spec.epsilon, "momentum": spec.momentum, "capturable": recorded}
+    return RMSprop(parameters, lr=spec.learning_rate, **options)  # type: ignore[arg-type]
 
 
 def _stay(spec: ConstantSchedule, iteration: int) -> float:
@@ -56,7 +70,7 @@ def _go_in_a_line(spec: LinearSchedule, iteration: int) -> float:
     return 1 + (spec.factor - 1) * min(max(done, 0.0), 1.0)
 
 
-OPTIMISERS: dict[str, Callable[[Any, Parameters], Optimizer]] = {
+OPTIMISERS: dict[str, Callable[[Any, Parameters, bool], Optimizer]] = {
     "adam": _build_adam,
     "sgd": _build_sgd,
     "rmsprop": _build_rmsprop,

@@ -16,12 +16,15 @@ from ganlib.errors import RunFolderTaken, SpecInvalid
 from ganlib.events import CheckpointSaved, Event, TrainingEnded, event_adapter
 from ganlib.files import hash_file, store_file
 from ganlib.identity import training_identity
+from ganlib.ranks import Ranks, joined_ranks
 from ganlib.spec import JobSpec, load_spec
 from ganlib.trainer import StopReason, train
 
 SPEC_FILE = "spec.yaml"
 EVENTS_FILE = "events.jsonl"
 _LOCK_FILE = ".lock"
+# What the lead says to other processes in the place of a checkpoint's path.
+_COMPLETED = "completed"
 
 
 def run_in_folder(
@@ -30,8 +33,25 @@ def run_in_folder(
     """Train in out_dir, from its newest checkpoint if it holds this run already.
 
     on_event and should_stop are those of `train`. A run that was already completed is left as it is, without an
-    event. Raises RunFolderTaken for a folder that holds another run or other files, and what `train` raises.
+    event. Started by torchrun, every process calls this; the first of them looks after the folder. Raises
+    RunFolderTaken for a folder that holds another run or other files, and what `train` raises.
     """
+    with joined_ranks(spec.device) as ranks:
+        if ranks.is_lead:
+            return _lead_in_folder(spec, out_dir, on_event, should_stop, ranks)
+        newest = ranks.tell()
+        if newest == _COMPLETED:
+            return StopReason.COMPLETED
+        return train(spec, out_dir, on_event, should_stop, out_dir / newest if newest else None)
+
+
+def _lead_in_folder(
+    spec: JobSpec,
+    out_dir: Path,
+    on_event: Callable[[Event], None],
+    should_stop: Callable[[], bool],
+    ranks: Ranks,
+) -> StopReason:
     out_dir.mkdir(parents=True, exist_ok=True)
     with _locked(out_dir):
         _claim_folder(spec, out_dir)
@@ -40,15 +60,17 @@ def run_in_folder(
         kept = events if completed else _up_to_newest_checkpoint(events, out_dir)
         _write_events(kept, out_dir)
         if completed:
+            ranks.tell(_COMPLETED)
             return StopReason.COMPLETED
-        resume_from = out_dir / kept[-1].file.path if kept and isinstance(kept[-1], CheckpointSaved) else None
+        newest = kept[-1].file.path if kept and isinstance(kept[-1], CheckpointSaved) else ""
+        ranks.tell(newest)
         with (out_dir / EVENTS_FILE).open("a", encoding="utf-8", buffering=1) as lines:
 
             def record(event: Event) -> None:
                 lines.write(event.model_dump_json() + "\n")
                 on_event(event)
 
-            return train(spec, out_dir, record, should_stop, resume_from)
+            return train(spec, out_dir, record, should_stop, out_dir / newest if newest else None)
 
 
 @contextmanager

@@ -21,11 +21,13 @@ from ganlib.sections.networks import LatentsSpec, NetworkSpec
 from ganlib.sections.optimisers import OptimisersSpec
 from ganlib.sections.recipe import RecipeSpec
 from ganlib.sections.rhythm import POSITIVE_LOSSES, AdaptiveAdvantageSpec
+from ganlib.sections.speed import SpeedSpec
 from ganlib.sections.techniques import FeatureMatchingSpec, GradientPenaltySpec, LabelSmoothingSpec, TechniqueSpec
 from ganlib.sections.transfer import TransferSpec
 from ganlib.shapes import Shape, count_parameters, output_shape, show_shape
 from ganlib.spec_files import read_spec_file
 from ganlib.spec_problems import problems_of
+from ganlib.speed_checks import find_speed_problem
 from ganlib.transfer_checks import find_transfer_problem
 
 MAX_ITERATIONS = 10_000_000
@@ -74,6 +76,7 @@ class JobSpec(Section):
     transfer: TransferSpec | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    speed: SpeedSpec = SpeedSpec()
 
     @field_validator("dataset", mode="before")
     @classmethod
@@ -185,6 +188,14 @@ class JobSpec(Section):
     def check_transfer(self) -> Self:
         """A classifier's parts must fit each other, the images and their classes."""
         problem = find_transfer_problem(self)
+        if problem is not None:
+            raise _problem(*problem)
+        return self
+
+    @model_validator(mode="after")
+    def check_speed(self) -> Self:
+        """A step that is recorded once must be the same in each iteration."""
+        problem = find_speed_problem(self)
         if problem is not None:
             raise _problem(*problem)
         return self

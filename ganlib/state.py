@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ganlib.build import build_network
+from ganlib.compiled import compile_networks
 from ganlib.datasets import gather_images
 from ganlib.hardware import choose_precision
 from ganlib.layers import takes_labels
@@ -27,9 +28,12 @@ from ganlib.modules.minibatch_discrimination import MinibatchDiscrimination
 from ganlib.modules.statistics import BatchNorm, find_batch_norms
 from ganlib.optimisers import build_optimiser
 from ganlib.randomness import draw_labels, draw_latents, make_generator, seed_layers
+from ganlib.ranks import ALONE, Ranks
 from ganlib.rhythm import Rhythm, build_rhythm
 from ganlib.sections.losses import AuxiliarySpec
+from ganlib.shares import Share
 from ganlib.spec import JobSpec
+from ganlib.step_graph import StepGraph, build_step_graph
 from ganlib.techniques import Networks, Technique, build_techniques
 from ganlib.training_data import TrainingData, load_training_data
 
@@ -43,7 +47,8 @@ class TrainingState:
     joins_passes: whether real and fake images go through the discriminator as one batch. has_gan: False where only
     a classifier is trained. class_weight: of the labelled images' cross-entropy in D's loss, 0 without labels.
     generator_class_loss: outputs (N, M), labels (N,) → what G pays for fakes of the wrong class, None if nothing.
-    real_statistics: D's batch norms whose running statistics are to be those of real images alone.
+    real_statistics: D's batch norms whose running statistics are to be those of real images alone. share: which
+    items of each batch are this process's, None for all. graph: what replays an iteration's updates, if anything.
     """
 
     spec: JobSpec
@@ -65,6 +70,8 @@ class TrainingState:
     class_weight: float
     generator_class_loss: Callable[[Tensor, Tensor], Tensor] | None
     real_statistics: list[BatchNorm]
+    share: Share | None = None
+    graph: StepGraph | None = None
     iteration: int = 0
     logit_history: LogitHistory = field(default_factory=LogitHistory)
 
@@ -74,8 +81,13 @@ class TrainingState:
         return self.data.images
 
 
-def build_state(spec: JobSpec, device: torch.device) -> TrainingState:
-    """Build a run at iteration 0; seeds torch's global generators. Raises DatasetUnavailable."""
+def build_state(spec: JobSpec, device: torch.device, ranks: Ranks = ALONE) -> TrainingState:
+    """Build a run at iteration 0; seeds torch's global generators.
+
+    ranks: the processes that share the run. Raises DatasetUnavailable, DeviceUnavailable, NotDealable.
+    """
+    share = ranks.share_of(spec)
+    recorded = spec.speed.cuda_graphs
     techniques = build_techniques(spec)
     networks = build_networks(spec, device, techniques)
     data = load_training_data(spec, device)
@@ -86,22 +98,28 @@ def build_state(spec: JobSpec, device: torch.device) -> TrainingState:
         discriminator_loss = technique.choose_discriminator_loss(discriminator_loss)
         generator_loss = technique.choose_generator_loss(generator_loss)
         technique.start(networks)
+    if spec.speed.compile:
+        compile_networks(networks)
     seed_layers(device, spec.seed, "random layers")
+    latents_generator = make_generator(device, spec.seed, "latents")
+    generators = [latents_generator, *(stream for technique in techniques for stream in technique.generators())]
     return TrainingState(
         spec=spec,
         device=device,
         precision=choose_precision(spec.precision, device),
         networks=networks,
-        generator_optimiser=build_optimiser(spec.optimisers.generator, list(networks.generator.parameters())),
+        generator_optimiser=build_optimiser(
+            spec.optimisers.generator, list(networks.generator.parameters()), recorded
+        ),
         discriminator_optimiser=build_optimiser(
-            spec.optimisers.discriminator, list(networks.discriminator.parameters())
+            spec.optimisers.discriminator, list(networks.discriminator.parameters()), recorded
         ),
         generator_loss=generator_loss,
         discriminator_loss=discriminator_loss,
         techniques=techniques,
         data=data,
         rhythm=build_rhythm(spec, device),
-        latents_generator=make_generator(device, spec.seed, "latents"),
+        latents_generator=latents_generator,
         fixed_latents=draw_fixed_latents(spec).to(device),
         fixed_labels=choose_fixed_labels(spec, device),
         joins_passes=not _mixes_items(networks.discriminator, techniques),
@@ -110,6 +128,8 @@ def build_state(spec: JobSpec, device: torch.device) -> TrainingState:
         generator_class_loss=_choose_generator_class_loss(spec, networks.head),
         # A classifier is judged in evaluation mode, on real images: fakes must not have a share in its statistics.
         real_statistics=find_batch_norms(networks.discriminator) if spec.losses.classes else [],
+        share=share,
+        graph=build_step_graph(device, generators) if recorded else None,
     )
 
 

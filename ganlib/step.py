@@ -1,6 +1,8 @@
 """One iteration of training: the maths, without cadence and reports."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor
 
@@ -9,9 +11,10 @@ from ganlib.fakes import draw_fakes
 from ganlib.hardware import autocast
 from ganlib.modules.statistics import frozen_statistics
 from ganlib.optimisers import set_learning_rate
+from ganlib.shares import all_items, average_gradients, dealt, mean_of_shares
 from ganlib.state import TrainingState
 from ganlib.techniques import StepBatch
-from ganlib.training_data import RealBatch
+from ganlib.training_data import Chosen, RealBatch
 
 
 @dataclass(frozen=True)
@@ -38,16 +41,25 @@ def train_step(state: TrainingState) -> StepResult:
     state.iteration += 1
     set_learning_rate(state.discriminator_optimiser, state.spec.optimisers.discriminator, state.iteration)
     set_learning_rate(state.generator_optimiser, state.spec.optimisers.generator, state.iteration)
-    for batch in state.rhythm.batches(state.iteration):
-        real = state.data.batch(batch)
-        update = update_discriminator(state, real, state.data.labelled_batch(batch))
+    chosen = [state.data.choose(batch) for batch in state.rhythm.batches(state.iteration)]
+    update = partial(update_players, state)
+    with dealt(state.share):
+        result = update(chosen) if state.graph is None else state.graph.run(update, chosen)
+    state.rhythm.end_iteration(state.iteration, result.discriminator_loss, result.generator_loss)
+    for technique in state.techniques:
+        technique.after_iteration(state.networks, state.iteration)
+    return result
+
+
+def update_players(state: TrainingState, chosen: Sequence[Chosen]) -> StepResult:
+    """Update the discriminator once for each batch of chosen images, then the generator."""
+    for one in chosen:
+        real, labelled = state.data.gather(one)
+        update = update_discriminator(state, real, labelled)
     generator_loss = None
     if state.has_gan:
         for _ in range(state.rhythm.generator_steps):
             generator_loss = _update_generator(state, real)
-    state.rhythm.end_iteration(state.iteration, update.loss, generator_loss)
-    for technique in state.techniques:
-        technique.after_iteration(state.networks, state.iteration)
     return _result(update, generator_loss)
 
 
@@ -76,6 +88,7 @@ def _update_generator(state: TrainingState, real: RealBatch) -> Tensor:
             loss = loss if penalty is None else loss + penalty
     state.generator_optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
+    average_gradients(state.networks.generator)
     state.generator_optimiser.step()
     state.networks.discriminator.requires_grad_(True)
     return loss.detach()
@@ -83,10 +96,10 @@ def _update_generator(state: TrainingState, real: RealBatch) -> Tensor:
 
 def _result(update: DiscriminatorUpdate, generator_loss: Tensor | None) -> StepResult:
     return StepResult(
-        discriminator_loss=update.loss,
-        generator_loss=generator_loss,
-        real_logits=update.real_logits,
-        fake_logits=update.fake_logits,
-        class_loss=update.class_loss,
-        labelled_accuracy=update.labelled_accuracy,
+        discriminator_loss=mean_of_shares(update.loss),
+        generator_loss=None if generator_loss is None else mean_of_shares(generator_loss),
+        real_logits=None if update.real_logits is None else all_items(update.real_logits),
+        fake_logits=None if update.fake_logits is None else all_items(update.fake_logits),
+        class_loss=None if update.class_loss is None else mean_of_shares(update.class_loss),
+        labelled_accuracy=None if update.labelled_accuracy is None else mean_of_shares(update.labelled_accuracy),
     )

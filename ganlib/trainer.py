@@ -10,10 +10,11 @@ from ganlib.events import Event
 from ganlib.hardware import choose_device
 from ganlib.histograms import HistogramReports
 from ganlib.randomness import reproducible_torch
+from ganlib.ranks import Ranks, joined_ranks
 from ganlib.recorder import Recorder
 from ganlib.reports import Reports, refuse_divergence
 from ganlib.spec import JobSpec
-from ganlib.state import build_state
+from ganlib.state import TrainingState, build_state
 from ganlib.step import train_step
 from ganlib.transfer.reports import TransferReports
 
@@ -38,7 +39,11 @@ def train(
     this returns. resume_from is a checkpoint of the same run. The same spec and seed on the same hardware give
     the same bytes, stopped and resumed or not. Torch's global state is lent for the run and given back.
 
-    Raises DatasetUnavailable, DeviceUnavailable, CheckpointInvalid, TrainingDiverged, and what on_event raised.
+    Started by torchrun, each process calls this with the same arguments and computes its share of every batch;
+    only the first writes files and calls on_event, and all stop when should_stop of any of them says so.
+
+    Raises DatasetUnavailable, DeviceUnavailable, CheckpointInvalid, TrainingDiverged, CompilationFailed,
+    NotDealable, ProcessLost, and what on_event raised.
     """
     device = choose_device(spec.device)
 
@@ -46,16 +51,18 @@ def train(
         on_event(event)
         refuse_divergence(event)
 
-    with reproducible_torch(device), Recorder(deliver) as recorder:
-        state = build_state(spec, device)
+    with joined_ranks(spec.device) as ranks, reproducible_torch(device), Recorder(deliver) as recorder:
+        state = build_state(spec, device, ranks)
         if resume_from is not None:
             load_checkpoint(resume_from, state)
+        if not ranks.is_lead:
+            return _follow(state, ranks, should_stop)
         reports = Reports(state, out_dir, recorder)
         reports.report_start()
         evaluation, stopping = prepare_evaluation(state, reports, recorder, should_stop)
         histograms = HistogramReports(state, recorder)
         transfers = TransferReports(state, reports, recorder, should_stop)
-        stopping = transfers.observe(stopping)
+        stopping = ranks.any(transfers.observe(stopping))
         reports.start_clock()
         if state.iteration == 0:
             reports.report_samples()
@@ -70,9 +77,19 @@ def train(
                 reports.report_samples()
             if evaluation and (last or state.iteration % evaluation.every == 0):
                 evaluation.report()
-            stopping = transfers.observe(stopping)
+            stopping = ranks.any(transfers.observe(stopping))
             if last or stopping or state.iteration % spec.checkpoint_every == 0:
                 reports.report_checkpoint()
         reason = StopReason.STOPPED if stopping else StopReason.COMPLETED
         reports.report_end(reason.value)
     return reason
+
+
+def _follow(state: TrainingState, ranks: Ranks, should_stop: Callable[[], bool]) -> StopReason:
+    """Compute this process's share of each iteration, as long as the lead goes on."""
+    stopping = ranks.any(False)
+    while state.iteration < state.spec.iterations and not stopping:
+        train_step(state)
+        last = state.iteration == state.spec.iterations
+        stopping = ranks.any(not last and should_stop())
+    return StopReason.STOPPED if stopping else StopReason.COMPLETED

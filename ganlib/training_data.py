@@ -9,6 +9,7 @@ from ganlib.datasets import LabelledImages, choose_labelled, gather_images, load
 from ganlib.errors import DatasetUnavailable
 from ganlib.layers import takes_labels
 from ganlib.randomness import DataOrder
+from ganlib.shares import own_items
 from ganlib.spec import JobSpec
 
 
@@ -18,6 +19,24 @@ class RealBatch:
 
     images: Tensor
     labels: Tensor | None
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Which images an update sees: indices (N,), and those of the labelled images beside them, if any."""
+
+    real: Tensor
+    labelled: Tensor | None
+
+    def clone(self) -> "Chosen":
+        """Return the same indices in memory of their own."""
+        return Chosen(self.real.clone(), None if self.labelled is None else self.labelled.clone())
+
+    def copy_(self, other: "Chosen") -> None:
+        """Take the other indices, in the memory that these have."""
+        self.real.copy_(other.real)
+        if self.labelled is not None and other.labelled is not None:
+            self.labelled.copy_(other.labelled)
 
 
 @dataclass(frozen=True)
@@ -37,17 +56,19 @@ class TrainingData:
     order: DataOrder
     labelled_order: DataOrder | None
 
-    def batch(self, number: int) -> RealBatch:
-        """Return batch `number` of all images, the first is 1; with a label budget it has no labels."""
-        return self._gather(self.order.indices(number), with_labels=self.labelled is None)
-
-    def labelled_batch(self, number: int) -> RealBatch | None:
-        """Return batch `number` of the images in the label budget, None without one."""
+    def choose(self, number: int) -> Chosen:
+        """Return which images batch `number` holds, the first is 1; with a label budget, labelled ones too."""
         if self.labelled is None or self.labelled_order is None:
-            return None
-        return self._gather(self.labelled[self.labelled_order.indices(number)], with_labels=True)
+            return Chosen(self.order.indices(number), None)
+        return Chosen(self.order.indices(number), self.labelled[self.labelled_order.indices(number)])
+
+    def gather(self, chosen: Chosen) -> tuple[RealBatch, RealBatch | None]:
+        """Return real images, with labels unless there is a label budget, and with one the labelled images too."""
+        real = self._gather(chosen.real, with_labels=self.labelled is None)
+        return real, None if chosen.labelled is None else self._gather(chosen.labelled, with_labels=True)
 
     def _gather(self, indices: Tensor, with_labels: bool) -> RealBatch:
+        indices = own_items(indices)
         has_labels = with_labels and self.labels is not None
         labels = self.labels[indices] if has_labels and self.labels is not None else None
         return RealBatch(gather_images(self.images, indices), labels)

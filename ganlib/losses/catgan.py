@@ -8,6 +8,8 @@ certainty, and all categories alike. Every term lies between 0 and log K.
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
+from ganlib.shares import batch_mean
+
 
 def catgan_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     """Return mean H(p(x)) − H(mean p(x)) − mean H(p(G(z))) of logits (N, K) and (M, K), without the labels' term.
@@ -35,6 +37,6 @@ def mean_entropy(logits: Tensor) -> Tensor:
 
 def entropy_of_mean(logits: Tensor) -> Tensor:
     """Return H of the mean p over logits (N, K): how evenly the categories are used (equation 6)."""
-    mean = log_softmax(logits, dim=1).exp().mean(0)
+    mean = batch_mean(log_softmax(logits, dim=1).exp())
     # A category that no item has any share in adds nothing, and no gradient of log 0.
     return -(mean * mean.clamp_min(1e-30).log()).sum()

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
+from ganlib.modules.batch_norm import BatchNorm1d, BatchNorm2d
+
 
 class TakesLabels(nn.Module):
     """Base of the layers that are called with activations (N, …) and labels int64 (N,)."""
@@ -53,7 +55,7 @@ class ConditionalBatchNorm(TakesLabels):
 
     def __init__(self, features: int, class_count: int, epsilon: float, momentum: float, of_images: bool) -> None:
         super().__init__()
-        kind = nn.BatchNorm2d if of_images else nn.BatchNorm1d
+        kind = BatchNorm2d if of_images else BatchNorm1d
         self.norm = kind(features, eps=epsilon, momentum=momentum, affine=False)
         self.gain = nn.Embedding(class_count, features, _weight=torch.ones(class_count, features))
         self.offset = nn.Embedding(class_count, features, _weight=torch.zeros(class_count, features))

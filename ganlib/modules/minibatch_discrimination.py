@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from ganlib.modules.simple import FlatLinear, at_least_float32
+from ganlib.shares import all_items
 
 
 class MinibatchDiscrimination(FlatLinear):
@@ -22,6 +23,6 @@ class MinibatchDiscrimination(FlatLinear):
         """Return (N, A + size)."""
         # Sums of exponentials of distances: bfloat16 would see distances of close items as 0.
         matrices = at_least_float32(super().forward(input)).reshape(-1, *self._matrix_shape)
-        distances = (matrices.unsqueeze(0) - matrices.unsqueeze(1)).abs().sum(3)
+        distances = (all_items(matrices).unsqueeze(0) - matrices.unsqueeze(1)).abs().sum(3)
         closeness = torch.exp(-distances).sum(1)
         return torch.cat([input.flatten(1), closeness.to(input.dtype)], dim=1)

@@ -2,6 +2,9 @@
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+
+from ganlib.shares import is_dealt, own_items, whole_like
 
 
 def at_least_float32(numbers: Tensor) -> Tensor:
@@ -26,7 +29,19 @@ class GaussianNoise(nn.Module):
 
     def forward(self, activations: Tensor) -> Tensor:
         """Return the same shape."""
-        return activations + self.std * torch.randn_like(activations) if self.training else activations
+        if not self.training:
+            return activations
+        return activations + self.std * own_items(torch.randn_like(whole_like(activations)))
+
+
+class Dropout(nn.Dropout):
+    """Torch's dropout, whose numbers in a batch that several processes share are those of one process."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (torch's name)
+        """Return the same shape."""
+        if not (self.training and is_dealt()):
+            return super().forward(input)
+        return input * own_items(functional.dropout(torch.ones_like(whole_like(input)), self.p))
 
 
 class FixedScale(nn.Module):

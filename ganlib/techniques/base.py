@@ -7,13 +7,18 @@ Order of the calls: `wrap_*` once while the run is built, `choose_*_loss` once a
 follows goes into the checkpoint through `state_dict` and `load_state_dict`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from ganlib.losses import ONE_LOGIT, DiscriminatorLoss, GeneratorLoss, Head
 from ganlib.modules.conditional import takes_labels
 from ganlib.modules.simple import at_least_float32
+
+# One pass through a network: inputs, and labels where it takes some → outputs.
+Pass = Callable[..., Tensor]
 
 
 @dataclass
@@ -32,23 +37,35 @@ class Networks:
         """Find out once which network takes labels."""
         self._generator_takes_labels = takes_labels(self.generator)
         self._discriminator_takes_labels = takes_labels(self.discriminator)
+        self._run_generator: Pass = self.generator
+        self._run_discriminator: Pass = self.discriminator
+
+    def compile(self, compile_network: Callable[[nn.Module], Pass]) -> None:
+        """Let `generate` and `judge` run what compile_network makes of the networks, which stay as they are."""
+        self._run_generator = compile_network(self.generator)
+        self._run_discriminator = compile_network(self.discriminator)
 
     def generate(self, latents: Tensor, labels: Tensor | None) -> Tensor:
         """Return images (N, C, H, W) of latents (N, L)."""
         images: Tensor = (
-            self.generator(latents, labels) if self._generator_takes_labels else self.generator(latents)
+            self._run_generator(latents, labels) if self._generator_takes_labels else self._run_generator(latents)
         )
         return images
 
     def judge(self, images: Tensor, labels: Tensor | None) -> Tensor:
         """Return the discriminator's outputs (N, M) in float32 at least."""
-        if self._discriminator_takes_labels:
-            return at_least_float32(self.discriminator(images, labels))
-        return at_least_float32(self.discriminator(images))
+        return self._judge_with(self._run_discriminator, images, labels)
+
+    def judge_plainly(self, images: Tensor, labels: Tensor | None) -> Tensor:
+        """Return the same by the network itself: hooks and gradients of gradients cannot be compiled."""
+        return self._judge_with(self.discriminator, images, labels)
 
     def realness(self, images: Tensor, labels: Tensor | None) -> Tensor:
-        """Return one logit (N,) for each image: how real it looks."""
-        return self.head.realness(self.judge(images, labels))
+        """Return one logit (N,) for each image: how real it looks; it can be differentiated twice."""
+        return self.head.realness(self.judge_plainly(images, labels))
+
+    def _judge_with(self, run: Pass, images: Tensor, labels: Tensor | None) -> Tensor:
+        return at_least_float32(run(images, labels) if self._discriminator_takes_labels else run(images))
 
 
 @dataclass(frozen=True)
@@ -116,6 +133,10 @@ class Technique:
     def choose_classifier(self, discriminator: nn.Module) -> nn.Module:
         """Return the network whose classes are measured in the place of this one."""
         return discriminator
+
+    def generators(self) -> list[torch.Generator]:
+        """Return the streams of random numbers that its penalties draw from, other than torch's own."""
+        return []
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the tensors that a checkpoint must hold to go on exactly."""

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from ganlib.modules.simple import Before
 from ganlib.sections.techniques import DiffAugmentSpec
+from ganlib.shares import own_items, whole_count
 from ganlib.spec import JobSpec
 from ganlib.techniques.base import Technique
 
@@ -81,9 +82,10 @@ def cut_out(images: Tensor, top: Tensor, left: Tensor) -> Tensor:
 
 def _draw(images: Tensor, count: int) -> Tensor:
     """Draw numbers (count, N, 1, 1, 1) uniform in [0, 1)."""
-    return torch.rand(count, len(images), 1, 1, 1, device=images.device, dtype=images.dtype)
+    drawn = torch.rand(count, whole_count(len(images)), 1, 1, 1, device=images.device, dtype=images.dtype)
+    return own_items(drawn, dim=1)
 
 
 def _draw_whole(images: Tensor, least: int, most: int) -> Tensor:
     """Draw whole numbers (N,) from least to most."""
-    return torch.randint(least, most + 1, (len(images),), device=images.device)
+    return own_items(torch.randint(least, most + 1, (whole_count(len(images)),), device=images.device))

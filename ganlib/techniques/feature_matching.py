@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from ganlib.losses import GeneratorLoss, no_loss
 from ganlib.sections.techniques import FeatureMatchingSpec
+from ganlib.shares import batch_mean
 from ganlib.spec import JobSpec
 from ganlib.techniques.base import Networks, StepBatch, Technique
 
@@ -38,10 +39,10 @@ class FeatureMatching(Technique):
         hook = self._find_layer(networks.discriminator).register_forward_hook(
             lambda module, inputs, outputs: seen.append(outputs)
         )
-        networks.judge(images, labels)
+        networks.judge_plainly(images, labels)
         hook.remove()
         # With virtual batch norm the reference's own features come first.
-        return seen[0][-len(images) :].float().mean(0).flatten()
+        return batch_mean(seen[0][-len(images) :].float()).flatten()
 
     def _find_layer(self, discriminator: nn.Module) -> nn.Module:
         """Return the layer in the list that the spec's layers became, whatever it is wrapped in."""

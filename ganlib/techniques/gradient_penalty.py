@@ -5,6 +5,7 @@ from torch import Tensor
 
 from ganlib.randomness import make_generator
 from ganlib.sections.techniques import GradientPenaltySpec
+from ganlib.shares import own_items, whole_count
 from ganlib.spec import JobSpec
 from ganlib.techniques.base import Networks, StepBatch, Technique
 from ganlib.techniques.slopes import slopes_of
@@ -27,7 +28,8 @@ class GradientPenalty(Technique):
     def discriminator_penalty(self, networks: Networks, batch: StepBatch) -> Tensor:
         """Return the penalty at one point between each real image and a fake one."""
         real_images = batch.real_images.float()
-        share = torch.rand(len(real_images), 1, 1, 1, generator=self._generator, device=self._generator.device)
+        count, device = whole_count(len(real_images)), self._generator.device
+        share = own_items(torch.rand(count, 1, 1, 1, generator=self._generator, device=device))
         between = torch.lerp(batch.fake_images.float(), real_images, share)
         norms: Tensor = torch.linalg.vector_norm(
             # A conditional D is asked for the real image's class: there is no point between two classes.
@@ -35,6 +37,10 @@ class GradientPenalty(Technique):
             dim=1,
         )
         return self._spec.weight * (norms - 1).square().mean()
+
+    def generators(self) -> list[torch.Generator]:
+        """Return the stream of epsilons."""
+        return [self._generator]
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return where the stream of epsilons has come to."""

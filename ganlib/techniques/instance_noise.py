@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from ganlib.modules.simple import Before
 from ganlib.sections.techniques import InstanceNoiseSpec
+from ganlib.shares import own_items, whole_like
 from ganlib.spec import JobSpec
 from ganlib.techniques.base import Networks, Technique
 
@@ -20,7 +21,7 @@ class FadingNoise(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the same shape."""
-        return images + self.std.to(images.dtype) * torch.randn_like(images)
+        return images + self.std.to(images.dtype) * own_items(torch.randn_like(whole_like(images)))
 
 
 class InstanceNoise(Technique):

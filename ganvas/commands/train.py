@@ -25,10 +25,14 @@ from ganvas.progress import ProgressBar, short_losses
 )
 @set_option
 def command(spec_path: Path, out_dir: Path, overrides: tuple[str, ...]) -> None:
-    """Train SPEC here and write everything to a folder; Ctrl-C writes a checkpoint first."""
+    """Train SPEC here and write everything to a folder; Ctrl-C writes a checkpoint first.
+
+    On several GPUs: torchrun --nproc-per-node 2 -m ganvas train SPEC --out DIR
+    """
     spec = parse_spec(read_spec(spec_path, overrides))
     need_train_extra()
     os.environ.update(thread_settings())
+    from ganlib.ranks import is_lead
     from ganlib.run_folder import run_in_folder
     from ganlib.trainer import StopReason
 
@@ -40,6 +44,8 @@ def command(spec_path: Path, out_dir: Path, overrides: tuple[str, ...]) -> None:
         reason = run_in_folder(spec, out_dir, bar.show, lambda: bool(stopping))
     finally:
         bar.close()
+    if not is_lead():
+        return
     if reason is StopReason.STOPPED:
         click.echo(
             f"Stopped; the checkpoint is in {out_dir}. Run the same command again and it goes on.", err=True
