@@ -31,6 +31,7 @@ from dashboard.requests import (
 from dashboard.static_files import StaticTree
 from dashboard.views.chart import CHART_METRICS, CHART_POINTS
 from dashboard.views.docs import build_docs_page
+from dashboard.views.measures import measured_metrics
 from dashboard.views.run import LOG_LINES, RunData, build_run_page
 from dashboard.views.runs import ROWS, build_runs_page
 from dashboard.views.timeline import TimelineData, shown_iterations
@@ -74,7 +75,8 @@ def build_run_router(renderer: Renderer) -> APIRouter:
             job = queries.job_read(session, row)
             iterations = list_sample_iterations(session, job_id)
             samples = list_samples_at(session, job_id, shown_iterations(iterations, iteration))
-            curves = queries.read_curves(session, job_id, CHART_METRICS, CHART_POINTS)
+            names = [*CHART_METRICS, *measured_metrics(job.latest)]
+            curves = queries.read_curves(session, job_id, names, CHART_POINTS)
             logits = read_heat_map(session, job_id, read_window(request))
             neighbours = read_neighbours(session, job_id, iteration)
             log = queries.list_log_lines(session, job_id, LOG_LINES)

@@ -68,7 +68,7 @@ def build_chart(
     ticks = nice_ticks(low, high)
     return ChartView(
         lines=[
-            LineView(player, word, _path(curve, iterations, low, high), _value_at(curve, cursor))
+            LineView(player, word, draw_path(curve, iterations, low, high), _value_at(curve, cursor))
             for player, word, curve in players
         ],
         ticks=[tick_at(value, low, high) for value in ticks],
@@ -124,7 +124,7 @@ def tick_at(value: float, low: float, high: float) -> TickView:
     return TickView(f"{at:.2f}%", show_tick(value))
 
 
-def _path(curve: Curve | None, iterations: int, low: float, high: float) -> str:
+def draw_path(curve: Curve | None, iterations: int, low: float, high: float) -> str:
     """Return the path; a gap where a value is no finite number."""
     parts, pen_down = [], False
     for iteration, value in zip(curve.iterations, curve.values, strict=True) if curve else ():

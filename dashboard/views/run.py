@@ -43,6 +43,7 @@ from dashboard.views.common import (
 )
 from dashboard.views.health import Verdict, judge_health, judge_learning
 from dashboard.views.heat_map import HeatMapData, HeatMapView, build_heat_map
+from dashboard.views.measures import MeasureChart, build_measures
 from dashboard.views.neighbours import NeighbourData, NeighboursView, build_neighbours
 from dashboard.views.runs import Filters, LinkView
 from dashboard.views.timeline import TimelineData, TimelineView, build_timeline
@@ -163,6 +164,7 @@ class RunPage:
     no_grids: str
     timeline: TimelineView | None
     chart: ChartView
+    measures: list[MeasureChart]
     logits: HeatMapView | None
     neighbours: NeighboursView | None
     metrics: list[MetricView]
@@ -229,6 +231,7 @@ def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, no
             timeline.iteration if timeline else None,
             data.curves.last_event_id,
         ),
+        measures=build_measures(data.curves.curves, job.iterations),
         logits=build_heat_map(job.id, data.logits),
         neighbours=build_neighbours(job.id, data.neighbours),
         metrics=[

@@ -3,11 +3,11 @@ import { announce, findField, listen, setField, stopListening } from "./dom.js";
 import { readValue, secondsLeft, showCount, showDuration, showNumber, showPercent } from "./format.js";
 
 const WAITING_MS = 10_000;
-const RECORDS = ["notice", "actions", "verdicts", "attempts", "checkpoints", "provenance", "metrics", "logits", "neighbours"];
+const RECORDS = ["notice", "actions", "verdicts", "attempts", "checkpoints", "provenance", "metrics", "measures", "logits", "neighbours"];
 // What the server words anew after such an event.
 const SECTIONS = {
   // Histograms may come with every iteration; they are drawn anew with the next grid.
-  sample_grid_saved: ["verdicts", "metrics", "logits"],
+  sample_grid_saved: ["verdicts", "metrics", "measures", "logits"],
   neighbour_grid_saved: ["neighbours"],
   checkpoint_saved: ["checkpoints"],
   latents_fixed: ["provenance"],
