@@ -127,10 +127,10 @@ def test_no_image_that_is_tested_on_is_ever_in_a_batch(make_spec: MakeSpec, chan
     assert test == set(range(0, 300, 6))
     assert (len(validation), test & validation) == (30, set())
     # 220 images are left, so 14 batches of 16 are an epoch.
-    seen = set().union(*(numbers_of(state.data.batch(number).images) for number in range(1, 15)))
+    batches = [state.data.gather(state.data.choose(number)) for number in range(1, 15)]
+    seen = set().union(*(numbers_of(real.images) for real, _ in batches))
     assert seen == set(range(300)) - test - validation
-    labelled = [state.data.labelled_batch(number) for number in range(1, 11)]
-    told = set().union(*(numbers_of(batch.images) for batch in labelled if batch))
+    told = set().union(*(numbers_of(labelled.images) for _, labelled in batches if labelled))
     assert len(told) == 20
     assert told < seen
 

@@ -82,21 +82,20 @@ def test_a_classifier_alone_sees_no_image_outside_the_budget(
 def test_each_epoch_of_the_budget_shows_each_of_its_images_once(make_spec: MakeSpec) -> None:
     data = build_state(make_spec(**FAMILIES["semi-supervised"], batch_size=10), CPU).data
     assert data.labels is not None
-    batches = [data.labelled_batch(number) for number in range(1, 5)]
-    labels = [batch.labels for batch in batches if batch and batch.labels is not None]
+    batches = [data.gather(data.choose(number)) for number in range(1, 5)]
+    labels = [batch.labels for _, batch in batches if batch and batch.labels is not None]
     for first, second in ((0, 1), (2, 3)):
         assert torch.cat([labels[first], labels[second]]).bincount().tolist() == [2] * 10
-    assert data.batch(1).labels is None
+    assert all(real.labels is None for real, _ in batches)
 
 
 def test_a_budget_of_all_labels_is_none(make_spec: MakeSpec) -> None:
-    data = build_state(
-        make_spec(**{**FAMILIES["semi-supervised"], "dataset": {"name": "digits", "labels": 1497}}), CPU
-    )
-    assert data.data.labelled_batch(1) is None
-    labels = data.data.batch(1).labels
-    assert labels is not None
-    assert len(labels) == 16
+    whole = {**FAMILIES["semi-supervised"], "dataset": {"name": "digits", "labels": 1497}}
+    data = build_state(make_spec(**whole), CPU).data
+    real, labelled = data.gather(data.choose(1))
+    assert labelled is None
+    assert real.labels is not None
+    assert len(real.labels) == 16
 
 
 def test_images_that_cannot_be_shared_out_are_refused_with_a_sentence(

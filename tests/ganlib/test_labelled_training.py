@@ -145,8 +145,8 @@ def running_means(spec: JobSpec) -> tuple[Tensor, Tensor, TrainingState]:
     run = build_state(spec, CPU)
     first = run.networks.discriminator.get_submodule("0")
     with torch.no_grad():
-        activations = first(run.data.batch(1).images)
-        labelled = run.data.labelled_batch(1)
+        real, labelled = run.data.gather(run.data.choose(1))
+        activations = first(real.images)
         expected = 0.1 * activations.mean(0)
         if labelled is not None:
             expected = 0.9 * expected + 0.1 * first(labelled.images).mean(0)
