@@ -53,6 +53,8 @@ class TransferReports:
     def _report(self, spec: TransferSpec) -> None:
         state, count = self._state, spec.kept_layers
         train = partial(train_classifier, state, spec, self._task)
+        beside = "" if self._from_scratch else ", and one from scratch"
+        self._say(f"Training a classifier on the discriminator's layers of iteration {state.iteration:,}{beside}.")
         if self._from_scratch is None:
             self._from_scratch = train(lambda: build_first_layers(state, count), self._should_stop)
         errors = train(lambda: copy_layers(state.networks.discriminator, count), self._should_stop)
