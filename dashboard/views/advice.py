@@ -19,7 +19,16 @@ ADVICE: dict[str, str] = {
     "spec_invalid": "The worker runs another version than the service; install the same version on both.",
 }
 # Errors whose message says what to do.
-SAYS_ITSELF = frozenset({"dataset_unavailable", "device_unavailable", "out_of_memory"})
+SAYS_ITSELF = frozenset(
+    {
+        "dataset_unavailable",
+        "device_unavailable",
+        "out_of_memory",
+        "compilation_failed",
+        "not_dealable",
+        "process_lost",
+    }
+)
 GENERAL_ADVICE = (
     "Read the end of the log below. The command “ganvas train” with the same spec shows the error at your own "
     "terminal, without a service."
