@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ganlib.datasets import LabelledImages, choose_labelled, gather_images, load_train_and_test, load_training
-from ganlib.errors import DatasetUnavailable
+from ganlib.errors import DatasetUnavailable, LabelBudgetInvalid
 from ganlib.layers import takes_labels
 from ganlib.randomness import DataOrder
 from ganlib.shares import own_items
@@ -103,7 +103,10 @@ def hold_out_validation(spec: JobSpec, data: LabelledImages) -> tuple[LabelledIm
     if not spec.dataset.validation:
         return data, None
     chosen = torch.zeros(len(data.labels), dtype=torch.bool)
-    chosen[choose_labelled(data.labels, spec.dataset.validation, spec.seed, "validation")] = True
+    try:
+        chosen[choose_labelled(data.labels, spec.dataset.validation, spec.seed, "validation")] = True
+    except LabelBudgetInvalid as error:
+        raise LabelBudgetInvalid(f"dataset.validation: {error}") from None
     if chosen.all():
         raise DatasetUnavailable(
             f"dataset.validation holds out all {len(chosen):,} training images; leave some to train on."

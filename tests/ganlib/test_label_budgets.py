@@ -104,6 +104,10 @@ def test_images_that_cannot_be_shared_out_are_refused_with_a_sentence(
     semi = FAMILIES["semi-supervised"]
     with pytest.raises(LabelBudgetInvalid, match="only 1,497 images"):
         build_state(make_spec(**{**semi, "dataset": {"name": "digits", "labels": 1498}}), CPU)
+    with pytest.raises(
+        LabelBudgetInvalid, match=r"dataset\.validation: 1,790 labels are 179 for class 0, which has only 178"
+    ):
+        build_state(make_spec(dataset={"name": "digits", "validation": 1790}), CPU)
     even = LabelledImages(torch.zeros(30, 1, 8, 8, dtype=torch.uint8), torch.arange(30) % 10, tuple("0123456789"))
     monkeypatch.setattr(training_data, "load_training", lambda spec: even)
     with pytest.raises(DatasetUnavailable, match="holds out all 30 training images"):
