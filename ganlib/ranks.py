@@ -1,4 +1,4 @@
-"""The processes that torchrun started for one run: `torchrun --nproc-per-node 2 -m ganvas train SPEC --out DIR`.
+"""The processes that torchrun started for one run: `torchrun --standalone --nproc-per-node 2 -m ganvas train …`.
 
 The lead, rank 0, reports, evaluates and writes files. The others follow: they compute their share of each batch
 (`ganlib.shares`) and say nothing. Whoever is asked to stop, all stop after the same iteration.

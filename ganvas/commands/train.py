@@ -27,7 +27,7 @@ from ganvas.progress import ProgressBar, short_losses
 def command(spec_path: Path, out_dir: Path, overrides: tuple[str, ...]) -> None:
     """Train SPEC here and write everything to a folder; Ctrl-C writes a checkpoint first.
 
-    On several GPUs: torchrun --nproc-per-node 2 -m ganvas train SPEC --out DIR
+    On several GPUs: torchrun --standalone --nproc-per-node 2 -m ganvas train SPEC --out DIR
     """
     spec = parse_spec(read_spec(spec_path, overrides))
     need_train_extra()
