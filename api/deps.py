@@ -6,7 +6,9 @@ from fastapi import Depends, Header, Path, Query, Request
 
 from api.bodies import RawBody
 from api.errors import RequestInvalid
+from api.security import GRANT
 from api.services import Services
+from api.tokens import OPEN, Grant
 from ganlib.events import SHA256_PATTERN
 
 
@@ -28,10 +30,17 @@ async def read_stream_position(
     return int(last_event_id)
 
 
+async def find_caller(request: Request) -> str:
+    """Return a name for whoever asks: the token's, or else the address."""
+    grant: Grant = request.scope.get(GRANT, OPEN)
+    return grant.caller or (request.client.host if request.client else "")
+
+
 ServicesDep = Annotated[Services, Depends(get_services)]
 StreamPosition = Annotated[int | None, Depends(read_stream_position)]
 Sha256Path = Annotated[str, Path(pattern=SHA256_PATTERN)]
 AttemptPath = Annotated[int, Path(ge=1, le=1_000_000_000)]
+Caller = Annotated[str, Depends(find_caller)]
 Cursor = Annotated[str | None, Query(max_length=500, description="`next` of the page before")]
 
-__all__ = ["AttemptPath", "Cursor", "RawBody", "ServicesDep", "Sha256Path", "StreamPosition"]
+__all__ = ["AttemptPath", "Caller", "Cursor", "RawBody", "ServicesDep", "Sha256Path", "StreamPosition"]

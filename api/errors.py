@@ -126,6 +126,27 @@ class NotAuthenticated(ServiceError):
     message = "A token is wanted: send `Authorization: Bearer …` (GANVAS_TOKEN)."
 
 
+class NotAllowed(ServiceError):
+    """The token is valid, but not for this."""
+
+    code, status = "not_allowed", 403
+    message = "This token does not allow that; `ganvas token create --scope …` makes one that does."
+
+
+class TooManyRequests(ServiceError):
+    """Too many of these requests in a short time; details hold `retry_after_seconds`."""
+
+    code, status = "too_many_requests", 429
+    message = "Too many requests; wait a moment."
+
+
+class TokenNotFound(ServiceError):
+    """No token has this id."""
+
+    code, status = "token_not_found", 404
+    message = "There is no such token; `ganvas token list` shows those that exist."
+
+
 class OriginRefused(ServiceError):
     """The request comes from another site's page, or for a host that is not allowed."""
 
@@ -152,6 +173,7 @@ ERRORS: dict[str, type[ServiceError]] = {
     for error in (
         ServiceError, SpecRefused, RequestInvalid, BodyTooLarge, JobNotFound, ArtifactNotFound, RouteNotFound,
         MethodRefused, AttemptFenced, SequenceConflict, ArtifactMissing, ArtifactRefused, JobStateConflict,
-        IdempotencyConflict, NotAuthenticated, OriginRefused, StorageFull, ServiceUnavailable,
+        IdempotencyConflict, NotAuthenticated, NotAllowed, TooManyRequests, TokenNotFound, OriginRefused,
+        StorageFull, ServiceUnavailable,
     )
 }  # fmt: skip

@@ -1,25 +1,27 @@
 """The gate: every request passes it before any route is looked for, every answer gets its headers here."""
 
 from collections.abc import Iterable
+from urllib.parse import urlencode
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import BodyTooLarge, ServiceError
+from api.access import Access
+from api.errors import BodyTooLarge, NotAuthenticated, ServiceError
 from api.responses import error_response
 from api.security import (
-    ALL_SCOPES,
-    GRANTED,
+    GRANT,
     LOOPBACK_HOSTS,
     OPEN_PATHS,
-    OPEN_SCOPES,
+    OPEN_PREFIX,
     SECURITY_HEADERS,
     check_host,
     check_origin,
-    check_token,
 )
 from api.settings import MIB, Settings
+from api.tokens import OPEN
 
 MAX_BODY_BYTES = MIB
 # Files are streamed to disk by their own route, which has its own limit.
@@ -27,11 +29,11 @@ STREAMED_PREFIX = "/artifacts/"
 
 
 class Gate:
-    """ASGI middleware: host, origin and token are checked, small bodies are read whole and measured."""
+    """ASGI middleware: host, origin and credentials are checked, small bodies are read whole and measured."""
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, access: Access) -> None:
         self._app = app
-        self._token = settings.token
+        self._access = access
         self._hosts = LOOPBACK_HOSTS | {host.lower() for host in settings.allowed_hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -49,9 +51,12 @@ class Gate:
             await send(message)
 
         try:
-            self._check(scope)
+            await self._check(scope)
             if not (scope["method"] == "PUT" and scope["path"].startswith(STREAMED_PREFIX)):
                 receive = await _read_small_body(scope, receive)
+        except NotAuthenticated as error:
+            answer = _send_to_login(scope) or error_response(error)
+            await answer(scope, receive, send_secured)
         except ServiceError as error:
             await error_response(error)(scope, receive, send_secured)
         except ClientDisconnect:
@@ -59,16 +64,25 @@ class Gate:
         else:
             await self._app(scope, receive, send_secured)
 
-    def _check(self, scope: Scope) -> None:
+    async def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
         check_host(headers.get("host"), self._hosts)
         check_origin(scope["method"], headers)
-        scope[GRANTED] = ALL_SCOPES
-        if self._token is not None:
-            if scope["path"] in OPEN_PATHS:
-                scope[GRANTED] = OPEN_SCOPES
-            else:
-                check_token(headers.get("authorization"), self._token)
+        if scope["path"] in OPEN_PATHS or scope["path"].startswith(OPEN_PREFIX):
+            scope[GRANT] = OPEN
+        else:
+            scope[GRANT] = await self._access.find_grant(headers)
+
+
+def _send_to_login(scope: Scope) -> Response | None:
+    """Lead a person who asked for a page to the login page, if the service has one."""
+    login_path = getattr(scope["app"].state, "login_path", None)
+    wants_page = "text/html" in Headers(scope=scope).get("accept", "")
+    if login_path is None or scope["method"] != "GET" or not wants_page:
+        return None
+    query = scope["query_string"].decode("latin-1")
+    wanted = scope["path"] + (f"?{query}" if query else "")
+    return RedirectResponse(f"{login_path}?{urlencode({'back': wanted})}", 303, {"cache-control": "no-store"})
 
 
 async def _read_small_body(scope: Scope, receive: Receive) -> Receive:

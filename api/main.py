@@ -38,12 +38,20 @@ def build_service(settings: Settings) -> FastAPI:
         openapi_url=None,
     )
     app.state.services = services
-    for router in (jobs.write, jobs.read, events.router, workers.router, artifacts.write, artifacts.read):
+    for router in (
+        jobs.write,
+        jobs.read,
+        events.router,
+        workers.claims,
+        workers.attempts,
+        artifacts.write,
+        artifacts.read,
+    ):
         app.include_router(router)
     app.include_router(health.router)
     app.include_router(docs.router)
     add_error_handlers(app)
-    app.add_middleware(Gate, settings=settings)
+    app.add_middleware(Gate, settings=settings, access=services.access)
     return app
 
 

@@ -117,6 +117,8 @@ class Attempt(Base):
     resumed_from: Mapped[int] = mapped_column(Integer, default=0)
     next_seq: Mapped[int] = mapped_column(BigInteger, default=0)
     seed: Mapped[int] = mapped_column(BigInteger)
+    # Of the token that writes for this attempt, and for no other.
+    token_sha256: Mapped[str | None] = mapped_column(String(64), unique=True)
     provenance: Mapped[dict[str, Any]] = mapped_column(JSON)
 
 
@@ -260,3 +262,29 @@ class LogLine(Base):
     level: Mapped[str] = mapped_column(String(8))
     text: Mapped[str] = mapped_column(Text)
     at: Mapped[datetime]
+
+
+class Token(Base):
+    """A token that was made; its text was shown once, here is its hash. A revoked one's row stays."""
+
+    __tablename__ = "tokens"
+
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    name: Mapped[str] = mapped_column(String(100))
+    scope: Mapped[str] = mapped_column(String(8))
+    sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    used_at: Mapped[datetime | None]
+
+
+class Login(Base):
+    """A browser that logged in with a token; the cookie holds a secret, here is its hash."""
+
+    __tablename__ = "logins"
+
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    token_sha256: Mapped[str] = mapped_column(String(64), index=True)
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]

@@ -1,5 +1,6 @@
 """Errors as JSON: one shape for every one of them."""
 
+import math
 import secrets
 from http import HTTPStatus
 from typing import Any
@@ -42,7 +43,9 @@ def error_response(error: ServiceError, error_id: str | None = None) -> JSONResp
     # Also here, not by the gate alone: the answer to an unforeseen failure is made outside of it.
     headers = {name.decode(): value.decode() for name, value in SECURITY_HEADERS}
     if error.status == HTTPStatus.UNAUTHORIZED:
-        headers["www-authenticate"] = 'Basic realm="Ganvas"'
+        headers["www-authenticate"] = 'Bearer realm="Ganvas"'
+    if error.status == HTTPStatus.TOO_MANY_REQUESTS:
+        headers["retry-after"] = str(math.ceil(error.details.get("retry_after_seconds", 1)))
     if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["retry-after"] = "1"
     return JSONResponse({"error": body}, error.status, headers)

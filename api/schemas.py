@@ -196,12 +196,16 @@ class ResumePoint(_Schema):
 
 
 class ClaimRead(_Schema):
-    """The claimed job. Every write of this attempt must come before the lease ends, or it is fenced."""
+    """The claimed job. Every write of this attempt must come before the lease ends, or it is fenced.
+
+    `token` is what those writes are authorised by (as a bearer token); it ends with the attempt.
+    """
 
     job_id: str
     attempt: int
     spec: dict[str, Any]
     lease_seconds: float
+    token: str
     resume: ResumePoint | None
 
 

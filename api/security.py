@@ -1,29 +1,25 @@
-"""Who may ask: the address to bind, hosts, origins, the token, and the scope that every route declares."""
+"""Who may ask: the address to bind, hosts, origins, and the scopes that every route declares."""
 
 import base64
 import binascii
-import hashlib
-import hmac
-from collections.abc import Mapping, Sequence
-from typing import Literal, get_args
+from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from fastapi.routing import iter_route_contexts
 from starlette.routing import BaseRoute, Mount
 
-from api.errors import NotAuthenticated, OriginRefused
+from api.errors import AttemptFenced, NotAllowed, NotAuthenticated, OriginRefused
 from api.settings import Settings
+from api.tokens import OPEN, Grant, Scope
 
-# read: see jobs and files; user: make and end jobs; worker: claim and report; open: no token wanted.
-Scope = Literal["open", "read", "user", "worker"]
-ALL_SCOPES: frozenset[str] = frozenset(get_args(Scope))
-OPEN_SCOPES: frozenset[str] = frozenset({"open"})
-OPEN_PATHS = frozenset({"/healthz"})
+OPEN_PATHS = frozenset({"/healthz", "/login", "/theme", "/favicon.ico"})
+# The dashboard's own scripts and styles, which the login page needs too.
+OPEN_PREFIX = "/static/"
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
-# Key of the ASGI scope under which the gate leaves what the caller may do.
-GRANTED = "ganvas.granted_scopes"
+# Key of the ASGI scope under which the gate leaves the request's Grant.
+GRANT = "ganvas.grant"
 
 SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (
@@ -43,23 +39,46 @@ class BindRefused(Exception):
 
 
 class RequireScope:
-    """The dependency that declares a route's scope and enforces it."""
+    """The dependency that declares the scopes of a route, one of which is needed, and enforces them."""
 
-    def __init__(self, scope: Scope) -> None:
-        self.scope = scope
+    def __init__(self, scopes: tuple[Scope, ...]) -> None:
+        self.scopes = frozenset(scopes)
 
     async def __call__(self, request: Request) -> None:
-        """Raise NotAuthenticated unless the gate granted this scope."""
-        if self.scope not in request.scope.get(GRANTED, OPEN_SCOPES):
-            raise NotAuthenticated
+        """Raise NotAuthenticated or NotAllowed unless the gate granted one of these scopes."""
+        grant: Grant = request.scope.get(GRANT, OPEN)
+        if not self.scopes & grant.scopes:
+            raise NotAuthenticated if grant is OPEN else NotAllowed
 
 
-_REQUIRED = {scope: RequireScope(scope) for scope in get_args(Scope)}
+class RequireOwnAttempt:
+    """The dependency of the routes of one attempt: a token of another attempt is refused."""
+
+    async def __call__(self, request: Request) -> None:
+        """Raise NotAllowed unless the path names the token's own attempt; one that is over is for the fence."""
+        grant: Grant = request.scope.get(GRANT, OPEN)
+        named = (request.path_params.get("job_id"), request.path_params.get("attempt"))
+        if grant.attempt is not None and named != (grant.attempt[0], str(grant.attempt[1])):
+            raise NotAllowed("This token is another attempt's.")
 
 
-def needs(scope: Scope) -> Sequence[Depends]:  # type: ignore[valid-type]  # FastAPI types Depends as a function
-    """Declare a route's or router's scope: `APIRouter(dependencies=needs("read"))`."""
-    return [Depends(_REQUIRED[scope])]
+class RequireLiveAttempt:
+    """The dependency of files: an attempt that is over neither reads nor writes them."""
+
+    async def __call__(self, request: Request) -> None:
+        """Raise AttemptFenced for the token of an attempt that has ended."""
+        grant: Grant = request.scope.get(GRANT, OPEN)
+        if grant.is_over:
+            raise AttemptFenced
+
+
+def needs(*scopes: Scope) -> list[Depends]:  # type: ignore[valid-type]  # FastAPI types Depends as a function
+    """Declare the scopes of a route or router, one of which is needed: `APIRouter(dependencies=needs("read"))`."""
+    return [Depends(RequireScope(scopes))]
+
+
+OWN_ATTEMPT = Depends(RequireOwnAttempt())
+LIVE_ATTEMPT = Depends(RequireLiveAttempt())
 
 
 def list_undeclared_routes(routes: Sequence[BaseRoute]) -> list[str]:
@@ -74,15 +93,18 @@ def list_undeclared_routes(routes: Sequence[BaseRoute]) -> list[str]:
     return undeclared
 
 
-def check_bind(settings: Settings) -> None:
-    """Raise BindRefused for an address beyond this machine unless a token and allowed hosts are set."""
+def check_bind(settings: Settings, has_tokens: Callable[[], bool]) -> None:
+    """Raise BindRefused for an address beyond this machine unless a token and allowed hosts are set.
+
+    has_tokens: whether any token was ever made; asked only where no GANVAS_TOKEN is set.
+    """
     if settings.host in LOOPBACK_HOSTS:
         return
-    missing = [
-        name
-        for name, given in (("GANVAS_TOKEN", settings.token), ("GANVAS_ALLOWED_HOSTS", settings.allowed_hosts))
-        if not given
-    ]
+    missing = []
+    if not settings.token and not has_tokens():
+        missing.append("GANVAS_TOKEN (or make a token with `ganvas token create`)")
+    if not settings.allowed_hosts:
+        missing.append("GANVAS_ALLOWED_HOSTS")
     if missing:
         raise BindRefused(
             f"Listening on {settings.host} would let others reach this service: "
@@ -114,17 +136,22 @@ def check_origin(method: str, headers: Mapping[str, str]) -> None:
         raise OriginRefused
 
 
-def check_token(authorization: str | None, token: str) -> None:
-    """Raise NotAuthenticated unless `Bearer` or the password of `Basic` is the token."""
-    kind, _, value = (authorization or "").partition(" ")
+def read_bearer(authorization: str | None) -> str | None:
+    """Return the token of `Bearer`, or the password of `Basic`; None without the header.
+
+    Raises NotAuthenticated for a header that is neither.
+    """
+    if authorization is None:
+        return None
+    kind, _, value = authorization.partition(" ")
     given = value.strip()
     if kind.lower() == "basic":
         given = _read_basic_password(given)
     elif kind.lower() != "bearer":
         raise NotAuthenticated
-    # Hashes have one length, so the time of the comparison tells nothing about the token.
-    if not hmac.compare_digest(_hash(given), _hash(token)):
-        raise NotAuthenticated("This token is not the right one.")
+    if not given:
+        raise NotAuthenticated
+    return given
 
 
 def split_host(host: str) -> str:
@@ -139,7 +166,3 @@ def _read_basic_password(value: str) -> str:
         return base64.b64decode(value, validate=True).decode("utf-8").partition(":")[2]
     except (binascii.Error, UnicodeDecodeError):
         raise NotAuthenticated from None
-
-
-def _hash(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()

@@ -5,8 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from api import queries
+from api.access import Access
 from api.db import Database, build_database
 from api.feed import Feed
+from api.limits import Limits
 from api.queue import WorkerWaker
 from api.reaper import ORPHAN_SECONDS, Cadence, Reaper
 from api.settings import Settings
@@ -25,6 +27,8 @@ class Services:
     waker: WorkerWaker
     feed: Feed
     reaper: Reaper
+    access: Access
+    limits: Limits
 
     def delete_unused_blobs(self, names: Iterable[str]) -> None:
         """Delete files that nothing refers to any more."""
@@ -45,7 +49,9 @@ def build_services(settings: Settings) -> Services:
         delete_unused_blobs(database, blobs, orphans)
 
     reaper = Reaper(database, cadence, waker.wake_workers, feed.nudge, sweep)
-    return Services(settings, database, blobs, waker, feed, reaper)
+    access = Access(database, settings.token)
+    limits = Limits(settings.submits_per_minute, settings.login_failures_per_minute)
+    return Services(settings, database, blobs, waker, feed, reaper, access, limits)
 
 
 def delete_unused_blobs(database: Database, blobs: Blobs, names: Iterable[str]) -> None:

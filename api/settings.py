@@ -27,6 +27,9 @@ class Settings(BaseSettings):
     # Host names beyond localhost, separated by commas in the environment.
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
 
+    submits_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 600
+    login_failures_per_minute: Annotated[int, Field(ge=1, le=1000)] = 10
+
     lease_seconds: Annotated[float, Field(gt=0, le=86_400)] = 60.0
     attempts_allowed: Annotated[int, Field(ge=1, le=100)] = 5
     reap_every_seconds: Annotated[float, Field(gt=0, le=3600)] = 1.0

@@ -42,6 +42,10 @@ class WorkerClient:
         """The service's address."""
         return self._transport.url
 
+    def of_attempt(self, token: str) -> "WorkerClient":
+        """Return a client of the same service that speaks for the one attempt of a claim's token."""
+        return WorkerClient(self.url, token)
+
     def claim_job(self, request: ClaimRequest) -> ClaimRead | None:
         """Claim the next job; None when nothing is queued for this worker's devices."""
         response = self._transport.request("POST", "/workers/claim", **_json(request.model_dump_json()))

@@ -16,6 +16,7 @@ from api.schemas import JobSummary, Page
 from api.security import needs
 from dashboard.error_pages import show_errors_as_pages
 from dashboard.figure_data import HeatMapAxes, read_heat_map, read_heat_map_png, read_neighbours
+from dashboard.login import LOGIN_PATH, build_login_router
 from dashboard.rendering import Renderer
 from dashboard.requests import (
     THEME_COOKIE,
@@ -46,6 +47,8 @@ def add_dashboard(app: FastAPI) -> None:
     renderer = Renderer(static)
     app.include_router(build_run_router(renderer))
     app.include_router(build_site_router(renderer, static))
+    app.include_router(build_login_router(renderer))
+    app.state.login_path = LOGIN_PATH
     show_errors_as_pages(app, renderer)
 
 
@@ -119,7 +122,7 @@ def build_site_router(renderer: Renderer, static: StaticTree) -> APIRouter:
     """Return the routes of the API's page, the theme, and the dashboard's own files."""
     router = APIRouter(include_in_schema=False)
 
-    @router.post("/theme", dependencies=needs("read"))
+    @router.post("/theme", dependencies=needs("open"))
     def choose_theme(fields: FormFields) -> Response:
         """Remember the theme in a cookie and go back."""
         response = RedirectResponse(read_way_back(fields.get("back", "/")), 303)
@@ -132,12 +135,12 @@ def build_site_router(renderer: Renderer, static: StaticTree) -> APIRouter:
         page = build_docs_page(build_openapi(request.app), read_frame(request))
         return renderer.render_page(request, "docs.html", page)
 
-    @router.get("/favicon.ico", dependencies=needs("read"))
+    @router.get("/favicon.ico", dependencies=needs("open"))
     def read_favicon() -> Response:
         """Serve the mark where a browser looks for it when it shows a file or JSON."""
         return RedirectResponse(static.url("favicon.svg"), 307)
 
-    @router.get("/static/{digest}/{name:path}", dependencies=needs("read"))
+    @router.get("/static/{digest}/{name:path}", dependencies=needs("open"))
     def read_static(digest: str, name: str, request: Request) -> Response:
         """Serve one of the dashboard's own files."""
         response = static.find_response(request, digest, name)

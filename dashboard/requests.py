@@ -8,8 +8,11 @@ from urllib.parse import parse_qsl
 
 from fastapi import Depends, Request
 
+from api.access import LOGIN_COOKIE
 from api.queries import JOB_SORTS, JobFilters, JobSort
 from api.schemas import JobState
+from api.security import GRANT
+from api.tokens import OPEN
 from dashboard.views.common import THEMES, Frame, Theme
 from dashboard.views.heat_map import Window
 from dashboard.views.runs import Filters
@@ -20,9 +23,12 @@ MAX_TEXT = 200
 
 
 def read_frame(request: Request) -> Frame:
-    """Return what surrounds the page: its theme, and the address that the theme's buttons lead back to."""
+    """Return what surrounds the page: its theme, the address that its buttons lead back to, and the login."""
     query = f"?{request.url.query}" if request.url.query else ""
-    return Frame(theme=read_theme(request.cookies.get(THEME_COOKIE)), path=request.url.path + query)
+    theme = read_theme(request.cookies.get(THEME_COOKIE))
+    # Only a page behind the gate says so: a cookie that has run out is no login.
+    is_logged_in = LOGIN_COOKIE in request.cookies and request.scope.get(GRANT, OPEN) is not OPEN
+    return Frame(theme, request.url.path + query, is_logged_in)
 
 
 def read_theme(value: str | None) -> Theme:

@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "show": ("ganvas.commands.show", "Show one job."),
     "logs": ("ganvas.commands.logs", "Print a job's log."),
     "cancel": ("ganvas.commands.cancel", "Cancel a job."),
+    "token": ("ganvas.commands.token", "Make, list and revoke the service's tokens."),
     "validate": ("ganvas.commands.validate", "Check a spec and show its networks' shapes."),
     "recipes": ("ganvas.commands.recipes", "List the published experiments that ship, or show one."),
     "train": ("ganvas.commands.train", "Train a spec right here, without any service."),

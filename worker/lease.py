@@ -6,7 +6,7 @@ from threading import Event as Flag
 from threading import Thread
 from typing import Self
 
-from api.errors import AttemptFenced, JobNotFound, ServiceError
+from api.errors import AttemptFenced, JobNotFound, NotAuthenticated, ServiceError
 from api.schemas import LeaseRead
 from api.transport import may_pass
 from api.worker_client import WorkerClient
@@ -64,7 +64,8 @@ class Lease:
                 continue
             try:
                 self.note(self._client.heartbeat(self._run_dir.job_id, self._run_dir.attempt))
-            except (AttemptFenced, JobNotFound):
+            except (AttemptFenced, JobNotFound, NotAuthenticated):
+                # The token ends with the attempt, and with its job where that was deleted.
                 self.lose()
             except ServiceError as error:
                 logger.warning("the lease could not be renewed: %s", error)

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 
-from api.errors import AttemptFenced, JobNotFound, ServiceError
+from api.errors import AttemptFenced, JobNotFound, NotAuthenticated, ServiceError
 from api.transport import may_pass
 from api.worker_client import WorkerClient
 from worker.lease import Lease
@@ -32,11 +32,12 @@ def _settle(
     client: WorkerClient, run_dir: RunDir, settings: WorkerSettings, should_shut_down: Callable[[], bool]
 ) -> None:
     try:
-        answer = client.heartbeat(run_dir.job_id, run_dir.attempt)
-        with Lease(client, run_dir, answer.lease_seconds) as lease:
-            Supervisor(client, run_dir, lease, settings, should_shut_down).settle_leftover()
+        with client.of_attempt(run_dir.token_path.read_text(encoding="utf-8")) as own:
+            answer = own.heartbeat(run_dir.job_id, run_dir.attempt)
+            with Lease(own, run_dir, answer.lease_seconds) as lease:
+                Supervisor(own, run_dir, lease, settings, should_shut_down).settle_leftover()
         logger.info("delivered what attempt %d of job %s had left", run_dir.attempt, run_dir.job_id)
-    except (AttemptFenced, JobNotFound):
+    except (AttemptFenced, JobNotFound, NotAuthenticated, FileNotFoundError):
         logger.info("attempt %d of job %s is over", run_dir.attempt, run_dir.job_id)
     except DeliveryGivenUp:
         return

@@ -31,6 +31,11 @@ class RunDir:
         return self.path / "spec.json"
 
     @property
+    def token_path(self) -> Path:
+        """The token that this attempt's writes bring; only the worker's own user may read it."""
+        return self.path / "token"
+
+    @property
     def resume_path(self) -> Path:
         """The checkpoint to go on from; absent in a fresh run."""
         return self.path / "resume.safetensors"
@@ -62,7 +67,9 @@ class RunDir:
 
 
 @contextmanager
-def open_run_dir(attempts_dir: Path, job_id: str, attempt: int, spec: dict[str, Any]) -> Iterator[RunDir]:
+def open_run_dir(
+    attempts_dir: Path, job_id: str, attempt: int, spec: dict[str, Any], token: str = ""
+) -> Iterator[RunDir]:
     """Make the folder of a claimed attempt, empty but for its spec, and hold it."""
     run_dir = RunDir(attempts_dir / f"{job_id}-{attempt}", job_id, attempt)
     hidden = RunDir(attempts_dir / f".new-{run_dir.path.name}", job_id, attempt)
@@ -70,6 +77,8 @@ def open_run_dir(attempts_dir: Path, job_id: str, attempt: int, spec: dict[str, 
         delete_run_dir(old)
     hidden.artifacts_dir.mkdir(parents=True)
     hidden.spec_path.write_text(json.dumps(spec), encoding="utf-8")
+    hidden.token_path.touch(mode=0o600)
+    hidden.token_path.write_text(token, encoding="utf-8")
     with hold_run_dir(hidden):
         # It gets its name when it is held: until then another worker would take it for a leftover.
         hidden.path.rename(run_dir.path)

@@ -40,12 +40,13 @@ class DeliveryGivenUp(Exception):
 def run_attempt(
     client: WorkerClient, claim: ClaimRead, settings: WorkerSettings, should_shut_down: Callable[[], bool]
 ) -> None:
-    """Run one claimed attempt to whatever end it comes to."""
+    """Run one claimed attempt to whatever end it comes to; its writes bring the claim's own token."""
     with (
-        open_run_dir(settings.attempts_dir, claim.job_id, claim.attempt, claim.spec) as run_dir,
-        Lease(client, run_dir, claim.lease_seconds) as lease,
+        client.of_attempt(claim.token) as own,
+        open_run_dir(settings.attempts_dir, claim.job_id, claim.attempt, claim.spec, claim.token) as run_dir,
+        Lease(own, run_dir, claim.lease_seconds) as lease,
     ):
-        supervisor = Supervisor(client, run_dir, lease, settings, should_shut_down)
+        supervisor = Supervisor(own, run_dir, lease, settings, should_shut_down)
         try:
             supervisor.run(claim.resume)
         except AttemptFenced:

@@ -40,9 +40,15 @@ def holds(job_id: str, attempt: int) -> list[ColumnElement[bool]]:
 
 
 def claim_job(
-    session: Session, request: ClaimRequest, lease_seconds: float, is_stored: Callable[[str], bool]
+    session: Session,
+    request: ClaimRequest,
+    lease_seconds: float,
+    is_stored: Callable[[str], bool],
+    token_sha256: str | None = None,
 ) -> Claimed | None:
     """Give the next queued job to this worker; None when there is none.
+
+    token_sha256: hash of the token that the attempt's writes will bring.
 
     One conditional UPDATE decides, so of two workers one wins. What earlier attempts wrote after the checkpoint
     that this one goes on from is removed, because it will come again.
@@ -63,7 +69,7 @@ def claim_job(
     if job is None:
         return None
     resume = find_resume_point(session, job.id, is_stored)
-    _begin_attempt(session, job, request, resume.iteration if resume else 0)
+    _begin_attempt(session, job, request, resume.iteration if resume else 0, token_sha256)
     discard_after(session, job, resume.iteration if resume else -1)
     resumed_from = resume.iteration if resume else 0
     started = {"kind": "attempt_started", "attempt": job.attempt, "resumed_from": resumed_from}
@@ -166,7 +172,9 @@ def _update_job(session: Session, conditions: list[ColumnElement[bool]], values:
     return session.scalars(changed, execution_options=options).one_or_none()
 
 
-def _begin_attempt(session: Session, job: Job, request: ClaimRequest, resumed_from: int) -> None:
+def _begin_attempt(
+    session: Session, job: Job, request: ClaimRequest, resumed_from: int, token_sha256: str | None
+) -> None:
     row = {
         "job_id": job.id,
         "attempt": job.attempt,
@@ -175,6 +183,7 @@ def _begin_attempt(session: Session, job: Job, request: ClaimRequest, resumed_fr
         "heartbeat_at": database_now(),
         "resumed_from": resumed_from,
         "seed": job.seed,
+        "token_sha256": token_sha256,
         "provenance": request.provenance.model_dump(mode="json"),
     }
     session.execute(insert(Attempt).values(row))

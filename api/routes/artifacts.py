@@ -21,12 +21,12 @@ from api.errors import (
 from api.png import MAX_PNG_BYTES, check_png_header
 from api.responses import documented
 from api.schemas import ArtifactRead, MediaType
-from api.security import needs
+from api.security import LIVE_ATTEMPT, needs
 from api.services import Services
 from api.storage import BlobWriter
 
-read = APIRouter(tags=["artifacts"], dependencies=needs("read"))
-write = APIRouter(tags=["artifacts"], dependencies=needs("worker"))
+read = APIRouter(tags=["artifacts"], dependencies=[*needs("read", "attempt"), LIVE_ATTEMPT])
+write = APIRouter(tags=["artifacts"], dependencies=[*needs("attempt"), LIVE_ATTEMPT])
 
 _CHUNK_BYTES = 262_144
 _MEDIA_TYPES: dict[str, MediaType] = {

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Header, Query, Response
 
 from api import queries
 from api.bodies import parse_job_spec
-from api.deps import Cursor, RawBody, ServicesDep
+from api.deps import Caller, Cursor, RawBody, ServicesDep
 from api.errors import (
     BodyTooLarge,
     IdempotencyConflict,
@@ -55,9 +55,11 @@ def create_job(
     raw: RawBody,
     services: ServicesDep,
     response: Response,
+    caller: Caller,
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200, pattern=r"^[!-~]+$")] = None,
 ) -> Any:
     """Store a queued job, then wake the workers. The body is the job spec itself."""
+    services.limits.count_submit(caller)
     spec = parse_job_spec(raw)
     with services.database.write() as session:
         job, is_new = queries.insert_job(session, spec, services.settings.attempts_allowed, idempotency_key)

@@ -30,13 +30,15 @@ from api.schemas import (
     LeaseRead,
     ResumePoint,
 )
-from api.security import needs
+from api.security import OWN_ATTEMPT, needs
 from api.services import Services
+from api.tokens import hash_token, make_attempt_token
 
-router = APIRouter(tags=["workers"], dependencies=needs("worker"))
+claims = APIRouter(tags=["workers"], dependencies=needs("worker"))
+attempts = APIRouter(tags=["workers"], dependencies=[*needs("attempt"), OWN_ATTEMPT])
 
 
-@router.post(
+@claims.post(
     "/workers/claim",
     response_model=ClaimRead,
     responses={204: {"description": "No job can be claimed now."}, **documented(RequestInvalid)},
@@ -46,8 +48,9 @@ def claim_job(raw: RawBody, services: ServicesDep) -> Any:
     """Take the next queued job: highest priority first, then the oldest."""
     request = parse_body(ClaimRequest, raw)
     lease_seconds = services.settings.lease_seconds
+    token = make_attempt_token()
     with services.database.write() as session:
-        claimed = queries.claim_job(session, request, lease_seconds, services.blobs.exists)
+        claimed = queries.claim_job(session, request, lease_seconds, services.blobs.exists, hash_token(token))
     if claimed is None:
         return Response(status_code=204)
     services.feed.nudge()
@@ -57,11 +60,12 @@ def claim_job(raw: RawBody, services: ServicesDep) -> Any:
         attempt=claimed.job.attempt,
         spec=claimed.job.spec,
         lease_seconds=lease_seconds,
+        token=token,
         resume=ResumePoint(iteration=resume.iteration, sha256=resume.sha256, size=resume.size) if resume else None,
     )
 
 
-@router.post(
+@attempts.post(
     "/jobs/{job_id}/attempts/{attempt}/heartbeat",
     response_model=LeaseRead,
     responses=documented(JobNotFound, AttemptFenced),
@@ -73,7 +77,7 @@ def renew_lease(job_id: str, attempt: AttemptPath, services: ServicesDep) -> Any
     return LeaseRead(**_lease(services, job))
 
 
-@router.post(
+@attempts.post(
     "/jobs/{job_id}/attempts/{attempt}/events",
     response_model=EventsAccepted,
     responses=documented(
@@ -94,7 +98,7 @@ def post_events(job_id: str, attempt: AttemptPath, raw: RawBody, services: Servi
     return EventsAccepted(**_lease(services, accepted.job), next_seq=accepted.next_seq)
 
 
-@router.post(
+@attempts.post(
     "/jobs/{job_id}/attempts/{attempt}/finish",
     response_model=JobRead,
     responses=documented(JobNotFound, AttemptFenced, SequenceConflict, JobStateConflict, RequestInvalid),

@@ -25,10 +25,11 @@ THUMBNAIL_CELLS = 2
 
 @dataclass(frozen=True)
 class Frame:
-    """What surrounds every page: the chosen theme, and where its buttons lead back to."""
+    """What surrounds every page: the chosen theme, where its buttons lead back to, and whether one can log out."""
 
     theme: Theme
     path: str
+    is_logged_in: bool = False
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ def run_up(settings: Any, *, with_worker: bool) -> None:
 def _serve(settings: Any, with_worker: bool) -> None:
     import uvicorn
 
+    from api.access import tokens_exist
     from api.main import end_streams
     from api.security import BindRefused, check_bind
     from ganvas.address import write_service_url
@@ -48,7 +49,7 @@ def _serve(settings: Any, with_worker: bool) -> None:
     from ganvas.local import LocalServer, WorkerKeeper
 
     try:
-        check_bind(settings)
+        check_bind(settings, lambda: tokens_exist(settings))
     except BindRefused as error:
         raise click.ClickException(str(error)) from None
     _check_port(settings.host, settings.port)

@@ -1,0 +1,144 @@
+"""Who a request comes from and what that allows; answers are remembered for a few seconds."""
+
+import time
+from collections.abc import Mapping
+from http.cookies import CookieError, SimpleCookie
+
+from starlette.concurrency import run_in_threadpool
+
+from api import queries
+from api.db import Database, build_database, migrate
+from api.errors import NotAuthenticated
+from api.security import read_bearer
+from api.settings import Settings
+from api.tokens import (
+    ALL_SCOPES,
+    ATTEMPT_PREFIX,
+    ATTEMPT_SCOPES,
+    EVERYTHING,
+    GRANTS,
+    OPEN,
+    Grant,
+    hash_token,
+    is_same_hash,
+)
+
+LOGIN_COOKIE = "ganvas_login"
+# How long a token that was revoked elsewhere may still work.
+REMEMBERED_SECONDS = 2.0
+_MAX_REMEMBERED = 10_000
+
+
+class Access:
+    """Answers with a Grant for the headers of each request.
+
+    While neither GANVAS_TOKEN is set nor any token was ever made, everybody who reaches the service may do
+    everything: that is one person's machine, and `check_bind` keeps it so.
+    """
+
+    def __init__(self, database: Database, token: str | None) -> None:
+        self._database = database
+        self._token_sha256 = hash_token(token) if token else None
+        self._is_closed = token is not None
+        self._asked_at = float("-inf")
+        self._remembered: dict[str, tuple[float, Grant]] = {}
+
+    async def find_grant(self, headers: Mapping[str, str]) -> Grant:
+        """Return what these headers allow; raises NotAuthenticated for a wrong credential, or for none."""
+        if not await self._wants_tokens():
+            return EVERYTHING
+        bearer = read_bearer(headers.get("authorization"))
+        if bearer is not None:
+            return await self._recall(f"bearer {hash_token(bearer)}", bearer)
+        login = _read_cookie(headers.get("cookie", ""), LOGIN_COOKIE)
+        if login:
+            return await self._recall(f"login {hash_token(login)}", login)
+        raise NotAuthenticated
+
+    def check_login(self, token: str) -> str:
+        """Return the hash of a token that people may log in with; raises NotAuthenticated."""
+        sha256 = hash_token(token)
+        grant = self._grant_of_token(sha256)
+        if "read" not in grant.scopes:
+            raise NotAuthenticated("This is a worker's token; log in with one for reading or for users.")
+        return sha256
+
+    def forget(self) -> None:
+        """Look everything up again, after a logout."""
+        self._remembered.clear()
+
+    def is_closed(self) -> bool:
+        """Whether tokens are wanted; once that is so it stays so."""
+        if not self._is_closed and time.monotonic() - self._asked_at > REMEMBERED_SECONDS:
+            with self._database.read() as session:
+                self._is_closed = queries.has_tokens(session)
+            self._asked_at = time.monotonic()
+        return self._is_closed
+
+    async def _wants_tokens(self) -> bool:
+        if self._is_closed or time.monotonic() - self._asked_at <= REMEMBERED_SECONDS:
+            return self._is_closed
+        return await run_in_threadpool(self.is_closed)
+
+    async def _recall(self, key: str, secret: str) -> Grant:
+        until, grant = self._remembered.get(key, (0.0, OPEN))
+        if time.monotonic() < until:
+            return grant
+        grant = await run_in_threadpool(self._look_up, key.startswith("login "), secret)
+        if len(self._remembered) >= _MAX_REMEMBERED:
+            self._remembered.clear()
+        self._remembered[key] = (time.monotonic() + REMEMBERED_SECONDS, grant)
+        return grant
+
+    def _look_up(self, is_login: bool, secret: str) -> Grant:
+        sha256 = hash_token(secret)
+        if is_login:
+            with self._database.read() as session:
+                login = queries.find_login(session, sha256)
+            if login is None:
+                raise NotAuthenticated("You are logged out; log in again.")
+            return self._grant_of_token(login.token_sha256)
+        if secret.startswith(ATTEMPT_PREFIX):
+            return self._grant_of_attempt(sha256)
+        return self._grant_of_token(sha256)
+
+    def _grant_of_token(self, sha256: str) -> Grant:
+        if self._token_sha256 is not None and is_same_hash(sha256, self._token_sha256):
+            return Grant(ALL_SCOPES, "GANVAS_TOKEN")
+        with self._database.read() as session:
+            token = queries.find_live_token(session, sha256)
+            is_noted = token is not None and queries.is_use_noted(session, token.id)
+        if token is None:
+            raise NotAuthenticated("This token is not valid: it is wrong, was revoked, or has expired.")
+        if not is_noted:
+            with self._database.write() as session:
+                queries.note_use(session, token.id)
+        return Grant(GRANTS[token.scope], token.id)
+
+    def _grant_of_attempt(self, sha256: str) -> Grant:
+        with self._database.read() as session:
+            row = queries.find_attempt_of_token(session, sha256)
+        if row is None:
+            raise NotAuthenticated("This attempt's token is not valid.")
+        return Grant(
+            ATTEMPT_SCOPES, f"{row.job_id}-{row.attempt}", (row.job_id, row.attempt), row.ended_at is not None
+        )
+
+
+def tokens_exist(settings: Settings) -> bool:
+    """Whether a token was ever made in the database of these settings, which is brought up to date first."""
+    database = build_database(settings)
+    try:
+        migrate(database.engine)
+        with database.read() as session:
+            return queries.has_tokens(session)
+    finally:
+        database.close()
+
+
+def _read_cookie(header: str, name: str) -> str | None:
+    try:
+        found = SimpleCookie(header).get(name)
+    except CookieError:
+        return None
+    return found.value if found else None

@@ -1,0 +1,47 @@
+"""Tokens, logins, and the token of each attempt"""
+
+import sqlalchemy as sa
+from alembic import op
+
+from api.models import UtcDateTime
+
+revision = "0003"
+down_revision = "0002"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "tokens",
+        sa.Column("id", sa.String(length=16), nullable=False),
+        sa.Column("name", sa.String(length=100), nullable=False),
+        sa.Column("scope", sa.String(length=8), nullable=False),
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("expires_at", UtcDateTime(), nullable=True),
+        sa.Column("revoked_at", UtcDateTime(), nullable=True),
+        sa.Column("used_at", UtcDateTime(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name="pk_tokens"),
+        sa.UniqueConstraint("sha256", name="uq_tokens_sha256"),
+    )
+    op.create_table(
+        "logins",
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("token_sha256", sa.String(length=64), nullable=False),
+        sa.Column("created_at", UtcDateTime(), nullable=False),
+        sa.Column("expires_at", UtcDateTime(), nullable=False),
+        sa.PrimaryKeyConstraint("sha256", name="pk_logins"),
+    )
+    op.create_index("ix_logins_token_sha256", "logins", ["token_sha256"])
+    with op.batch_alter_table("attempts") as attempts:
+        attempts.add_column(sa.Column("token_sha256", sa.String(length=64), nullable=True))
+        attempts.create_unique_constraint("uq_attempts_token_sha256", ["token_sha256"])
+
+
+def downgrade() -> None:
+    with op.batch_alter_table("attempts") as attempts:
+        attempts.drop_constraint("uq_attempts_token_sha256", type_="unique")
+        attempts.drop_column("token_sha256")
+    op.drop_table("logins")
+    op.drop_table("tokens")

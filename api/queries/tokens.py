@@ -1,0 +1,104 @@
+"""Tokens and logins: rows of hashes. A revoked token's row stays, so that a service once closed never opens."""
+
+from sqlalchemy import ColumnElement, delete, exists, or_, select, update
+from sqlalchemy.orm import Session
+
+from api.clock import database_now
+from api.errors import TokenNotFound
+from api.models import Attempt, Login, Token
+from api.tokens import TokenScope, hash_token, make_login, make_token
+
+LOGIN_SECONDS = 30 * 86_400.0
+# The time of the last use is written this seldom, because reading should not write.
+USED_EVERY_SECONDS = 60.0
+
+
+def insert_token(
+    session: Session, name: str, scope: TokenScope, lifetime_seconds: float | None
+) -> tuple[Token, str]:
+    """Store a new token's hash and return its row and its text, which nobody can read again."""
+    token_id, text = make_token(scope)
+    token = Token(
+        id=token_id,
+        name=name,
+        scope=scope,
+        sha256=hash_token(text),
+        created_at=database_now(),
+        expires_at=None if lifetime_seconds is None else database_now(lifetime_seconds),
+    )
+    session.add(token)
+    session.flush()
+    session.refresh(token)
+    return token, text
+
+
+def list_tokens(session: Session) -> list[Token]:
+    """Return every token that was ever made, oldest first."""
+    return list(session.scalars(select(Token).order_by(Token.created_at, Token.id)))
+
+
+def revoke_token(session: Session, token_id: str) -> Token:
+    """End a token and the logins that were made with it; raises TokenNotFound. Doing it twice does no harm."""
+    token = session.get(Token, token_id)
+    if token is None:
+        raise TokenNotFound(token_id=token_id)
+    live = update(Token).where(Token.id == token_id, Token.revoked_at.is_(None))
+    session.execute(live.values(revoked_at=database_now()))
+    session.execute(delete(Login).where(Login.token_sha256 == token.sha256))
+    session.refresh(token)
+    return token
+
+
+def has_tokens(session: Session) -> bool:
+    """Whether a token was ever made, be it revoked since."""
+    return bool(session.scalar(select(exists().select_from(Token))))
+
+
+def find_live_token(session: Session, sha256: str) -> Token | None:
+    """Return the token of this hash, unless it is revoked or has expired."""
+    return session.scalar(select(Token).where(Token.sha256 == sha256, *_live()))
+
+
+def is_use_noted(session: Session, token_id: str) -> bool:
+    """Whether it was written just now that a token is in use."""
+    recent = Token.used_at >= database_now(-USED_EVERY_SECONDS)
+    return bool(session.scalar(select(exists().where(Token.id == token_id, recent))))
+
+
+def note_use(session: Session, token_id: str) -> None:
+    """Write that a token is in use."""
+    session.execute(update(Token).where(Token.id == token_id).values(used_at=database_now()))
+
+
+def insert_login(session: Session, token_sha256: str) -> str:
+    """Store a login with this token and return its secret; logins that have expired go."""
+    session.execute(delete(Login).where(Login.expires_at < database_now()))
+    secret = make_login()
+    session.add(
+        Login(
+            sha256=hash_token(secret),
+            token_sha256=token_sha256,
+            created_at=database_now(),
+            expires_at=database_now(LOGIN_SECONDS),
+        )
+    )
+    return secret
+
+
+def find_login(session: Session, sha256: str) -> Login | None:
+    """Return the login of this hash, unless it has expired."""
+    return session.scalar(select(Login).where(Login.sha256 == sha256, Login.expires_at > database_now()))
+
+
+def delete_login(session: Session, sha256: str) -> None:
+    """End a login."""
+    session.execute(delete(Login).where(Login.sha256 == sha256))
+
+
+def find_attempt_of_token(session: Session, sha256: str) -> Attempt | None:
+    """Return the attempt that a worker's attempt token was made for, live or over."""
+    return session.scalar(select(Attempt).where(Attempt.token_sha256 == sha256))
+
+
+def _live() -> list[ColumnElement[bool]]:
+    return [Token.revoked_at.is_(None), or_(Token.expires_at.is_(None), Token.expires_at > database_now())]

@@ -1,0 +1,104 @@
+"""`ganvas token`: make, list and revoke the tokens of a service, on the machine that holds its database."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ganvas.commands.options import json_option, print_json
+from ganvas.commands.server_options import data_dir_option, need_server_extra
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+DAY_SECONDS = 86_400.0
+
+
+@click.group()
+def command() -> None:
+    """Make, list and revoke tokens. The first one that is made closes the service to everyone without one."""
+
+
+@command.command()
+@click.option("--name", required=True, help="Whose it is, or what for.")
+@click.option(
+    "--scope",
+    type=click.Choice(["read", "user", "worker"]),
+    required=True,
+    help="read: look at runs; user: submit and cancel too; worker: claim and report.",
+)
+@click.option(
+    "--days", type=click.FloatRange(0, 36_500, min_open=True), help="How long it is valid; else for ever."
+)
+@data_dir_option
+def create(name: str, scope: Any, days: float | None, data_dir: Path | None) -> None:
+    """Make a token and print it, this once."""
+    from api import queries
+
+    if not name.isprintable() or not 1 <= len(name) <= 100:
+        raise click.ClickException("--name takes 1 to 100 printable characters.")
+    with _writing(data_dir) as session:
+        _, text = queries.insert_token(session, name, scope, None if days is None else days * DAY_SECONDS)
+    click.echo("Keep this token: it cannot be shown again.", err=True)
+    click.echo(text)
+
+
+@command.command("list")
+@data_dir_option
+@json_option
+def list_command(data_dir: Path | None, as_json: bool) -> None:
+    """List the tokens that were made; their texts are not kept."""
+    from api import queries
+
+    with _writing(data_dir) as session:
+        rows = [
+            {
+                "id": token.id,
+                "name": token.name,
+                "scope": token.scope,
+                "created_at": token.created_at.isoformat(),
+                "expires_at": token.expires_at and token.expires_at.isoformat(),
+                "revoked_at": token.revoked_at and token.revoked_at.isoformat(),
+                "used_at": token.used_at and token.used_at.isoformat(),
+            }
+            for token in queries.list_tokens(session)
+        ]
+    if as_json:
+        print_json({"items": rows, "next": None})
+        return
+    if not rows:
+        click.echo("No token was ever made: whoever reaches this service may do everything.")
+    for row in rows:
+        state = "revoked" if row["revoked_at"] else f"until {row['expires_at']}" if row["expires_at"] else "valid"
+        click.echo(f"{row['id']}  {row['scope']:<6}  {state:<8}  used {row['used_at'] or 'never'}  {row['name']}")
+
+
+@command.command()
+@click.argument("token_id")
+@data_dir_option
+def revoke(token_id: str, data_dir: Path | None) -> None:
+    """End a token, and every login that was made with it, within two seconds."""
+    from api import queries
+
+    with _writing(data_dir) as session:
+        token = queries.revoke_token(session, token_id)
+    click.echo(f"{token.id} ({token.name}) is revoked.")
+
+
+@contextmanager
+def _writing(data_dir: Path | None) -> "Iterator[Session]":
+    """One transaction in the service's database, which is brought up to date first."""
+    need_server_extra()
+    from api.db import build_database, migrate
+    from api.settings import Settings
+
+    given: dict[str, Any] = {} if data_dir is None else {"home": data_dir}
+    database = build_database(Settings(**given))
+    try:
+        migrate(database.engine)
+        with database.write() as session:
+            yield session
+    finally:
+        database.close()
