@@ -1,0 +1,51 @@
+"""`ganvas token` against a service's own database."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from fastapi.testclient import TestClient
+
+from api.settings import Settings
+from ganvas.app import build_app
+from ganvas.cli import cli
+from tests.api.service_making import HOST, QUIET
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "home"
+
+
+def run(home: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["token", *arguments, "--data-dir", str(home)])
+
+
+def test_a_token_is_printed_once_and_lets_its_holder_in(home: Path) -> None:
+    made = run(home, "create", "--name", "Ada", "--scope", "read")
+    assert made.exit_code == 0, made.output
+    token = made.stdout.strip()
+    assert token.startswith("gnv_read_")
+    assert token not in run(home, "list").output
+    with TestClient(build_app(Settings(home=home, **QUIET)), base_url=HOST) as client:
+        assert client.get("/jobs").status_code == 401
+        assert client.get("/jobs", headers={"authorization": f"Bearer {token}"}).status_code == 200
+
+
+def test_tokens_are_listed_and_revoked_by_id(home: Path) -> None:
+    assert "No token was ever made" in run(home, "list").output
+    run(home, "create", "--name", "gpu-1", "--scope", "worker", "--days", "30")
+    (token,) = json.loads(run(home, "list", "--json").stdout)["items"]
+    assert (token["name"], token["scope"], token["revoked_at"]) == ("gpu-1", "worker", None)
+    assert token["expires_at"] > token["created_at"]
+    assert run(home, "revoke", token["id"]).exit_code == 0
+    assert "revoked" in run(home, "list").output
+
+
+def test_bad_requests_say_what_is_wrong(home: Path) -> None:
+    assert "'admin' is not one of" in run(home, "create", "--name", "x", "--scope", "admin").output
+    assert "printable" in run(home, "create", "--name", "a\nb", "--scope", "read").output
+    from api.errors import TokenNotFound
+
+    assert isinstance(run(home, "revoke", "nothing").exception, TokenNotFound)
