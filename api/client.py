@@ -34,6 +34,7 @@ from api.schemas import (
     Page,
     SampleRead,
     StreamEvent,
+    WorkerRead,
 )
 from api.stream import STREAM_SILENCE_SECONDS, read_stream
 from api.transport import Model, ServiceUnreachable, Transport, UnexpectedAnswer, may_pass, quote_id
@@ -195,6 +196,10 @@ class Client:
     def download(self, sha256: str, path: str | Path) -> Path:
         """Save any stored file at `path`; it appears complete and with this sha256, or not at all."""
         return download_artifact(self._transport, sha256, Path(path))
+
+    def list_workers(self) -> list[WorkerRead]:
+        """Return the workers that were heard of in the last day, those that are alive first."""
+        return self._get(Page[WorkerRead], "/workers").items
 
     def health(self) -> HealthRead:
         """Return the service's version and how many jobs are queued and running."""

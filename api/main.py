@@ -44,6 +44,7 @@ def build_service(settings: Settings) -> FastAPI:
         events.router,
         workers.claims,
         workers.attempts,
+        workers.listing,
         artifacts.write,
         artifacts.read,
     ):

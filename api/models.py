@@ -288,3 +288,19 @@ class Login(Base):
     token_sha256: Mapped[str] = mapped_column(String(64), index=True)
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
+
+
+class Worker(Base):
+    """A worker as it last described itself; it is alive while it goes on doing so."""
+
+    __tablename__ = "workers"
+
+    name: Mapped[str] = mapped_column(String(200), primary_key=True)
+    first_seen_at: Mapped[datetime]
+    seen_at: Mapped[datetime] = mapped_column(index=True)
+    device: Mapped[str] = mapped_column(String(200))
+    gpus: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
+    commit_hash: Mapped[str | None] = mapped_column(String(40))
+    version: Mapped[str] = mapped_column(String(50))
+    job_id: Mapped[str | None] = mapped_column(String(32))
+    attempt: Mapped[int | None] = mapped_column(Integer)

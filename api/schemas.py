@@ -187,6 +187,43 @@ class ClaimRequest(_Request):
     provenance: Provenance = Provenance()
 
 
+class GpuState(_Request):
+    """One graphics card as its driver describes it; bytes of its memory, and how busy it is, 0 to 1."""
+
+    index: Annotated[int, Field(ge=0, le=1024)]
+    name: Annotated[str, Field(max_length=200)]
+    memory_total: Annotated[int, Field(ge=0, le=2**50)]
+    memory_used: Annotated[int, Field(ge=0, le=2**50)]
+    utilisation: Annotated[float, Field(ge=0, le=1)] | None = None
+
+
+class WorkerPost(_Request):
+    """A worker describes itself, every few seconds."""
+
+    name: Label
+    device: Annotated[str, Field(max_length=200)] = ""
+    gpus: Annotated[list[GpuState], Field(max_length=64)] = []
+    commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None = None
+    version: Annotated[str, Field(max_length=50)] = ""
+    job_id: Annotated[str, Field(max_length=32)] | None = None
+    attempt: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = None
+
+
+class WorkerRead(_Schema):
+    """A worker that was heard of in the last day; `is_alive` while it goes on describing itself."""
+
+    name: str
+    first_seen_at: datetime
+    seen_at: datetime
+    is_alive: bool
+    device: str
+    gpus: list[GpuState]
+    commit: str | None
+    version: str
+    job_id: str | None
+    attempt: int | None
+
+
 class ResumePoint(_Schema):
     """The committed checkpoint to go on from."""
 

@@ -19,6 +19,7 @@ from api.schemas import (
     JobRead,
     LeaseRead,
     MediaType,
+    WorkerPost,
 )
 from api.transport import Transport, quote_id
 
@@ -45,6 +46,12 @@ class WorkerClient:
     def of_attempt(self, token: str) -> "WorkerClient":
         """Return a client of the same service that speaks for the one attempt of a claim's token."""
         return WorkerClient(self.url, token)
+
+    def describe_worker(self, post: WorkerPost) -> None:
+        """Tell the service what this worker is and does."""
+        self._transport.request(
+            "POST", "/workers/heartbeat", timeout=HEARTBEAT_TIMEOUT, **_json(post.model_dump_json())
+        )
 
     def claim_job(self, request: ClaimRequest) -> ClaimRead | None:
         """Claim the next job; None when nothing is queued for this worker's devices."""

@@ -7,6 +7,10 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
+from api.schemas import GpuState
+
+MIB = 1_048_576
+
 
 def list_devices() -> list[Literal["cpu", "cuda"]]:
     """List the kinds of device that a trainer started here would see; CUDA_VISIBLE_DEVICES is respected."""
@@ -23,6 +27,30 @@ def describe_device() -> str:
     return names[index if index < len(names) else 0][:200]
 
 
+def read_gpu_states() -> list[GpuState]:
+    """Return memory and load of the cards that a trainer started here would see; empty without any."""
+    if _gpus_are_hidden() or not _read_gpu_names():
+        return []
+    fields = "index,name,memory.total,memory.used,utilization.gpu"
+    rows = (line.split(",") for line in _ask_nvidia_smi(fields, "csv,noheader,nounits"))
+    states = [_gpu_state([cell.strip() for cell in row]) for row in rows if len(row) == 5]
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    wanted = [part.strip() for part in visible.split(",")] if visible else []
+    return [state for state in states if not wanted or str(state.index) in wanted or not wanted[0].isdecimal()]
+
+
+def _gpu_state(cells: list[str]) -> GpuState:
+    index, name, total, used, load = cells
+    return GpuState(
+        index=int(index),
+        name=name[:200],
+        memory_total=int(total) * MIB if total.isdecimal() else 0,
+        memory_used=int(used) * MIB if used.isdecimal() else 0,
+        # Cards that are split (MIG) do not tell.
+        utilisation=int(load) / 100 if load.isdecimal() else None,
+    )
+
+
 def _gpus_are_hidden() -> bool:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     return visible is not None and visible.strip() in ("", "-1", "none", "NoDevFiles")
@@ -31,16 +59,17 @@ def _gpus_are_hidden() -> bool:
 @cache
 def _read_gpu_names() -> tuple[str, ...]:
     # Asked once: nvidia-smi can take a second, and cards do not come and go.
+    return tuple(_ask_nvidia_smi("name", "csv,noheader"))
+
+
+def _ask_nvidia_smi(fields: str, form: str) -> list[str]:
+    """Return one line a card, none where there is no such program or driver."""
+    command = ["nvidia-smi", f"--query-gpu={fields}", f"--format={form}"]
     try:
-        done = subprocess.run(
-            ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"],
-            capture_output=True,
-            timeout=10,
-            check=True,
-        )
+        done = subprocess.run(command, capture_output=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
-        return ()
-    return tuple(line.strip() for line in done.stdout.decode(errors="replace").splitlines() if line.strip())
+        return []
+    return [line.strip() for line in done.stdout.decode(errors="replace").splitlines() if line.strip()]
 
 
 @cache

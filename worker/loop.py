@@ -21,6 +21,8 @@ class WorkLoop:
         # A plain attribute: it is set in a signal handler, where a lock may be one that is held.
         self.is_shutting_down = False
         self.is_busy = False
+        # Job and attempt that this worker holds; read by the registrar's thread.
+        self.held: tuple[str, int] | None = None
         self._settings = settings
 
     def shut_down(self) -> None:
@@ -49,5 +51,9 @@ class WorkLoop:
         if claim is None:
             return False
         logger.info("claimed job %s, attempt %d", claim.job_id, claim.attempt)
-        run_attempt(client, claim, self._settings, lambda: self.is_shutting_down)
+        self.held = (claim.job_id, claim.attempt)
+        try:
+            run_attempt(client, claim, self._settings, lambda: self.is_shutting_down)
+        finally:
+            self.held = None
         return True

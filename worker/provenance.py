@@ -40,11 +40,10 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 def read_provenance() -> Provenance:
     """Describe this installation as it is now; the working tree may have changed since the last call."""
     checkout = _find_checkout(Path(ganlib.__file__).parent)
-    commit = _run_git(checkout, "rev-parse", "HEAD").strip() if checkout else os.environ.get("GANVAS_COMMIT", "")
     diff, truncated = _read_diff(checkout) if checkout else ("", False)
     branch = _run_git(checkout, "symbolic-ref", "--short", "--quiet", "HEAD").strip() if checkout else ""
     return Provenance(
-        commit=commit if _COMMIT.fullmatch(commit) else None,
+        commit=_read_commit(checkout),
         branch=branch[:200] or None,
         uncommitted_diff=diff,
         diff_truncated=truncated,
@@ -56,6 +55,21 @@ def read_provenance() -> Provenance:
         # Not sys.argv: a broker's password may stand there.
         command="python -m worker.trainer_process",
     )
+
+
+def read_commit() -> str | None:
+    """Return the commit that is checked out here, or that the image says it was built from."""
+    return _read_commit(_find_checkout(Path(ganlib.__file__).parent))
+
+
+def read_own_version() -> str:
+    """Return the version of Ganvas that is installed."""
+    return _read_versions().get("ganvas", "")[:50]
+
+
+def _read_commit(checkout: Path | None) -> str | None:
+    commit = _run_git(checkout, "rev-parse", "HEAD").strip() if checkout else os.environ.get("GANVAS_COMMIT", "")
+    return commit if _COMMIT.fullmatch(commit) else None
 
 
 def _find_checkout(folder: Path) -> Path | None:

@@ -7,6 +7,7 @@ from celery.signals import worker_ready, worker_shutting_down
 from api.broker import WAKE_EXPIRES_SECONDS, WORK_TASK
 from worker.celery_app import app, settings
 from worker.loop import WorkLoop
+from worker.registry import Registrar
 from worker.self_wake import SelfWaker
 
 loop = WorkLoop(settings)
@@ -16,6 +17,8 @@ waker = SelfWaker(
     is_idle=lambda: not (loop.is_busy or loop.is_shutting_down),
     wake=lambda: app.send_task(WORK_TASK, expires=WAKE_EXPIRES_SECONDS, ignore_result=True),
 )
+
+registrar = Registrar(settings, find_held=lambda: loop.held)
 
 
 def work(**_: Any) -> None:
@@ -28,13 +31,14 @@ def shut_down(**_: Any) -> None:
     loop.shut_down()
 
 
-def start_waker(**_: Any) -> None:
-    """Begin to look for work that no message told of."""
+def start_threads(**_: Any) -> None:
+    """Begin to look for work that no message told of, and to tell the service who is here."""
     waker.start()
+    registrar.start()
 
 
 app.task(name=WORK_TASK)(work)
-worker_ready.connect(start_waker)
+worker_ready.connect(start_threads)
 # A worker that starts while jobs are queued must not wait for the next message.
 worker_ready.connect(work)
 worker_shutting_down.connect(shut_down)

@@ -44,6 +44,7 @@ from api.queries.views import (
     log_line_read,
     sample_read,
 )
+from api.queries.workers import list_workers, record_worker
 
 __all__ = [
     "JOB_SORTS",
@@ -93,11 +94,13 @@ __all__ = [
     "list_orphans",
     "list_samples",
     "list_tokens",
+    "list_workers",
     "log_line_read",
     "newest_event_id",
     "note_use",
     "read_curves",
     "reap_job",
+    "record_worker",
     "renew_lease",
     "revoke_token",
     "sample_read",

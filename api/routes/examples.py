@@ -51,3 +51,11 @@ EVENTS_EXAMPLE: dict[str, Any] = {
 }
 
 FINISH_EXAMPLE: dict[str, Any] = {"end": "succeeded", "events_count": 2}
+
+WORKER_EXAMPLE = {
+    "name": "gpu-1",
+    "device": "NVIDIA H200",
+    "gpus": [
+        {"index": 0, "name": "NVIDIA H200", "memory_total": 150754820096, "memory_used": 0, "utilisation": 0.0}
+    ],
+}

@@ -19,7 +19,7 @@ from api.errors import (
 from api.models import Job
 from api.openapi import request_body
 from api.responses import documented
-from api.routes.examples import CLAIM_EXAMPLE, EVENTS_EXAMPLE, FINISH_EXAMPLE
+from api.routes.examples import CLAIM_EXAMPLE, EVENTS_EXAMPLE, FINISH_EXAMPLE, WORKER_EXAMPLE
 from api.schemas import (
     ClaimRead,
     ClaimRequest,
@@ -28,14 +28,39 @@ from api.schemas import (
     FinishPost,
     JobRead,
     LeaseRead,
+    Page,
     ResumePoint,
+    WorkerPost,
+    WorkerRead,
 )
 from api.security import OWN_ATTEMPT, needs
 from api.services import Services
 from api.tokens import hash_token, make_attempt_token
 
 claims = APIRouter(tags=["workers"], dependencies=needs("worker"))
+listing = APIRouter(tags=["workers"], dependencies=needs("read"))
 attempts = APIRouter(tags=["workers"], dependencies=[*needs("attempt"), OWN_ATTEMPT])
+
+
+@listing.get("/workers", response_model=Page[WorkerRead])
+def list_workers(services: ServicesDep) -> Any:
+    """List the workers that were heard of in the last day: what they run on, and what they are doing."""
+    with services.database.read() as session:
+        return Page[WorkerRead](items=queries.list_workers(session))
+
+
+@claims.post(
+    "/workers/heartbeat",
+    status_code=204,
+    responses=documented(RequestInvalid),
+    openapi_extra=request_body(WorkerPost, WORKER_EXAMPLE),
+)
+def record_worker(raw: RawBody, services: ServicesDep) -> Response:
+    """Take in how a worker describes itself; this renews no lease."""
+    post = parse_body(WorkerPost, raw)
+    with services.database.write() as session:
+        queries.record_worker(session, post)
+    return Response(status_code=204)
 
 
 @claims.post(

@@ -1,4 +1,4 @@
-"""Tokens, logins, and the token of each attempt"""
+"""Tokens, logins, the token of each attempt, and the workers that were heard of"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -34,6 +34,20 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("sha256", name="pk_logins"),
     )
     op.create_index("ix_logins_token_sha256", "logins", ["token_sha256"])
+    op.create_table(
+        "workers",
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("first_seen_at", UtcDateTime(), nullable=False),
+        sa.Column("seen_at", UtcDateTime(), nullable=False),
+        sa.Column("device", sa.String(length=200), nullable=False),
+        sa.Column("gpus", sa.JSON(), nullable=False),
+        sa.Column("commit_hash", sa.String(length=40), nullable=True),
+        sa.Column("version", sa.String(length=50), nullable=False),
+        sa.Column("job_id", sa.String(length=32), nullable=True),
+        sa.Column("attempt", sa.Integer(), nullable=True),
+        sa.PrimaryKeyConstraint("name", name="pk_workers"),
+    )
+    op.create_index("ix_workers_seen_at", "workers", ["seen_at"])
     with op.batch_alter_table("attempts") as attempts:
         attempts.add_column(sa.Column("token_sha256", sa.String(length=64), nullable=True))
         attempts.create_unique_constraint("uq_attempts_token_sha256", ["token_sha256"])
@@ -43,5 +57,6 @@ def downgrade() -> None:
     with op.batch_alter_table("attempts") as attempts:
         attempts.drop_constraint("uq_attempts_token_sha256", type_="unique")
         attempts.drop_column("token_sha256")
+    op.drop_table("workers")
     op.drop_table("logins")
     op.drop_table("tokens")

@@ -1,0 +1,51 @@
+"""The workers that were heard of."""
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from api.clock import database_now
+from api.db import insert_into
+from api.models import Worker
+from api.schemas import GpuState, WorkerPost, WorkerRead
+
+# Four missed descriptions.
+ALIVE_SECONDS = 60.0
+REMEMBERED_SECONDS = 86_400.0
+
+
+def record_worker(session: Session, post: WorkerPost) -> None:
+    """Store a worker's description of itself in the place of its last; those not heard of for a day go."""
+    described = {
+        "seen_at": database_now(),
+        "device": post.device,
+        "gpus": [gpu.model_dump() for gpu in post.gpus],
+        "commit_hash": post.commit,
+        "version": post.version,
+        "job_id": post.job_id,
+        "attempt": post.attempt,
+    }
+    insert = insert_into(session, Worker).values(name=post.name, first_seen_at=database_now(), **described)
+    session.execute(insert.on_conflict_do_update(index_elements=["name"], set_=described))
+    session.execute(delete(Worker).where(Worker.seen_at < database_now(-REMEMBERED_SECONDS)))
+
+
+def list_workers(session: Session) -> list[WorkerRead]:
+    """Return every worker that was heard of in the last day, those that are alive first."""
+    is_alive = (Worker.seen_at > database_now(-ALIVE_SECONDS)).label("is_alive")
+    rows = session.execute(select(Worker, is_alive).order_by(is_alive.desc(), Worker.name))
+    return [
+        WorkerRead(
+            name=worker.name,
+            first_seen_at=worker.first_seen_at,
+            seen_at=worker.seen_at,
+            is_alive=bool(alive),
+            device=worker.device,
+            gpus=[GpuState(**gpu) for gpu in worker.gpus],
+            commit=worker.commit_hash,
+            version=worker.version,
+            # What a dead worker last said that it was doing is no news of the job.
+            job_id=worker.job_id if alive else None,
+            attempt=worker.attempt if alive else None,
+        )
+        for worker, alive in rows
+    ]

@@ -1,0 +1,74 @@
+"""A worker tells the service what it is and what it does, so that people see who is there."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from api.errors import ServiceError
+from api.schemas import WorkerPost
+from api.worker_client import WorkerClient
+from worker.devices import describe_device, read_gpu_states
+from worker.provenance import read_commit, read_own_version
+from worker.settings import WorkerSettings
+
+logger = logging.getLogger(__name__)
+TELL_EVERY_SECONDS = 15.0
+
+
+class Registrar:
+    """A thread that describes this worker every few seconds.
+
+    find_held: returns job and attempt that the worker holds just now, or None.
+    """
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        find_held: Callable[[], tuple[str, int] | None],
+        every_seconds: float = TELL_EVERY_SECONDS,
+    ) -> None:
+        self._client = WorkerClient(settings.url, settings.token)
+        self._name = settings.worker_name
+        self._commit, self._version = read_commit(), read_own_version()
+        self._find_held = find_held
+        self._every_seconds = every_seconds
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="registrar", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread; it tells at once."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop the thread."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(10)
+        self._client.close()
+
+    def tell_once(self) -> None:
+        """Describe this worker; a service that is away hears it the next time."""
+        held = self._find_held()
+        try:
+            self._client.describe_worker(
+                WorkerPost(
+                    name=self._name,
+                    device=describe_device(),
+                    gpus=read_gpu_states(),
+                    commit=self._commit,
+                    version=self._version,
+                    job_id=held[0] if held else None,
+                    attempt=held[1] if held else None,
+                )
+            )
+        except ServiceError as error:
+            logger.debug("the service did not hear of this worker: %s", error)
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self.tell_once()
+            except Exception:
+                logger.exception("describing this worker failed; it is tried again")
+            if self._stopping.wait(self._every_seconds):
+                return
