@@ -79,7 +79,7 @@ def insert_into(session: Session, table: type[DeclarativeBase]) -> Any:
 
 def migrate(engine: Engine) -> None:
     """Bring the tables up to date; two processes may do so at once."""
-    if _find_revision(engine) == HEAD_REVISION:
+    if find_revision(engine) == HEAD_REVISION:
         return
     # Alembic is only loaded when there is something to do: it would double the time of a start.
     from alembic import command
@@ -92,7 +92,8 @@ def migrate(engine: Engine) -> None:
         command.upgrade(build_config(connection), "head")
 
 
-def _find_revision(engine: Engine) -> str | None:
+def find_revision(engine: Engine) -> str | None:
+    """Return the revision of the tables, None where there are none yet."""
     with engine.connect().execution_options(**{_READ_ONLY: True}) as connection:
         if not inspect(connection).has_table("alembic_version"):
             return None

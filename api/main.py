@@ -10,7 +10,8 @@ from starlette.concurrency import run_in_threadpool
 from api.db import migrate
 from api.failures import add_error_handlers
 from api.gate import Gate
-from api.routes import artifacts, docs, events, health, jobs, workers
+from api.metrics import Meter
+from api.routes import artifacts, docs, events, health, jobs, metrics, workers
 from api.services import Services, build_services
 from api.settings import Settings
 
@@ -50,9 +51,11 @@ def build_service(settings: Settings) -> FastAPI:
     ):
         app.include_router(router)
     app.include_router(health.router)
+    app.include_router(metrics.router)
     app.include_router(docs.router)
     add_error_handlers(app)
     app.add_middleware(Gate, settings=settings, access=services.access)
+    app.add_middleware(Meter, metrics=services.metrics)
     return app
 
 

@@ -9,6 +9,7 @@ from api.access import Access
 from api.db import Database, build_database
 from api.feed import Feed
 from api.limits import Limits
+from api.metrics import Metrics
 from api.queue import WorkerWaker
 from api.reaper import ORPHAN_SECONDS, Cadence, Reaper
 from api.settings import Settings
@@ -29,6 +30,7 @@ class Services:
     reaper: Reaper
     access: Access
     limits: Limits
+    metrics: Metrics
 
     def delete_unused_blobs(self, names: Iterable[str]) -> None:
         """Delete files that nothing refers to any more."""
@@ -51,7 +53,7 @@ def build_services(settings: Settings) -> Services:
     reaper = Reaper(database, cadence, waker.wake_workers, feed.nudge, sweep)
     access = Access(database, settings.token)
     limits = Limits(settings.submits_per_minute, settings.login_failures_per_minute)
-    return Services(settings, database, blobs, waker, feed, reaper, access, limits)
+    return Services(settings, database, blobs, waker, feed, reaper, access, limits, Metrics(database))
 
 
 def delete_unused_blobs(database: Database, blobs: Blobs, names: Iterable[str]) -> None:

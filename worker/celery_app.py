@@ -5,7 +5,10 @@ One process runs one job at a time in its main thread (pool `solo`): no forks, a
 
 import logging
 
+from celery.signals import setup_logging
+
 from api.broker import build_broker
+from api.logs import set_up_logs
 from worker.settings import WorkerSettings
 
 settings = WorkerSettings()
@@ -20,10 +23,12 @@ app.conf.update(
     broker_connection_max_retries=None,
     worker_cancel_long_running_tasks_on_connection_loss=False,
 )
+# In the place of Celery's own: these lines say which job they are about.
+setup_logging.connect(lambda **_: set_up_logs(), weak=False)
 # One line for each request would drown what the worker itself says.
 logging.getLogger("httpx").setLevel(logging.WARNING)
 # Workers have nothing to say to each other, and asking takes a second at each start.
-ARGUMENTS = ["worker", "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=INFO"]
+ARGUMENTS = ["--quiet", "worker", "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=INFO"]
 
 
 def main() -> None:

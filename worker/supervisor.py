@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 
 from api.errors import ArtifactNotFound, ArtifactRefused, AttemptFenced, ServiceError
+from api.logs import log_about
 from api.schemas import ClaimRead, FinishPost, ResumePoint
 from api.transport import may_pass
 from api.worker_client import WorkerClient
@@ -42,6 +43,7 @@ def run_attempt(
 ) -> None:
     """Run one claimed attempt to whatever end it comes to; its writes bring the claim's own token."""
     with (
+        log_about(claim.job_id, claim.attempt),
         client.of_attempt(claim.token) as own,
         open_run_dir(settings.attempts_dir, claim.job_id, claim.attempt, claim.spec, claim.token) as run_dir,
         Lease(own, run_dir, claim.lease_seconds) as lease,

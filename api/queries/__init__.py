@@ -11,7 +11,15 @@ from api.queries.batches import Batch, list_batch_ids, list_batches, list_change
 from api.queries.curves import read_curves
 from api.queries.events import Accepted, insert_events
 from api.queries.histograms import list_histograms
-from api.queries.jobs import cancel_job, count_states, find_job, get_job, insert_job, list_jobs_by_id
+from api.queries.jobs import (
+    cancel_job,
+    count_attempt_ends,
+    count_states,
+    find_job,
+    get_job,
+    insert_job,
+    list_jobs_by_id,
+)
 from api.queries.listing import JOB_SORTS, JobFilters, JobSort, list_jobs
 from api.queries.reaping import Waiting, count_waiting, list_lost_jobs, reap_job
 from api.queries.timeline import (
@@ -59,6 +67,7 @@ __all__ = [
     "cancel_job",
     "checkpoint_read",
     "claim_job",
+    "count_attempt_ends",
     "count_states",
     "count_waiting",
     "delete_login",

@@ -23,11 +23,16 @@ _DIGEST_BYTES = 8
 
 @dataclass(frozen=True)
 class Accepted:
-    """The job after a batch, the number that is expected next, and checkpoints whose files may be deleted."""
+    """The job after a batch, the number that is expected next, and checkpoints whose files may be deleted.
+
+    new_events, new_points: how many of the batch were not stored before.
+    """
 
     job: Job
     next_seq: int
     retired: list[str] = field(default_factory=list)
+    new_events: int = 0
+    new_points: int = 0
 
 
 def insert_events(
@@ -57,7 +62,8 @@ def insert_events(
     fold_long_tail(session, job)
     retired = apply_events(session, job, attempt, new, checkpoints_kept)
     _store(session, job, row, new, encoded[skipped:], digests[skipped:])
-    return Accepted(job, row.next_seq, retired)
+    points = sum(_count_points(item.event) for item in new)
+    return Accepted(job, row.next_seq, retired, len(new), points)
 
 
 def digest_event(encoded: bytes) -> bytes:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from api.clock import database_now
 from api.db import insert_into
 from api.errors import IdempotencyConflict, JobNotFound, JobStateConflict
-from api.models import Job
+from api.models import Attempt, Job
 from api.queries.batches import insert_service_events, say
 from ganlib.spec import JobSpec
 
@@ -107,6 +107,14 @@ def count_states(session: Session) -> dict[str, int]:
     """Return how many jobs stand in each state that has any."""
     rows = session.execute(select(Job.state, func.count().label("jobs")).group_by(Job.state))
     return {row.state: row.jobs for row in rows}
+
+
+def count_attempt_ends(session: Session) -> dict[str, int]:
+    """Return how many attempts ended in each way that there was."""
+    rows = session.execute(
+        select(Attempt.end, func.count().label("attempts")).where(Attempt.end.is_not(None)).group_by(Attempt.end)
+    )
+    return {row.end: row.attempts for row in rows}
 
 
 def _change(session: Session, job_id: str, from_state: str, **values: Any) -> bool:

@@ -106,6 +106,7 @@ def _store(services: Services, writer: BlobWriter, sha256: str, media_type: Medi
         # The row is ours now; a deletion of the same file that was under way has finished before.
         if not services.blobs.exists(sha256):
             raise ServiceUnavailable("The file was being deleted just then; send it again.")
+    services.metrics.artifact_bytes.inc(writer.size)
     return ArtifactRead(
         sha256=sha256,
         size=artifact.size,

@@ -119,6 +119,8 @@ def post_events(job_id: str, attempt: AttemptPath, raw: RawBody, services: Servi
             session, job_id, attempt, posted.events, settings.lease_seconds, settings.checkpoints_kept
         )
     services.feed.nudge()
+    services.metrics.events.inc(accepted.new_events)
+    services.metrics.points.inc(accepted.new_points)
     services.delete_unused_blobs(accepted.retired)
     return EventsAccepted(**_lease(services, accepted.job), next_seq=accepted.next_seq)
 

@@ -1,5 +1,6 @@
 """`ganvas up`: service, dashboard and worker on this machine."""
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ def _serve(settings: Any, with_worker: bool) -> None:
     import uvicorn
 
     from api.access import tokens_exist
+    from api.logs import set_up_logs
     from api.main import end_streams
     from api.security import BindRefused, check_bind
     from ganvas.address import write_service_url
@@ -53,6 +55,7 @@ def _serve(settings: Any, with_worker: bool) -> None:
     except BindRefused as error:
         raise click.ClickException(str(error)) from None
     _check_port(settings.host, settings.port)
+    set_up_logs(logging.WARNING)
     app = build_app(settings)
     environment = dict(os.environ)
     keeper = WorkerKeeper(settings.home, environment)
@@ -76,6 +79,7 @@ def _serve(settings: Any, with_worker: bool) -> None:
         host=settings.host,
         port=settings.port,
         log_level="warning",
+        log_config=None,
         access_log=False,
         timeout_graceful_shutdown=3,
         server_header=False,

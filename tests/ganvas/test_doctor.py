@@ -1,0 +1,84 @@
+"""`ganvas doctor`: what it finds, and what it says to do."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from click.testing import CliRunner, Result
+from fastapi.testclient import TestClient
+
+from api import db
+from api.settings import Settings
+from ganvas import doctor
+from ganvas.app import build_app
+from ganvas.cli import cli
+from tests.api.service_making import HOST, QUIET, make_png, sha256
+
+
+class Usage(NamedTuple):
+    total: int
+    used: int
+    free: int
+
+
+def ask(home: Path) -> tuple[Result, dict[str, Any]]:
+    result = CliRunner().invoke(cli, ["doctor", "--data-dir", str(home), "--json"])
+    return result, {finding["check"]: finding for finding in json.loads(result.output)["items"]}
+
+
+def test_a_fresh_folder_is_healthy(tmp_path: Path) -> None:
+    result, found = ask(tmp_path)
+    assert result.exit_code == 0
+    assert {finding["state"] for finding in found.values()} <= {"ok", "warning"}
+    assert "no tables yet" in found["database"]["text"]
+    text = CliRunner().invoke(cli, ["doctor", "--data-dir", str(tmp_path)]).output
+    assert "ok       broker" in text
+
+
+def test_a_full_disk_fails_and_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(10**12, 10**12, 10**8))
+    result, found = ask(tmp_path)
+    assert (result.exit_code, found["disk"]["state"]) == (1, "failed")
+    assert "free some space" in found["disk"]["advice"]
+
+
+def test_files_that_are_gone_are_found(tmp_path: Path) -> None:
+    png = make_png()
+    with TestClient(build_app(Settings(home=tmp_path, **QUIET)), base_url=HOST) as client:
+        put = client.put(f"/artifacts/{sha256(png)}", content=png, headers={"content-type": "image/png"})
+        assert put.status_code == 200
+    assert ask(tmp_path)[1]["files"]["state"] == "ok"
+    shutil.rmtree(Settings(home=tmp_path).blobs_dir)
+    result, found = ask(tmp_path)
+    assert (result.exit_code, found["files"]["state"]) == (1, "failed")
+
+
+def test_tables_of_a_newer_version_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with TestClient(build_app(Settings(home=tmp_path, **QUIET)), base_url=HOST):
+        pass
+    monkeypatch.setattr(db, "HEAD_REVISION", "0001")
+    _, found = ask(tmp_path)
+    assert found["database"]["state"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "check"),
+    [
+        ("GANVAS_BROKER_URL", "redis://127.0.0.1:9/0", "broker"),
+        ("GANVAS_DATABASE_URL", "postgresql://nobody@127.0.0.1:9/none", "database"),
+        ("GANVAS_DATA", "/no/such/folder", "data"),
+    ],
+)
+def test_what_cannot_be_reached_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, check: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    result, found = ask(tmp_path)
+    assert (result.exit_code, found[check]["state"]) == (1, "failed")
+    assert found[check]["advice"]
+
+
+def test_every_check_is_named_by_its_function(tmp_path: Path) -> None:
+    assert len(ask(tmp_path)[1]) == len(doctor.CHECKS)
