@@ -9,7 +9,9 @@ import scipy.stats
 import torch
 from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
+from torch.nn import functional
 
+from ganlib.metrics import neighbours
 from ganlib.metrics.classes import certainty, class_coverage, class_entropy, class_shares, classifier_score
 from ganlib.metrics.frechet import frechet_distance, matrix_square_root
 from ganlib.metrics.neighbours import NeighbourSearch, nearest_neighbours
@@ -140,6 +142,34 @@ def test_the_nearest_neighbour_by_hand_is_the_first_of_equals() -> None:
     search = NeighbourSearch(images, real)
     assert search.mean_distance().item() == pytest.approx(29 / 3)
     assert search.nearest_images().flatten(1).tolist() == [[10, 10], [255, 255], [0, 0]]
+
+
+@pytest.mark.parametrize("worth_it", [0.0, 1.0], ids=["all at once", "pair by pair"])
+def test_passing_over_what_is_far_leaves_out_no_neighbour(
+    monkeypatch: pytest.MonkeyPatch, worth_it: float
+) -> None:
+    # 9 × 9 is no multiple of the tiles, and each image is there twice: the first of equals is wanted.
+    smooth = functional.interpolate(draw(600, 12).reshape(600, 3, 2, 2), size=9, mode="bilinear")
+    real = (smooth * 60 + 128).clamp(0, 255).to(torch.uint8).repeat(2, 1, 1, 1)
+    images = (real[:50].float() + 20 * draw(50, 243, seed=1).reshape(50, 3, 9, 9)).clamp(0, 255).to(torch.uint8)
+    monkeypatch.setattr(neighbours, "_WORTH_IT", worth_it)
+    monkeypatch.setattr(neighbours, "_BLOCK", 256)
+    monkeypatch.setattr(neighbours, "_PAIRS", 7)
+    apart = np.abs(images.flatten(1).numpy()[:, None].astype(int) - real.flatten(1).numpy()[None]).sum(2)
+    found = nearest_neighbours(images, real)
+    assert found.indices.tolist() == apart.argmin(1).tolist()
+    assert (found.distances * 243).round().int().tolist() == apart.min(1).tolist()
+
+
+def test_control_tiles_that_claim_too_much_leave_out_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = torch.tensor([[9, 9], [5, 15], [30, 30]], dtype=torch.uint8).reshape(3, 1, 1, 2)
+    image = torch.tensor([[10, 10]], dtype=torch.uint8).reshape(1, 1, 1, 2)
+    monkeypatch.setattr(neighbours, "_WORTH_IT", 1.0)
+    assert nearest_neighbours(image, real).indices.tolist() == [0]
+    # The second has the same sum over its tile, so that it is measured first: 10 away. The first is 2 away.
+    sums = neighbours._sum_tiles
+    monkeypatch.setattr(neighbours, "_sum_tiles", lambda images: 100 * sums(images))
+    assert nearest_neighbours(image, real).indices.tolist() == [1]
 
 
 def test_neighbours_in_blocks_are_those_of_scikit_learn() -> None:
