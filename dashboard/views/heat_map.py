@@ -16,8 +16,8 @@ from dashboard.views.chart import TickView, nice_ticks, tick_at
 
 # Metric, the player in whose hue it is drawn, and what people call it.
 PANELS = (
-    ("logits/real", "discriminator", "Real images"),
-    ("logits/fake", "generator", "Generated images"),
+    ("logits/real", "discriminator", "real images"),
+    ("logits/fake", "generator", "generated images"),
 )
 LOGITS = tuple(name for name, _, _ in PANELS)
 COLUMNS, ROWS = 200, 64
@@ -155,7 +155,7 @@ def _panel(
         word=word,
         newest=_range(own[-1]) if own else "",
         image_url=f"/runs/{job_id}/logits/{short}.png?{urlencode(axes)}",
-        summary=f"Logits of {word.lower()} over the iterations: {start}{newest}.",
+        summary=f"Logits of {word} over the iterations: {start}{newest}.",
     )
 
 

@@ -121,7 +121,7 @@ def test_a_run_shows_its_logits_with_axes_and_in_words(client: TestClient, worke
     worker.log_logits(*range(50, 1001, 50))
     html = read(client, f"/runs/{job}")
     assert "Logits of real images over the iterations: −1.00 … 2.00 up to iteration 50, then −1.00 … 21.0" in html
-    assert "Generated images newest −41.0 … 1.00" in words(html)
+    assert "Logits of generated images newest −41.0 … 1.00" in words(html)
     real, fake = picture_urls(html)
     axes = {name: float(values[0]) for name, values in parse_qs(urlsplit(real).query).items()}
     assert (axes["first"], axes["last"]) == (0, 1000)
