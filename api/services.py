@@ -14,6 +14,7 @@ from api.queue import WorkerWaker
 from api.reaper import ORPHAN_SECONDS, Cadence, Reaper
 from api.settings import Settings
 from api.storage import Blobs, LocalBlobs
+from api.storage_s3 import S3Blobs
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ class Services:
 def build_services(settings: Settings) -> Services:
     """Build everything for these settings; nothing is started, nothing is connected to."""
     database = build_database(settings)
-    blobs = LocalBlobs(settings.blobs_dir)
+    blobs = build_blobs(settings)
     waker = WorkerWaker(settings.broker_url, settings.home.expanduser().resolve())
     feed = Feed(database, settings.stream_poll_seconds, settings.stream_keepalive_seconds)
     cadence = Cadence(settings.reap_every_seconds, settings.lease_seconds, settings.wake_every_seconds)
@@ -54,6 +55,13 @@ def build_services(settings: Settings) -> Services:
     access = Access(database, settings.token)
     limits = Limits(settings.submits_per_minute, settings.login_failures_per_minute)
     return Services(settings, database, blobs, waker, feed, reaper, access, limits, Metrics(database))
+
+
+def build_blobs(settings: Settings) -> Blobs:
+    """Return the file store of the settings: a local folder, or a bucket."""
+    if settings.blobs_url is None:
+        return LocalBlobs(settings.blobs_dir)
+    return S3Blobs(settings.blobs_url, settings.s3_endpoint_url)
 
 
 def delete_unused_blobs(database: Database, blobs: Blobs, names: Iterable[str]) -> None:

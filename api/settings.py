@@ -20,6 +20,9 @@ class Settings(BaseSettings):
     # Without an address: SQLite, and Celery over files, both below `home`.
     database_url: str | None = None
     broker_url: str | None = None
+    # Files lie below `home`, or in a bucket: s3://bucket/prefix, at AWS unless an endpoint is given.
+    blobs_url: str | None = None
+    s3_endpoint_url: str | None = None
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = DEFAULT_PORT
@@ -48,7 +51,7 @@ class Settings(BaseSettings):
             tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
         )
 
-    @field_validator("database_url", "broker_url", "token", mode="before")
+    @field_validator("database_url", "broker_url", "blobs_url", "s3_endpoint_url", "token", mode="before")
     @classmethod
     def read_empty_as_none(cls, value: Any) -> Any:
         """Treat a variable that is set to nothing as not set."""

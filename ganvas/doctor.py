@@ -108,13 +108,13 @@ def check_blobs(settings: Settings) -> Finding:
 
     from api.db import build_database, find_revision
     from api.models import Artifact
-    from api.storage import LocalBlobs
+    from api.services import build_blobs
 
     database = build_database(settings)
     try:
         if find_revision(database.engine) is None:
             return Finding("files", "ok", "none yet")
-        blobs = LocalBlobs(settings.blobs_dir)
+        blobs = build_blobs(settings)
         with database.read() as session:
             count = session.scalar(select(func.count()).select_from(Artifact)) or 0
             newest = session.scalars(select(Artifact.sha256).order_by(Artifact.created_at.desc()).limit(200))
@@ -122,7 +122,8 @@ def check_blobs(settings: Settings) -> Finding:
     finally:
         database.close()
     if missing:
-        text = f"{len(missing)} of the newest files are missing in {settings.blobs_dir}"
+        where = settings.blobs_url or settings.blobs_dir
+        text = f"{len(missing)} of the newest files are missing in {where}"
         return Finding("files", "failed", text, "was the data folder moved without its blobs? restore them")
     return Finding("files", "ok", f"{count:,} known, the newest 200 are there")
 
