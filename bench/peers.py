@@ -8,9 +8,9 @@ have no other choice there; ganlib is timed in float32, and in what it takes by 
 
 torchgan 0.1.0 trains with today's torch, but ends its first epoch with a call that today's torchvision refuses:
     python3.11 -m venv PEERS/torchgan && PEERS/torchgan/bin/pip install torch torchvision torchgan
-torch-mimicry 0.1.16 imports torch._six and TensorFlow, so it needs a torch before 2.0 and a Python before 3.11:
-    python3.10 -m venv PEERS/mimicry && PEERS/mimicry/bin/pip install torch==1.13.1 torchvision==0.14.1 \
-      'numpy<1.24' 'tensorflow-cpu==2.12.*' tensorboard 'setuptools<70' torch-mimicry==0.1.16
+torch-mimicry 0.1.16 imports torch._six, which torch 2.0 removed, and TensorFlow; where an older torch runs:
+    pip install torch==1.13.1 torchvision==0.14.1 'numpy<1.24' tensorboard torch-mimicry==0.1.16
+(its turn below is written after its code and was never run, for want of such an environment).
 
 Run: OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive python bench/peers.py \
        --torchgan PEERS/torchgan/bin/python --mimicry PEERS/mimicry/bin/python
