@@ -31,11 +31,15 @@ def autocast(device: torch.device, precision: torch.dtype) -> AbstractContextMan
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == torch.bfloat16)
 
 
-def describe_device(device: torch.device) -> str:
-    """Name the device for people; on a CPU also the thread count, on which the last bits of sums depend."""
+def describe_device(device: torch.device, processes: int = 1) -> str:
+    """Name the device for people, and what the last bits of sums depend on: a CPU's threads, processes."""
     if device.type == "cuda":
-        return f"cuda ({torch.cuda.get_device_name(device)})"
-    return f"cpu ({_cpu_name()}, {torch.get_num_threads()} threads)"
+        facts = [torch.cuda.get_device_name(device)]
+    else:
+        facts = [_cpu_name(), f"{torch.get_num_threads()} threads"]
+    if processes > 1:
+        facts.append(f"{processes} processes")
+    return f"{device.type} ({', '.join(facts)})"
 
 
 def _computes_in_bfloat16(device: torch.device) -> bool:

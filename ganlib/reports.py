@@ -56,7 +56,7 @@ class Reports:
         event = TrainingStarted(
             iteration=state.iteration,
             iterations=state.spec.iterations,
-            device=describe_device(state.device)[:200],
+            device=describe_device(state.device, state.share.count if state.share else 1)[:200],
             precision=str(state.precision).removeprefix("torch."),
             image_count=len(state.images),
             generator_parameters=sum(weights.numel() for weights in state.networks.generator.parameters()),

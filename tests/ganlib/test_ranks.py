@@ -18,7 +18,7 @@ from ganlib.run_folder import run_in_folder
 from ganlib.spec import JobSpec, parse_spec
 
 ROOT = Path(__file__).parents[2]
-ITERATIONS = 24
+ITERATIONS = 20
 TOLERANCE = 1e-4
 
 CONV = {"layer": "conv", "size": 8, "kernel": 3, "stride": 2, "padding": 1}
@@ -64,7 +64,7 @@ SHARED: dict[str, dict[str, Any]] = {
         "discriminator": {"layers": [CONV, "batch_norm", "leaky_relu", "dropout", dense(10)]},
         "losses": {"classes": {"kind": "semi_supervised"}},
         "techniques": [{"technique": "ema_discriminator", "decay": 0.9}],
-        "evaluation": {"every": 12, "metrics": ["accuracy"]},
+        "evaluation": {"every": 10, "metrics": ["accuracy"]},
     },
     "conditional, gradient penalty": {
         "generator": {
@@ -187,6 +187,11 @@ def test_two_processes_log_what_one_does(shared_runs: SharedRuns, tmp_path: Path
     alone = train_alone(parse_spec(shared_runs.specs[name]), tmp_path / "alone")
     assert len(alone) >= ITERATIONS
     assert greatest_difference(metrics_of(shared_runs.root / name), alone) < TOLERANCE
+
+
+def test_the_start_says_how_many_processes_share_the_run(shared_runs: SharedRuns) -> None:
+    started = json.loads((shared_runs.root / NORMED / "events.jsonl").read_text().splitlines()[0])
+    assert started["device"].endswith(" threads, 2 processes)")
 
 
 def test_that_would_fail_if_batch_norm_looked_at_its_own_items_only(

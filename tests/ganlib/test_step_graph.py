@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ganlib.errors import DeviceUnavailable, SpecInvalid
+from ganlib.identity import training_identity
 from ganlib.optimisers import build_optimiser, set_learning_rate
 from ganlib.sections.optimisers import LinearSchedule, SgdSpec
 from ganlib.spec import JobSpec
@@ -137,6 +138,12 @@ def test_a_scheduled_learning_rate_of_a_recorded_optimiser_is_one_tensor_that_ch
     assert weights.item() == pytest.approx(0.4)
     constant = build_optimiser(SgdSpec(learning_rate=0.5), [weights], recorded=True)
     assert constant.param_groups[0]["lr"] == 0.5
+
+
+def test_a_run_goes_on_only_with_the_speed_it_began_with(make_spec: MakeSpec) -> None:
+    plain = training_identity(make_spec())
+    assert training_identity(make_spec(speed={"compile": False})) == plain
+    assert training_identity(make_spec(speed={"compile": True})) != plain
 
 
 def test_a_machine_without_cuda_is_refused_in_a_sentence() -> None:
