@@ -3,7 +3,7 @@
 Runs in the virtual environment of the trainer that it times (see peers.py); for a peer's it needs torch and that
 peer alone, on Python 3.10 or later. Each trainer runs its own loop, with its own logging at its own cadence.
 
-Run: python -m bench.peer_loops ganlib|ganlib-float32|torchgan|torch-mimicry --batch 64 --iterations 20
+Run: python -m bench.peer_loops ganlib|ganlib-float32|torchgan --batch 64 --iterations 20
 """
 
 import argparse
@@ -18,7 +18,6 @@ from time import perf_counter, process_time
 from typing import Any
 
 import torch
-from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from bench.winkler_by_hand import LATENTS, build_discriminator, build_generator
@@ -112,44 +111,10 @@ def run_torchgan(batch_size: int, iterations: int, folder: Path, clock: Clock) -
     trainer(TimedLoader(batch_size, iterations, clock))
 
 
-def run_torch_mimicry(batch_size: int, iterations: int, folder: Path, clock: Clock) -> None:
-    from torch_mimicry.nets.gan.gan import BaseDiscriminator, BaseGenerator
-    from torch_mimicry.training import Trainer
-
-    class HandGenerator(BaseGenerator):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__(nz=LATENTS, ngf=0, bottom_width=0, loss_type="ns")
-            self.layers: nn.Module = build_generator()
-
-        def forward(self, latents: torch.Tensor) -> torch.Tensor:
-            return self.layers(latents)
-
-    class HandDiscriminator(BaseDiscriminator):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__(ndf=0, loss_type="ns")
-            self.layers: nn.Module = build_discriminator()
-
-        def forward(self, images: torch.Tensor) -> torch.Tensor:
-            return self.layers(images)
-
-    generator, discriminator = HandGenerator(), HandDiscriminator()
-    Trainer(
-        netD=discriminator,
-        netG=generator,
-        optD=torch.optim.Adam(discriminator.parameters(), **ADAM),
-        optG=torch.optim.Adam(generator.parameters(), **ADAM),
-        dataloader=TimedLoader(batch_size, iterations, clock),
-        num_steps=iterations,
-        log_dir=str(folder),
-        device=torch.device("cpu"),
-    ).train()
-
-
 TRAINERS: dict[str, Callable[[int, int, Path, Clock], None]] = {
     "ganlib": run_ganlib,
     "ganlib-float32": run_ganlib_float32,
     "torchgan": run_torchgan,
-    "torch-mimicry": run_torch_mimicry,
 }
 
 

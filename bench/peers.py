@@ -1,4 +1,4 @@
-"""ganlib's trainer beside those of torchgan and torch-mimicry: Winkler's final MNIST networks, a CPU, one thread.
+"""ganlib's trainer beside that of torchgan: Winkler's final MNIST networks, a CPU, one thread.
 
 Each runs in a process and a virtual environment of its own, in turns of a few iterations, round after round, so
 that a busy machine slows all alike. A peer gets the networks as plain modules (winkler_by_hand.py), Adam, and a
@@ -8,12 +8,9 @@ have no other choice there; ganlib is timed in float32, and in what it takes by 
 
 torchgan 0.1.0 trains with today's torch, but ends its first epoch with a call that today's torchvision refuses:
     python3.11 -m venv PEERS/torchgan && PEERS/torchgan/bin/pip install torch torchvision torchgan
-torch-mimicry 0.1.16 imports torch._six, which torch 2.0 removed, and TensorFlow; where an older torch runs:
-    pip install torch==1.13.1 torchvision==0.14.1 'numpy<1.24' tensorboard torch-mimicry==0.1.16
-(its turn below is written after its code and was never run, for want of such an environment).
+torch-mimicry 0.1.16 does not start there: it imports torch._six, which torch 2.0 removed.
 
-Run: OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive python bench/peers.py \
-       --torchgan PEERS/torchgan/bin/python --mimicry PEERS/mimicry/bin/python
+Run: OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive python bench/peers.py --torchgan PEERS/torchgan/bin/python
 """
 
 import argparse
@@ -53,7 +50,6 @@ def summarise(turns: list[dict[str, Any]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--torchgan", help="the Python of an environment with torchgan")
-    parser.add_argument("--mimicry", help="the Python of an environment with torch-mimicry")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--iterations", type=int, default=20, help="of each turn (default 20)")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each (default 3)")
@@ -61,7 +57,6 @@ def main() -> None:
 
     pythons = {"ganlib": sys.executable, "ganlib-float32": sys.executable}
     pythons |= {"torchgan": options.torchgan} if options.torchgan else {}
-    pythons |= {"torch-mimicry": options.mimicry} if options.mimicry else {}
     turns: dict[str, list[dict[str, Any]]] = {name: [] for name in pythons}
     for _ in range(options.rounds):
         for name, python in pythons.items():
