@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import yaml
 
@@ -260,8 +261,17 @@ def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, no
 
 
 def show_spec(spec: dict[str, object]) -> str:
-    """Return the spec as YAML in its own order, small mappings (a layer, an optimiser) on one line."""
-    return yaml.safe_dump(spec, sort_keys=False, default_flow_style=None, width=96, allow_unicode=True)
+    """Return the spec as YAML in its own order, without what it leaves out, small mappings on one line."""
+    return yaml.safe_dump(
+        _without_nothing(spec), sort_keys=False, default_flow_style=None, width=96, allow_unicode=True
+    )
+
+
+def _without_nothing(value: Any) -> Any:
+    """Return mappings without the fields that are null: they are as if they were not there."""
+    if isinstance(value, dict):
+        return {key: _without_nothing(item) for key, item in value.items() if item is not None}
+    return [_without_nothing(item) for item in value] if isinstance(value, list) else value
 
 
 def _notice(job: JobRead) -> NoticeView | None:
