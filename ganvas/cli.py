@@ -18,6 +18,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "workers": ("ganvas.commands.list_workers", "List the workers and what they are doing."),
     "cancel": ("ganvas.commands.cancel", "Cancel a job."),
     "token": ("ganvas.commands.token", "Make, list and revoke the service's tokens."),
+    "backup": ("ganvas.commands.backup", "Write everything that the service knows into a folder."),
+    "restore": ("ganvas.commands.restore", "Fill an empty service from such a folder."),
     "doctor": ("ganvas.commands.doctor", "Check that everything is there, and say what to do."),
     "validate": ("ganvas.commands.validate", "Check a spec and show its networks' shapes."),
     "recipes": ("ganvas.commands.recipes", "List the published experiments that ship, or show one."),

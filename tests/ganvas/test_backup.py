@@ -1,0 +1,172 @@
+"""Backup and restore: what went in comes out, on both databases, while jobs run."""
+
+import gzip
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from fastapi.testclient import TestClient
+from sqlalchemy import make_url, text
+
+from api.db import build_engine
+from api.settings import Settings
+from ganvas.app import build_app
+from ganvas.cli import cli
+from tests.api.service_making import HOST, QUIET, TINY_SPEC, make_png, sha256
+
+AT = "2026-01-02T03:04:05Z"
+PNG = make_png(shade=9)
+CHECKPOINT = b"any checkpoint"
+
+
+@contextmanager
+def serve(settings: Settings) -> Iterator[TestClient]:
+    with TestClient(build_app(settings), base_url=HOST) as client:
+        yield client
+
+
+def fill(client: TestClient) -> str:
+    """Leave a job that runs, with points, a grid, a checkpoint, NaN and a log line, and one that waits."""
+    job_id = client.post("/jobs", json={**TINY_SPEC, "tags": ["a", "b"]}).json()["id"]
+    client.post("/workers/claim", json={"worker": "w"})
+    for content, media_type in ((PNG, "image/png"), (CHECKPOINT, "application/octet-stream")):
+        put = client.put(f"/artifacts/{sha256(content)}", content=content, headers={"content-type": media_type})
+        assert put.status_code == 200
+    grid = {"rows": 1, "columns": 1, "cell_width": 8, "cell_height": 8, "latents_sha256": "a" * 64}
+    png = {"path": "a.png", "sha256": sha256(PNG), "size": len(PNG)}
+    checkpoint = {"path": "b", "sha256": sha256(CHECKPOINT), "size": len(CHECKPOINT)}
+    events: list[dict[str, Any]] = [
+        {"kind": "metrics_logged", "iteration": 1, "values": {"loss/generator": 1.5, "loss/discriminator": "nan"}},
+        {"kind": "sample_grid_saved", "iteration": 1, "file": png, **grid},
+        {"kind": "checkpoint_saved", "iteration": 1, "file": checkpoint},
+        {"kind": "line_logged", "iteration": 1, "text": "schön"},
+    ]
+    numbered = [{"seq": seq, "at": AT, "event": event} for seq, event in enumerate(events)]
+    assert client.post(f"/jobs/{job_id}/attempts/1/events", json={"events": numbered}).status_code == 200
+    client.post("/jobs", json=TINY_SPEC)
+    return job_id
+
+
+def shown(client: TestClient, job_id: str) -> dict[str, Any]:
+    """Return what people see of the job, without what a restore is to change: state, attempts, log."""
+    job = client.get(f"/jobs/{job_id}").json()
+    kept = ("name", "tags", "spec", "created_at", "iteration", "latest", "checkpoints")
+    return {
+        **{name: job[name] for name in kept},
+        "metrics": client.get(f"/jobs/{job_id}/metrics").json()["curves"],
+        "samples": client.get(f"/jobs/{job_id}/samples").json(),
+    }
+
+
+def run(command: str, folder: Path, home: Path) -> Result:
+    return CliRunner().invoke(cli, [command, str(folder), "--data-dir", str(home)])
+
+
+@pytest.fixture
+def origin(tmp_path: Path) -> Settings:
+    return Settings(home=tmp_path / "origin", **QUIET)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "backup"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def target(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """Settings of an empty service."""
+    url = None
+    if request.param == "postgresql":
+        server: str = request.getfixturevalue("postgresql_url")
+        engine = build_engine(Settings(database_url=server)).execution_options(isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(text("CREATE DATABASE restored"))
+        engine.dispose()
+        url = make_url(server).set(database="restored").render_as_string(hide_password=False)
+    return Settings(home=tmp_path / "target", database_url=url, **QUIET)
+
+
+def test_what_went_in_comes_out_and_a_job_that_ran_goes_on(
+    origin: Settings, target: Settings, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serve(origin) as client:
+        job_id = fill(client)
+        made = run("backup", folder, origin.home)
+        assert made.exit_code == 0, made.output
+        before = shown(client, job_id)
+    monkeypatch.setenv("GANVAS_DATABASE_URL", target.database_url or "")
+    restored = run("restore", folder, target.home)
+    assert restored.exit_code == 0, restored.output
+    with serve(target) as client:
+        assert shown(client, job_id) == before
+        assert client.get(f"/artifacts/{sha256(PNG)}").content == PNG
+        job = client.get(f"/jobs/{job_id}").json()
+        assert (job["state"], job["attempts"][0]["end"]) == ("queued", "lost")
+        assert client.post(f"/jobs/{job_id}/attempts/1/heartbeat").status_code == 409
+        # Ids count on: a new job and its events disturb nothing.
+        assert client.post("/jobs", json=TINY_SPEC).status_code == 201
+        assert len(client.get("/jobs").json()["items"]) == 3
+
+
+def test_the_same_service_gives_the_same_tables(origin: Settings, tmp_path: Path) -> None:
+    with serve(origin) as client:
+        fill(client)
+        for name in ("one", "two"):
+            assert run("backup", tmp_path / name, origin.home).exit_code == 0
+    for path in (tmp_path / "one" / "tables").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / "tables" / path.name).read_bytes()
+
+
+@pytest.fixture
+def made(origin: Settings, folder: Path) -> Path:
+    """A backup of a service with jobs."""
+    with serve(origin) as client:
+        fill(client)
+        assert run("backup", folder, origin.home).exit_code == 0
+    return folder
+
+
+def test_a_damaged_backup_is_refused_and_nothing_is_written(made: Path, tmp_path: Path) -> None:
+    jobs = made / "tables" / "jobs.jsonl.gz"
+    jobs.write_bytes(gzip.compress(gzip.decompress(jobs.read_bytes()).replace(b"tiny", b"tinY")))
+    result = run("restore", made, tmp_path / "target")
+    assert (result.exit_code, "damaged" in result.output) == (1, True)
+    with serve(Settings(home=tmp_path / "target", **QUIET)) as client:
+        assert client.get("/jobs").json()["items"] == []
+
+
+def test_a_torn_file_of_a_backup_is_refused(made: Path, tmp_path: Path) -> None:
+    blob = next((made / "blobs").glob("*/*"))
+    blob.write_bytes(blob.read_bytes()[:-1])
+    result = run("restore", made, tmp_path / "target")
+    assert (result.exit_code, "another sha256" in result.output) == (1, True)
+
+
+def test_a_backup_without_its_manifest_is_none(made: Path, tmp_path: Path) -> None:
+    (made / "manifest.json").unlink()
+    assert "no whole backup" in run("restore", made, tmp_path / "target").output
+
+
+def test_a_service_with_jobs_is_not_written_over(made: Path, origin: Settings) -> None:
+    result = run("restore", made, origin.home)
+    assert (result.exit_code, "2 jobs already" in result.output) == (1, True)
+
+
+def test_a_folder_with_files_is_not_written_over(made: Path, origin: Settings) -> None:
+    assert "not empty" in run("backup", made, origin.home).output
+
+
+def test_a_backup_of_another_revision_names_both(made: Path, tmp_path: Path) -> None:
+    manifest = json.loads((made / "manifest.json").read_text())
+    (made / "manifest.json").write_text(json.dumps({**manifest, "revision": "0001"}))
+    assert "revision 0001" in run("restore", made, tmp_path / "target").output
+
+
+def test_logins_are_left_out_and_tokens_are_not(made: Path) -> None:
+    names = {path.name for path in (made / "tables").iterdir()}
+    assert "tokens.jsonl.gz" in names
+    assert "logins.jsonl.gz" not in names
