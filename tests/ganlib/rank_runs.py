@@ -40,6 +40,8 @@ class Asked:
 
 def main() -> None:
     """Train every task's spec in its folder."""
+    # As in `ganvas train`, so that torchrun's signal to the others does not overtake what they have to say.
+    signal.signal(signal.SIGTERM, lambda number, frame: None)
     with joined_ranks("cpu") as ranks:
         for task in json.loads(Path(sys.argv[1]).read_text()):
             is_dealt = batch_norm.is_dealt
