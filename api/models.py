@@ -62,12 +62,17 @@ class Job(Base):
     __tablename__ = "jobs"
     __table_args__ = (
         Index("ix_jobs_claim_order", "state", "priority", "created_at"),
+        # One for each sort of the list.
         Index("ix_jobs_created_at_id", "created_at", "id"),
+        Index("ix_jobs_name_id", "name", "id"),
+        Index("ix_jobs_state_id", "state", "id"),
+        Index("ix_jobs_iteration_id", "iteration", "id"),
+        Index("ix_jobs_iterations_id", "iterations", "id"),
         Index("ix_jobs_state_lease_ends_at", "state", "lease_ends_at"),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
-    name: Mapped[str] = mapped_column(String(100), index=True)
+    name: Mapped[str] = mapped_column(String(100))
     tags: Mapped[list[str]] = mapped_column(JSON, default=list)
     spec: Mapped[dict[str, Any]] = mapped_column(JSON)
     seed: Mapped[int] = mapped_column(BigInteger)

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from api import queries
 from api.db import Database
@@ -29,6 +29,18 @@ def test_every_sort_pages_through_all_jobs(database: Database, sort: queries.Job
             found += [job.id for job in page.items]
     assert len(found) == 7
     assert set(found) == ids
+
+
+@pytest.mark.parametrize("sort", queries.JOB_SORTS)
+def test_the_first_page_of_any_sort_is_read_from_an_index(sqlite: Database, sort: queries.JobSort) -> None:
+    seen: list[tuple[str, object]] = []
+    event.listen(sqlite.engine, "before_cursor_execute", lambda *said: seen.append((said[2], said[3])))
+    with sqlite.read() as session:
+        queries.list_jobs(session, sort=sort)
+    statement, values = next(item for item in seen if "ORDER BY" in item[0])
+    with sqlite.engine.connect() as connection:
+        plan = [row.detail for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)]  # type: ignore[arg-type]
+    assert plan == [f"SCAN jobs USING INDEX ix_jobs_{sort.removeprefix('-')}_id"]
 
 
 def test_filters_match_whole_tags_and_parts_of_names(database: Database) -> None:

@@ -4,16 +4,17 @@ import threading
 from pathlib import Path
 
 import pytest
-from alembic import autogenerate
+from alembic import autogenerate, command
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, text
 
-from api import db
+from api import db, queries
 from api.db import Database, build_engine, migrate
 from api.migrations import build_config
 from api.models import Base
 from api.settings import Settings
+from tests.api.service_making import add_job
 
 
 def test_migrations_make_the_tables_of_the_models(database: Database) -> None:
@@ -88,3 +89,14 @@ def test_a_read_sees_one_moment_however_many_queries_it_makes(database: Database
         assert reader.scalar(count) == 0
     with database.read() as reader:
         assert reader.scalar(count) == 1
+
+
+def test_the_tables_go_down_a_step_and_up_again_with_their_rows(database: Database) -> None:
+    with database.write() as session:
+        job_id = add_job(session).id
+    with database.engine.begin() as connection:
+        command.downgrade(build_config(connection), "0003")
+        assert MigrationContext.configure(connection).get_current_revision() == "0003"
+    migrate(database.engine)
+    with database.read() as session:
+        assert queries.get_job(session, job_id).name == "tiny"
