@@ -146,6 +146,14 @@ class Client:
         path = f"/jobs/{_checked_id(job_id)}/cancel"
         return self._transport.fetch(JobRead, "POST", path, delays=READ_DELAYS)
 
+    def retry(self, job_id: str, *, from_start: bool = False) -> JobRead:
+        """Make a new job of one that failed or was cancelled; it goes on from the newest checkpoint.
+
+        from_start: begin anew instead.
+        """
+        path = f"/jobs/{_checked_id(job_id)}/retry"
+        return self._transport.fetch(JobRead, "POST", path, params={"from_start": from_start})
+
     def curves(self, job_id: str, *names: str, points: int | None = None) -> dict[str, Curve]:
         """Return the job's curves by metric name: all of them, or those named.
 

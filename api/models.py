@@ -83,6 +83,11 @@ class Job(Base):
 
     state: Mapped[str] = mapped_column(String(16), default="queued")
     priority: Mapped[int] = mapped_column(Integer, default=0)
+    # What the worker that takes it must offer: bytes of a card's memory, and labels, sorted and joined by spaces.
+    gpu_memory: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    worker_labels: Mapped[str] = mapped_column(String(300), default="", server_default="")
+    # The failed or cancelled job that this one repeats.
+    retry_of: Mapped[str | None] = mapped_column(String(32))
     attempt: Mapped[int] = mapped_column(Integer, default=0)
     # Attempts that were lost or failed through no preemption; at the budget the job fails.
     attempts_used: Mapped[int] = mapped_column(Integer, default=0)

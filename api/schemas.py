@@ -9,6 +9,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from ganlib.events import Event, Histogram, MetricValue, Sha256
+from ganlib.sections.queue import MAX_WORKER_LABELS, WorkerLabel
 
 JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 TERMINAL_STATES: tuple[JobState, ...] = ("succeeded", "failed", "cancelled")
@@ -144,6 +145,7 @@ class JobRead(JobSummary):
 
     spec: dict[str, Any]
     seed: int
+    retry_of: str | None = None
     latents_sha256: str | None
     attempts: list[AttemptRead]
     checkpoints: list[CheckpointRead]
@@ -180,10 +182,12 @@ class CurvesRead(_Schema):
 
 
 class ClaimRequest(_Request):
-    """A worker asks for the next job."""
+    """A worker asks for the next job: what it offers. gpu_memory is that of its largest card, in bytes."""
 
     worker: Label
     devices: Annotated[list[Literal["cpu", "cuda"]], Field(max_length=2)] = ["cpu"]
+    gpu_memory: Annotated[int, Field(ge=0, le=2**50)] = 0
+    labels: Annotated[list[WorkerLabel], Field(max_length=MAX_WORKER_LABELS)] = []
     provenance: Provenance = Provenance()
 
 

@@ -7,8 +7,8 @@ from ganlib.spec import JobSpec
 
 # Fields that alter no weight and no image: a run may go on when they were changed.
 FREE_FIELDS = {
-    "name", "description", "tags", "recipe", "iterations", "log_every", "sample_every", "checkpoint_every",
-    "histogram_every", "evaluation", "transfer",
+    "name", "description", "tags", "recipe", "queue", "iterations", "log_every", "sample_every",
+    "checkpoint_every", "histogram_every", "evaluation", "transfer",
 }  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from ganlib.sections.evaluation import JUDGED_DATASETS, WITHOUT_JUDGE, Evaluatio
 from ganlib.sections.losses import LossesSpec
 from ganlib.sections.networks import LatentsSpec, NetworkSpec
 from ganlib.sections.optimisers import OptimisersSpec
+from ganlib.sections.queue import QueueSpec
 from ganlib.sections.recipe import RecipeSpec
 from ganlib.sections.rhythm import POSITIVE_LOSSES, AdaptiveAdvantageSpec
 from ganlib.sections.speed import SpeedSpec
@@ -54,6 +55,7 @@ class JobSpec(Section):
     description: Annotated[str, Field(max_length=4000)] = ""
     tags: Annotated[tuple[Tag, ...], Field(max_length=32)] = ()
     recipe: RecipeSpec | None = None
+    queue: QueueSpec = QueueSpec()
     seed: Annotated[Natural, Field(le=2**63 - 1)] = 0
     dataset: DatasetSpec
     latents: LatentsSpec = LatentsSpec()
@@ -163,6 +165,13 @@ class JobSpec(Section):
                 "histogram_every",
                 f"{events:,} histograms would be kept; at most {MAX_HISTOGRAM_EVENTS:,}: raise histogram_every",
             )
+        return self
+
+    @model_validator(mode="after")
+    def check_queue(self) -> Self:
+        """Memory of a graphics card is of no use to a job that trains on the CPU."""
+        if self.queue.gpu_memory_gib is not None and self.device == "cpu":
+            raise _problem("queue.gpu_memory_gib", "device: cpu uses no graphics card; leave one of the two out")
         return self
 
     @model_validator(mode="after")

@@ -15,6 +15,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "list": ("ganvas.commands.list_jobs", "List jobs, newest first."),
     "show": ("ganvas.commands.show", "Show one job."),
     "logs": ("ganvas.commands.logs", "Print a job's log."),
+    "retry": ("ganvas.commands.retry", "Try a failed or cancelled job again, from its newest checkpoint."),
     "workers": ("ganvas.commands.list_workers", "List the workers and what they are doing."),
     "cancel": ("ganvas.commands.cancel", "Cancel a job."),
     "token": ("ganvas.commands.token", "Make, list and revoke the service's tokens."),

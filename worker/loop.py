@@ -5,7 +5,7 @@ import logging
 from api.errors import ServiceError
 from api.schemas import ClaimRequest
 from api.worker_client import WorkerClient
-from worker.devices import list_devices
+from worker.devices import list_devices, read_gpu_states
 from worker.leftovers import settle_leftovers
 from worker.provenance import read_provenance
 from worker.settings import WorkerSettings
@@ -45,7 +45,11 @@ class WorkLoop:
 
     def _run_one(self, client: WorkerClient) -> bool:
         request = ClaimRequest(
-            worker=self._settings.worker_name, devices=list_devices(), provenance=read_provenance()
+            worker=self._settings.worker_name,
+            devices=list_devices(),
+            gpu_memory=max((gpu.memory_total for gpu in read_gpu_states()), default=0),
+            labels=list(self._settings.worker_labels),
+            provenance=read_provenance(),
         )
         claim = client.claim_job(request)
         if claim is None:

@@ -3,11 +3,13 @@
 import os
 import socket
 from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from api.transport import DEFAULT_URL
+from ganlib.sections.queue import MAX_WORKER_LABELS, WorkerLabel
 
 
 def _default_worker_name() -> str:
@@ -25,10 +27,20 @@ class WorkerSettings(BaseSettings):
     home: Path = Path("~/.ganvas")
     broker_url: str | None = None
     worker_name: str = Field(default_factory=_default_worker_name, max_length=200)
+    # Words that a job's queue.worker_labels may ask for, separated by commas.
+    worker_labels: Annotated[tuple[WorkerLabel, ...], NoDecode, Field(max_length=MAX_WORKER_LABELS)] = ()
     # A trainer that was asked to stop finishes its iteration and writes a checkpoint; then it is killed.
     stop_seconds: float = 20.0
     # How long a worker that shuts down goes on delivering; what is left is delivered after its next start.
     delivery_seconds: float = 8.0
+
+    @field_validator("worker_labels", mode="before")
+    @classmethod
+    def split_labels(cls, value: Any) -> Any:
+        """Read `a100,lab-2` as two labels."""
+        return (
+            tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+        )
 
     @property
     def attempts_dir(self) -> Path:

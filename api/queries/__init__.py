@@ -22,6 +22,7 @@ from api.queries.jobs import (
 )
 from api.queries.listing import JOB_SORTS, JobFilters, JobSort, list_jobs
 from api.queries.reaping import Waiting, count_waiting, list_lost_jobs, reap_job
+from api.queries.retrying import retry_job
 from api.queries.timeline import (
     list_attempts,
     list_checkpoints,
@@ -111,6 +112,7 @@ __all__ = [
     "reap_job",
     "record_worker",
     "renew_lease",
+    "retry_job",
     "revoke_token",
     "sample_read",
 ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 from sqlalchemy import ColumnElement, delete, func, insert, or_, select, update
@@ -12,7 +13,7 @@ from api.errors import AttemptFenced, JobNotFound, JobStateConflict, SequenceCon
 from api.models import Attempt, Checkpoint, HistogramRow, Job, NeighbourGrid, Sample
 from api.queries.batches import insert_service_events, say
 from api.queries.curves import discard_points, fold_tail
-from api.queries.jobs import find_job, state_changed
+from api.queries.jobs import find_job, join_labels, state_changed
 from api.queries.outcomes import Outcome, decide_outcome, describe_end
 from api.schemas import AttemptEnd, ClaimRequest, FinishPost, Reason
 
@@ -25,12 +26,15 @@ class Claimed:
     resume: Checkpoint | None
 
 
-def claimable(devices: Sequence[str]) -> list[ColumnElement[bool]]:
-    """Return the conditions under which a job may be claimed by a worker that offers these devices."""
+def claimable(offer: ClaimRequest) -> list[ColumnElement[bool]]:
+    """Return the conditions under which a job may be claimed by a worker that offers this."""
     return [
         Job.state == "queued",
         or_(Job.not_before.is_(None), Job.not_before <= database_now()),
-        Job.device.in_(["auto", *devices]),
+        Job.device.in_(["auto", *offer.devices]),
+        Job.gpu_memory <= offer.gpu_memory,
+        # Every set of labels that this worker has: there are few, and an equality is what both databases can do.
+        Job.worker_labels.in_(_label_sets(offer.labels)),
     ]
 
 
@@ -54,7 +58,7 @@ def claim_job(
     that this one goes on from is removed, because it will come again.
     """
     # Read again in the UPDATE itself: on PostgreSQL the row may have changed since it was chosen.
-    conditions = claimable(request.devices)
+    conditions = claimable(request)
     chosen = select(Job.id).where(*conditions).order_by(Job.priority.desc(), Job.created_at, Job.id).limit(1)
     values = {
         "state": "running",
@@ -170,6 +174,11 @@ def _update_job(session: Session, conditions: list[ColumnElement[bool]], values:
     changed = update(Job).where(*conditions).values(values).returning(Job)
     options = {"synchronize_session": False, "populate_existing": True}
     return session.scalars(changed, execution_options=options).one_or_none()
+
+
+def _label_sets(labels: Sequence[str]) -> list[str]:
+    known = sorted(set(labels))
+    return [join_labels(chosen) for count in range(len(known) + 1) for chosen in combinations(known, count)]
 
 
 def _begin_attempt(

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import func, select, update
@@ -19,12 +19,19 @@ from ganlib.spec import JobSpec
 # Without letters that are read as others; twelve of them are 58 bits.
 _ID_LETTERS = "23456789abcdefghjkmnpqrstvwxyz"
 _ID_LENGTH = 12
+GIB = 1_073_741_824
 
 
 def insert_job(
-    session: Session, spec: JobSpec, attempts_allowed: int = 5, idempotency_key: str | None = None
+    session: Session,
+    spec: JobSpec,
+    attempts_allowed: int = 5,
+    idempotency_key: str | None = None,
+    retry_of: str | None = None,
 ) -> tuple[Job, bool]:
     """Store a queued job; returns it and True, or False with the one that this key made before.
+
+    retry_of: the job that this one repeats.
 
     Raises IdempotencyConflict when the key came with another spec.
     """
@@ -38,7 +45,11 @@ def insert_job(
         "seed": spec.seed,
         "iterations": spec.iterations,
         "device": spec.device,
+        "priority": spec.queue.priority,
+        "gpu_memory": int((spec.queue.gpu_memory_gib or 0) * GIB),
+        "worker_labels": join_labels(spec.queue.worker_labels),
         "attempts_allowed": attempts_allowed,
+        "retry_of": retry_of,
         "idempotency_key": idempotency_key,
         "created_at": database_now(),
     }
@@ -51,6 +62,11 @@ def insert_job(
         return earlier, False
     insert_service_events(session, job, state_changed(job))
     return job, True
+
+
+def join_labels(labels: Iterable[str]) -> str:
+    """Return a set of labels as the one text that stands for it."""
+    return " ".join(sorted(set(labels)))
 
 
 def hash_spec(data: dict[str, Any]) -> str:

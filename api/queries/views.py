@@ -126,6 +126,7 @@ def job_read(session: Session, job: Job) -> JobRead:
         **{name: getattr(summary, name) for name in JobSummary.model_fields},
         spec=job.spec,
         seed=job.seed,
+        retry_of=job.retry_of,
         latents_sha256=job.latents_sha256,
         attempts=[attempt_read(attempt) for attempt in attempts],
         checkpoints=[checkpoint_read(checkpoint) for checkpoint in checkpoints],

@@ -104,6 +104,29 @@ def cancel_job(job_id: str, services: ServicesDep) -> Any:
     return shown
 
 
+@write.post(
+    "/jobs/{job_id}/retry",
+    status_code=201,
+    response_model=JobRead,
+    responses=documented(JobNotFound, JobStateConflict, SpecRefused),
+)
+def retry_job(
+    job_id: str,
+    services: ServicesDep,
+    caller: Caller,
+    from_start: Annotated[bool, Query(description="begin anew instead of at the newest checkpoint")] = False,
+) -> Any:
+    """Make a new job of one that failed or was cancelled; it goes on from the newest checkpoint that is stored."""
+    services.limits.count_submit(caller)
+    blobs = None if from_start else services.blobs
+    with services.database.write() as session:
+        job = queries.retry_job(session, job_id, services.settings.attempts_allowed, blobs)
+        shown = queries.job_read(session, job)
+    services.waker.wake_workers()
+    services.feed.nudge()
+    return shown
+
+
 @read.get("/jobs/{job_id}/metrics", response_model=CurvesRead, responses=documented(JobNotFound, RequestInvalid))
 def get_curves(
     job_id: str,
