@@ -49,8 +49,8 @@ def _copy_history(session: Session, source: Job, job: Job, iteration: int) -> No
     for table in (Sample, NeighbourGrid, Checkpoint, HistogramRow):
         kept = [table.job_id == source.id, table.iteration <= iteration]
         _copy_rows(session, table, kept, job.id)
-    for table in (CurveChunk, LatestValue):
-        _copy_rows(session, table, [table.job_id == source.id], job.id)
+    for points in (CurveChunk, LatestValue):
+        _copy_rows(session, points, [points.job_id == source.id], job.id)
     newest = select(func.max(Sample.id)).where(Sample.job_id == job.id).scalar_subquery()
     values = {"iteration": iteration, "latents_sha256": source.latents_sha256, "newest_sample_id": newest}
     session.execute(update(Job).where(Job.id == job.id).values(values))
