@@ -30,7 +30,7 @@ def test_shapes_of_the_thesis_stand_in_the_table(ganvas: RunCommand) -> None:
 
 def test_json_holds_every_default(ganvas: RunCommand, tiny_spec: Path) -> None:
     spec = json.loads(ganvas("validate", tiny_spec, "--json").out)
-    assert spec["losses"] == {"discriminator": "minimax", "generator": "non_saturating"}
+    assert spec["losses"] == {"discriminator": "minimax", "generator": "non_saturating", "classes": None}
 
 
 @pytest.mark.parametrize(
