@@ -17,8 +17,10 @@ from uuid import uuid4
 
 from pydantic import BaseModel
 
+from api.curve_bytes import StoredCurves, read_curves
 from api.downloads import download_artifact
 from api.errors import JobNotFound, ServiceError
+from api.points import Points
 from api.schemas import (
     TERMINAL_STATES,
     CheckpointRead,
@@ -166,6 +168,17 @@ class Client:
         curves = self._get(CurvesRead, f"/jobs/{_checked_id(job_id)}/metrics", query)
         return {curve.name: curve for curve in curves.curves}
 
+    def curve_columns(self, job_id: str, *names: str, points: int | None = None) -> dict[str, Points]:
+        """Return the same as two arrays each, `iterations` (uint32) and `values` (float64, NaN as it is).
+
+        Quick for whole curves: no object is made a point, and `numpy.asarray` takes such an array as it lies.
+
+        >>> client.curve_columns(job.id)["loss/generator"].values[-1]  # doctest: +SKIP
+        0.693
+        """
+        query = {"name": list(names), "points": points, "form": "binary"}
+        return {curve.name: curve.points for curve in self._read_columns(job_id, query).curves}
+
     def samples(self, job_id: str) -> tuple[SampleRead, ...]:
         """Return the job's timeline: its sample grids in order of iteration."""
         return tuple(self._pages(Page[SampleRead], f"/jobs/{_checked_id(job_id)}/samples", {}))
@@ -262,6 +275,15 @@ class Client:
     def _get(self, model: type[Model], path: str, query: dict[str, Any] | None = None) -> Model:
         given = {key: value for key, value in (query or {}).items() if value is not None}
         return self._transport.fetch(model, "GET", path, params=given, delays=READ_DELAYS)
+
+    def _read_columns(self, job_id: str, query: dict[str, Any]) -> StoredCurves:
+        given = {key: value for key, value in query.items() if value is not None}
+        path = f"/jobs/{_checked_id(job_id)}/metrics"
+        response = self._transport.request("GET", path, params=given, delays=READ_DELAYS)
+        try:
+            return read_curves(response.content)
+        except ValueError as error:
+            raise UnexpectedAnswer(self.url, response.status_code) from error
 
     def _pages(self, page_type: type[Page[Item]], path: str, query: dict[str, Any]) -> Iterator[Item]:
         cursor: str | None = None

@@ -1,15 +1,22 @@
 """Errors as JSON: one shape for every one of them."""
 
+import gzip
 import math
 import secrets
 from http import HTTPStatus
 from typing import Any
 
+from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from api.errors import ServiceError
 from api.security import SECURITY_HEADERS
+
+# Digits shrink by half. A small answer fits a packet anyhow; a large one would take longer to shrink than to send.
+_COMPRESSION = 5
+_MIN_COMPRESSED = 1_000
+_MAX_COMPRESSED = 500_000
 
 
 class ErrorBody(BaseModel):
@@ -49,6 +56,20 @@ def error_response(error: ServiceError, error_id: str | None = None) -> JSONResp
     if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["retry-after"] = "1"
     return JSONResponse({"error": body}, error.status, headers)
+
+
+def json_response(request: Request, body: bytes) -> Response:
+    """Send JSON that is written already, compressed where the reader takes that and it is worth the time."""
+    headers = {"vary": "Accept-Encoding"}
+    if _MIN_COMPRESSED < len(body) <= _MAX_COMPRESSED and accepts_gzip(request):
+        body = gzip.compress(body, _COMPRESSION)
+        headers["content-encoding"] = "gzip"
+    return Response(body, headers=headers, media_type="application/json")
+
+
+def accepts_gzip(request: Request) -> bool:
+    """Whether the answer may be compressed."""
+    return "gzip" in request.headers.get("accept-encoding", "")
 
 
 def documented(*errors: type[ServiceError]) -> dict[int | str, dict[str, Any]]:

@@ -8,7 +8,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
-from dashboard.static_files import StaticTree, accepts_gzip
+from api.responses import accepts_gzip
+from dashboard.static_files import StaticTree
 
 # A table of runs shrinks to a twentieth even at a level that costs under a millisecond.
 COMPRESSION = 3

@@ -14,6 +14,8 @@ from pathlib import Path
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.responses import accepts_gzip
+
 ROOT = Path(__file__).parent / "static"
 MEDIA_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".woff2": "font/woff2"}
 COMPRESSED = {"text/javascript", "text/css", "image/svg+xml", "text/plain"}
@@ -61,11 +63,6 @@ class StaticTree:
         if file.compressed and accepts_gzip(request):
             return Response(file.compressed, headers={**headers, "Content-Encoding": "gzip"})
         return Response(file.content, headers=headers)
-
-
-def accepts_gzip(request: Request) -> bool:
-    """Whether the answer may be compressed."""
-    return "gzip" in request.headers.get("accept-encoding", "")
 
 
 def _read(path: Path) -> StaticFile:

@@ -8,7 +8,7 @@ from api.queries.artifacts import (
 )
 from api.queries.attempts import Claimed, claim_job, finish_attempt, renew_lease
 from api.queries.batches import Batch, list_batch_ids, list_batches, list_changed_jobs, newest_event_id
-from api.queries.curves import read_curves
+from api.queries.curves import read_curves, read_stored_curves
 from api.queries.events import Accepted, insert_events
 from api.queries.histograms import list_histograms
 from api.queries.jobs import (
@@ -109,6 +109,7 @@ __all__ = [
     "newest_event_id",
     "note_use",
     "read_curves",
+    "read_stored_curves",
     "reap_job",
     "record_worker",
     "renew_lease",

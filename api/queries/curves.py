@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
+from api.curve_bytes import StoredCurve, StoredCurves
 from api.errors import JobNotFound
 from api.models import CurveChunk, EventBatch, Job, LatestValue
 from api.points import Points, join_points, pack_points, reduce_points, unpack_points
@@ -27,6 +28,24 @@ def read_curves(
     session: Session, job_id: str, names: Sequence[str] | None = None, points: int | None = None
 ) -> CurvesRead:
     """Return the job's curves by name; at most `points` points each, with every extreme among them."""
+    stored = read_stored_curves(session, job_id, names, points)
+    # Built without checking each number again: they were checked when they came.
+    curves = [
+        Curve.model_construct(
+            name=curve.name,
+            iterations=list(curve.points.iterations),
+            values=list(curve.points.values),
+            total=curve.total,
+        )
+        for curve in stored.curves
+    ]
+    return CurvesRead(curves=curves, last_event_id=stored.last_event_id)
+
+
+def read_stored_curves(
+    session: Session, job_id: str, names: Sequence[str] | None = None, points: int | None = None
+) -> StoredCurves:
+    """Return the same as columns, as they are stored."""
     job = session.execute(select(Job.folded_event_id, Job.last_event_id).where(Job.id == job_id)).one_or_none()
     if job is None:
         raise JobNotFound(job_id=job_id)
@@ -36,7 +55,7 @@ def read_curves(
         sorted({*chunks, *tail}) if names is None else [name for name in names if name in chunks or name in tail]
     )
     curves = [_build_curve(name, chunks.get(name, []), tail.get(name, {}), points) for name in wanted]
-    return CurvesRead(curves=curves, last_event_id=job.last_event_id)
+    return StoredCurves(curves, job.last_event_id)
 
 
 def fold_tail(session: Session, job: Job) -> None:
@@ -120,15 +139,11 @@ def _read_chunks(session: Session, job_id: str, names: Sequence[str] | None) -> 
     return chunks
 
 
-def _build_curve(name: str, chunks: Iterable[Points], tail: Mapping[int, float], limit: int | None) -> Curve:
+def _build_curve(name: str, chunks: Iterable[Points], tail: Mapping[int, float], limit: int | None) -> StoredCurve:
     points = join_points(chunks)
     if tail:
         points = _merge(points, tail)
-    shown = points if limit is None else reduce_points(points, limit)
-    # Built without checking each number again: they were checked when they came.
-    return Curve.model_construct(
-        name=name, iterations=list(shown.iterations), values=list(shown.values), total=len(points)
-    )
+    return StoredCurve(name, points if limit is None else reduce_points(points, limit), len(points))
 
 
 def _merge(points: Points, newer: Mapping[int, float]) -> Points:

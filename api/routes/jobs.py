@@ -1,10 +1,10 @@
 """Jobs as people see them: submit, list, read, cancel."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Header, Query, Request, Response
 
-from api import queries
+from api import curve_bytes, queries
 from api.bodies import parse_job_spec
 from api.deps import Caller, Cursor, RawBody, ServicesDep
 from api.errors import (
@@ -16,7 +16,7 @@ from api.errors import (
     SpecRefused,
 )
 from api.openapi import request_body
-from api.responses import documented
+from api.responses import documented, json_response
 from api.routes.examples import SPEC_EXAMPLE
 from api.schemas import (
     CheckpointRead,
@@ -127,18 +127,33 @@ def retry_job(
     return shown
 
 
-@read.get("/jobs/{job_id}/metrics", response_model=CurvesRead, responses=documented(JobNotFound, RequestInvalid))
+@read.get(
+    "/jobs/{job_id}/metrics",
+    response_model=CurvesRead,
+    responses={
+        200: {
+            "description": "With `form=binary`, columns as docs/api.md describes them.",
+            "content": {curve_bytes.MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}},
+        },
+        **documented(JobNotFound, RequestInvalid),
+    },
+)
 def get_curves(
     job_id: str,
+    request: Request,
     services: ServicesDep,
     name: Annotated[list[str] | None, Query(description="may be given several times; all without it")] = None,
     points: Annotated[int | None, Query(ge=5, le=1_000_000)] = None,
+    form: Literal["json", "binary"] = "json",
 ) -> Any:
     """Read curves: whole, or at most `points` points each with every extreme among them."""
     with services.database.read() as session:
+        if form == "binary":
+            stored = queries.read_stored_curves(session, job_id, name, points)
+            return Response(curve_bytes.write_curves(stored), media_type=curve_bytes.MEDIA_TYPE)
         curves = queries.read_curves(session, job_id, name, points)
     # Written by hand: checking a hundred thousand numbers again would cost more than reading them.
-    return Response(curves.model_dump_json(), media_type="application/json")
+    return json_response(request, curves.model_dump_json().encode())
 
 
 @read.get(

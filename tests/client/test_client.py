@@ -156,6 +156,12 @@ def test_what_a_worker_recorded_comes_back_typed(
     assert (curves["loss/generator"].iterations, curves["loss/generator"].values) == ([1, 2], [0.5, 0.5])
     assert curves["loss/discriminator"].values == [float("inf")] * 2
     assert list(client.curves(claim.job_id, "loss/generator", points=5)) == ["loss/generator"]
+    columns = client.curve_columns(claim.job_id)
+    assert {name: list(points.values) for name, points in columns.items()} == {
+        name: curve.values for name, curve in curves.items()
+    }
+    assert list(columns["loss/generator"].iterations) == curves["loss/generator"].iterations
+    assert list(client.curve_columns(claim.job_id, "loss/generator")) == ["loss/generator"]
     assert [line.text for line in client.log(claim.job_id).items] == ["Attempt 1 begins on worker test.", "slow"]
     [checkpoint] = client.checkpoints(claim.job_id)
     assert client.download(checkpoint.sha256, tmp_path / "copy").read_bytes() == weights.read_bytes()
