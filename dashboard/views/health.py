@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from api.schemas import JobRead
 from dashboard.formats import show_count, show_number, show_percent
@@ -16,6 +17,8 @@ LOST_ABOVE = 1.6
 RECENT_POINTS = 20
 # The players start far apart: what their first losses say does not last.
 EARLY_ITERATIONS, EARLY_POINTS = 100, 50
+# What these add to the discriminator's loss is no part of the game.
+ADDING_TECHNIQUES = ("gradient_penalty", "r1", "historical_averaging")
 # Far beyond what logits of networks that learn give, whichever loss.
 LARGE_LOSS = 1e4
 
@@ -41,11 +44,9 @@ def judge_learning(job: JobRead, discriminator_losses: list[float], points: int)
         return Verdict("No longer", "Among the newest losses are some that are no finite numbers.")
     if not recent:
         return Verdict("Not yet known", "No losses have arrived.")
-    loss_name = job.spec.get("losses", {}).get("discriminator", "minimax")
-    if loss_name != "minimax":
-        return Verdict(
-            "See the pictures", f"The {loss_name.replace('_', ' ')} loss has no fixed point to judge by."
-        )
+    other = _judge_by_pictures(job.spec)
+    if other is not None:
+        return other
     if _is_early(job, points):
         return Verdict(
             "Too early to tell", f"The curves have {show_count(points)} point{'s' if points > 1 else ''}."
@@ -56,6 +57,25 @@ def judge_learning(job: JobRead, discriminator_losses: list[float], points: int)
     if mean > LOST_ABOVE:
         return Verdict("One-sided", "The discriminator is worse than a coin.")
     return Verdict("Balanced", "Neither player has won; see the pictures.")
+
+
+def _judge_by_pictures(spec: dict[str, Any]) -> Verdict | None:
+    """Return why the discriminator's loss cannot be judged by the bounds of minimax, or None where it can."""
+    losses = spec.get("losses", {})
+    loss_name = losses.get("discriminator", "minimax")
+    if loss_name == "none":
+        return Verdict("See the accuracy", "Only a classifier is trained.")
+    if loss_name != "minimax":
+        return Verdict(
+            "See the pictures", f"The {loss_name.replace('_', ' ')} loss has no fixed point to judge by."
+        )
+    if losses.get("classes"):
+        return Verdict("See the pictures", "The discriminator's loss holds that of its classes too.")
+    added = [part for part in spec.get("techniques", []) if part.get("technique") in ADDING_TECHNIQUES]
+    if added:
+        name = added[0]["technique"].replace("_", " ")
+        return Verdict("See the pictures", f"The discriminator's loss holds what {name} adds.")
+    return None
 
 
 def _judge_broken_off(job: JobRead) -> Verdict:

@@ -37,6 +37,27 @@ def test_losses_without_a_fixed_point_are_not_judged() -> None:
     assert (verdict.word, "wasserstein" in verdict.text) == ("See the pictures", True)
 
 
+@pytest.mark.parametrize(
+    ("changes", "word", "text"),
+    [
+        (
+            {"losses": {"discriminator": "minimax", "classes": {"kind": "auxiliary"}}},
+            "See the pictures",
+            "classes",
+        ),
+        ({"techniques": [{"technique": "r1"}]}, "See the pictures", "what r1 adds"),
+        ({"losses": {"discriminator": "none"}}, "See the accuracy", "classifier"),
+        ({"techniques": [{"technique": "ema_generator"}]}, "One-sided", "coin"),
+    ],
+)
+def test_a_loss_that_holds_more_than_real_against_fake_is_not_judged(
+    changes: dict[str, object], word: str, text: str
+) -> None:
+    job = make_job()
+    verdict = judge_learning(job.model_copy(update={"spec": {**job.spec, **changes}}), [2.5] * 20, 50)
+    assert (verdict.word, text in verdict.text) == (word, True)
+
+
 def test_broken_off_run_says_how_far_it_came() -> None:
     verdict = judge_learning(make_job(state="cancelled"), [1.0], 50)
     assert (verdict.word, "50 %" in verdict.text) == ("Broken off", True)
