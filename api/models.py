@@ -135,7 +135,6 @@ class Attempt(Base):
 class EventBatch(Base):
     """Events that arrived together, as sent (zlib-compressed JSON); its id is the stream's event id.
 
-    `digests` holds 8 bytes of each event's sha256, so that a number that comes again can be compared.
     A batch that the service itself wrote (a change of state) has no first_seq.
     """
 
@@ -151,6 +150,7 @@ class EventBatch(Base):
     attempt: Mapped[int | None] = mapped_column(Integer)
     first_seq: Mapped[int | None] = mapped_column(BigInteger)
     last_seq: Mapped[int | None] = mapped_column(BigInteger)
+    # Left empty: an event that comes again is compared with the stored one itself.
     digests: Mapped[bytes] = mapped_column(LargeBinary, default=b"")
     body: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[datetime]

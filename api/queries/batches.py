@@ -68,7 +68,6 @@ def insert_service_events(session: Session, job: Job, *events: dict[str, Any]) -
         attempt=job.attempt or None,
         first_seq=None,
         last_seq=None,
-        digests=b"",
         body=pack_body(body),
     )
     values = {"last_event_id": batch_id, "tail_batches": Job.tail_batches + 1}

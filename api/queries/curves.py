@@ -14,11 +14,12 @@ from api.models import CurveChunk, EventBatch, Job, LatestValue
 from api.points import Points, join_points, pack_points, reduce_points, unpack_points
 from api.queries.batches import unpack_body
 from api.schemas import Curve, CurvesRead
+from ganlib.events import MetricsLogged
 
 CHUNK_POINTS = 4096
-# A tail longer than this is folded with the next batch.
+# A tail that would grow longer than this is folded.
 TAIL_BATCHES = 200
-TAIL_POINTS = 4096
+TAIL_POINTS = 2048
 
 # The points of some metrics: iteration → value, a metric at a time. A later value of an iteration wins.
 Tail = dict[str, dict[int, float]]
@@ -58,19 +59,26 @@ def read_stored_curves(
     return StoredCurves(curves, job.last_event_id)
 
 
-def fold_tail(session: Session, job: Job) -> None:
-    """Move the tail's points into chunks; the caller holds the job's row."""
-    for metric, values in _read_tail(session, job.id, job.folded_event_id).items():
+def fold_tail(session: Session, job: Job, arriving: Iterable[MetricsLogged] = ()) -> None:
+    """Move the tail's points into chunks, and those that arrive; the caller holds the job's row."""
+    tail = _read_tail(session, job.id, job.folded_event_id)
+    for event in arriving:
+        for metric, value in event.values.items():
+            tail.setdefault(metric, {})[event.iteration] = value
+    for metric, values in tail.items():
         _merge_points(session, job.id, metric, values)
     folded = {"folded_event_id": job.last_event_id, "tail_batches": 0, "tail_points": 0}
     session.execute(update(Job).where(Job.id == job.id).values(folded))
     session.refresh(job)
 
 
-def fold_long_tail(session: Session, job: Job) -> None:
-    """Fold when reading the tail would become slow."""
-    if job.tail_batches >= TAIL_BATCHES or job.tail_points >= TAIL_POINTS:
-        fold_tail(session, job)
+def fold_long_tail(session: Session, job: Job, arriving: Sequence[MetricsLogged]) -> bool:
+    """Fold, with what arrives, when reading the tail would become slow otherwise; say whether that was done."""
+    points = job.tail_points + sum(len(event.values) for event in arriving)
+    if job.tail_batches < TAIL_BATCHES and points < TAIL_POINTS:
+        return False
+    fold_tail(session, job, arriving)
+    return True
 
 
 def discard_points(session: Session, job: Job, after: int) -> None:

@@ -51,8 +51,8 @@ def apply_events(
             has_checkpoint = True
         elif isinstance(event, LatentsFixed):
             job.latents_sha256 = event.file.sha256
-        if not isinstance(event, LatentsFixed):
-            job.iteration = max(job.iteration, event.iteration)
+    reached = max((item.event.iteration for item in events if not isinstance(item.event, LatentsFixed)), default=0)
+    job.iteration = max(job.iteration, reached)
     if has_checkpoint:
         retired = retire_checkpoints(session, job.id, checkpoints_kept)
     return retired

@@ -70,8 +70,10 @@ def test_a_number_that_comes_again_with_other_bytes_is_refused(database: Databas
     assert not takes_other_bytes(database)
 
 
-def test_control_without_digests_other_bytes_pass(sqlite: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "digest_event", lambda _: b"12345678")
+def test_control_without_the_comparison_other_bytes_pass(
+    sqlite: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "encode_event", lambda _: "")
     assert takes_other_bytes(sqlite)
 
 
