@@ -48,7 +48,9 @@ def parse_job_spec(raw: bytes) -> JobSpec:
     """Read a JSON body as a job spec; raises SpecRefused, which names every field that is wrong."""
     try:
         # NaN and infinities are read here, so that the spec's own check can name the field that holds them.
-        return parse_spec(json.loads(raw))
+        return parse_spec(json.loads(raw, object_pairs_hook=_read_mapping))
+    except _GivenTwice as error:
+        raise SpecRefused.from_problems([Problem(error.field, "", "this field is given twice")]) from None
     except SpecInvalid as error:
         raise SpecRefused.from_problems(error.problems) from None
     except RecursionError:
@@ -72,6 +74,21 @@ def describe_problem(details: ErrorDetails | dict[str, Any]) -> dict[str, str]:
         "given": given if len(given) <= _MAX_GIVEN else given[: _MAX_GIVEN - 1] + "…",
         "message": str(details["msg"]),
     }
+
+
+class _GivenTwice(Exception):
+    def __init__(self, field: str) -> None:
+        self.field = field.encode("utf-8", "replace").decode()[:_MAX_GIVEN]
+
+
+def _read_mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Read an object whose fields are each given once: of two, readers would disagree on which one counts."""
+    read: dict[str, Any] = {}
+    for field, value in pairs:
+        if field in read:
+            raise _GivenTwice(field)
+        read[field] = value
+    return read
 
 
 def _refuse_constant(name: str) -> float:

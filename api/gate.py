@@ -88,7 +88,8 @@ def _send_to_login(scope: Scope) -> Response | None:
 async def _read_small_body(scope: Scope, receive: Receive) -> Receive:
     """Read the body up to the limit and return a `receive` that gives it again; raises BodyTooLarge."""
     length = Headers(scope=scope).get("content-length")
-    if length is not None and (not length.isdigit() or int(length) > MAX_BODY_BYTES):
+    # Counted before it is read: a number of thousands of digits is no number to Python.
+    if length is not None and (not _is_number(length) or int(length) > MAX_BODY_BYTES):
         raise BodyTooLarge(f"The body is too large for this route; at most {MAX_BODY_BYTES:,} bytes are taken.")
     parts: list[bytes] = []
     size, more = 0, True
@@ -114,6 +115,10 @@ async def _read_small_body(scope: Scope, receive: Receive) -> Receive:
         return message
 
     return receive_again
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 20
 
 
 def _add_missing(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

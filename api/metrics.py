@@ -13,6 +13,7 @@ from api.db import Database
 from api.schemas import WorkerRead
 
 _LATENCIES = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+_METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 
 
 class Metrics:
@@ -84,7 +85,9 @@ class Meter:
             if message["type"] == "http.response.start":
                 # The route's own pattern: paths hold ids, and each would be a series of its own.
                 route = getattr(scope.get("route"), "path", "none")
-                labels = (scope["method"], route, str(message["status"]))
+                # Methods that nobody knows are counted together: each would be a series of its own, too.
+                method = scope["method"] if scope["method"] in _METHODS else "other"
+                labels = (method, route, str(message["status"]))
                 self._metrics.requests.labels(*labels).observe(perf_counter() - begin)
             await send(message)
 

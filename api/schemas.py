@@ -3,10 +3,10 @@
 Times are UTC, ISO 8601. Floats that are NaN or infinite leave as the strings "nan", "inf", "-inf".
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from ganlib.events import Event, Histogram, MetricValue, Sha256
 from ganlib.sections.queue import MAX_WORKER_LABELS, WorkerLabel
@@ -16,8 +16,20 @@ TERMINAL_STATES: tuple[JobState, ...] = ("succeeded", "failed", "cancelled")
 AttemptEnd = Literal["succeeded", "failed", "cancelled", "preempted", "lost"]
 MediaType = Literal["image/png", "application/octet-stream"]
 
-Label = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+# A name that a worker gives itself: any characters but those that control a terminal or a database's text.
+Label = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Item = TypeVar("Item")
+
+
+def _check_moment(moment: datetime) -> datetime:
+    try:
+        moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("in UTC this lies before the year 1 or after 9999") from None
+    return moment
+
+
+Moment = Annotated[datetime, AfterValidator(_check_moment)]
 
 
 class _Schema(BaseModel):
@@ -261,7 +273,7 @@ class NumberedEvent(_Request):
     """An event with its number in the attempt (0, 1, 2, …) and the time at which the trainer reported it."""
 
     seq: Annotated[int, Field(ge=0, le=2**53)]
-    at: datetime
+    at: Moment
     event: Event
 
 

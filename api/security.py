@@ -2,8 +2,8 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Mapping, Sequence
-from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from fastapi.routing import iter_route_contexts
@@ -18,6 +18,8 @@ OPEN_PATHS = frozenset({"/healthz", "/login", "/theme", "/favicon.ico"})
 OPEN_PREFIX = "/static/"
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+# A name or an address, and perhaps a port.
+_HOST = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([^\[\]:/?#@\\\s]*))(?::[0-9]{1,5})?")
 # Key of the ASGI scope under which the gate leaves the request's Grant.
 GRANT = "ganvas.grant"
 
@@ -127,7 +129,7 @@ def check_origin(method: str, headers: Mapping[str, str]) -> None:
     A person who follows a link from elsewhere (a navigation that only reads) is let in.
     """
     origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
+    if origin is not None and origin.partition("://")[2].lower() != headers.get("host", "").lower():
         raise OriginRefused
     site = headers.get("sec-fetch-site", "none")
     follows_link = method in ("GET", "HEAD") and headers.get("sec-fetch-mode") == "navigate"
@@ -155,10 +157,9 @@ def read_bearer(authorization: str | None) -> str | None:
 
 
 def split_host(host: str) -> str:
-    """Return the name in a Host header, without port and brackets."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
-    return host.partition(":")[0].lower()
+    """Return the name in a Host header, without port and brackets; nothing of a header that is malformed."""
+    found = _HOST.fullmatch(host)
+    return (found[1] or found[2]).lower() if found else ""
 
 
 def _read_basic_password(value: str) -> str:

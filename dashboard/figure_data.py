@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from api.queries.histograms import list_histogram_iterations, list_histograms_at
 from api.queries.timeline import find_neighbour_grid, list_neighbour_iterations, list_samples_at
 from dashboard.png import write_grey_png
+from dashboard.views.chart import NARROWEST
 from dashboard.views.heat_map import LOGITS, HeatMapData, Window, choose_columns, draw_heat_map
 from dashboard.views.neighbours import DISTANCES, NeighbourData, shown_neighbours
 from ganlib.events import FiniteFloat
@@ -36,7 +37,8 @@ def read_heat_map_png(session: Session, job_id: str, which: str, axes: HeatMapAx
     """Read and draw the logits of real or fake images to these axes; None where there is nothing to draw."""
     known = list_histogram_iterations(session, job_id, LOGITS[0])
     chosen = Window(axes.first, axes.last).choose(known)
-    if not chosen or not axes.low < axes.high:
+    # Halved before they are subtracted: the range may be wider than the largest float.
+    if not chosen or axes.high / 2 - axes.low / 2 < NARROWEST / 2:
         return None
     columns = choose_columns(chosen)
     histograms = list_histograms_at(session, job_id, [f"logits/{which}"], sorted(set(columns)))

@@ -54,7 +54,8 @@ MetricValue = Annotated[
 
 
 def _refuse_path_tricks(path: str) -> str:
-    if path.startswith("/") or ".." in path.split("/"):
+    is_elsewhere = path.startswith("/") or ".." in path.split("/") or path[1:2] == ":" or "\\" in path
+    if is_elsewhere or not path.isprintable():
         raise ValueError("a path inside the run's folder is wanted")
     return path
 

@@ -17,6 +17,8 @@ CHART_POINTS = 600
 WIDTH, HEIGHT = 1000, 300
 SPIKE_REACH = 3
 TICKS = 4
+# An axis ends here, and is at least so wide: beyond that, what it is divided by is no float any more.
+FURTHEST, NARROWEST = 1e300, 1e-300
 
 
 @dataclass(frozen=True)
@@ -91,10 +93,12 @@ def usual_range(values: list[float]) -> tuple[float, float]:
     """
     if not values:
         return 0.0, 1.0
-    ordered = sorted(values)
+    ordered = sorted(min(max(value, -FURTHEST), FURTHEST) for value in values)
     lower, upper = ordered[len(ordered) // 4], ordered[-1 - len(ordered) // 4]
     reach = SPIKE_REACH * (upper - lower)
     low, high = max(ordered[0], lower - reach), min(ordered[-1], upper + reach)
+    if max(high - low, abs(high)) < NARROWEST:
+        low = high = 0.0
     room = 0.08 * (high - low or abs(high) or 1.0)
     return (0.0 if 0 <= low <= high / 2 or low == high > 0 else low - room), high + room
 

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from api.bins import rebin
 from api.schemas import HistogramRead
 from dashboard.formats import show_count, show_number
-from dashboard.views.chart import TickView, nice_ticks, tick_at
+from dashboard.views.chart import FURTHEST, NARROWEST, TickView, nice_ticks, tick_at
 
 # Metric, the player in whose hue it is drawn, and what people call it.
 PANELS = (
@@ -117,13 +117,16 @@ def choose_axis(histograms: Sequence[HistogramRead]) -> tuple[float, float]:
     A tenth of the histograms may be spikes: where they reach further beyond the rest than the rest is wide, the
     axis does not follow them.
     """
-    lows, highs = sorted(h.low for h in histograms), sorted(h.high for h in histograms)
+    lows = sorted(max(h.low, -FURTHEST) for h in histograms)
+    highs = sorted(min(h.high, FURTHEST) for h in histograms)
     skipped = len(histograms) // 10
     usual_low, usual_high = min(lows[skipped], 0.0), max(highs[-1 - skipped], 0.0)
     reach = usual_high - usual_low or 1.0
     low = min(max(lows[0], usual_low - reach), usual_low)
     high = max(min(highs[-1], usual_high + reach), usual_high)
-    room = 0.04 * (high - low or 1.0)
+    if high - low < NARROWEST:
+        low, high = -1.0, 1.0
+    room = 0.04 * (high - low)
     return low - room, high + room
 
 

@@ -2,6 +2,7 @@
 import { readValue, showCount, showNumber } from "./format.js";
 
 const SPIKE_REACH = 3;
+const [FURTHEST, NARROWEST] = [1e300, 1e-300];
 
 export class Series {
   constructor(curve) {
@@ -36,14 +37,20 @@ export class Series {
   }
 }
 
+/** What an axis can hold: beyond it, what it is divided by is no finite number any more. */
+function withinReach(value) {
+  return Math.min(Math.max(value, -FURTHEST), FURTHEST);
+}
+
 /** The values without their spikes, with a little room, from 0 where that is near. */
 export function usualRange(values) {
   if (!values.length) return [0, 1];
-  const ordered = values.toSorted((a, b) => a - b);
+  const ordered = values.map(withinReach).toSorted((a, b) => a - b);
   const quarter = Math.floor(ordered.length / 4);
   const [lower, upper] = [ordered[quarter], ordered.at(-1 - quarter)];
   const reach = SPIKE_REACH * (upper - lower);
-  const [low, high] = [Math.max(ordered[0], lower - reach), Math.min(ordered.at(-1), upper + reach)];
+  let [low, high] = [Math.max(ordered[0], lower - reach), Math.min(ordered.at(-1), upper + reach)];
+  if (Math.max(high - low, Math.abs(high)) < NARROWEST) low = high = 0;
   const room = 0.08 * (high - low || Math.abs(high) || 1);
   const fromZero = (low >= 0 && low <= high / 2) || (low === high && high > 0);
   return [fromZero ? 0 : low - room, high + room];
@@ -52,8 +59,9 @@ export function usualRange(values) {
 /** All values with a little room. */
 export function fullRange(values) {
   if (!values.length) return [0, 1];
-  const low = values.reduce((a, b) => Math.min(a, b));
-  const high = values.reduce((a, b) => Math.max(a, b));
+  let low = withinReach(values.reduce((a, b) => Math.min(a, b)));
+  let high = withinReach(values.reduce((a, b) => Math.max(a, b)));
+  if (Math.max(high - low, Math.abs(high)) < NARROWEST) low = high = 0;
   const room = 0.05 * (high - low || Math.abs(high) || 1);
   return [low >= 0 && low - room < 0 ? 0 : low - room, high + room];
 }

@@ -1,0 +1,46 @@
+"""The whole application on each database; every answer that it gives is judged."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from api.settings import Settings
+from ganvas.app import build_app
+from tests.api.hostile.attempt import HeldAttempt
+from tests.api.hostile.judging import judge
+from tests.api.service_making import HOST, QUIET
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def hostile_settings(request: pytest.FixtureRequest, home: Path) -> Settings:
+    """Settings of an empty service on each database."""
+    url = None
+    if request.param == "postgresql":
+        request.getfixturevalue("postgresql")
+        url = request.getfixturevalue("postgresql_url")
+    return Settings(home=home, database_url=url, submits_per_minute=100_000, **QUIET)
+
+
+@pytest.fixture
+def client(hostile_settings: Settings) -> Iterator[TestClient]:
+    """The application; an answer that is not inert fails the test."""
+    with open_client(hostile_settings) as client:
+        yield client
+
+
+def open_client(settings: Settings, **options: Any) -> TestClient:
+    """Return a client whose answers are judged, to be used as a context."""
+    client = TestClient(
+        build_app(settings), base_url=HOST, follow_redirects=False, raise_server_exceptions=False, **options
+    )
+    client.event_hooks = {"response": [judge]}
+    return client
+
+
+@pytest.fixture
+def attempt(client: TestClient) -> HeldAttempt:
+    """A running job's attempt."""
+    return HeldAttempt(client)
