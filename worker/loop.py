@@ -1,6 +1,7 @@
 """Claiming and running jobs until none is left: what every wake-up does."""
 
 import logging
+from collections.abc import Callable
 
 from api.errors import ServiceError
 from api.schemas import ClaimRequest
@@ -15,7 +16,10 @@ logger = logging.getLogger(__name__)
 
 
 class WorkLoop:
-    """One worker of this process. It runs in the main thread, which the trainers' lives are tied to."""
+    """One worker of this process. It runs in the main thread, which the trainers' lives are tied to.
+
+    on_change: called when it has begun or ended a job.
+    """
 
     def __init__(self, settings: WorkerSettings) -> None:
         # A plain attribute: it is set in a signal handler, where a lock may be one that is held.
@@ -24,6 +28,7 @@ class WorkLoop:
         # Job and attempt that this worker holds; read by the registrar's thread.
         self.held: tuple[str, int] | None = None
         self._settings = settings
+        self.on_change: Callable[[], None] = lambda: None
 
     def shut_down(self) -> None:
         """Stop the trainer with a checkpoint, put its job back into the queue, and claim nothing more."""
@@ -55,9 +60,13 @@ class WorkLoop:
         if claim is None:
             return False
         logger.info("claimed job %s, attempt %d", claim.job_id, claim.attempt)
-        self.held = (claim.job_id, claim.attempt)
+        self._hold((claim.job_id, claim.attempt))
         try:
             run_attempt(client, claim, self._settings, lambda: self.is_shutting_down)
         finally:
-            self.held = None
+            self._hold(None)
         return True
+
+    def _hold(self, held: tuple[str, int] | None) -> None:
+        self.held = held
+        self.on_change()

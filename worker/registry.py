@@ -32,7 +32,8 @@ class Registrar:
         self._commit, self._version = read_commit(), read_own_version()
         self._find_held = find_held
         self._every_seconds = every_seconds
-        self._stopping = threading.Event()
+        self._stopping = False
+        self._nudged = threading.Event()
         self._thread = threading.Thread(target=self._run, name="registrar", daemon=True)
 
     def start(self) -> None:
@@ -41,10 +42,15 @@ class Registrar:
 
     def close(self) -> None:
         """Stop the thread."""
-        self._stopping.set()
+        self._stopping = True
+        self._nudged.set()
         if self._thread.is_alive():
             self._thread.join(10)
         self._client.close()
+
+    def nudge(self) -> None:
+        """Tell at once, from any thread: the worker has begun or ended a job."""
+        self._nudged.set()
 
     def tell_once(self) -> None:
         """Describe this worker; a service that is away hears it the next time."""
@@ -65,10 +71,10 @@ class Registrar:
             logger.debug("the service did not hear of this worker: %s", error)
 
     def _run(self) -> None:
-        while True:
+        while not self._stopping:
+            self._nudged.clear()
             try:
                 self.tell_once()
             except Exception:
                 logger.exception("describing this worker failed; it is tried again")
-            if self._stopping.wait(self._every_seconds):
-                return
+            self._nudged.wait(self._every_seconds)

@@ -19,6 +19,7 @@ waker = SelfWaker(
 )
 
 registrar = Registrar(settings, find_held=lambda: loop.held)
+loop.on_change = registrar.nudge
 
 
 def work(**_: Any) -> None:

@@ -1,6 +1,7 @@
 """Workers describe themselves, and people see who is there."""
 
 import json
+import time
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -54,6 +55,25 @@ def test_a_worker_that_fell_silent_is_not_alive_and_then_forgotten(live_service:
         _age(live_service, timedelta(days=2))
         tell(live_service.url, name="other")
         assert [worker.name for worker in client.list_workers()] == ["other"]
+
+
+def test_a_worker_that_begins_a_job_tells_of_it_at_once(live_service: LiveService) -> None:
+    held: list[tuple[str, int] | None] = [None]
+    registrar = Registrar(WorkerSettings(url=live_service.url, worker_name="gpu-1"), lambda: held[-1], 3600.0)
+    registrar.start()
+    with Client(live_service.url) as client:
+        _wait_until(lambda: client.list_workers())
+        held.append(("job1", 2))
+        registrar.nudge()
+        _wait_until(lambda: client.list_workers()[0].job_id == "job1")
+    registrar.close()
+
+
+def _wait_until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_a_service_that_is_away_does_not_disturb_the_worker() -> None:
