@@ -13,7 +13,7 @@ from api.metrics import Metrics
 from api.queue import WorkerWaker
 from api.reaper import ORPHAN_SECONDS, Cadence, Reaper
 from api.settings import Settings
-from api.storage import Blobs, LocalBlobs
+from api.storage import Blobs, LocalBlobs, is_damaged
 from api.storage_s3 import S3Blobs
 
 logger = logging.getLogger(__name__)
@@ -36,6 +36,17 @@ class Services:
     def delete_unused_blobs(self, names: Iterable[str]) -> None:
         """Delete files that nothing refers to any more."""
         delete_unused_blobs(self.database, self.blobs, names)
+
+    def delete_damaged_checkpoint(self, job_id: str, attempt: int) -> None:
+        """Delete the checkpoint that this attempt could not go on from, if it is damaged: the next takes another.
+
+        Whether it is damaged, the service finds out itself: a worker's own network may be to blame.
+        """
+        with self.database.read() as session:
+            sha256 = queries.find_resumed_checkpoint(session, job_id, attempt)
+        if sha256 is not None and is_damaged(self.blobs, sha256):
+            logger.error("The stored checkpoint %s is damaged; it is deleted.", sha256)
+            self.blobs.delete(sha256)
 
 
 def build_services(settings: Settings) -> Services:

@@ -50,6 +50,18 @@ class Blobs(Protocol):
         """Delete the blob if it is there; who reads it just now reads on to its end."""
 
 
+def is_damaged(blobs: Blobs, sha256: str) -> bool:
+    """Read a blob and say whether its bytes have another sha256; one that is not there is not damaged."""
+    try:
+        with blobs.open(sha256) as file:
+            found = hashlib.sha256()
+            while piece := file.read(1_048_576):
+                found.update(piece)
+    except FileNotFoundError:
+        return False
+    return found.hexdigest() != sha256
+
+
 class LocalBlobs:
     """Blobs in a local folder."""
 

@@ -2,6 +2,7 @@
 
 from api.queries.artifacts import (
     delete_unused_artifact,
+    find_resumed_checkpoint,
     get_artifact,
     insert_artifact,
     list_orphans,
@@ -77,6 +78,7 @@ __all__ = [
     "find_job",
     "find_live_token",
     "find_login",
+    "find_resumed_checkpoint",
     "finish_attempt",
     "get_artifact",
     "get_job",

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from api.clock import database_now
 from api.db import insert_into
 from api.errors import ArtifactMissing, ArtifactNotFound
-from api.models import Artifact, Checkpoint, Job, NeighbourGrid, Sample
+from api.models import Artifact, Attempt, Checkpoint, Job, NeighbourGrid, Sample
 from api.schemas import MediaType
 
 
@@ -52,6 +52,14 @@ def retire_checkpoints(session: Session, job_id: str, kept: int) -> list[str]:
     newest = select(Checkpoint.iteration).where(*own).order_by(Checkpoint.iteration.desc()).limit(kept)
     retired = update(Checkpoint).where(*own, Checkpoint.iteration.not_in(newest))
     return list(session.scalars(retired.values(stored=False).returning(Checkpoint.sha256)))
+
+
+def find_resumed_checkpoint(session: Session, job_id: str, attempt: int) -> str | None:
+    """Return the sha256 of the checkpoint that this attempt went on from, None when it began anew."""
+    query = select(Checkpoint.sha256).join(
+        Attempt, (Attempt.job_id == Checkpoint.job_id) & (Attempt.resumed_from == Checkpoint.iteration)
+    )
+    return session.scalars(query.where(Attempt.job_id == job_id, Attempt.attempt == attempt)).one_or_none()
 
 
 def delete_unused_artifact(session: Session, sha256: str) -> bool:

@@ -6,8 +6,9 @@ from api.schemas import AttemptEnd, JobState, Reason
 
 FIRST_BACKOFF_SECONDS = 2.0
 MAX_BACKOFF_SECONDS = 60.0
-# A trainer that a signal or the kernel ended may well finish next time; an exception would only come again.
-RETRYABLE_REASONS = frozenset({"trainer_killed"})
+# A trainer that a signal or the kernel ended may well finish next time, and before a damaged checkpoint there is
+# another one; an exception would only come again.
+RETRYABLE_REASONS = frozenset({"trainer_killed", "checkpoint_unreadable"})
 
 
 @dataclass(frozen=True)

@@ -134,6 +134,8 @@ def post_events(job_id: str, attempt: AttemptPath, raw: RawBody, services: Servi
 def finish_attempt(job_id: str, attempt: AttemptPath, raw: RawBody, services: ServicesDep) -> Any:
     """End the attempt. `events_count` must equal the number of stored events. May be sent again."""
     finish = parse_body(FinishPost, raw)
+    if finish.reason is not None and finish.reason.code == "checkpoint_unreadable":
+        services.delete_damaged_checkpoint(job_id, attempt)
     with services.database.write() as session:
         job = queries.finish_attempt(session, job_id, attempt, finish, services.settings.lease_seconds)
         shown = queries.job_read(session, job)

@@ -21,6 +21,8 @@ from api.schemas import AttemptEnd, JobState, Reason
         ("failed", "trainer_killed", 0, False, "queued", True, 2),
         ("failed", "trainer_killed", 4, False, "failed", True, 0),
         ("failed", "trainer_killed", 0, True, "cancelled", False, 0),
+        ("failed", "checkpoint_unreadable", 0, False, "queued", True, 2),
+        ("failed", "checkpoint_unreadable", 4, False, "failed", True, 0),
         ("failed", "trainer_failed", 0, False, "failed", True, 0),
         ("failed", "training_diverged", 0, False, "failed", True, 0),
         ("failed", "spec_invalid", 0, False, "failed", True, 0),

@@ -162,22 +162,23 @@ def test_what_a_worker_could_not_deliver_before_its_end_is_delivered_after_its_n
     wait_until(lambda: not list(tmp_path.glob("worker/attempts/*")))
 
 
-def test_a_checkpoint_that_stays_damaged_fails_the_job_with_a_reason(
+def test_a_checkpoint_that_stays_damaged_fails_the_attempt_with_a_reason(
     client, claim, worker_client, make_settings, monkeypatch
 ) -> None:
     tries = []
 
-    def damaged(sha256: str, path: Path) -> Path:
+    def damaged(_: WorkerClient, sha256: str, path: Path) -> Path:
         tries.append(sha256)
         raise ArtifactRefused("The artifact arrived damaged.")
 
-    monkeypatch.setattr(worker_client, "get_artifact", damaged)
+    monkeypatch.setattr(WorkerClient, "get_artifact", damaged)
     resume = ResumePoint(iteration=20, sha256="0" * 64, size=7)
     settings = make_settings(client.url)
     run_attempt(worker_client, claim.model_copy(update={"resume": resume}), settings, lambda: False)
     job = client.get(claim.job_id)
-    assert (job.state, job.reason.code) == ("failed", "checkpoint_unreadable")
-    assert "iteration 20" in job.reason.message
+    [attempt] = job.attempts
+    assert (job.state, attempt.end, attempt.reason.code) == ("queued", "failed", "checkpoint_unreadable")
+    assert "iteration 20" in attempt.reason.message
     assert len(tries) == 3
 
 
