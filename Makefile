@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
   --config-settings editable_mode=compat
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lock screenshots bench clean
+.PHONY: help install demo test faults check format lock screenshots bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -37,6 +37,9 @@ demo: $(VENV)/.run ## train a GAN on MNIST and watch it on the dashboard (ARGS="
 
 test: $(VENV)/.dev ## run all tests (ARGS="tests/ganlib -k resume")
 	@$(BIN)/python -m pytest $(ARGS)
+
+faults: $(VENV)/.dev ## kill, cut off and fill everything again and again; the table is docs/reliability.md's
+	@GANVAS_FAULTS=long $(BIN)/python -m pytest tests/faults $(ARGS)
 
 check: $(VENV)/.dev ## format, lint, types, import directions
 	@$(BIN)/ruff format --check .

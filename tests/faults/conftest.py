@@ -1,0 +1,156 @@
+"""What the faults share: processes that end with the test, an undisturbed run, and the table at the end."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api.client import Client
+from api.schemas import JobRead
+from ganlib.events import Event, MetricsLogged, SampleGridSaved
+from ganlib.spec import parse_spec
+from tests.faults.machines import Service, Starter, Wire, Worker
+
+IS_LONG = os.environ.get("GANVAS_FAULTS") == "long"
+SEED = int(os.environ.get("GANVAS_FAULTS_SEED", "7"))
+
+SPEC: dict[str, Any] = {
+    "name": "under fire",
+    "seed": 3,
+    "dataset": "digits",
+    "latents": {"size": 8},
+    "generator": {"layers": [{"layer": "dense", "size": 64}, "tanh", {"layer": "reshape", "shape": [1, 8, 8]}]},
+    "discriminator": {"layers": ["flatten", {"layer": "dense", "size": 1}]},
+    "iterations": 3000,
+    "batch_size": 8,
+    "log_every": 10,
+    "sample_every": 100,
+    "checkpoint_every": 100,
+    "samples": {"rows": 2, "columns": 2},
+    "device": "cpu",
+    "precision": "float32",
+}
+
+Say = Callable[[str, object, str, str], None]
+StartService = Callable[..., Service]
+_said: list[tuple[str, ...]] = []
+
+
+def long_or_short(long: int, short: int) -> int:
+    """Return how often a fault comes: the first in `make faults`, the second in `make test`."""
+    return long if IS_LONG else short
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a run left for people to see: points by metric (without the speed), grids by iteration."""
+
+    points: dict[str, list[tuple[int, float]]]
+    grids: list[tuple[int, str]]
+
+
+@pytest.fixture(scope="session")
+def starter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Starter]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("GANVAS_") and name != "GANVAS_DATA"]:
+            patch.delenv(name)
+        starter = Starter(tmp_path_factory.mktemp("services"))
+    yield starter
+    starter.close()
+
+
+@pytest.fixture
+def start_service(starter: Starter, tmp_path: Path) -> Iterator[StartService]:
+    """Start a service with these settings; guards to switch off are named first."""
+    with ExitStack() as stack:
+
+        def start(*tampering: str, **settings: object) -> Service:
+            service = Service(starter, tmp_path / "home", **settings)
+            stack.callback(service.kill)
+            service.start(*tampering)
+            return service
+
+        yield start
+
+
+@pytest.fixture
+def start_worker(tmp_path: Path) -> Iterator[Callable[..., Worker]]:
+    """Start a worker; without another folder it shares the service's, and so its broker of files."""
+    with ExitStack() as stack:
+
+        def start(url: str, home: Path = tmp_path / "home", **options: str) -> Worker:
+            worker = Worker(url, home, **options)
+            stack.callback(worker.kill)
+            return worker
+
+        yield start
+
+
+@pytest.fixture
+def open_wire() -> Iterator[Callable[[int], Wire]]:
+    with ExitStack() as stack:
+
+        def start(port: int) -> Wire:
+            wire = Wire(port)
+            stack.callback(wire.close)
+            return wire
+
+        yield start
+
+
+@pytest.fixture
+def connect() -> Iterator[Callable[[str], Client]]:
+    with ExitStack() as stack:
+        yield lambda url: stack.enter_context(Client(url))
+
+
+@pytest.fixture
+def train_undisturbed(tmp_path: Path) -> Callable[[dict[str, Any]], Record]:
+    """Train a spec in this process, from beginning to end."""
+
+    def run(spec: dict[str, Any]) -> Record:
+        from ganlib.trainer import train
+
+        events: list[Event] = []
+        train(parse_spec(spec), tmp_path / "undisturbed", events.append, lambda: False)
+        points: dict[str, list[tuple[int, float]]] = {}
+        for event in events:
+            for name, value in event.values.items() if isinstance(event, MetricsLogged) else ():
+                points.setdefault(name, []).append((event.iteration, value))
+        points.pop("speed/iterations_per_second")
+        grids = [(event.iteration, event.file.sha256) for event in events if isinstance(event, SampleGridSaved)]
+        return Record(points, grids)
+
+    return run
+
+
+def read_record(client: Client, job: JobRead) -> Record:
+    """Read a job's record back from the service."""
+    curves = client.curves(job.id)
+    speed = curves.pop("speed/iterations_per_second")
+    assert speed.iterations == curves["loss/generator"].iterations
+    points = {name: list(zip(curve.iterations, curve.values, strict=True)) for name, curve in curves.items()}
+    return Record(points, [(sample.iteration, sample.sha256) for sample in client.samples(job.id)])
+
+
+@pytest.fixture
+def say() -> Say:
+    """Say what was done how often, what had to hold, and what came; the table at the end shows it."""
+
+    def note(scenario: str, times: object, criterion: str, result: str) -> None:
+        _said.append((scenario, str(times), criterion, result))
+
+    return note
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print the table of the faults that passed."""
+    if _said:
+        terminalreporter.section("faults")
+        terminalreporter.write_line("| fault | times | what had to hold | what came |\n| --- | --- | --- | --- |")
+        for row in _said:
+            terminalreporter.write_line(f"| {' | '.join(row)} |")

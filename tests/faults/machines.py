@@ -1,0 +1,219 @@
+"""Real processes under fire: a service that can be killed in a moment, workers, and a wire that can be cut."""
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+
+# Far more than anything here takes; only a defect reaches it.
+PATIENCE_SECONDS = 120.0
+Value = TypeVar("Value")
+
+
+def wait_until(condition: Callable[[], Value], every_seconds: float = 0.02) -> Value:
+    """Return a condition's first true value."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "this never came true"
+        time.sleep(every_seconds)
+    return value
+
+
+def is_alive(pid: int) -> bool:
+    """Say whether this process runs (a zombie does not)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def find_trainers(home: Path) -> list[int]:
+    """List this machine's trainers whose run folder lies below `home`."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes().decode()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if "worker.trainer_process" in command and f"{home}/" in command and is_alive(int(process.name)):
+            found.append(int(process.name))
+    return found
+
+
+def find_quiet_port() -> int:
+    """Find a free port below those that the kernel gives to connections: nobody gets it while a server is down."""
+    while True:
+        port = random.randint(20_000, 30_000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+
+
+class Starter:
+    """The other end of `tests.faults.starter`."""
+
+    def __init__(self, log_dir: Path) -> None:
+        self._log_dir = log_dir
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.faults.starter"],
+            cwd=Path(__file__).parents[2],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def start(
+        self, task: str, environment: dict[str, str] | None = None, tampering: Sequence[str] = (), **needs: Any
+    ) -> int:
+        """Start a process; returns its id."""
+        order = {
+            "task": task,
+            "environment": environment or {},
+            "tampering": list(tampering),
+            "log_path": str(self._log_dir / "services.log"),
+            **needs,
+        }
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
+
+    def close(self) -> None:
+        """End it; what it started ends with it."""
+        self._process.communicate(timeout=PATIENCE_SECONDS)
+
+
+class Service:
+    """`ganvas up --no-worker` at one address, however often it dies."""
+
+    def __init__(self, starter: Starter, home: Path, **settings: object) -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        self.port = find_quiet_port()
+        self.home = home
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._starter = starter
+        self._environment = {f"GANVAS_{name.upper()}": str(value) for name, value in settings.items()}
+        self._environment.setdefault("GANVAS_REAP_EVERY_SECONDS", "0.1")
+        self._pid: int | None = None
+
+    def start(self, *tampering: str) -> None:
+        """Start it and wait until it answers."""
+        needs = {"home": str(self.home), "port": self.port}
+        pid = self._pid = self._starter.start("serve", self._environment, tampering, **needs)
+        wait_until(lambda: self._answers(pid))
+
+    def kill(self) -> None:
+        """Kill it outright, wherever it is."""
+        if self._pid is not None:
+            if is_alive(self._pid):
+                os.kill(self._pid, signal.SIGKILL)
+            self.wait_for_end()
+
+    def wait_for_end(self) -> None:
+        """Wait until it is gone."""
+        pid, self._pid = self._pid, None
+        assert pid is not None
+        # Not only its first thread: until the last one has ended, the kernel keeps its locks.
+        wait_until(lambda: not Path(f"/proc/{pid}").exists(), 0.002)
+
+    def _answers(self, pid: int) -> bool:
+        assert is_alive(pid), "the service ended at its start"
+        try:
+            return httpx.get(f"{self.url}/healthz", timeout=5).status_code == 200
+        except httpx.TransportError:
+            return False
+
+
+class Worker:
+    """`python -m worker`, in a session of its own."""
+
+    def __init__(self, url: str, home: Path, name: str = "worker", broker_url: str = "") -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        self.home = home
+        self.log_path = home / f"{name}.log"
+        names = {"URL": url, "HOME": home, "WORKER_NAME": name, "BROKER_URL": broker_url}
+        environment = {f"GANVAS_{key}": str(value) for key, value in names.items()}
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "worker"],
+                env={**os.environ, **environment},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+
+    def send(self, number: signal.Signals, *, to_group: bool = False) -> None:
+        """Send a signal to the worker alone, or to its whole group."""
+        (os.killpg if to_group else os.kill)(self.process.pid, number)
+
+    def kill(self) -> None:
+        """Kill it outright."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+    def wait(self) -> int:
+        """Wait for its end; returns the exit status."""
+        return self.process.wait(PATIENCE_SECONDS)
+
+
+class Wire:
+    """Forwards TCP to a port of this machine until it is cut: then nothing passes, and nobody is told."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._passes = threading.Event()
+        self._passes.set()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        """Hold back every byte."""
+        self._passes.clear()
+
+    def mend(self) -> None:
+        """Let everything pass again, also what was held back."""
+        self._passes.set()
+
+    def close(self) -> None:
+        """Accept no more."""
+        self.mend()
+        self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                near, _ = self._listener.accept()
+            except OSError:
+                return
+            self._passes.wait()
+            try:
+                far = socket.create_connection(("127.0.0.1", self._port))
+            except OSError:
+                near.close()
+                continue
+            for ends in ((near, far), (far, near)):
+                threading.Thread(target=self._forward, args=ends, daemon=True).start()
+
+    def _forward(self, source: socket.socket, target: socket.socket) -> None:
+        try:
+            while data := source.recv(65536):
+                self._passes.wait()
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+        except OSError:
+            for end in (source, target):
+                end.close()

@@ -1,0 +1,180 @@
+"""Trainers and workers that are killed, stopped, cut off: one result, as if nothing had happened."""
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from api.schemas import JobRead
+from tests.faults.conftest import SEED, SPEC, long_or_short, read_record
+from tests.faults.machines import find_trainers, is_alive, wait_until
+
+
+def ends(job: JobRead) -> list[str | None]:
+    return [attempt.end for attempt in job.attempts]
+
+
+def test_a_trainer_that_is_killed_again_and_again_leaves_one_result(
+    start_service, start_worker, connect, train_undisturbed, say
+) -> None:
+    """Each death comes at a random moment after the trainer is there: in its start, in a step, in a write."""
+    times, random_state = long_or_short(50, 2), random.Random(SEED)
+    service = start_service("quick", attempts_allowed=100)
+    spec = {**SPEC, "iterations": 3000 + 400 * times}
+    client = connect(service.url)
+    job_id = client.submit(spec).id
+    start_worker(service.url)
+    last_seen = 0
+    for _ in range(times):
+        [trainer] = wait_until(lambda: find_trainers(service.home))
+        if random_state.random() < 0.8:
+            wait_until(lambda seen=last_seen: client.get(job_id).iteration > seen)
+        time.sleep(random_state.uniform(0, 0.3))
+        os.kill(trainer, signal.SIGKILL)
+        wait_until(lambda trainer=trainer: not is_alive(trainer))
+        attempt = client.get(job_id).attempt
+        wait_until(lambda attempt=attempt: client.get(job_id).attempt > attempt or find_trainers(service.home))
+        last_seen = client.get(job_id).iteration
+    job = client.wait(job_id, timeout=600)
+    assert (job.state, ends(job)) == ("succeeded", ["failed"] * times + ["succeeded"])
+    assert read_record(client, job) == train_undisturbed(spec)
+    grids = len(client.samples(job_id))
+    say(
+        "trainer killed (SIGKILL)",
+        times,
+        "one result; every point and grid as in an undisturbed run, none missing, none twice",
+        f"{job.attempt} attempts, {spec['iterations']:,} iterations, {grids} grids equal (seed {SEED})",
+    )
+
+
+def test_a_worker_that_is_killed_takes_its_trainer_along_and_its_job_goes_on(
+    start_service, start_worker, connect, train_undisturbed, say
+) -> None:
+    times, slowest = long_or_short(10, 1), 0.0
+    service = start_service("quick", lease_seconds=3, attempts_allowed=100)
+    client = connect(service.url)
+    spec = {**SPEC, "iterations": 3000 + 1000 * times}
+    job_id = client.submit(spec).id
+    worker = start_worker(service.url)
+    for _ in range(times):
+        seen = client.get(job_id).iteration
+        wait_until(lambda seen=seen: client.get(job_id).iteration > seen)
+        [trainer] = find_trainers(service.home)
+        killed_at = time.monotonic()
+        worker.kill()
+        wait_until(lambda trainer=trainer: not is_alive(trainer))
+        slowest = max(slowest, time.monotonic() - killed_at)
+        worker = start_worker(service.url)
+    assert slowest < 5
+    job = client.wait(job_id, timeout=600)
+    assert (job.state, len(job.attempts)) == ("succeeded", times + 1)
+    assert read_record(client, job) == train_undisturbed(spec)
+    say(
+        "worker killed (SIGKILL)",
+        times,
+        "its trainer is dead within 5 s; the job is claimed again and ends as in an undisturbed run",
+        f"slowest trainer dead after {slowest:.2f} s; {job.attempt} attempts, record equal",
+    )
+
+
+@pytest.mark.parametrize("to_group", [False, True], ids=["alone", "group"])
+def test_sigterm_leaves_a_checkpoint_and_costs_no_attempt(
+    start_service, start_worker, connect, train_undisturbed, say, to_group
+) -> None:
+    """The group's trainer, which is in a group of its own, is sent the signal as well."""
+    times = long_or_short(5, 1)
+    service = start_service(attempts_allowed=1)
+    client = connect(service.url)
+    spec = {**SPEC, "iterations": 3000 + 1000 * times}
+    job_id = client.submit(spec).id
+    for _ in range(times):
+        worker = start_worker(service.url)
+        seen = client.get(job_id).iteration
+        wait_until(lambda seen=seen: client.get(job_id).iteration > seen)
+        [trainer] = find_trainers(service.home)
+        worker.send(signal.SIGTERM, to_group=to_group)
+        if to_group:
+            os.kill(trainer, signal.SIGTERM)
+        assert worker.wait() == 0
+        assert not find_trainers(service.home)
+        assert client.get(job_id).state == "queued"
+    start_worker(service.url)
+    job = client.wait(job_id, timeout=600)
+    assert (job.state, ends(job)) == ("succeeded", ["preempted"] * times + ["succeeded"])
+    assert read_record(client, job) == train_undisturbed(spec)
+    say(
+        f"SIGTERM to the worker{', its group and its trainer' if to_group else ' alone'}",
+        times,
+        "queued again at once, from a checkpoint of that moment; a budget of one attempt is enough",
+        f"went on from iterations {', '.join(str(attempt.resumed_from) for attempt in job.attempts[1:])}",
+    )
+
+
+def test_a_worker_that_is_cut_off_past_its_lease_is_not_heard_again(
+    start_service, start_worker, open_wire, connect, train_undisturbed, tmp_path: Path, say
+) -> None:
+    times = long_or_short(5, 1)
+    service = start_service("quick", lease_seconds=2, attempts_allowed=100)
+    client, wire = connect(service.url), open_wire(service.port)
+    spec = {**SPEC, "iterations": 8000}
+    undisturbed = train_undisturbed(spec)
+    start_worker(wire.url, tmp_path / "far", name="far")
+    for _ in range(times):
+        job_id = client.submit(spec).id
+        wait_until(lambda job_id=job_id: client.get(job_id).iteration)
+        wire.cut()
+        near = start_worker(service.url, tmp_path / "near", name="near")
+        wait_until(lambda job_id=job_id: client.get(job_id).attempt == 2)
+        wire.mend()
+        wait_until(lambda: not find_trainers(tmp_path / "far"))
+        job = client.wait(job_id, timeout=600)
+        assert (job.state, ends(job)) == ("succeeded", ["lost", "succeeded"])
+        assert [attempt.worker for attempt in job.attempts] == ["far", "near"]
+        assert read_record(client, job) == undisturbed
+        near.kill()
+    say(
+        "worker cut off past its lease",
+        times,
+        "another worker goes on; the first one's trainer stops after the cut; record as undisturbed",
+        "record equal each time",
+    )
+
+
+def test_a_damaged_checkpoint_is_refused_and_the_one_before_taken(
+    start_service, start_worker, connect, train_undisturbed, say
+) -> None:
+    times = long_or_short(5, 1)
+    service = start_service("quick", lease_seconds=3, attempts_allowed=100)
+    client = connect(service.url)
+    spec = {**SPEC, "iterations": 3000 + 1000 * times}
+    job_id = client.submit(spec).id
+    for _ in range(times):
+        worker = start_worker(service.url)
+        seen = client.get(job_id).iteration
+        wait_until(lambda seen=seen: client.get(job_id).iteration > seen + 250)
+        worker.kill()
+        wait_until(lambda: client.get(job_id).state == "queued")
+        flip_a_byte(service.home, client.checkpoints(job_id)[-1].sha256)
+    start_worker(service.url)
+    job = client.wait(job_id, timeout=600)
+    reasons = [attempt.reason.code for attempt in job.attempts if attempt.reason]
+    assert (job.state, reasons) == ("succeeded", ["attempt_lost", "checkpoint_unreadable"] * times)
+    refused, taken = job.attempts[-2].resumed_from, job.attempts[-1].resumed_from
+    assert refused - SPEC["checkpoint_every"] == taken
+    assert read_record(client, job) == train_undisturbed(spec)
+    say(
+        "a byte of the newest checkpoint flipped",
+        times,
+        "refused by its sha256; the job goes on from the checkpoint before; record as undisturbed",
+        f"refused at iteration {refused:,}, went on from {taken:,}; record equal",
+    )
+
+
+def flip_a_byte(home: Path, sha256: str) -> None:
+    path = home / "blobs" / sha256[:2] / sha256
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)

@@ -1,0 +1,136 @@
+"""Crashes, losses of power and full disks while a file is stored."""
+
+import hashlib
+import os
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from api.client import Client, WorkerClient
+from api.errors import StorageFull
+from api.schemas import ClaimRequest
+from api.transport import ServiceUnreachable
+from tests.faults.conftest import SPEC, long_or_short
+from tests.faults.machines import Service
+from tests.faults.tampering import UPLOAD_STEPS
+
+
+def put(url: str, token: str, folder: Path, content: bytes) -> str:
+    """Upload as a worker does; returns the sha256."""
+    sha256 = hashlib.sha256(content).hexdigest()
+    path = folder / "upload"
+    path.write_bytes(content)
+    with WorkerClient(url, token) as client:
+        client.put_artifact(path, sha256, "application/octet-stream")
+    return sha256
+
+
+def claim_token(url: str) -> str:
+    with Client(url) as client, WorkerClient(url) as worker:
+        client.submit(SPEC)
+        claim = worker.claim_job(ClaimRequest(worker="test"))
+    assert claim is not None
+    return claim.token
+
+
+def upload_through(
+    service: Service, token: str, folder: Path, content: bytes, *tampering: str
+) -> tuple[int, bool]:
+    """Upload to a service that dies on the way; returns what is answered afterwards, and if it is whole."""
+    service.kill()
+    service.start(*tampering)
+    with pytest.raises(ServiceUnreachable):
+        put(service.url, token, folder, content)
+    service.wait_for_end()
+    service.start()
+    sha256 = hashlib.sha256(content).hexdigest()
+    answer = httpx.get(f"{service.url}/artifacts/{sha256}")
+    return answer.status_code, answer.content == content
+
+
+@pytest.mark.parametrize("fault", ["die", "power"])
+def test_a_service_that_ends_at_any_step_of_an_upload_names_no_damaged_file(
+    start_service, tmp_path, say, fault
+) -> None:
+    rounds = long_or_short(10, 1)
+    service: Service = start_service()
+    token = claim_token(service.url)
+    answered: list[int] = []
+    for turn in range(rounds):
+        for step in UPLOAD_STEPS:
+            content = f"{fault} {step} {turn} ".encode() + os.urandom(100_000)
+            status, is_whole = upload_through(service, token, tmp_path, content, f"{fault}:{step}")
+            # Not there, or there as it was sent; what was answered as stored would be there.
+            assert (status, is_whole) in [(404, False), (200, True)], step
+            assert (status == 200) == (step == "committed"), step
+            sha256 = put(service.url, token, tmp_path, content)
+            assert httpx.get(f"{service.url}/artifacts/{sha256}").content == content
+            answered.append(status)
+    say(
+        "service killed at each step of an upload" if fault == "die" else "power lost at each step of an upload",
+        f"{len(answered)} ({len(UPLOAD_STEPS)} steps)",
+        "the file is absent or whole, never damaged; sent again it is stored"
+        + ("" if fault == "die" else ". Control: fsync off"),
+        f"absent {answered.count(404)}, whole {answered.count(200)}; stored at the second try {len(answered)}",
+    )
+
+
+def test_control_without_fsync_a_loss_of_power_leaves_a_row_without_its_file(start_service, tmp_path) -> None:
+    service: Service = start_service()
+    token = claim_token(service.url)
+    content = os.urandom(100_000)
+    service.kill()
+    # In this order the watch is told of no fsync.
+    service.start("power:committed", "off:fsync")
+    with pytest.raises(ServiceUnreachable):
+        put(service.url, token, tmp_path, content)
+    service.wait_for_end()
+    assert rows_without_file(service) == [hashlib.sha256(content).hexdigest()]
+
+
+def rows_without_file(service: Service) -> list[str]:
+    with sqlite3.connect(service.home / "ganvas.sqlite3") as database:
+        names = [name for (name,) in database.execute("SELECT sha256 FROM artifacts")]
+    database.close()
+    return [name for name in names if not (service.home / "blobs" / name[:2] / name).exists()]
+
+
+@contextmanager
+def small_disk(path: Path, size_kib: int) -> Iterator[Path]:
+    """Mount a file system of its own, which only root may do."""
+    path.mkdir(parents=True, exist_ok=True)
+    options = ["-t", "tmpfs", "-o", f"size={size_kib}k", "tmpfs", str(path)]
+    if subprocess.run(["mount", *options], capture_output=True).returncode != 0:
+        pytest.skip("a small disk cannot be mounted here: it needs root")
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+def test_a_full_disk_of_the_service_refuses_files_and_serves_on(start_service, tmp_path, say) -> None:
+    with small_disk(tmp_path / "home" / "blobs", 512):
+        service: Service = start_service()
+        token = claim_token(service.url)
+        kept = os.urandom(300_000)
+        put(service.url, token, tmp_path, kept)
+        times = long_or_short(100, 10)
+        for _ in range(times):
+            with pytest.raises(StorageFull):
+                put(service.url, token, tmp_path, os.urandom(300_000))
+            read = httpx.get(f"{service.url}/artifacts/{hashlib.sha256(kept).hexdigest()}")
+            assert (read.status_code, read.content == kept) == (200, True)
+        # What was refused has left no piece behind: a file that fits is still taken.
+        put(service.url, token, tmp_path, os.urandom(150_000))
+        service.kill()
+    say(
+        "disk full under the service's files",
+        times,
+        "507, no piece left behind, reads go on; what fits is stored",
+        f"{times} of {times} uploads got 507; then 150 kB were stored",
+    )

