@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
   --config-settings editable_mode=compat
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test faults check format lock screenshots bench clean
+.PHONY: help install demo test faults check format lock screenshots fuzz bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -58,6 +58,9 @@ lock: $(VENV)/.dev ## resolve requirements.lock anew from pyproject.toml
 
 screenshots: $(VENV)/.dev ## photograph the dashboard while a GAN trains, into docs/images (needs Chromium)
 	@$(BIN)/python -m tests.dashboard.screenshots
+
+fuzz: $(VENV)/.dev ## ask every operation of the API 500 times, with requests that fit its schema and that do not
+	@GANVAS_FUZZ_EXAMPLES=250 $(BIN)/python -m pytest tests/api/hostile/test_fuzz.py $(ARGS)
 
 bench: $(VENV)/.run ## measure a training step beside a bare loop
 	@$(BIN)/python -m bench.training

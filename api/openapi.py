@@ -6,11 +6,16 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
-from api.errors import RequestInvalid
+from api.errors import BodyTooLarge, NotAllowed, NotAuthenticated, OriginRefused, RequestInvalid, ServiceError
 from api.schemas import ClaimRequest, EventsPost, FinishPost, StreamEvent
 from ganlib.spec import JobSpec
 
 _MODELS: tuple[type[BaseModel], ...] = (JobSpec, ClaimRequest, EventsPost, FinishPost, StreamEvent)
+_GATE_ERRORS: dict[str, tuple[type[ServiceError], ...]] = {
+    "401": (NotAuthenticated,),
+    "403": (NotAllowed, OriginRefused),
+    "413": (BodyTooLarge,),
+}
 REF = "#/components/schemas/{model}"
 
 
@@ -30,6 +35,7 @@ def build_openapi(app: FastAPI) -> dict[str, Any]:
             own = model.model_json_schema(ref_template=REF)
             components.update(own.pop("$defs", {}))
             components[model.__name__] = own
+        _add_errors_of_the_gate(schema)
         app.openapi_schema = schema
     return app.openapi_schema
 
@@ -45,3 +51,22 @@ def _drop_foreign_errors(schema: dict[str, Any], components: dict[str, Any]) -> 
                     "description": f"`{RequestInvalid.code}`: {RequestInvalid.message}",
                     "content": {"application/json": {"schema": {"$ref": REF.format(model="ErrorRead")}}},
                 }
+
+
+def _add_errors_of_the_gate(schema: dict[str, Any]) -> None:
+    # What any request may be answered with before its route is looked for.
+    for methods in schema["paths"].values():
+        for operation in methods.values():
+            for status, errors in _GATE_ERRORS.items():
+                operation["responses"].setdefault(status, _describe(*errors))
+            for status, answer in operation["responses"].items():
+                # FastAPI says that a stream's errors are streams, too.
+                if status >= "400" and len(answer.get("content", {})) == 1:
+                    answer["content"] = {"application/json": next(iter(answer["content"].values()))}
+
+
+def _describe(*errors: type[ServiceError]) -> dict[str, Any]:
+    return {
+        "description": "\n\n".join(f"`{error.code}`: {error.message}" for error in errors),
+        "content": {"application/json": {"schema": {"$ref": REF.format(model="ErrorRead")}}},
+    }
