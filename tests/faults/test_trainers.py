@@ -119,7 +119,7 @@ def test_a_worker_that_is_cut_off_past_its_lease_is_not_heard_again(
     times = long_or_short(5, 1)
     service = start_service("quick", lease_seconds=2, attempts_allowed=100)
     client, wire = connect(service.url), open_wire(service.port)
-    spec = {**SPEC, "iterations": 8000}
+    spec = {**SPEC, "iterations": 5000}
     undisturbed = train_undisturbed(spec)
     start_worker(wire.url, tmp_path / "far", name="far")
     for _ in range(times):
