@@ -61,6 +61,7 @@ def build_services(settings: Settings) -> Services:
         with database.read() as session:
             orphans = queries.list_orphans(session, ORPHAN_SECONDS)
         delete_unused_blobs(database, blobs, orphans)
+        blobs.sweep(ORPHAN_SECONDS)
 
     reaper = Reaper(database, cadence, waker.wake_workers, feed.nudge, sweep)
     access = Access(database, settings.token)

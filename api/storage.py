@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from api.errors import ArtifactRefused, StorageFull
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # How much of a file's beginning a writer remembers, for a look at its header.
 HEAD_BYTES = 64
+TORN_SUFFIX = ".part"
 
 
 class BlobWriter(Protocol):
@@ -48,6 +50,9 @@ class Blobs(Protocol):
 
     def delete(self, sha256: str) -> None:
         """Delete the blob if it is there; who reads it just now reads on to its end."""
+
+    def sweep(self, seconds: float) -> None:
+        """Delete what uploads left behind that a crash cut off at least so many seconds ago."""
 
 
 def is_damaged(blobs: Blobs, sha256: str) -> bool:
@@ -87,23 +92,29 @@ class LocalBlobs:
         """Delete the blob if it is there."""
         self._path(sha256).unlink(missing_ok=True)
 
+    def sweep(self, seconds: float) -> None:
+        """Delete what uploads left behind that a crash cut off so long ago."""
+        for path in self._folder.glob(f"*/.*{TORN_SUFFIX}"):
+            # Another process may sweep at the same time.
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > seconds:
+                    path.unlink()
+
     def _path(self, sha256: str) -> Path:
         if not _SHA256.fullmatch(sha256):
             raise ValueError(f"not a sha256: {sha256!r}")
         return self._folder / sha256[:2] / sha256
 
 
-class LocalWriter:
-    """Writes one blob: temporary file, fsync, rename, fsync of the folder."""
+class CheckedWriter:
+    """What writers have in common: bytes go into a file of this machine, and their sha256 is found on the way."""
 
-    def __init__(self, path: Path, sha256: str) -> None:
+    def __init__(self, sha256: str, file: BinaryIO) -> None:
         self.size = 0
         self.head = b""
-        self._path = path
         self._sha256 = sha256
         self._hash = hashlib.sha256()
-        self._temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
-        self._file = self._temporary.open("xb")
+        self._file = file
 
     def write(self, data: bytes) -> None:
         """Add bytes; raises StorageFull."""
@@ -114,11 +125,24 @@ class LocalWriter:
         if len(self.head) < HEAD_BYTES:
             self.head += data[: HEAD_BYTES - len(self.head)]
 
-    def commit(self) -> None:
-        """Make the blob visible and durable; raises ArtifactRefused when its sha256 is another one."""
+    def check(self) -> None:
+        """Raise ArtifactRefused when the bytes have another sha256 than was said."""
         found = self._hash.hexdigest()
         if found != self._sha256:
             raise ArtifactRefused("The bytes have another sha256 than the address says.", sha256=found)
+
+
+class LocalWriter(CheckedWriter):
+    """Writes one blob: temporary file, fsync, rename, fsync of the folder."""
+
+    def __init__(self, path: Path, sha256: str) -> None:
+        self._path = path
+        self._temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}{TORN_SUFFIX}")
+        super().__init__(sha256, self._temporary.open("xb"))
+
+    def commit(self) -> None:
+        """Make the blob visible and durable; raises ArtifactRefused when its sha256 is another one."""
+        self.check()
         with full_disk_is_storage_full():
             self._file.flush()
             os.fsync(self._file.fileno())

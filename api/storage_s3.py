@@ -6,15 +6,14 @@ them: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or the machine's r
 """
 
 import base64
-import hashlib
 import re
 import tempfile
 from functools import cached_property
 from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit
 
-from api.errors import ArtifactRefused, ServiceUnavailable
-from api.storage import HEAD_BYTES, BlobWriter, full_disk_is_storage_full
+from api.errors import ServiceUnavailable
+from api.storage import BlobWriter, CheckedWriter, full_disk_is_storage_full
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MISSING = ("404", "NoSuchKey", "NotFound")
@@ -58,6 +57,9 @@ class S3Blobs:
         """Delete the blob if it is there."""
         self._call("delete_object", Key=self._key(sha256))
 
+    def sweep(self, seconds: float) -> None:
+        """Do nothing: what an upload leaves behind, the system removes with the process."""
+
     def put(self, sha256: str, file: BinaryIO, size: int) -> None:
         """Store a whole file; the store refuses bytes of another sha256."""
         key = self._key(sha256)
@@ -87,34 +89,19 @@ class S3Blobs:
         return boto3.client("s3", endpoint_url=self._endpoint_url, config=config)
 
 
-class S3Writer:
+class S3Writer(CheckedWriter):
     """Collects one blob in an unnamed temporary file, which the system removes whatever happens."""
 
     def __init__(self, blobs: S3Blobs, sha256: str) -> None:
-        self.size = 0
-        self.head = b""
         self._blobs = blobs
-        self._sha256 = sha256
-        self._hash = hashlib.sha256()
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 (closed by commit or abort)
-
-    def write(self, data: bytes) -> None:
-        """Add bytes; raises StorageFull."""
-        with full_disk_is_storage_full():
-            self._file.write(data)
-        self._hash.update(data)
-        self.size += len(data)
-        if len(self.head) < HEAD_BYTES:
-            self.head += data[: HEAD_BYTES - len(self.head)]
+        super().__init__(sha256, cast(BinaryIO, tempfile.TemporaryFile()))  # noqa: SIM115 (commit or abort close it)
 
     def commit(self) -> None:
         """Put the object; raises ArtifactRefused when its sha256 is another one, ServiceUnavailable."""
-        found = self._hash.hexdigest()
-        if found != self._sha256:
-            raise ArtifactRefused("The bytes have another sha256 than the address says.", sha256=found)
+        self.check()
         with full_disk_is_storage_full():
             self._file.seek(0)
-            self._blobs.put(self._sha256, cast(BinaryIO, self._file), self.size)
+            self._blobs.put(self._sha256, self._file, self.size)
         self._file.close()
 
     def abort(self) -> None:
