@@ -178,7 +178,9 @@ class Wire:
         self._passes.set()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._ends: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
+        self._start(self._accept)
 
     def cut(self) -> None:
         """Hold back every byte."""
@@ -189,9 +191,21 @@ class Wire:
         self._passes.set()
 
     def close(self) -> None:
-        """Accept no more."""
+        """Accept no more, and end every connection."""
         self.mend()
-        self._listener.close()
+        for end in (self._listener, *self._ends):
+            # Closing alone would leave a thread asleep that waits for it.
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(10)
+        for end in (self._listener, *self._ends):
+            end.close()
+
+    def _start(self, target: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=target, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def _accept(self) -> None:
         while True:
@@ -205,8 +219,9 @@ class Wire:
             except OSError:
                 near.close()
                 continue
-            for ends in ((near, far), (far, near)):
-                threading.Thread(target=self._forward, args=ends, daemon=True).start()
+            self._ends += [near, far]
+            self._start(self._forward, near, far)
+            self._start(self._forward, far, near)
 
     def _forward(self, source: socket.socket, target: socket.socket) -> None:
         try:
