@@ -17,20 +17,21 @@ def no_mnist(tmp_path: Path) -> Path:
 
 
 def test_demo_falls_back_to_digits_and_goes_on_after_ctrl_c(tmp_path: Path, no_mnist: Path) -> None:
-    arguments = ("demo", "--exit", "--iterations", 40, "--port", 0, "--data-dir", tmp_path / "home")
+    # So many that a busy machine has not done them all before the signal arrives.
+    arguments = ("demo", "--exit", "--iterations", 120, "--port", 0, "--data-dir", tmp_path / "home")
     demo = Command(*arguments, GANVAS_DATA=str(no_mnist))
     demo.read_until(r"MNIST .* Training on scikit-learn's 1,797 digits instead")
     job_id = demo.read_until(r"Watch it learn:\s+http://\S+/runs/(\w+)").group(1)
-    demo.read_until(r"running .* [1-9]\d?/40 .*G \d+\.\d+  D \d+\.\d+")
+    demo.read_until(r"running .* [1-9]\d?/120 .*G \d+\.\d+  D \d+\.\d+")
     assert demo.end() == 130
     assert "run the same command again" in demo.output
 
     demo = Command(*arguments, GANVAS_DATA=str(no_mnist))
-    resumed = demo.read_until(r"Going on with (\w+) at iteration (\d+) of 40")
+    resumed = demo.read_until(r"Going on with (\w+) at iteration (\d+) of 120")
     assert resumed.group(1) == job_id
     assert int(resumed.group(2)) > 0
     assert demo.wait() == 0
-    assert "Done: 40 iterations" in demo.output
+    assert "Done: 120 iterations" in demo.output
     assert not (tmp_path / "home" / "service.json").exists()
 
 
