@@ -21,6 +21,7 @@ from api.tokens import (
     Grant,
     hash_token,
     is_same_hash,
+    make_token,
 )
 
 LOGIN_COOKIE = "ganvas_login"
@@ -42,6 +43,7 @@ class Access:
         self._is_closed = token is not None
         self._asked_at = float("-inf")
         self._remembered: dict[str, tuple[float, Grant]] = {}
+        self._own_worker_sha256: str | None = None
 
     async def find_grant(self, headers: Mapping[str, str]) -> Grant:
         """Return what these headers allow; raises NotAuthenticated for a wrong credential, or for none."""
@@ -54,6 +56,12 @@ class Access:
         if login:
             return await self._recall(f"login {hash_token(login)}", login)
         raise NotAuthenticated
+
+    def make_worker_token(self) -> str:
+        """Return a worker's token that lives as long as this process, for the worker that it starts itself."""
+        _, token = make_token("worker")
+        self._own_worker_sha256 = hash_token(token)
+        return token
 
     def check_login(self, token: str) -> str:
         """Return the hash of a token that people may log in with; raises NotAuthenticated."""
@@ -105,6 +113,8 @@ class Access:
     def _grant_of_token(self, sha256: str) -> Grant:
         if self._token_sha256 is not None and is_same_hash(sha256, self._token_sha256):
             return Grant(ALL_SCOPES, "GANVAS_TOKEN")
+        if self._own_worker_sha256 is not None and is_same_hash(sha256, self._own_worker_sha256):
+            return Grant(GRANTS["worker"], "own worker")
         with self._database.read() as session:
             token = queries.find_live_token(session, sha256)
             is_noted = token is not None and queries.is_use_noted(session, token.id)

@@ -65,6 +65,8 @@ def _serve(settings: Any, with_worker: bool) -> None:
         url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         write_service_url(settings.home, url)
         environment.update(GANVAS_URL=url, GANVAS_HOME=str(settings.home), GANVAS_END_WITH_PARENT=str(os.getpid()))
+        # Its own worker goes on when the first token that is made closes the service.
+        environment["GANVAS_TOKEN"] = settings.token or app.state.services.access.make_worker_token()
         click.echo(f"Ganvas answers at {url}  (data in {settings.home})")
         if with_worker:
             keeper.start()

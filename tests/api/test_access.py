@@ -124,6 +124,15 @@ def test_control_without_the_look_up_routes_answer_anybody(
     assert client.get("/jobs").status_code == 200
 
 
+def test_the_worker_that_the_service_starts_goes_on_when_the_first_token_closes_it(client: TestClient) -> None:
+    client.post("/jobs", json=TINY_SPEC)
+    own = bearer(services_of(client).access.make_worker_token())
+    make_token(client, "user")
+    assert client.post("/workers/claim", json=CLAIM).status_code == 401
+    assert client.post("/workers/claim", json=CLAIM, headers=own).status_code == 200
+    assert client.get("/jobs", headers=own).status_code == 403
+
+
 def test_only_hashes_are_stored(client: TestClient) -> None:
     token = make_token(client, "user")
     home = services_of(client).settings.home
