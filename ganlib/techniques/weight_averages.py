@@ -1,5 +1,6 @@
 """Look at exponential moving averages of weights instead of the weights themselves (Yazıcı et al., 2019)."""
 
+from abc import ABC, abstractmethod
 from copy import deepcopy
 
 import torch
@@ -10,7 +11,7 @@ from ganlib.spec import JobSpec
 from ganlib.techniques.base import Networks, Technique
 
 
-class WeightAverage(Technique):
+class WeightAverage(Technique, ABC):
     """Keep average ← decay · average + (1 - decay) · weights of one network; training itself never sees it.
 
     Before `start` the average is a copy of the weights. Batch norm's running statistics are averaged like the
@@ -22,9 +23,9 @@ class WeightAverage(Technique):
     def __init__(self, spec: EmaGeneratorSpec | EmaDiscriminatorSpec, job_spec: JobSpec) -> None:
         self._spec = spec
 
+    @abstractmethod
     def averaged(self, networks: Networks) -> nn.Module:
         """Return the network whose weights are averaged."""
-        raise NotImplementedError
 
     def start(self, networks: Networks) -> None:
         """Begin with a copy of the network, in evaluation mode."""
