@@ -150,8 +150,6 @@ class EventBatch(Base):
     attempt: Mapped[int | None] = mapped_column(Integer)
     first_seq: Mapped[int | None] = mapped_column(BigInteger)
     last_seq: Mapped[int | None] = mapped_column(BigInteger)
-    # Left empty: an event that comes again is compared with the stored one itself.
-    digests: Mapped[bytes] = mapped_column(LargeBinary, default=b"")
     body: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[datetime]
 

@@ -13,8 +13,9 @@ from api import db, queries
 from api.db import Database, build_engine, migrate
 from api.migrations import build_config
 from api.models import Base
+from api.queries.batches import insert_service_events
 from api.settings import Settings
-from tests.api.service_making import add_job
+from tests.api.service_making import add_claimed_job, add_job
 
 
 def test_migrations_make_the_tables_of_the_models(database: Database) -> None:
@@ -100,3 +101,18 @@ def test_the_tables_go_down_a_step_and_up_again_with_their_rows(database: Databa
     migrate(database.engine)
     with database.read() as session:
         assert queries.get_job(session, job_id).name == "tiny"
+
+
+def test_event_ids_are_never_given_twice_after_a_step_down_and_up(database: Database) -> None:
+    with database.write() as session:
+        job_id = add_claimed_job(session).id
+        before = queries.list_batches(session, job_id, 0, 10)
+    with database.engine.begin() as connection:
+        command.downgrade(build_config(connection), "0005")
+        assert connection.execute(text("SELECT digests FROM event_batches")).scalars().first() == b""
+    migrate(database.engine)
+    with database.write() as session:
+        assert queries.list_batches(session, job_id, 0, 10) == before
+        session.execute(text("DELETE FROM event_batches"))
+        insert_service_events(session, queries.get_job(session, job_id), {"kind": "state_changed"})
+        assert queries.newest_event_id(session) > before[-1].id
