@@ -60,9 +60,9 @@ def write_curves(stored: StoredCurves) -> bytes:
     for curve in stored.curves:
         name = curve.name.encode()
         parts.append(_CURVE_HEAD.pack(len(name), len(curve.points), curve.total))
-        parts += _padded(name)
-        parts += _padded(_column_bytes("d", curve.points.values))
-        parts += _padded(_column_bytes("I", curve.points.iterations))
+        parts += padded(name)
+        parts += padded(column_bytes("d", curve.points.values))
+        parts += padded(column_bytes("I", curve.points.iterations))
     return b"".join(parts)
 
 
@@ -87,7 +87,8 @@ def read_curves(data: bytes) -> StoredCurves:
     return StoredCurves(curves, last_event_id)
 
 
-def _padded(data: bytes) -> Iterable[bytes]:
+def padded(data: bytes) -> Iterable[bytes]:
+    """Return the bytes, and the zeros that fill them up to a multiple of 8."""
     return data, bytes(-len(data) % 8)
 
 
@@ -98,7 +99,8 @@ def _take(view: memoryview, place: int, length: int) -> tuple[memoryview, int]:
     return view[place:end], end + -length % 8
 
 
-def _column_bytes(kind: str, numbers: Sequence[int] | Sequence[float]) -> bytes:
+def column_bytes(kind: str, numbers: Sequence[int] | Sequence[float]) -> bytes:
+    """Return numbers of this type code as little-endian bytes."""
     column = numbers if isinstance(numbers, array) and numbers.typecode == kind else array(kind, numbers)
     if sys.byteorder == "big":
         column = array(kind, column)

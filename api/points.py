@@ -5,6 +5,7 @@ import math
 import sys
 import zlib
 from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -62,6 +63,13 @@ def join_points(parts: Iterable[Points]) -> Points:
         iterations.extend(part.iterations)
         values.extend(part.values)
     return Points(iterations, values)
+
+
+def cut_points(points: Points, first: int, last: int | None) -> Points:
+    """Keep the points from iteration `first` up to `last`, both included; to the end without it."""
+    start = bisect_left(points.iterations, first)
+    end = len(points) if last is None else bisect_right(points.iterations, last)
+    return Points(points.iterations[start:end], points.values[start:end])
 
 
 def reduce_points(points: Points, limit: int) -> Points:

@@ -67,6 +67,15 @@ def json_response(request: Request, body: bytes) -> Response:
     return Response(body, headers=headers, media_type="application/json")
 
 
+def columns_response(request: Request, body: bytes, media_type: str) -> Response:
+    """Send columns of numbers for drawing; whole numbers and zeros among them shrink."""
+    headers = {"vary": "Accept-Encoding"}
+    if _MIN_COMPRESSED < len(body) <= _MAX_COMPRESSED and accepts_gzip(request):
+        body = gzip.compress(body, 1)
+        headers["content-encoding"] = "gzip"
+    return Response(body, headers=headers, media_type=media_type)
+
+
 def accepts_gzip(request: Request) -> bool:
     """Whether the answer may be compressed."""
     return "gzip" in request.headers.get("accept-encoding", "")

@@ -4,6 +4,7 @@ Reading a curve joins its chunks with the points of the batches that are not fol
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
@@ -11,7 +12,7 @@ from sqlalchemy.orm import Session
 from api.curve_bytes import StoredCurve, StoredCurves
 from api.errors import JobNotFound
 from api.models import CurveChunk, EventBatch, Job, LatestValue
-from api.points import Points, join_points, pack_points, reduce_points, unpack_points
+from api.points import Points, cut_points, join_points, pack_points, reduce_points, unpack_points
 from api.queries.batches import unpack_body
 from api.schemas import Curve, CurvesRead
 from ganlib.events import MetricsLogged
@@ -21,15 +22,29 @@ CHUNK_POINTS = 4096
 TAIL_BATCHES = 200
 TAIL_POINTS = 2048
 
+
+@dataclass(frozen=True)
+class CurveWindow:
+    """The iterations from `first` up to `last`, both included; without `last` up to the end."""
+
+    first: int = 0
+    last: int | None = None
+
+
+ALL = CurveWindow()
 # The points of some metrics: iteration → value, a metric at a time. A later value of an iteration wins.
 Tail = dict[str, dict[int, float]]
 
 
 def read_curves(
-    session: Session, job_id: str, names: Sequence[str] | None = None, points: int | None = None
+    session: Session,
+    job_id: str,
+    names: Sequence[str] | None = None,
+    points: int | None = None,
+    window: CurveWindow = ALL,
 ) -> CurvesRead:
     """Return the job's curves by name; at most `points` points each, with every extreme among them."""
-    stored = read_stored_curves(session, job_id, names, points)
+    stored = read_stored_curves(session, job_id, names, points, window)
     # Built without checking each number again: they were checked when they came.
     curves = [
         Curve.model_construct(
@@ -44,18 +59,22 @@ def read_curves(
 
 
 def read_stored_curves(
-    session: Session, job_id: str, names: Sequence[str] | None = None, points: int | None = None
+    session: Session,
+    job_id: str,
+    names: Sequence[str] | None = None,
+    points: int | None = None,
+    window: CurveWindow = ALL,
 ) -> StoredCurves:
     """Return the same as columns, as they are stored."""
     job = session.execute(select(Job.folded_event_id, Job.last_event_id).where(Job.id == job_id)).one_or_none()
     if job is None:
         raise JobNotFound(job_id=job_id)
     tail = _read_tail(session, job_id, job.folded_event_id)
-    chunks = _read_chunks(session, job_id, names)
+    chunks = _read_chunks(session, job_id, names, window)
     wanted = (
         sorted({*chunks, *tail}) if names is None else [name for name in names if name in chunks or name in tail]
     )
-    curves = [_build_curve(name, chunks.get(name, []), tail.get(name, {}), points) for name in wanted]
+    curves = [_build_curve(name, chunks.get(name, []), tail.get(name, {}), points, window) for name in wanted]
     return StoredCurves(curves, job.last_event_id)
 
 
@@ -137,8 +156,14 @@ def _read_tail(session: Session, job_id: str, folded_event_id: int) -> Tail:
     return tail
 
 
-def _read_chunks(session: Session, job_id: str, names: Sequence[str] | None) -> dict[str, list[Points]]:
+def _read_chunks(
+    session: Session, job_id: str, names: Sequence[str] | None, window: CurveWindow
+) -> dict[str, list[Points]]:
     query = select(CurveChunk.metric, CurveChunk.points).where(CurveChunk.job_id == job_id)
+    if window.first > 0:
+        query = query.where(CurveChunk.last_iteration >= window.first)
+    if window.last is not None:
+        query = query.where(CurveChunk.first_iteration <= window.last)
     if names is not None:
         query = query.where(CurveChunk.metric.in_(names))
     chunks: dict[str, list[Points]] = {}
@@ -147,10 +172,14 @@ def _read_chunks(session: Session, job_id: str, names: Sequence[str] | None) -> 
     return chunks
 
 
-def _build_curve(name: str, chunks: Iterable[Points], tail: Mapping[int, float], limit: int | None) -> StoredCurve:
+def _build_curve(
+    name: str, chunks: Iterable[Points], tail: Mapping[int, float], limit: int | None, window: CurveWindow
+) -> StoredCurve:
     points = join_points(chunks)
     if tail:
         points = _merge(points, tail)
+    if window != ALL:
+        points = cut_points(points, window.first, window.last)
     return StoredCurve(name, points if limit is None else reduce_points(points, limit), len(points))
 
 

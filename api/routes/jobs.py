@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
-from api import curve_bytes, queries
+from api import bands, curve_bytes, queries
 from api.bodies import parse_job_spec
 from api.deps import Caller, Cursor, RawBody, ServicesDep
 from api.errors import (
@@ -16,7 +16,7 @@ from api.errors import (
     SpecRefused,
 )
 from api.openapi import request_body
-from api.responses import documented, json_response
+from api.responses import columns_response, documented, json_response
 from api.routes.examples import SPEC_EXAMPLE
 from api.schemas import (
     CheckpointRead,
@@ -37,6 +37,7 @@ from ganlib.spec import JobSpec
 read = APIRouter(tags=["jobs"], dependencies=needs("read"))
 write = APIRouter(tags=["jobs"], dependencies=needs("user"))
 
+MAX_ITERATION = 1_000_000_000
 # No character that a database's text cannot hold.
 _Text = Query(max_length=100, pattern=r"^[^\x00]*$")
 
@@ -132,8 +133,11 @@ def retry_job(
     response_model=CurvesRead,
     responses={
         200: {
-            "description": "With `form=binary`, columns as docs/api.md describes them.",
-            "content": {curve_bytes.MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}},
+            "description": "With `form=binary` or `form=bands`, columns as docs/api.md describes them.",
+            "content": {
+                kind: {"schema": {"type": "string", "format": "binary"}}
+                for kind in (curve_bytes.MEDIA_TYPE, bands.MEDIA_TYPE)
+            },
         },
         **documented(JobNotFound, RequestInvalid),
     },
@@ -144,14 +148,25 @@ def get_curves(
     services: ServicesDep,
     name: Annotated[list[str] | None, Query(description="may be given several times; all without it")] = None,
     points: Annotated[int | None, Query(ge=5, le=1_000_000)] = None,
-    form: Literal["json", "binary"] = "json",
+    form: Literal["json", "binary", "bands"] = "json",
+    first: Annotated[int, Query(alias="from", ge=0, le=MAX_ITERATION, description="the first iteration")] = 0,
+    last: Annotated[
+        int | None, Query(alias="to", ge=0, le=MAX_ITERATION, description="the last iteration, itself included")
+    ] = None,
 ) -> Any:
-    """Read curves: whole, or at most `points` points each with every extreme among them."""
+    """Read curves: whole, or at most `points` points each with every extreme among them.
+
+    `form=bands` divides each into at most `points` stretches (1,000 unless given): mean, lowest and highest value.
+    """
+    window = queries.CurveWindow(first, last)
     with services.database.read() as session:
+        if form == "bands":
+            stored = queries.read_stored_curves(session, job_id, name, None, window)
+            return columns_response(request, bands.write_bands(stored, points or 1000), bands.MEDIA_TYPE)
         if form == "binary":
-            stored = queries.read_stored_curves(session, job_id, name, points)
+            stored = queries.read_stored_curves(session, job_id, name, points, window)
             return Response(curve_bytes.write_curves(stored), media_type=curve_bytes.MEDIA_TYPE)
-        curves = queries.read_curves(session, job_id, name, points)
+        curves = queries.read_curves(session, job_id, name, points, window)
     # Written by hand: checking a hundred thousand numbers again would cost more than reading them.
     return json_response(request, curves.model_dump_json().encode())
 
