@@ -1,17 +1,18 @@
-"""Everything that a person can set about the service; each has an environment variable, GANVAS_ and its name."""
+"""Everything that a person can set about the service, each by an environment variable: GANVAS_ and its name."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from api import DEFAULT_PORT
+from api.secret_files import SecretSettings
 
 MIB = 1_048_576
 
 
-class Settings(BaseSettings):
+class Settings(SecretSettings):
     """The service's settings; what is given to the constructor wins over the environment."""
 
     model_config = SettingsConfigDict(env_prefix="GANVAS_", extra="ignore", frozen=True)

@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "workers": ("ganvas.commands.list_workers", "List the workers and what they are doing."),
     "cancel": ("ganvas.commands.cancel", "Cancel a job."),
     "token": ("ganvas.commands.token", "Make, list and revoke the service's tokens."),
+    "secrets": ("ganvas.commands.make_secrets", "Make the passwords of a cluster's parts."),
     "backup": ("ganvas.commands.backup", "Write everything that the service knows into a folder."),
     "restore": ("ganvas.commands.restore", "Fill an empty service from such a folder."),
     "doctor": ("ganvas.commands.doctor", "Check that everything is there, and say what to do."),

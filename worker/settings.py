@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
+from api.secret_files import SecretSettings
 from api.transport import DEFAULT_URL
 from ganlib.sections.queue import MAX_WORKER_LABELS, WorkerLabel
 
@@ -17,7 +18,7 @@ def _default_worker_name() -> str:
     return f"{socket.gethostname()}-{os.getpid()}"
 
 
-class WorkerSettings(BaseSettings):
+class WorkerSettings(SecretSettings):
     """Where the service is, where work lies on disk, and how patient the worker is."""
 
     model_config = SettingsConfigDict(env_prefix="GANVAS_")
@@ -33,6 +34,8 @@ class WorkerSettings(BaseSettings):
     stop_seconds: float = 20.0
     # How long a worker that shuts down goes on delivering; what is left is delivered after its next start.
     delivery_seconds: float = 8.0
+    # How much of one attempt may wait on disk while the service is away, events and files together.
+    spool_max_bytes: int = Field(default=8 * 1024**3, gt=0)
 
     @field_validator("worker_labels", mode="before")
     @classmethod

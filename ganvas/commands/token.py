@@ -32,17 +32,51 @@ def command() -> None:
 @click.option(
     "--days", type=click.FloatRange(0, 36_500, min_open=True), help="How long it is valid; else for ever."
 )
+@click.option(
+    "--file",
+    "path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write it into this new file and print nothing; a file that holds a valid token of this scope is kept.",
+)
 @data_dir_option
-def create(name: str, scope: Any, days: float | None, data_dir: Path | None) -> None:
+def create(name: str, scope: Any, days: float | None, path: Path | None, data_dir: Path | None) -> None:
     """Make a token and print it, this once."""
     from api import queries
 
     if not name.isprintable() or not 1 <= len(name) <= 100:
         raise click.ClickException("--name takes 1 to 100 printable characters.")
     with _writing(data_dir) as session:
+        if path is not None and _holds_valid_token(session, path, scope):
+            click.echo(f"{path} holds a valid token already; it is kept.", err=True)
+            return
         _, text = queries.insert_token(session, name, scope, None if days is None else days * DAY_SECONDS)
+        if path is not None:
+            # Before the commit: a token that could not be written down is none.
+            _write_token(path, text)
+            return
     click.echo("Keep this token: it cannot be shown again.", err=True)
     click.echo(text)
+
+
+def _holds_valid_token(session: "Session", path: Path, scope: str) -> bool:
+    """Whether the file holds a token that still works; raises ClickException where it holds anything else."""
+    from api.queries.tokens import find_live_token
+    from api.tokens import hash_token
+
+    if not path.exists():
+        return False
+    token = find_live_token(session, hash_token(path.read_text(encoding="utf-8").strip()))
+    if token is None or token.scope != scope:
+        raise click.ClickException(
+            f"{path} holds no valid token of the scope {scope}; remove it, or name another file."
+        )
+    return True
+
+
+def _write_token(path: Path, text: str) -> None:
+    from ganvas.cluster_secrets import write_secret
+
+    write_secret(path, lambda: text, mode=0o400)
 
 
 @command.command("list")

@@ -49,3 +49,25 @@ def test_bad_requests_say_what_is_wrong(home: Path) -> None:
     from api.errors import TokenNotFound
 
     assert isinstance(run(home, "revoke", "nothing").exception, TokenNotFound)
+
+
+def test_a_token_can_be_written_into_a_file_once(home: Path, tmp_path: Path) -> None:
+    path = tmp_path / "secrets" / "ganvas_token"
+    arguments = ("create", "--name", "gpus", "--scope", "worker", "--file", str(path))
+    made = run(home, *arguments)
+    assert (made.exit_code, made.stdout) == (0, "")
+    assert path.stat().st_mode & 0o777 == 0o400
+    text = path.read_text()
+    assert text.startswith("gnv_worker_")
+    again = run(home, *arguments)
+    assert (again.exit_code, path.read_text()) == (0, text)
+    assert len(json.loads(run(home, "list", "--json").stdout)["items"]) == 1
+
+
+def test_a_file_that_holds_something_else_is_neither_kept_nor_overwritten(home: Path, tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("my notes")
+    refused = run(home, "create", "--name", "gpus", "--scope", "worker", "--file", str(path))
+    assert refused.exit_code == 1
+    assert "holds no valid token" in refused.output
+    assert path.read_text() == "my notes"
