@@ -16,6 +16,8 @@ from api.schemas import JobSummary, Page
 from api.security import needs
 from dashboard.error_pages import show_errors_as_pages
 from dashboard.figure_data import HeatMapAxes, read_heat_map, read_heat_map_png, read_neighbours
+from dashboard.image_routes import build_image_router
+from dashboard.images.darkroom import Darkroom
 from dashboard.login import LOGIN_PATH, build_login_router
 from dashboard.rendering import Renderer
 from dashboard.requests import (
@@ -46,6 +48,7 @@ def add_dashboard(app: FastAPI) -> None:
     static = StaticTree()
     renderer = Renderer(static)
     app.include_router(build_run_router(renderer))
+    app.include_router(build_image_router(Darkroom()))
     app.include_router(build_site_router(renderer, static))
     app.include_router(build_login_router(renderer))
     app.state.login_path = LOGIN_PATH

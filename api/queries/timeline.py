@@ -1,6 +1,8 @@
 """What a job's page shows in order: sample grids, log lines, attempts, checkpoints."""
 
 from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -9,6 +11,43 @@ from api.models import Attempt, Checkpoint, LogLine, NeighbourGrid, Sample
 from api.queries.cursors import read_cursor, write_cursor
 from api.queries.views import attempt_read, checkpoint_read, log_line_read, neighbour_grid_read, sample_read
 from api.schemas import AttemptRead, CheckpointRead, LogLineRead, NeighbourGridRead, Page, SampleRead
+
+
+class GridRow(NamedTuple):
+    """One sample grid, for whoever reads a whole timeline of them."""
+
+    iteration: int
+    sha256: str
+    created_at: datetime
+    rows: int
+    columns: int
+    cell_width: int
+    cell_height: int
+    latents_sha256: str
+
+    @property
+    def layout(self) -> tuple[int, int, int, int, str]:
+        """What two grids must share, so that a cell of one is the same latent in the other."""
+        return self[3:]
+
+    @property
+    def width(self) -> int:
+        """The whole image's, in pixels."""
+        return self.columns * self.cell_width
+
+    @property
+    def height(self) -> int:
+        """The whole image's, in pixels."""
+        return self.rows * self.cell_height
+
+
+def list_grid_rows(session: Session, job_id: str, first: int = 0, last: int | None = None) -> list[GridRow]:
+    """Return the sample grids from one iteration to another (by default all) in order."""
+    query = select(*(getattr(Sample, name) for name in GridRow._fields)).where(Sample.job_id == job_id)
+    query = query.where(Sample.iteration >= first)
+    if last is not None:
+        query = query.where(Sample.iteration <= last)
+    return [GridRow(*row) for row in session.execute(query.order_by(Sample.iteration))]
 
 
 def list_samples(session: Session, job_id: str, limit: int = 1000, cursor: str | None = None) -> Page[SampleRead]:

@@ -18,7 +18,7 @@ class UnreadableImage(ValueError):
 
 
 def decode_png(data: bytes) -> Image.Image:
-    """Return the pixels of a PNG as RGB; raises UnreadableImage. No other format is ever decoded."""
+    """Return the pixels of a PNG, as L or RGB; raises UnreadableImage. No other format is ever decoded."""
     if len(data) > MAX_PNG_BYTES:
         raise UnreadableImage("The file is larger than a stored image may be.")
     try:
@@ -27,6 +27,6 @@ def decode_png(data: bytes) -> Image.Image:
             # A second header may say another size than the first one, which was checked.
             if image.width * image.height > MAX_PNG_PIXELS:
                 raise UnreadableImage("The image has more pixels than may be stored.")
-            return image.convert("RGB")
+            return image.convert("L" if image.mode in ("1", "L", "LA") else "RGB")
     except (ArtifactRefused, OSError, SyntaxError, ValueError, *_BOMBS) as error:
         raise UnreadableImage("The file is no whole PNG.") from error

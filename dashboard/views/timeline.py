@@ -6,6 +6,7 @@ from datetime import datetime
 
 from api.schemas import SampleRead
 from dashboard.formats import show_count
+from dashboard.images.selection import evenly_spaced
 from dashboard.views.common import Moment, Thumbnail, moment_of, thumbnail_of
 
 # As many as lie side by side on a wide screen.
@@ -106,13 +107,6 @@ def nearest_index(iterations: list[int], wanted: int | None) -> int:
     right = min(bisect_left(iterations, wanted), len(iterations) - 1)
     left = max(0, right - 1)
     return left if wanted - iterations[left] < iterations[right] - wanted else right
-
-
-def evenly_spaced(count: int, most: int) -> list[int]:
-    """Return at most `most` indices from the first to the last of `count`, evenly spread."""
-    if count <= most:
-        return list(range(count))
-    return sorted({round(step * (count - 1) / (most - 1)) for step in range(most)})
 
 
 def enlargement(sample: SampleRead) -> int:
