@@ -22,7 +22,7 @@ $(VENV)/.python:
 
 $(VENV)/.run: $(VENV)/.python $(INPUTS)
 	@echo "Installing Ganvas and PyTorch into $(VENV) (once; a few minutes and about 6 GB) …"
-	@$(PIP) --editable '.[server,train]'
+	@$(PIP) --editable '.[server,figures,train]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run $(INPUTS)
