@@ -11,7 +11,7 @@ from api.db import migrate
 from api.failures import add_error_handlers
 from api.gate import Gate
 from api.metrics import Meter
-from api.routes import artifacts, docs, events, health, jobs, metrics, workers
+from api.routes import artifacts, docs, events, generators, health, jobs, metrics, workers
 from api.services import Services, build_services
 from api.settings import Settings
 
@@ -48,6 +48,7 @@ def build_service(settings: Settings) -> FastAPI:
         workers.listing,
         artifacts.write,
         artifacts.read,
+        generators.router,
     ):
         app.include_router(router)
     app.include_router(health.router)

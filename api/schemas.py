@@ -107,6 +107,7 @@ class Provenance(_Schema):
 
     commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None = None
     branch: Annotated[str, Field(max_length=200)] | None = None
+    remote: Annotated[str, Field(max_length=300)] | None = None
     uncommitted_diff: Annotated[str, Field(max_length=262_144)] = ""
     diff_truncated: bool = False
     python: Annotated[str, Field(max_length=50)] = ""

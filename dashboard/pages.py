@@ -32,6 +32,7 @@ from dashboard.requests import (
     to_query,
 )
 from dashboard.static_files import StaticTree
+from dashboard.submit import build_again_router, build_new_router
 from dashboard.views.chart import CHART_METRICS, CHART_POINTS
 from dashboard.views.docs import build_docs_page
 from dashboard.views.measures import measured_metrics
@@ -51,6 +52,8 @@ def add_dashboard(app: FastAPI) -> None:
     app.include_router(build_image_router(Darkroom()))
     app.include_router(build_site_router(renderer, static))
     app.include_router(build_login_router(renderer))
+    app.include_router(build_new_router(renderer))
+    app.include_router(build_again_router(renderer))
     app.state.login_path = LOGIN_PATH
     show_errors_as_pages(app, renderer)
 

@@ -45,6 +45,7 @@ def read_provenance() -> Provenance:
     return Provenance(
         commit=_read_commit(checkout),
         branch=branch[:200] or None,
+        remote=_read_remote(checkout),
         uncommitted_diff=diff,
         diff_truncated=truncated,
         python=platform.python_version(),
@@ -70,6 +71,16 @@ def read_own_version() -> str:
 def _read_commit(checkout: Path | None) -> str | None:
     commit = _run_git(checkout, "rev-parse", "HEAD").strip() if checkout else os.environ.get("GANVAS_COMMIT", "")
     return commit if _COMMIT.fullmatch(commit) else None
+
+
+def _read_remote(checkout: Path | None) -> str | None:
+    """Return where the checkout was cloned from, without the name and password that may stand in it."""
+    remote = _run_git(checkout, "remote", "get-url", "origin").strip() if checkout else ""
+    scheme, mark, rest = remote.partition("://")
+    if mark:
+        host, slash, path = rest.partition("/")
+        remote = f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
+    return _hide_secrets(_CONTROL.sub("", remote))[:300] or None
 
 
 def _find_checkout(folder: Path) -> Path | None:

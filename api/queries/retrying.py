@@ -18,11 +18,18 @@ from ganlib.spec import parse_spec
 RETRIED_STATES = ("failed", "cancelled")
 
 
-def retry_job(session: Session, job_id: str, attempts_allowed: int, blobs: Blobs | None) -> Job:
+def retry_job(
+    session: Session,
+    job_id: str,
+    attempts_allowed: int,
+    blobs: Blobs | None,
+    idempotency_key: str | None = None,
+) -> Job:
     """Store a queued job with the spec of one that failed or was cancelled; it goes on from the newest checkpoint.
 
     What the earlier one recorded up to there is the new one's history. blobs: where checkpoints lie; without it,
-    or without a checkpoint, the new job begins at the beginning. Raises JobNotFound, JobStateConflict, and
+    or without a checkpoint, the new job begins at the beginning. idempotency_key: however often it comes, there is
+    one new job. Raises JobNotFound, JobStateConflict, and
     SpecRefused when this version no longer takes the spec.
     """
     source = get_job(session, job_id)
@@ -33,7 +40,9 @@ def retry_job(session: Session, job_id: str, attempts_allowed: int, blobs: Blobs
         spec = parse_spec(source.spec)
     except SpecInvalid as error:
         raise SpecRefused.from_problems(error.problems) from None
-    job, _ = insert_job(session, spec, attempts_allowed, retry_of=source.id)
+    job, is_new = insert_job(session, spec, attempts_allowed, idempotency_key, retry_of=source.id)
+    if not is_new:
+        return job
     resume = find_resume_point(session, source.id, blobs.exists) if blobs is not None else None
     if resume is None:
         text = f"This repeats job {source.id} from the beginning."

@@ -38,9 +38,11 @@ _MEDIA_TYPES: dict[str, MediaType] = {
 class FileStream(StreamingResponse):
     """Sends an open file, and closes it also when the client has left before the first byte."""
 
-    def __init__(self, file: BinaryIO, headers: dict[str, str], media_type: str) -> None:
+    def __init__(
+        self, file: BinaryIO, headers: dict[str, str], media_type: str, content: Iterator[bytes] | None = None
+    ) -> None:
         self._file = file
-        super().__init__(_read_chunks(file), headers=headers, media_type=media_type)
+        super().__init__(content or _read_chunks(file), headers=headers, media_type=media_type)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""

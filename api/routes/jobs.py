@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
-from api import bands, curve_bytes, queries
+from api import bands, curve_bytes, queries, submitting
 from api.bodies import parse_job_spec
 from api.deps import Caller, Cursor, RawBody, ServicesDep
 from api.errors import (
@@ -62,12 +62,7 @@ def create_job(
     """Store a queued job, then wake the workers. The body is the job spec itself."""
     services.limits.count_submit(caller)
     spec = parse_job_spec(raw)
-    with services.database.write() as session:
-        job, is_new = queries.insert_job(session, spec, services.settings.attempts_allowed, idempotency_key)
-        shown = queries.job_read(session, job)
-    if is_new:
-        services.waker.wake_workers()
-        services.feed.nudge()
+    shown, is_new = submitting.submit_job(services, spec, idempotency_key)
     response.status_code = 201 if is_new else 200
     return shown
 
@@ -119,13 +114,7 @@ def retry_job(
 ) -> Any:
     """Make a new job of one that failed or was cancelled; it goes on from the newest checkpoint that is stored."""
     services.limits.count_submit(caller)
-    blobs = None if from_start else services.blobs
-    with services.database.write() as session:
-        job = queries.retry_job(session, job_id, services.settings.attempts_allowed, blobs)
-        shown = queries.job_read(session, job)
-    services.waker.wake_workers()
-    services.feed.nudge()
-    return shown
+    return submitting.retry_job(services, job_id, from_start)
 
 
 @read.get(

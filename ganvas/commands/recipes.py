@@ -1,7 +1,6 @@
 """`ganvas recipes`: the published experiments that ship."""
 
 from difflib import get_close_matches
-from importlib.resources import files
 from textwrap import fill
 
 import click
@@ -9,6 +8,7 @@ import click
 from ganlib.spec import JobSpec, parse_spec
 from ganlib.spec_files import read_spec_text
 from ganvas.commands.options import json_option, print_json
+from recipes import read_texts
 
 WIDTH = 80
 
@@ -33,14 +33,6 @@ def command(name: str | None, as_json: bool) -> None:
         click.echo(texts[name], nl=False)
     else:
         click.echo("\n\n".join(render_recipe(file, spec) for file, spec in specs.items()))
-
-
-def read_texts() -> dict[str, str]:
-    """Return the recipes' texts by file name, in its order."""
-    found = sorted(
-        (entry for entry in files("recipes").iterdir() if entry.name.endswith(".yaml")), key=lambda e: e.name
-    )
-    return {entry.name: entry.read_text(encoding="utf-8") for entry in found}
 
 
 def find_name(given: str, texts: dict[str, str]) -> str:

@@ -1,0 +1,113 @@
+"""A generator's weights cut out of a checkpoint: bytes are copied, none is decoded.
+
+Both are safetensors files: the length of the header (uint64, little-endian), the header as JSON (each tensor's
+type, shape and place behind the header), and the tensors' bytes.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+_LENGTH_BYTES = 8
+_MAX_HEADER_BYTES = 16_777_216
+_PIECE_BYTES = 262_144
+_METADATA = "__metadata__"
+
+
+class NoGenerator(Exception):
+    """The file is no safetensors file, or holds no such weights."""
+
+
+@dataclass(frozen=True)
+class GeneratorFile:
+    """A new file's header, and the spans of the old one (first byte, number of bytes) that follow it.
+
+    begin: where the old one's tensors begin.
+    """
+
+    begin: int
+    header: bytes
+    spans: list[tuple[int, int]]
+
+    @property
+    def size(self) -> int:
+        """How many bytes the new file has."""
+        return len(self.header) + sum(size for _, size in self.spans)
+
+    def read(self, file: BinaryIO) -> Iterator[bytes]:
+        """Read the new file's bytes out of the old one, which `cut_generator` has read up to its tensors."""
+        yield self.header
+        place = self.begin
+        for start, size in self.spans:
+            _skip(file, start - place)
+            place = start + size
+            while size > 0 and (piece := file.read(min(size, _PIECE_BYTES))):
+                size -= len(piece)
+                yield piece
+
+
+def find_prefix(spec: Mapping[str, Any]) -> str:
+    """Return what the names of those weights begin with that draw the run's sample grids.
+
+    That is the generator itself, or its moving average where a technique keeps one.
+    """
+    averages = [
+        index
+        for index, part in enumerate(spec.get("techniques") or [])
+        if part.get("technique") == "ema_generator"
+    ]
+    return f"technique.{averages[-1]}." if averages else "generator."
+
+
+def cut_generator(file: BinaryIO, prefix: str, facts: Mapping[str, str]) -> GeneratorFile:
+    """Find the weights whose names begin with `prefix`, which they lose; `facts` is written beside them.
+
+    Raises NoGenerator.
+    """
+    length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+    if not 2 <= length <= _MAX_HEADER_BYTES:
+        raise NoGenerator
+    try:
+        header: dict[str, Any] = json.loads(file.read(length))
+        found = {
+            name.removeprefix(prefix): (tensor["dtype"], tensor["shape"], _check_span(*tensor["data_offsets"]))
+            for name, tensor in header.items()
+            if name.startswith(prefix)
+        }
+    except (ValueError, TypeError, AttributeError, LookupError, RecursionError):
+        raise NoGenerator from None
+    if not found:
+        raise NoGenerator
+    return _join(found, _LENGTH_BYTES + length, facts)
+
+
+def _skip(file: BinaryIO, size: int) -> None:
+    """Go on by so many bytes, also in a stream that comes over the network."""
+    if file.seekable():
+        file.seek(size, 1)
+        return
+    while size > 0 and (piece := file.read(min(size, _PIECE_BYTES))):
+        size -= len(piece)
+
+
+def _check_span(start: Any, end: Any) -> tuple[int, int]:
+    if type(start) is not int or type(end) is not int or not 0 <= start <= end:
+        raise ValueError("no place in a file")
+    return start, end
+
+
+def _join(
+    found: Mapping[str, tuple[str, list[int], tuple[int, int]]], begin: int, facts: Mapping[str, str]
+) -> GeneratorFile:
+    """Lay the tensors after one another, in the order of the old file."""
+    written: dict[str, Any] = {_METADATA: {"ganvas": json.dumps(dict(facts), sort_keys=True)}}
+    spans, place = [], 0
+    for name, (dtype, shape, (start, end)) in sorted(found.items(), key=lambda item: item[1][2]):
+        written[name] = {"dtype": dtype, "shape": shape, "data_offsets": [place, place + end - start]}
+        spans.append((begin + start, end - start))
+        place += end - start
+    text = json.dumps(written, separators=(",", ":")).encode()
+    # The format wants the tensors to begin at a multiple of 8.
+    text += b" " * (-len(text) % 8)
+    return GeneratorFile(begin, len(text).to_bytes(_LENGTH_BYTES, "little") + text, spans)

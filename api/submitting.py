@@ -1,0 +1,41 @@
+"""Submitting a job: the one way, whether over REST or from a form of the dashboard."""
+
+from api import queries
+from api.schemas import JobRead
+from api.services import Services
+from ganlib.spec import JobSpec
+
+
+def submit_job(services: Services, spec: JobSpec, idempotency_key: str | None = None) -> tuple[JobRead, bool]:
+    """Store a queued job, then wake the workers; returns it and whether it is new.
+
+    Whoever calls has counted the submit. Raises IdempotencyConflict when the key came with another spec.
+    """
+    with services.database.write() as session:
+        job, is_new = queries.insert_job(session, spec, services.settings.attempts_allowed, idempotency_key)
+        shown = queries.job_read(session, job)
+    if is_new:
+        _tell(services)
+    return shown, is_new
+
+
+def retry_job(
+    services: Services, job_id: str, from_start: bool = False, idempotency_key: str | None = None
+) -> JobRead:
+    """Store a queued job that repeats one which failed or was cancelled, then wake the workers.
+
+    It goes on from the newest checkpoint that is stored unless it is to begin anew. Raises JobNotFound,
+    JobStateConflict, and SpecRefused when this version no longer takes the spec.
+    """
+    blobs = None if from_start else services.blobs
+    allowed = services.settings.attempts_allowed
+    with services.database.write() as session:
+        job = queries.retry_job(session, job_id, allowed, blobs, idempotency_key)
+        shown = queries.job_read(session, job)
+    _tell(services)
+    return shown
+
+
+def _tell(services: Services) -> None:
+    services.waker.wake_workers()
+    services.feed.nudge()
