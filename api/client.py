@@ -10,7 +10,7 @@
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 from uuid import uuid4
@@ -148,6 +148,37 @@ class Client:
         path = f"/jobs/{_checked_id(job_id)}/cancel"
         return self._transport.fetch(JobRead, "POST", path, delays=READ_DELAYS)
 
+    def edit(
+        self,
+        job_id: str,
+        *,
+        add_tags: Sequence[str] = (),
+        remove_tags: Sequence[str] = (),
+        tags: Sequence[str] | None = None,
+        note: str | None = None,
+    ) -> JobRead:
+        """Change the job's tags and note; what is left out stays. `tags` replaces them all.
+
+        >>> client.edit(job.id, add_tags=["good"], note="The sharpest so far.").tags  # doctest: +SKIP
+        ['mnist', 'good']
+        """
+        edit = {"add_tags": [*add_tags], "remove_tags": [*remove_tags]}
+        given = {"tags": None if tags is None else [*tags], "note": note}
+        body = edit | {name: value for name, value in given.items() if value is not None}
+        return self._transport.fetch(JobRead, "PATCH", f"/jobs/{_checked_id(job_id)}", json=body)
+
+    def delete(self, job_id: str) -> JobRead:
+        """Delete a job that has ended; for some days `restore` brings it back.
+
+        Raises JobStateConflict for one that waits or runs: cancel it first.
+        """
+        return self._transport.fetch(JobRead, "DELETE", f"/jobs/{_checked_id(job_id)}", delays=READ_DELAYS)
+
+    def restore(self, job_id: str) -> JobRead:
+        """Bring a deleted job back as it was."""
+        path = f"/jobs/{_checked_id(job_id)}/restore"
+        return self._transport.fetch(JobRead, "POST", path, delays=READ_DELAYS)
+
     def retry(self, job_id: str, *, from_start: bool = False) -> JobRead:
         """Make a new job of one that failed or was cancelled; it goes on from the newest checkpoint.
 
@@ -237,12 +268,16 @@ class Client:
         name: str | None = None,
         tag: str | None = None,
         commit: str | None = None,
+        recipe: str | None = None,
+        where: Sequence[str] = (),
+        q: str | None = None,
         sort: str = "-created_at",
         limit: int = 100,
         cursor: str | None = None,
     ) -> Page[JobSummary]:
-        """Return one page of jobs; its `next` is the cursor to ask for the following one."""
-        query = {"state": state, "name": name, "tag": tag, "commit": commit}
+        """Return one page of jobs, as `list` does; its `next` is the cursor to ask for the following one."""
+        query: dict[str, Any] = {"state": state, "name": name, "tag": tag, "commit": commit}
+        query |= {"recipe": recipe, "where": [*where], "q": q}
         return self._get(Page[JobSummary], "/jobs", {**query, "sort": sort, "limit": limit, "cursor": cursor})
 
     def list(
@@ -252,15 +287,22 @@ class Client:
         name: str | None = None,
         tag: str | None = None,
         commit: str | None = None,
+        recipe: str | None = None,
+        where: Sequence[str] = (),
+        q: str | None = None,
         sort: str = "-created_at",
     ) -> Iterator[JobSummary]:
         """Yield jobs, newest first unless `sort` says otherwise; further pages are fetched as they are needed.
 
+        where: comparisons of spec fields and of metrics' newest values, which must all hold. q: what one would
+        write into the dashboard's search box. sort: a column of the list, `duration`, or a metric.
+
+        >>> best = client.list(where=["losses.generator=hinge", "eval/fid<30"], sort="eval/fid")  # doctest: +SKIP
         >>> [job.name for job in client.list(state="running")]  # doctest: +SKIP
         ['winkler-mnist']
         """
-        query = {"state": state, "name": name, "tag": tag, "commit": commit, "sort": sort}
-        return self._pages(Page[JobSummary], "/jobs", query)
+        query = {"state": state, "name": name, "tag": tag, "commit": commit, "recipe": recipe, "q": q}
+        return self._pages(Page[JobSummary], "/jobs", {**query, "where": [*where], "sort": sort})
 
     def close(self) -> None:
         """Close the connections."""

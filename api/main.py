@@ -11,7 +11,7 @@ from api.db import migrate
 from api.failures import add_error_handlers
 from api.gate import Gate
 from api.metrics import Meter
-from api.routes import artifacts, docs, events, generators, health, jobs, metrics, workers
+from api.routes import artifacts, docs, events, generators, health, jobs, keeping, metrics, workers
 from api.services import Services, build_services
 from api.settings import Settings
 
@@ -42,6 +42,7 @@ def build_service(settings: Settings) -> FastAPI:
     for router in (
         jobs.write,
         jobs.read,
+        keeping.router,
         events.router,
         workers.claims,
         workers.attempts,

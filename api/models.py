@@ -18,6 +18,7 @@ from sqlalchemy import (
     String,
     Text,
     TypeDecorator,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -28,6 +29,8 @@ NAMING = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
     "pk": "pk_%(table_name)s",
 }
+# Jobs that were not deleted and those that were, as indexes over them alone say it.
+_LISTED, _DELETED = text("deleted_at IS NULL"), text("deleted_at IS NOT NULL")
 # SQLite gives rising ids that are never used again only to INTEGER PRIMARY KEY AUTOINCREMENT.
 BigId = BigInteger().with_variant(Integer, "sqlite")
 
@@ -62,12 +65,12 @@ class Job(Base):
     __tablename__ = "jobs"
     __table_args__ = (
         Index("ix_jobs_claim_order", "state", "priority", "created_at"),
-        # One for each sort of the list.
-        Index("ix_jobs_created_at_id", "created_at", "id"),
-        Index("ix_jobs_name_id", "name", "id"),
-        Index("ix_jobs_state_id", "state", "id"),
-        Index("ix_jobs_iteration_id", "iteration", "id"),
-        Index("ix_jobs_iterations_id", "iterations", "id"),
+        # One for each sort of the list, of the jobs that it shows.
+        *(
+            Index(f"ix_jobs_{column}_id", column, "id", sqlite_where=_LISTED, postgresql_where=_LISTED)
+            for column in ("created_at", "name", "state", "iteration", "iterations")
+        ),
+        Index("ix_jobs_deleted_at", "deleted_at", sqlite_where=_DELETED, postgresql_where=_DELETED),
         Index("ix_jobs_state_lease_ends_at", "state", "lease_ends_at"),
     )
 
@@ -96,6 +99,10 @@ class Job(Base):
     lease_ends_at: Mapped[datetime | None]
     cancel_requested_at: Mapped[datetime | None]
     reason: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    # What people wrote about it.
+    note: Mapped[str] = mapped_column(Text, default="", server_default="")
+    # Out of every list since then; rows and files go some days later.
+    deleted_at: Mapped[datetime | None]
 
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
@@ -165,6 +172,8 @@ class CurveChunk(Base):
     last_iteration: Mapped[int] = mapped_column(Integer)
     count: Mapped[int] = mapped_column(Integer)
     points: Mapped[bytes] = mapped_column(LargeBinary)
+    # Lowest and highest value of a few equal parts, for the losses alone: what a list draws (`api.outlines`).
+    outline: Mapped[bytes | None] = mapped_column(LargeBinary)
 
 
 class LatestValue(Base):

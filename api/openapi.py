@@ -7,10 +7,18 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
 from api.errors import BodyTooLarge, NotAllowed, NotAuthenticated, OriginRefused, RequestInvalid, ServiceError
-from api.schemas import ClaimRequest, EventsPost, FinishPost, StreamEvent, WorkerPost
+from api.schemas import ClaimRequest, EventsPost, FinishPost, JobEdit, StreamEvent, WorkerPost
 from ganlib.spec import JobSpec
 
-_MODELS: tuple[type[BaseModel], ...] = (JobSpec, ClaimRequest, EventsPost, FinishPost, WorkerPost, StreamEvent)
+_MODELS: tuple[type[BaseModel], ...] = (
+    JobSpec,
+    JobEdit,
+    ClaimRequest,
+    EventsPost,
+    FinishPost,
+    WorkerPost,
+    StreamEvent,
+)
 _GATE_ERRORS: dict[str, tuple[type[ServiceError], ...]] = {
     "401": (NotAuthenticated,),
     "403": (NotAllowed, OriginRefused),

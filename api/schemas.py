@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from ganlib.events import Event, Histogram, MetricValue, Sha256
 from ganlib.sections.queue import MAX_WORKER_LABELS, WorkerLabel
+from ganlib.spec import Tag
 
 JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 TERMINAL_STATES: tuple[JobState, ...] = ("succeeded", "failed", "cancelled")
@@ -151,11 +152,13 @@ class JobSummary(_Schema):
     latest: dict[str, LatestMetric]
     newest_sample: SampleRead | None
     url: str
+    deleted_at: datetime | None = None
 
 
 class JobRead(JobSummary):
     """A job in full."""
 
+    note: str = ""
     spec: dict[str, Any]
     seed: int
     retry_of: str | None = None
@@ -163,6 +166,15 @@ class JobRead(JobSummary):
     attempts: list[AttemptRead]
     checkpoints: list[CheckpointRead]
     last_event_id: int
+
+
+class JobEdit(_Request):
+    """What to change of a job; what is left out stays. `tags` replaces all tags, before others come and go."""
+
+    tags: Annotated[list[Tag], Field(max_length=32)] | None = None
+    add_tags: Annotated[list[Tag], Field(max_length=32)] = []
+    remove_tags: Annotated[list[Tag], Field(max_length=32)] = []
+    note: Annotated[str, Field(max_length=10_000, pattern=r"^[^\x00]*$")] | None = None
 
 
 class LogLineRead(_Schema):

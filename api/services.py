@@ -17,6 +17,7 @@ from api.storage import Blobs, LocalBlobs, is_damaged
 from api.storage_s3 import S3Blobs
 
 logger = logging.getLogger(__name__)
+DAY_SECONDS = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ def build_services(settings: Settings) -> Services:
     cadence = Cadence(settings.reap_every_seconds, settings.lease_seconds, settings.wake_every_seconds)
 
     def sweep() -> None:
+        purge_deleted_jobs(database, blobs, settings.deleted_kept_days * DAY_SECONDS)
         with database.read() as session:
             orphans = queries.list_orphans(session, ORPHAN_SECONDS)
         delete_unused_blobs(database, blobs, orphans)
@@ -74,6 +76,17 @@ def build_blobs(settings: Settings) -> Blobs:
     if settings.blobs_url is None:
         return LocalBlobs(settings.blobs_dir)
     return S3Blobs(settings.blobs_url, settings.s3_endpoint_url)
+
+
+def purge_deleted_jobs(database: Database, blobs: Blobs, kept_seconds: float) -> None:
+    """Delete what jobs recorded that were deleted longer ago than this; one job a transaction."""
+    with database.read() as session:
+        purged = queries.list_purged(session, kept_seconds)
+    for job_id in purged:
+        with database.write() as session:
+            names = queries.purge_job(session, job_id, kept_seconds)
+        delete_unused_blobs(database, blobs, names)
+        logger.info("The deleted job %s was removed, with the files that only it named.", job_id)
 
 
 def delete_unused_blobs(database: Database, blobs: Blobs, names: Iterable[str]) -> None:

@@ -41,6 +41,8 @@ class Settings(SecretSettings):
     stream_poll_seconds: Annotated[float, Field(gt=0, le=60)] = 0.1
     stream_keepalive_seconds: Annotated[float, Field(gt=0, le=300)] = 15.0
 
+    # How long a deleted job can be brought back.
+    deleted_kept_days: Annotated[float, Field(ge=0, le=3650)] = 7.0
     checkpoints_kept: Annotated[int, Field(ge=1, le=1000)] = 2
     max_checkpoint_bytes: Annotated[int, Field(ge=1)] = 4096 * MIB
 

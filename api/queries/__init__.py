@@ -21,9 +21,11 @@ from api.queries.jobs import (
     insert_job,
     list_jobs_by_id,
 )
-from api.queries.listing import JOB_SORTS, JobFilters, JobSort, list_jobs
+from api.queries.keeping import delete_job, edit_job, list_purged, purge_job, restore_job
+from api.queries.listing import JobFilters, list_jobs
 from api.queries.reaping import Waiting, count_waiting, list_lost_jobs, reap_job
 from api.queries.retrying import retry_job
+from api.queries.sorting import JOB_SORTS, SORT_PATTERN, JobSort
 from api.queries.timeline import (
     list_attempts,
     list_checkpoints,
@@ -58,6 +60,7 @@ from api.queries.workers import list_workers, record_worker
 
 __all__ = [
     "JOB_SORTS",
+    "SORT_PATTERN",
     "Accepted",
     "Batch",
     "Claimed",
@@ -73,8 +76,10 @@ __all__ = [
     "count_attempt_ends",
     "count_states",
     "count_waiting",
+    "delete_job",
     "delete_login",
     "delete_unused_artifact",
+    "edit_job",
     "find_attempt_of_token",
     "find_job",
     "find_live_token",
@@ -105,17 +110,20 @@ __all__ = [
     "list_lost_jobs",
     "list_neighbour_grids",
     "list_orphans",
+    "list_purged",
     "list_samples",
     "list_tokens",
     "list_workers",
     "log_line_read",
     "newest_event_id",
     "note_use",
+    "purge_job",
     "read_curves",
     "read_stored_curves",
     "reap_job",
     "record_worker",
     "renew_lease",
+    "restore_job",
     "retry_job",
     "revoke_token",
     "sample_read",

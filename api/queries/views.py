@@ -105,6 +105,7 @@ def job_summaries(session: Session, jobs: Sequence[Job]) -> list[JobSummary]:
             latest=latest.get(job.id, {}),
             newest_sample=samples.get(job.newest_sample_id) if job.newest_sample_id is not None else None,
             url=f"/runs/{job.id}",
+            deleted_at=job.deleted_at,
         )
         for job in jobs
     ]
@@ -124,6 +125,7 @@ def job_read(session: Session, job: Job) -> JobRead:
     summary = job_summary(session, job)
     return JobRead(
         **{name: getattr(summary, name) for name in JobSummary.model_fields},
+        note=job.note,
         spec=job.spec,
         seed=job.seed,
         retry_of=job.retry_of,

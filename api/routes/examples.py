@@ -52,6 +52,7 @@ EVENTS_EXAMPLE: dict[str, Any] = {
 
 FINISH_EXAMPLE: dict[str, Any] = {"end": "succeeded", "events_count": 2}
 
+EDIT_EXAMPLE: dict[str, Any] = {"add_tags": ["good"], "remove_tags": ["sweep-1"], "note": "The sharpest so far."}
 WORKER_EXAMPLE = {
     "name": "gpu-1",
     "device": "NVIDIA H200",

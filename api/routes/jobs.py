@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Request, Response
+from pydantic import StringConstraints
 
 from api import bands, curve_bytes, queries, submitting
 from api.bodies import parse_job_spec
@@ -30,6 +31,7 @@ from api.schemas import (
     Page,
     SampleRead,
 )
+from api.search import MAX_TERMS, check_count, parse_comparison, parse_search
 from api.security import needs
 from ganlib.events import MetricName
 from ganlib.spec import JobSpec
@@ -40,6 +42,11 @@ write = APIRouter(tags=["jobs"], dependencies=needs("user"))
 MAX_ITERATION = 1_000_000_000
 # No character that a database's text cannot hold.
 _Text = Query(max_length=100, pattern=r"^[^\x00]*$")
+_Condition = Annotated[str, StringConstraints(max_length=300, pattern=r"^[^\x00]*$")]
+_Where = Query(
+    max_length=MAX_TERMS, description="a field or metric, one of = != < <= > >= ~ (contains), a value; repeatable"
+)
+_Search = Query(max_length=1000, pattern=r"^[^\x00]*$", description="what one would write into the search box")
 
 
 @write.post(
@@ -74,12 +81,22 @@ def list_jobs(
     name: Annotated[str | None, _Text] = None,
     tag: Annotated[str | None, _Text] = None,
     commit: Annotated[str | None, Query(pattern=r"^[0-9a-fA-F]{1,40}$")] = None,
-    sort: queries.JobSort = "-created_at",
+    recipe: Annotated[str | None, _Text] = None,
+    where: Annotated[list[_Condition], _Where] = [],  # noqa: B006
+    q: Annotated[str, _Search] = "",
+    sort: Annotated[str, Query(pattern=queries.SORT_PATTERN)] = "-created_at",
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     cursor: Cursor = None,
 ) -> Any:
-    """List jobs, newest first unless sorted otherwise. `name` is a part of the name, `commit` its first digits."""
-    filters = queries.JobFilters(states=state, name=name, tag=tag, commit=commit)
+    """List jobs, newest first unless sorted otherwise; all that is asked for must hold.
+
+    `name` is a part of the name, `commit` its first digits, `recipe` a part of the paper that a job repeats. `where`
+    compares a field of the spec (`losses.generator=wasserstein`, `techniques.technique=feature_matching`) or a
+    metric's newest value (`eval/classifier_score>5`). `sort` is a column, `duration`, or a metric, with `-` in
+    front for the other direction; jobs without a value come last.
+    """
+    terms = check_count([*map(parse_comparison, where), *parse_search(q)], "where")
+    filters = queries.JobFilters(state, name, tag, commit, recipe, terms)
     with services.database.read() as session:
         return queries.list_jobs(session, filters, sort, limit, cursor)
 

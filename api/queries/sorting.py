@@ -1,0 +1,146 @@
+"""The orders of the list of jobs, and where a page of each ends.
+
+Every order ends in the id, so that a cursor names one place. What has no value, such as a metric that was never
+logged, comes last in either direction.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal, get_args
+
+from sqlalchemy import ColumnElement, Integer, Select, and_, case, cast, extract, func, or_, tuple_
+
+from api.errors import RequestInvalid
+from api.models import Job, LatestValue
+from api.queries.cursors import read_cursor, write_cursor
+from api.search import is_metric
+
+JobSort = Literal[
+    "created_at", "-created_at", "name", "-name", "state", "-state", "iteration", "-iteration",
+    "iterations", "-iterations",
+]  # fmt: skip
+JOB_SORTS: tuple[JobSort, ...] = get_args(JobSort)
+DURATION = "duration"
+# One of those, how long a job has run, or a metric's newest value.
+SORT_PATTERN = (
+    r"^-?(created_at|name|state|iteration|iterations|duration|[a-z][a-z0-9_]{0,31}/[a-z][a-z0-9_.-]{0,63})$"
+)
+
+
+@dataclass(frozen=True)
+class ColumnOrder:
+    """By a column that has an index which ends in the id; `after` is the value and id of the last row seen."""
+
+    sort: str
+    after: tuple[Any, str] | None
+
+    def apply(self, query: Select[Any]) -> Select[Any]:
+        """Order the query, from `after` on, and add the sort key as its last column."""
+        column = getattr(Job, self.sort.removeprefix("-"))
+        descending = self.sort.startswith("-")
+        if self.after is not None:
+            key, seen = tuple_(column, Job.id), tuple_(*self.after)
+            query = query.where(key < seen if descending else key > seen)
+        order = (column.desc(), Job.id.desc()) if descending else (column, Job.id)
+        return query.add_columns(column).order_by(*order)
+
+    def write_position(self, key: Any, job_id: str) -> str:
+        """Write the cursor of the last row of a page."""
+        return write_cursor(self.sort, key.isoformat() if isinstance(key, datetime) else key, job_id)
+
+
+@dataclass(frozen=True)
+class NumberOrder:
+    """By a number that not every job has: a metric's newest value, or the duration as it was at one moment."""
+
+    sort: str
+    dialect: str
+    as_of: datetime
+    after: tuple[float | None, str] | None
+
+    def apply(self, query: Select[Any]) -> Select[Any]:
+        """Order the query, from `after` on, and add the sort key as its last column."""
+        number, query = self._number(query)
+        descending = self.sort.startswith("-")
+        if self.after is not None:
+            value, job_id = self.after
+            is_later = Job.id < job_id if descending else Job.id > job_id
+            if value is None:
+                query = query.where(number.is_(None), is_later)
+            else:
+                beyond = number < value if descending else number > value
+                query = query.where(or_(beyond, number.is_(None), and_(number == value, is_later)))
+        keys = (number.desc(), Job.id.desc()) if descending else (number, Job.id)
+        return query.add_columns(number).order_by(number.is_(None), *keys)
+
+    def write_position(self, key: Any, job_id: str) -> str:
+        """Write the number, the id, and the moment, so that the next page has the same durations."""
+        return write_cursor(self.sort, "" if key is None else repr(float(key)), job_id, self.as_of.isoformat())
+
+    def _number(self, query: Select[Any]) -> tuple[ColumnElement[Any], Select[Any]]:
+        metric = self.sort.removeprefix("-")
+        if metric == DURATION:
+            return duration_seconds(self.dialect, self.as_of), query
+        mine = and_(LatestValue.job_id == Job.id, LatestValue.metric == metric)
+        value: Any = LatestValue.value
+        return value, query.outerjoin(LatestValue, mine)
+
+
+JobOrder = ColumnOrder | NumberOrder
+
+
+def build_order(sort: str, cursor: str | None, dialect: str) -> JobOrder:
+    """Return the order of this name, going on at the cursor; raises RequestInvalid for an unknown one."""
+    name = sort.removeprefix("-")
+    if sort in JOB_SORTS:
+        return ColumnOrder(sort, None if cursor is None else _read_column_position(sort, cursor))
+    if name != DURATION and not is_metric(name):
+        problem = {"field": "sort", "given": sort[:80], "message": "there is no such order"}
+        raise RequestInvalid(
+            "There is no such order; sort by a column of the list or by a metric.", problems=[problem]
+        )
+    if cursor is None:
+        return NumberOrder(sort, dialect, datetime.now(UTC), None)
+    written_for, value, job_id, moment = read_cursor(cursor, str, str, str, str)
+    _check_sort(written_for, sort)
+    return NumberOrder(sort, dialect, _read_time(moment), (_read_number(value) if value else None, job_id))
+
+
+def duration_seconds(dialect: str, as_of: datetime) -> ColumnElement[Any]:
+    """Return how long jobs had run at this moment, in whole seconds; NULL for those that had not begun."""
+    end = case((Job.ended_at < as_of, Job.ended_at), else_=as_of)
+    if dialect == "postgresql":
+        seconds: ColumnElement[Any] = func.floor(extract("epoch", end - Job.started_at))
+    else:
+        seconds = cast(func.strftime("%s", end), Integer) - cast(func.strftime("%s", Job.started_at), Integer)
+    return case((Job.started_at <= as_of, seconds))
+
+
+def _read_column_position(sort: str, cursor: str) -> tuple[Any, str]:
+    is_number = sort.removeprefix("-") in ("iteration", "iterations")
+    written_for, value, job_id = read_cursor(cursor, str, int if is_number else str, str)
+    _check_sort(written_for, sort)
+    return (_read_time(value) if sort.endswith("created_at") else value), job_id
+
+
+def _check_sort(written_for: str, sort: str) -> None:
+    if written_for != sort:
+        raise RequestInvalid("This cursor belongs to another sort order; start without it.")
+
+
+def _read_time(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise _not_of_this_list() from None
+
+
+def _read_number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise _not_of_this_list() from None
+
+
+def _not_of_this_list() -> RequestInvalid:
+    return RequestInvalid("The cursor is not one of this list; start without it.")
