@@ -29,6 +29,7 @@ MAX_HISTOGRAMS = 32
 FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
 ValueCount = Annotated[int, Field(ge=0, le=2**32 - 1)]
 
+NamedFloat = Literal["nan", "inf", "-inf"]
 _NAMED_FLOATS = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
 
 
@@ -36,7 +37,7 @@ def _read_float(value: Any) -> Any:
     return _NAMED_FLOATS.get(value, value) if isinstance(value, str) else value
 
 
-def show_float(value: float) -> float | str:
+def show_float(value: float) -> float | NamedFloat:
     """Write NaN and infinities as the strings that valid JSON can hold: "nan", "inf", "-inf"."""
     if value != value:
         return "nan"

@@ -3,8 +3,10 @@
 Reading a curve joins its chunks with the points of the batches that are not folded yet (the tail).
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
@@ -12,12 +14,11 @@ from sqlalchemy.orm import Session
 from api.curve_bytes import StoredCurve, StoredCurves
 from api.errors import JobNotFound
 from api.models import CurveChunk, EventBatch, Job, LatestValue
-from api.points import Points, cut_points, join_points, pack_points, reduce_points, unpack_points
+from api.points import Points, cut_points, join_points, reduce_points, unpack_points
 from api.queries.batches import unpack_body
+from api.queries.chunks import Tail, insert_chunks, merge_into_chunks, merge_points
 from api.schemas import Curve, CurvesRead
-from ganlib.events import MetricsLogged
 
-CHUNK_POINTS = 4096
 # A tail that would grow longer than this is folded.
 TAIL_BATCHES = 200
 TAIL_POINTS = 2048
@@ -32,8 +33,6 @@ class CurveWindow:
 
 
 ALL = CurveWindow()
-# The points of some metrics: iteration → value, a metric at a time. A later value of an iteration wins.
-Tail = dict[str, dict[int, float]]
 
 
 def read_curves(
@@ -78,22 +77,31 @@ def read_stored_curves(
     return StoredCurves(curves, job.last_event_id)
 
 
-def fold_tail(session: Session, job: Job, arriving: Iterable[MetricsLogged] = ()) -> None:
+def collect_tail(logged: Iterable[tuple[int, Mapping[str, float | str]]]) -> Tail:
+    """Sort the values of (iteration, value by metric), given in the order of their arrival, by metric."""
+    tail: Tail = {}
+    # Neighbours that log the same metrics, as a loop's do, are turned from rows to columns at once.
+    for metrics, run in groupby(logged, lambda row: tuple(row[1])):
+        iterations, values = zip(*((iteration, row.values()) for iteration, row in run), strict=True)
+        for metric, column in zip(metrics, zip(*values, strict=True), strict=True):
+            tail.setdefault(metric, {}).update(zip(iterations, map(float, column), strict=True))
+    return tail
+
+
+def fold_tail(session: Session, job: Job, arriving: Tail | None = None) -> None:
     """Move the tail's points into chunks, and those that arrive; the caller holds the job's row."""
     tail = _read_tail(session, job.id, job.folded_event_id)
-    for event in arriving:
-        for metric, value in event.values.items():
-            tail.setdefault(metric, {})[event.iteration] = value
-    for metric, values in tail.items():
-        _merge_points(session, job.id, metric, values)
+    for metric, values in (arriving or {}).items():
+        tail.setdefault(metric, {}).update(values)
+    merge_into_chunks(session, job.id, tail)
     folded = {"folded_event_id": job.last_event_id, "tail_batches": 0, "tail_points": 0}
     session.execute(update(Job).where(Job.id == job.id).values(folded))
     session.refresh(job)
 
 
-def fold_long_tail(session: Session, job: Job, arriving: Sequence[MetricsLogged]) -> bool:
+def fold_long_tail(session: Session, job: Job, arriving: Tail) -> bool:
     """Fold, with what arrives, when reading the tail would become slow otherwise; say whether that was done."""
-    points = job.tail_points + sum(len(event.values) for event in arriving)
+    points = job.tail_points + sum(len(values) for values in arriving.values())
     if job.tail_batches < TAIL_BATCHES and points < TAIL_POINTS:
         return False
     fold_tail(session, job, arriving)
@@ -106,10 +114,10 @@ def discard_points(session: Session, job: Job, after: int) -> None:
     later = select(CurveChunk).where(CurveChunk.job_id == job.id, CurveChunk.last_iteration > after)
     for chunk in list(session.scalars(later)):
         points = unpack_points(chunk.points)
-        kept = {i: v for i, v in zip(points.iterations, points.values, strict=True) if i <= after}
+        kept = bisect_right(points.iterations, after)
         session.delete(chunk)
         session.flush()
-        _insert_chunks(session, job.id, chunk.metric, kept)
+        insert_chunks(session, job.id, {chunk.metric: Points(points.iterations[:kept], points.values[:kept])})
     session.execute(delete(LatestValue).where(LatestValue.job_id == job.id, LatestValue.iteration > after))
     _restore_latest(session, job.id)
 
@@ -143,17 +151,14 @@ def latest_columns(iteration: int, value: float) -> dict[str, float | str | None
 
 
 def _read_tail(session: Session, job_id: str, folded_event_id: int) -> Tail:
-    tail: Tail = {}
     query = select(EventBatch.body).where(
         EventBatch.job_id == job_id, EventBatch.id > folded_event_id, EventBatch.first_seq.is_not(None)
     )
-    for body in session.scalars(query.order_by(EventBatch.id)):
-        for item in unpack_body(body):
-            event = item["event"]
-            if event["kind"] == "metrics_logged":
-                for metric, value in event["values"].items():
-                    tail.setdefault(metric, {})[event["iteration"]] = float(value)
-    return tail
+    bodies = session.scalars(query.order_by(EventBatch.id))
+    events = (item["event"] for body in bodies for item in unpack_body(body))
+    return collect_tail(
+        (event["iteration"], event["values"]) for event in events if event["kind"] == "metrics_logged"
+    )
 
 
 def _read_chunks(
@@ -177,50 +182,7 @@ def _build_curve(
 ) -> StoredCurve:
     points = join_points(chunks)
     if tail:
-        points = _merge(points, tail)
+        points = merge_points(points, tail)
     if window != ALL:
         points = cut_points(points, window.first, window.last)
     return StoredCurve(name, points if limit is None else reduce_points(points, limit), len(points))
-
-
-def _merge(points: Points, newer: Mapping[int, float]) -> Points:
-    rising = _in_order(newer)
-    if not len(points) or rising.iterations[0] > points.iterations[-1]:
-        return join_points((points, rising))
-    return _in_order(dict(zip(points.iterations, points.values, strict=True)) | dict(newer))
-
-
-def _in_order(values: Mapping[int, float]) -> Points:
-    iterations = sorted(values)
-    return Points(iterations, [values[iteration] for iteration in iterations])
-
-
-def _merge_points(session: Session, job_id: str, metric: str, values: dict[int, float]) -> None:
-    first = min(values)
-    ends_later = CurveChunk.last_iteration >= first
-    has_room = CurveChunk.count < CHUNK_POINTS
-    own = (CurveChunk.job_id == job_id, CurveChunk.metric == metric)
-    newest = select(func.max(CurveChunk.first_iteration)).where(*own).scalar_subquery()
-    query = select(CurveChunk).where(*own, ends_later | (has_room & (CurveChunk.first_iteration == newest)))
-    merged: dict[int, float] = {}
-    for chunk in list(session.scalars(query.order_by(CurveChunk.first_iteration))):
-        points = unpack_points(chunk.points)
-        merged.update(zip(points.iterations, points.values, strict=True))
-        session.delete(chunk)
-    session.flush()
-    _insert_chunks(session, job_id, metric, merged | values)
-
-
-def _insert_chunks(session: Session, job_id: str, metric: str, values: Mapping[int, float]) -> None:
-    points = _in_order(values)
-    for start in range(0, len(points), CHUNK_POINTS):
-        part = Points(points.iterations[start : start + CHUNK_POINTS], points.values[start : start + CHUNK_POINTS])
-        row = {
-            "job_id": job_id,
-            "metric": metric,
-            "first_iteration": part.iterations[0],
-            "last_iteration": part.iterations[-1],
-            "count": len(part),
-            "points": pack_points(part),
-        }
-        session.execute(insert(CurveChunk).values(row))

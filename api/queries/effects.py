@@ -10,26 +10,29 @@ from api.clock import database_now
 from api.db import insert_into
 from api.errors import ArtifactMissing
 from api.models import Artifact, Checkpoint, Job, LatestValue, LogLine, NeighbourGrid, Sample
+from api.posted_events import PostedEvent
 from api.queries.artifacts import require_artifacts, retire_checkpoints
+from api.queries.chunks import Tail
 from api.queries.curves import latest_columns
 from api.queries.histograms import insert_histograms
-from api.schemas import NumberedEvent
 from ganlib.events import (
     CheckpointSaved,
     HistogramsLogged,
     LatentsFixed,
     LineLogged,
-    MetricsLogged,
     NeighbourGridSaved,
     SampleGridSaved,
 )
 
 
 def apply_events(
-    session: Session, job: Job, attempt: int, events: Sequence[NumberedEvent], checkpoints_kept: int
+    session: Session, job: Job, attempt: int, events: Sequence[PostedEvent], points: Tail, checkpoints_kept: int
 ) -> list[str]:
-    """Bring all that lists and pages read up to date; returns the retired checkpoints' sha256."""
-    _apply_metrics(session, job, [item.event for item in events if isinstance(item.event, MetricsLogged)])
+    """Bring all that lists and pages read up to date; returns the retired checkpoints' sha256.
+
+    points: those of the events' metrics.
+    """
+    _apply_points(session, job, points)
     files = [
         item.event.file.sha256
         for item in events
@@ -58,27 +61,28 @@ def apply_events(
     return retired
 
 
-def _apply_metrics(session: Session, job: Job, events: Sequence[MetricsLogged]) -> None:
-    newest: dict[str, tuple[int, float]] = {}
-    for event in events:
-        for metric, value in event.values.items():
-            if metric not in newest or newest[metric][0] <= event.iteration:
-                newest[metric] = (event.iteration, value)
-    if not newest:
+def _apply_points(session: Session, job: Job, points: Tail) -> None:
+    newest = {metric: max(values) for metric, values in points.items()}
+    rows = [
+        {"job_id": job.id, "metric": metric, **latest_columns(iteration, points[metric][iteration])}
+        for metric, iteration in newest.items()
+    ]
+    if not rows:
         return
-    rows = [{"job_id": job.id, "metric": metric, **latest_columns(*point)} for metric, point in newest.items()]
-    insert_latest = insert_into(session, LatestValue).values(rows)
+    insert_latest = insert_into(session, LatestValue)
     given = insert_latest.excluded
+    # A row at a time: one statement for all of them would be another one for every number of metrics.
     session.execute(
         insert_latest.on_conflict_do_update(
             index_elements=["job_id", "metric"],
             set_={"iteration": given.iteration, "value": given.value, "flag": given.flag},
             where=given.iteration >= LatestValue.iteration,
-        )
+        ),
+        rows,
     )
 
 
-def _apply_lines(session: Session, job: Job, attempt: int, events: Sequence[NumberedEvent]) -> None:
+def _apply_lines(session: Session, job: Job, attempt: int, events: Sequence[PostedEvent]) -> None:
     lines = [
         {
             "job_id": job.id,

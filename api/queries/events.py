@@ -3,22 +3,21 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from pydantic import TypeAdapter
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.clock import database_now
 from api.errors import RequestInvalid, SequenceConflict
 from api.models import Attempt, EventBatch, Job
+from api.posted_events import MetricsRow, OtherEvent, PostedEvent, encode_events, post_event
 from api.queries.attempts import hold_attempt
 from api.queries.batches import insert_batch, pack_body, unpack_body
-from api.queries.curves import fold_long_tail
+from api.queries.curves import collect_tail, fold_long_tail
 from api.queries.effects import apply_events
 from api.schemas import NumberedEvent
-from ganlib.events import BIN_COUNT, Event, HistogramsLogged, LatentsFixed, MetricsLogged
+from ganlib.events import BIN_COUNT, HistogramsLogged, LatentsFixed
 
 MAX_POINTS = 20_000
-_EVENTS = TypeAdapter(list[NumberedEvent])
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ def insert_events(
     session: Session,
     job_id: str,
     attempt: int,
-    events: Sequence[NumberedEvent],
+    events: Sequence[PostedEvent],
     lease_seconds: float,
     checkpoints_kept: int = 2,
 ) -> Accepted:
@@ -56,20 +55,23 @@ def insert_events(
         return Accepted(job, row.next_seq)
     new = events[skipped:]
     _check_iterations(job, new)
+    arriving = collect_tail(
+        (item.event.iteration, item.event.values) for item in new if isinstance(item.event, MetricsRow)
+    )
     # Before this batch has its id: the lock on event ids holds up every other job's batches.
-    is_folded = fold_long_tail(session, job, [item.event for item in new if isinstance(item.event, MetricsLogged)])
-    retired = apply_events(session, job, attempt, new, checkpoints_kept)
+    is_folded = fold_long_tail(session, job, arriving)
+    retired = apply_events(session, job, attempt, new, arriving, checkpoints_kept)
     _store(session, job, row, new, is_folded)
     points = sum(_count_points(item.event) for item in new)
     return Accepted(job, row.next_seq, retired, len(new), points)
 
 
-def encode_event(event: NumberedEvent) -> str:
-    """Return the text by which an event that comes again is compared with the stored one."""
-    return event.model_dump_json()
+def encode_event(event: PostedEvent) -> bytes:
+    """Return the bytes by which an event that comes again is compared with the stored one."""
+    return encode_events([event])
 
 
-def _check_size(events: Sequence[NumberedEvent]) -> None:
+def _check_size(events: Sequence[PostedEvent]) -> None:
     points = sum(_count_points(item.event) for item in events)
     if points > MAX_POINTS:
         message = f"{points:,} points in one post are too many; at most {MAX_POINTS:,}"
@@ -78,21 +80,21 @@ def _check_size(events: Sequence[NumberedEvent]) -> None:
         )
 
 
-def _count_points(event: Event) -> int:
+def _count_points(event: MetricsRow | OtherEvent) -> int:
     """Return how many numbers an event brings: each metric's, and each bin of a histogram."""
-    if isinstance(event, HistogramsLogged):
-        return BIN_COUNT * len(event.histograms)
-    return len(event.values) if isinstance(event, MetricsLogged) else 0
+    if isinstance(event, MetricsRow):
+        return len(event.values)
+    return BIN_COUNT * len(event.histograms) if isinstance(event, HistogramsLogged) else 0
 
 
-def _check_iterations(job: Job, events: Sequence[NumberedEvent]) -> None:
+def _check_iterations(job: Job, events: Sequence[PostedEvent]) -> None:
     latest = max((item.event.iteration for item in events if not isinstance(item.event, LatentsFixed)), default=0)
     if latest > job.iterations:
         message = f"iteration {latest} is beyond the job's {job.iterations}"
         raise RequestInvalid(message, problems=[{"field": "events", "given": str(latest), "message": message}])
 
 
-def _count_stored(session: Session, row: Attempt, events: Sequence[NumberedEvent]) -> int:
+def _count_stored(session: Session, row: Attempt, events: Sequence[PostedEvent]) -> int:
     """Return how many of the first events are stored already; raises SequenceConflict."""
     first = events[0].seq
     if any(event.seq != first + index for index, event in enumerate(events)):
@@ -109,7 +111,7 @@ def _count_stored(session: Session, row: Attempt, events: Sequence[NumberedEvent
     return skipped
 
 
-def _read_stored(session: Session, row: Attempt, first: int, last: int) -> dict[int, NumberedEvent]:
+def _read_stored(session: Session, row: Attempt, first: int, last: int) -> dict[int, PostedEvent]:
     query = select(EventBatch.body).where(
         EventBatch.job_id == row.job_id,
         EventBatch.attempt == row.attempt,
@@ -117,13 +119,13 @@ def _read_stored(session: Session, row: Attempt, first: int, last: int) -> dict[
         EventBatch.last_seq >= first,
     )
     return {
-        item["seq"]: NumberedEvent.model_validate(item)
+        item["seq"]: post_event(NumberedEvent.model_validate(item))
         for body in session.scalars(query)
         for item in unpack_body(body)
     }
 
 
-def _store(session: Session, job: Job, row: Attempt, events: Sequence[NumberedEvent], is_folded: bool) -> None:
+def _store(session: Session, job: Job, row: Attempt, events: Sequence[PostedEvent], is_folded: bool) -> None:
     """Write the batch into the raw log: last, because the lock on event ids is held until the commit."""
     batch_id = insert_batch(
         session,
@@ -131,7 +133,7 @@ def _store(session: Session, job: Job, row: Attempt, events: Sequence[NumberedEv
         attempt=row.attempt,
         first_seq=events[0].seq,
         last_seq=events[-1].seq,
-        body=pack_body(_EVENTS.dump_json(list(events))),
+        body=pack_body(encode_events(events)),
     )
     row.next_seq = events[-1].seq + 1
     row.heartbeat_at = database_now()
@@ -140,5 +142,5 @@ def _store(session: Session, job: Job, row: Attempt, events: Sequence[NumberedEv
         job.folded_event_id = batch_id
     else:
         job.tail_batches += 1
-        job.tail_points += sum(len(item.event.values) for item in events if isinstance(item.event, MetricsLogged))
+        job.tail_points += sum(len(item.event.values) for item in events if isinstance(item.event, MetricsRow))
     session.flush()

@@ -18,6 +18,7 @@ from api.errors import (
 )
 from api.models import Job
 from api.openapi import request_body
+from api.posted_events import read_events
 from api.responses import documented
 from api.routes.examples import CLAIM_EXAMPLE, EVENTS_EXAMPLE, FINISH_EXAMPLE, WORKER_EXAMPLE
 from api.schemas import (
@@ -112,11 +113,11 @@ def renew_lease(job_id: str, attempt: AttemptPath, services: ServicesDep) -> Any
 )
 def post_events(job_id: str, attempt: AttemptPath, raw: RawBody, services: ServicesDep) -> Any:
     """Store a batch of numbered events and renew the lease. The same batch may be sent again."""
-    posted = parse_body(EventsPost, raw)
+    events = read_events(raw)
     settings = services.settings
     with services.database.write() as session:
         accepted = queries.insert_events(
-            session, job_id, attempt, posted.events, settings.lease_seconds, settings.checkpoints_kept
+            session, job_id, attempt, events, settings.lease_seconds, settings.checkpoints_kept
         )
     services.feed.nudge()
     services.metrics.events.inc(accepted.new_events)

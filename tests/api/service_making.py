@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from api import queries
 from api.models import Job
+from api.posted_events import PostedEvent, post_event
 from api.queries import Accepted, Claimed
 from api.schemas import ClaimRequest, FinishPost, NumberedEvent, Reason
 from ganlib.events import CheckpointSaved, LineLogged, MetricsLogged, SampleGridSaved, StoredFile
@@ -85,8 +86,8 @@ def make_grid_event(iteration: int, file: StoredFile) -> SampleGridSaved:
     return SampleGridSaved(iteration=iteration, file=file, latents_sha256="a" * 64, **size)
 
 
-def number(events: Sequence[Any], first: int = 0) -> list[NumberedEvent]:
-    return [NumberedEvent(seq=first + index, at=AT, event=event) for index, event in enumerate(events)]
+def number(events: Sequence[Any], first: int = 0) -> list[PostedEvent]:
+    return [post_event(NumberedEvent(seq=first + index, at=AT, event=event)) for index, event in enumerate(events)]
 
 
 def post(

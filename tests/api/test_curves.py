@@ -11,7 +11,7 @@ from api.clock import database_now
 from api.db import Database
 from api.errors import JobNotFound
 from api.models import CurveChunk, Job
-from api.queries import attempts, curves
+from api.queries import attempts, chunks, curves
 from tests.api.service_making import (
     add_claimed_job,
     add_job,
@@ -29,7 +29,7 @@ from tests.api.service_making import (
 
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(curves, "CHUNK_POINTS", 7)
+    monkeypatch.setattr(chunks, "CHUNK_POINTS", 7)
     monkeypatch.setattr(curves, "TAIL_BATCHES", 3)
 
 

@@ -12,7 +12,6 @@ from api.models import EventBatch
 from api.queries import events
 from ganlib.events import CheckpointSaved, LatentsFixed, MetricsLogged
 from tests.api.service_making import (
-    AT,
     add_claimed_job,
     make_checkpoint,
     make_grid,
@@ -20,6 +19,7 @@ from tests.api.service_making import (
     make_line,
     make_metrics,
     make_stored_file,
+    number,
     post,
     read_points,
 )
@@ -90,7 +90,7 @@ def test_a_gap_is_refused_and_names_the_number_that_is_missing(database: Databas
 def test_numbers_inside_a_batch_follow_each_other(sqlite: Database) -> None:
     with sqlite.write() as session:
         job = add_claimed_job(session)
-    scattered = [queries.events.NumberedEvent(seq=seq, at=AT, event=THREE[0]) for seq in (0, 2)]
+    scattered = [*number([THREE[0]], 0), *number([THREE[0]], 2)]
     with pytest.raises(SequenceConflict), sqlite.write() as session:
         queries.insert_events(session, job.id, 1, scattered, 60)
 
