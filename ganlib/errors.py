@@ -56,6 +56,12 @@ class DatasetUnavailable(GanlibError):
     code = "dataset_unavailable"
 
 
+class DiskFull(GanlibError):
+    """The disk has no room for what a run cannot begin without."""
+
+    code = "disk_full"
+
+
 class LabelBudgetInvalid(GanlibError):
     """So many labels cannot be shared out evenly among the classes; the message says how many can."""
 

@@ -1,5 +1,6 @@
 """Files that a run writes: complete or not there, and known by their sha256."""
 
+import errno
 import hashlib
 import os
 from collections.abc import Callable
@@ -7,6 +8,17 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from ganlib.events import StoredFile
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
+
+def is_no_room(error: BaseException) -> bool:
+    """Say whether an error means that a disk, or somebody's share of it, is full."""
+    if isinstance(error, OSError):
+        return error.errno in _NO_ROOM
+    # The safetensors library tells the number in its text alone; not imported here, for processes without it.
+    is_told = type(error).__name__ == "SafetensorError"
+    return is_told and any(f"(os error {number})" in str(error) for number in _NO_ROOM)
 
 
 def store_file(folder: Path, name: str, write: Callable[[Path], None]) -> StoredFile:

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from ganlib.events import Event
+from ganlib.files import is_no_room
 
 # Enough to ride out a slow disk.
 MAX_WAITING = 64
@@ -18,10 +19,18 @@ class Recorder:
     `put` hands over a function that makes an event; it waits only when too many are waiting already. The first
     error, whether from making or from delivering, ends delivery and is raised by the next `put` or on leaving
     the `with` block, which otherwise waits until everything is delivered.
+
+    on_no_room: told of an event whose file found no room on the disk; without it that is an error like any other.
     """
 
-    def __init__(self, deliver: Callable[[Event], None], max_waiting: int = MAX_WAITING) -> None:
+    def __init__(
+        self,
+        deliver: Callable[[Event], None],
+        on_no_room: Callable[[Exception], None] | None = None,
+        max_waiting: int = MAX_WAITING,
+    ) -> None:
         self._deliver = deliver
+        self._on_no_room = on_no_room
         self._waiting: queue.Queue[Callable[[], Event] | None] = queue.Queue(max_waiting)
         self._error: BaseException | None = None
         self._thread = Thread(target=self._run, name="ganlib-recorder", daemon=True)
@@ -61,6 +70,13 @@ class Recorder:
 
     def _deliver_one(self, make: Callable[[], Event]) -> None:
         try:
-            self._deliver(make())
+            try:
+                event = make()
+            except Exception as error:
+                if self._on_no_room is None or not is_no_room(error):
+                    raise
+                self._on_no_room(error)
+            else:
+                self._deliver(event)
         except BaseException as error:  # raised again in the training thread
             self._error = error

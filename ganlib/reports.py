@@ -15,7 +15,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from ganlib.checkpoint import Snapshot, take_snapshot, write_checkpoint
-from ganlib.errors import TrainingDiverged
+from ganlib.errors import DiskFull, TrainingDiverged
 from ganlib.events import (
     CheckpointSaved,
     Event,
@@ -28,7 +28,7 @@ from ganlib.events import (
     TrainingEnded,
     TrainingStarted,
 )
-from ganlib.files import store_file
+from ganlib.files import is_no_room, store_file
 from ganlib.hardware import describe_device
 from ganlib.histograms import count_bins
 from ganlib.metrics.neighbours import NeighbourSearch
@@ -128,7 +128,13 @@ class Reports:
 
     def _make_latents(self, latents: Tensor, labels: Tensor | None) -> Event:
         latents, labels = latents.cpu(), None if labels is None else labels.cpu()
-        file = store_file(self._out_dir, "latents.safetensors", partial(write_latents, latents, labels))
+        try:
+            file = store_file(self._out_dir, "latents.safetensors", partial(write_latents, latents, labels))
+        except Exception as error:
+            if not is_no_room(error):
+                raise
+            # Grids are known by their latents: without these there is nothing to begin with.
+            raise DiskFull("The disk has no room for what a run begins with; make some.") from error
         self._latents_sha256 = file.sha256
         return LatentsFixed(file=file, count=latents.shape[0], latent_size=latents.shape[1])
 
@@ -140,8 +146,10 @@ class Reports:
 
     def _make_checkpoint(self, snapshot: Snapshot) -> Event:
         name = f"checkpoints/{snapshot.iteration:08d}.safetensors"
-        file = store_file(self._out_dir, name, partial(write_checkpoint, snapshot))
-        self._checkpoint_waits = False
+        try:
+            file = store_file(self._out_dir, name, partial(write_checkpoint, snapshot))
+        finally:
+            self._checkpoint_waits = False
         return CheckpointSaved(iteration=snapshot.iteration, file=file)
 
     def _make_grid(self, iteration: int, images: Tensor) -> Event:

@@ -32,6 +32,7 @@ def train(
     on_event: Callable[[Event], None],
     should_stop: Callable[[], bool],
     resume_from: Path | None = None,
+    on_no_room: Callable[[Exception], None] | None = None,
 ) -> StopReason:
     """Train until the spec's last iteration, or until should_stop, which is asked after each iteration.
 
@@ -42,8 +43,11 @@ def train(
     Started by torchrun, each process calls this with the same arguments and computes its share of every batch;
     only the first writes files and calls on_event, and all stop when should_stop of any of them says so.
 
+    A full disk ends the run, unless on_no_room is given: that hears of each sample grid or checkpoint that found
+    no room, on the thread of on_event, and training goes on without it.
+
     Raises DatasetUnavailable, DeviceUnavailable, CheckpointInvalid, TrainingDiverged, CompilationFailed,
-    NotDealable, ProcessLost, and what on_event raised.
+    NotDealable, ProcessLost, DiskFull, and what on_event raised.
     """
     device = choose_device(spec.device)
 
@@ -51,7 +55,7 @@ def train(
         on_event(event)
         refuse_divergence(event)
 
-    with joined_ranks(spec.device) as ranks, reproducible_torch(device), Recorder(deliver) as recorder:
+    with joined_ranks(spec.device) as ranks, reproducible_torch(device), Recorder(deliver, on_no_room) as recorder:
         state = build_state(spec, device, ranks)
         if resume_from is not None:
             load_checkpoint(resume_from, state)

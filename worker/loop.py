@@ -7,6 +7,7 @@ from api.errors import ServiceError
 from api.schemas import ClaimRequest
 from api.worker_client import WorkerClient
 from worker.devices import list_devices, read_gpu_states
+from worker.disk import LEAST_FREE_BYTES, free_bytes
 from worker.leftovers import settle_leftovers
 from worker.provenance import read_provenance
 from worker.settings import WorkerSettings
@@ -49,6 +50,9 @@ class WorkLoop:
                 self.is_busy = False
 
     def _run_one(self, client: WorkerClient) -> bool:
+        if (free := free_bytes(self._settings.attempts_dir)) < LEAST_FREE_BYTES:
+            logger.error("no job is taken: %d bytes are free below %s", free, self._settings.attempts_dir)
+            return False
         request = ClaimRequest(
             worker=self._settings.worker_name,
             devices=list_devices(),

@@ -5,11 +5,9 @@ is kept by number, so events behind a checkpoint wait for that checkpoint's uplo
 machine); those before it do not.
 """
 
-import json
 import logging
 import random
 import time
-from pathlib import Path
 from threading import Event as Flag
 from threading import Thread
 
@@ -19,6 +17,7 @@ from api.transport import may_pass
 from api.worker_client import WorkerClient
 from ganlib.events import StoredFile
 from worker.lease import Lease
+from worker.position import read_position, write_position
 from worker.run_dir import RunDir
 from worker.spool import Batch, SpoolReader
 
@@ -53,7 +52,7 @@ class Reporter:
         self._client = client
         self._run_dir = run_dir
         self._lease = lease
-        self._reader = SpoolReader(run_dir.spool_path, next_seq=_read_position(run_dir.position_path))
+        self._reader = SpoolReader(run_dir.spool_path, next_seq=read_position(run_dir.position_path))
         self._refusals = 0
         self._spool_is_complete = Flag()
         self._abandoned = Flag()
@@ -166,18 +165,4 @@ class Reporter:
 
     def _move_to(self, next_seq: int) -> None:
         self._reader.move_to(next_seq)
-        _write_position(self._run_dir.position_path, next_seq)
-
-
-def _read_position(path: Path) -> int:
-    try:
-        return int(json.loads(path.read_text(encoding="utf-8"))["next_seq"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return 0
-
-
-def _write_position(path: Path, next_seq: int) -> None:
-    # Not fsynced: an older position only means that the service is told twice, which it tells apart by number.
-    temporary = path.with_name(f"{path.name}.part")
-    temporary.write_text(json.dumps({"next_seq": next_seq}), encoding="utf-8")
-    temporary.replace(path)
+        write_position(self._run_dir.position_path, next_seq)

@@ -7,9 +7,13 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from api.schemas import FinishPost, Reason
+from ganlib.files import is_no_room
+from worker.drops import Drops, read_drops
 from worker.run_dir import RunDir
 
 LOG_TAIL_BYTES = 4_000
+# How a trainer's process ends. On a full disk this is all that it can leave.
+EXIT_STATUSES = {"completed": 0, "failed": 1, "stopped": 4}
 
 Wish = Literal["cancelled", "preempted"]
 
@@ -26,10 +30,15 @@ class TrainerResult(BaseModel):
 
 
 def write_result(path: Path, result: TrainerResult) -> None:
-    """Leave the result in one step, so that it is complete or not there."""
+    """Leave the result in one step, so that it is complete or not there; on a full disk it is not."""
     temporary = path.with_name(f"{path.name}.part")
-    temporary.write_text(result.model_dump_json(), encoding="utf-8")
-    temporary.replace(path)
+    try:
+        temporary.write_text(result.model_dump_json(), encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        if not is_no_room(error):
+            raise
+        temporary.unlink(missing_ok=True)
 
 
 def read_result(path: Path) -> TrainerResult | None:
@@ -46,7 +55,22 @@ def decide_finish(run_dir: RunDir, status: int | None, wish: Wish | None, events
     status: the trainer's exit status, negative for a signal; None when nobody saw it end.
     wish: what the trainer was asked to stop for, if it was.
     """
-    result = read_result(run_dir.result_path)
+    return tell_drops(_decide_finish(run_dir, status, wish, events_count), read_drops(run_dir.drops_path))
+
+
+def tell_drops(finish: FinishPost, drops: Drops) -> FinishPost:
+    """Return the finish with what found no room in the spool, if anything did not."""
+    if not drops.events:
+        return finish
+    reason = Reason(code="events_dropped", message=drops.describe())
+    if finish.reason is not None:
+        message = f"{finish.reason.message} Besides, {drops.describe()}"[:4_000]
+        reason = finish.reason.model_copy(update={"message": message})
+    return finish.model_copy(update={"reason": reason})
+
+
+def _decide_finish(run_dir: RunDir, status: int | None, wish: Wish | None, events_count: int) -> FinishPost:
+    result = read_result(run_dir.result_path) or _read_status(run_dir, status)
     if result is None:
         # Asked to stop and killed, for being slow or not yet ready to listen: the wish is fulfilled all the same,
         # and only the work since the last checkpoint is lost.
@@ -60,6 +84,14 @@ def decide_finish(run_dir: RunDir, status: int | None, wish: Wish | None, events
     tail = result.traceback or _read_log_tail(run_dir.log_path)
     reason = Reason(code=result.code, message=result.message, log_tail=tail)
     return FinishPost(end="failed", reason=reason, events_count=events_count)
+
+
+def _read_status(run_dir: RunDir, status: int | None) -> TrainerResult | None:
+    """Return what the exit status alone says, where dropped events show that there was no room for more."""
+    if not read_drops(run_dir.drops_path).events:
+        return None
+    end = next((end for end, number in EXIT_STATUSES.items() if number == status and end != "failed"), None)
+    return TrainerResult.model_validate({"end": end}) if end else None
 
 
 def describe_failure(error: Exception, log_path: Path) -> Reason:

@@ -51,6 +51,11 @@ class RunDir:
         return self.path / "position.json"
 
     @property
+    def drops_path(self) -> Path:
+        """How many events found no room."""
+        return self.path / "drops.json"
+
+    @property
     def result_path(self) -> Path:
         """How the trainer ended, in its own words."""
         return self.path / "result.json"

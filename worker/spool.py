@@ -6,6 +6,7 @@ spool is worthless, because by the time anyone could read it the attempt's lease
 checkpoint that the service holds.
 """
 
+import errno
 import json
 import os
 from collections import deque
@@ -39,18 +40,35 @@ class SpoolWriter:
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         self._lock = Lock()
-        self._next_seq = 0
+        self._bytes = 0
+        self.next_seq = 0
 
     def append(self, event: Event) -> None:
-        """Write one event; raises OSError when the disk is full."""
-        body = event.model_dump_json()
+        """Write one event; raises OSError when the disk is full, and then has written nothing."""
         with self._lock:
-            at = datetime.now(UTC).isoformat()
-            # One write a line, past Python's buffers: a killed trainer loses no event that it reported.
-            line = f'{{"seq":{self._next_seq},"at":"{at}","event":{body}}}\n'.encode()
-            if os.write(self._descriptor, line) != len(line):
-                raise OSError("the disk is full: an event could not be written to the spool")
-            self._next_seq += 1
+            self.write_line(event)
+
+    def note_unsaved(self, error: Exception, iteration: int) -> None:
+        """Hear of a file that found no room: here that ends the run."""
+        raise error
+
+    def write_line(self, event: Event) -> int:
+        """Write one event while the caller holds the lock; returns its bytes."""
+        at = datetime.now(UTC).isoformat()
+        line = f'{{"seq":{self.next_seq},"at":"{at}","event":{event.model_dump_json()}}}\n'.encode()
+        # One write a line, past Python's buffers: a killed trainer loses no event that it reported.
+        try:
+            is_whole = os.write(self._descriptor, line) == len(line)
+        except OSError:
+            os.ftruncate(self._descriptor, self._bytes)
+            raise
+        if not is_whole:
+            # Half a line would swallow the next one.
+            os.ftruncate(self._descriptor, self._bytes)
+            raise OSError(errno.ENOSPC, "an event found no room in the spool")
+        self._bytes += len(line)
+        self.next_seq += 1
+        return len(line)
 
     def close(self) -> None:
         """Close the file."""

@@ -11,9 +11,10 @@ from collections.abc import Callable
 
 from api.errors import ArtifactNotFound, ArtifactRefused, AttemptFenced, ServiceError
 from api.logs import log_about
-from api.schemas import ClaimRead, FinishPost, ResumePoint
+from api.schemas import ClaimRead, FinishPost, Reason, ResumePoint
 from api.transport import may_pass
 from api.worker_client import WorkerClient
+from ganlib.files import is_no_room
 from worker.lease import Lease
 from worker.reporter import Reporter
 from worker.results import Wish, decide_finish, describe_failure
@@ -26,6 +27,7 @@ logger = logging.getLogger(__name__)
 TICK_SECONDS = 0.1
 RETRY_TICKS = 10
 DOWNLOAD_TRIES = 3
+_NO_ROOM = Reason(code="disk_full", message="The worker's disk has no room for a job; make some below its home.")
 
 
 class CheckpointUnreadable(Exception):
@@ -42,9 +44,23 @@ def run_attempt(
     client: WorkerClient, claim: ClaimRead, settings: WorkerSettings, should_shut_down: Callable[[], bool]
 ) -> None:
     """Run one claimed attempt to whatever end it comes to; its writes bring the claim's own token."""
+    with log_about(claim.job_id, claim.attempt), client.of_attempt(claim.token) as own:
+        try:
+            _run_in_folder(own, claim, settings, should_shut_down)
+        except OSError as error:
+            if not is_no_room(error):
+                raise
+            logger.error("job %s, attempt %d: the disk is full: %s", claim.job_id, claim.attempt, error)
+            delete_run_dir(
+                RunDir(settings.attempts_dir / f"{claim.job_id}-{claim.attempt}", claim.job_id, claim.attempt)
+            )
+            own.finish(claim.job_id, claim.attempt, FinishPost(end="failed", reason=_NO_ROOM, events_count=0))
+
+
+def _run_in_folder(
+    own: WorkerClient, claim: ClaimRead, settings: WorkerSettings, should_shut_down: Callable[[], bool]
+) -> None:
     with (
-        log_about(claim.job_id, claim.attempt),
-        client.of_attempt(claim.token) as own,
         open_run_dir(settings.attempts_dir, claim.job_id, claim.attempt, claim.spec, claim.token) as run_dir,
         Lease(own, run_dir, claim.lease_seconds) as lease,
     ):
@@ -121,7 +137,7 @@ class Supervisor:
         self._finish(post)
 
     def _train(self) -> tuple[int, Wish | None]:
-        trainer = TrainerHandle(self._run_dir)
+        trainer = TrainerHandle(self._run_dir, self._settings.spool_max_bytes)
         try:
             wish = self._watch(trainer)
         finally:

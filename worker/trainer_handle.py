@@ -19,8 +19,9 @@ class TrainerHandle:
     that started it ends.
     """
 
-    def __init__(self, run_dir: RunDir) -> None:
+    def __init__(self, run_dir: RunDir, spool_max_bytes: int = sys.maxsize) -> None:
         command = [sys.executable, "-m", "worker.trainer_process", str(run_dir.path), "--parent", str(os.getpid())]
+        command += ["--spool-max-bytes", str(spool_max_bytes)]
         with run_dir.log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 command,

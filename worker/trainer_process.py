@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -18,7 +19,8 @@ from ganlib.errors import GanlibError
 from ganlib.events import Event, LineLogged
 from ganlib.spec import parse_spec
 from worker.lifetime import end_with_parent
-from worker.results import TrainerResult, write_result
+from worker.limited_spool import LimitedSpool
+from worker.results import EXIT_STATUSES, TrainerResult, write_result
 from worker.run_dir import RunDir
 from worker.spool import SpoolWriter
 
@@ -51,6 +53,10 @@ class SpoolingEvents:
         name = "error" if level >= logging.ERROR else "warning" if level >= logging.WARNING else "info"
         self._spool.append(LineLogged(iteration=self._iteration, level=name, text=text[:4_000]))
 
+    def note_unsaved(self, error: Exception) -> None:
+        """Hear of a file that found no room; this is the trainer's `on_no_room`."""
+        self._spool.note_unsaved(error, self._iteration)
+
 
 class SpoolingHandler(logging.Handler):
     """Forwards log records to the spool."""
@@ -72,6 +78,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="worker.trainer_process", description=__doc__)
     parser.add_argument("run_dir", type=Path)
     parser.add_argument("--parent", type=int, help="end when this process does")
+    parser.add_argument("--spool-max-bytes", type=int, default=sys.maxsize, help="how much may wait for delivery")
     options = parser.parse_args(arguments)
     stop = StopFlag()
     signal.signal(signal.SIGTERM, stop.set_by_signal)
@@ -80,11 +87,13 @@ def main(arguments: list[str]) -> int:
         end_with_parent(options.parent, signal.SIGKILL)
     # job and attempt are the service's business; here only the names of the files matter.
     run_dir = RunDir(options.run_dir, job_id="", attempt=0)
-    events = SpoolingEvents(SpoolWriter(run_dir.spool_path))
+    spool = LimitedSpool(run_dir, options.spool_max_bytes)
+    events = SpoolingEvents(spool)
     forward_warnings(events)
     result = run_training(run_dir, events, stop)
+    spool.finish()
     write_result(run_dir.result_path, result)
-    return 1 if result.end == "failed" else 0
+    return EXIT_STATUSES[result.end]
 
 
 def run_training(run_dir: RunDir, events: SpoolingEvents, stop: StopFlag) -> TrainerResult:
@@ -95,15 +104,17 @@ def run_training(run_dir: RunDir, events: SpoolingEvents, stop: StopFlag) -> Tra
 
         spec = parse_spec(json.loads(run_dir.spec_path.read_text(encoding="utf-8")))
         resume_from = run_dir.resume_path if run_dir.resume_path.exists() else None
-        reason = train(spec, run_dir.artifacts_dir, events.add, lambda: stop.is_set, resume_from)
+        reason = train(
+            spec, run_dir.artifacts_dir, events.add, lambda: stop.is_set, resume_from, events.note_unsaved
+        )
         return TrainerResult(end=reason.value)
     except BaseException as error:
         result = _describe_failure(error)
-        traceback.print_exc()
-        try:
-            events.add_line(logging.ERROR, result.message)
-        except OSError:
+        # On a full disk neither finds room; the result says it too.
+        with suppress(OSError):
             traceback.print_exc()
+        with suppress(OSError):
+            events.add_line(logging.ERROR, result.message)
         return result
 
 
@@ -129,7 +140,8 @@ def _describe_failure(error: BaseException) -> TrainerResult:
 
 if __name__ == "__main__":
     status = main(sys.argv[1:])
-    logging.shutdown()
-    sys.stdout.flush()
+    with suppress(OSError):
+        logging.shutdown()
+        sys.stdout.flush()
     # Everything is written; taking down an interpreter that holds torch would cost a second or two more.
     os._exit(status)

@@ -7,8 +7,8 @@ from api.schemas import AttemptEnd, JobState, Reason
 FIRST_BACKOFF_SECONDS = 2.0
 MAX_BACKOFF_SECONDS = 60.0
 # A trainer that a signal or the kernel ended may well finish next time, and before a damaged checkpoint there is
-# another one; an exception would only come again.
-RETRYABLE_REASONS = frozenset({"trainer_killed", "checkpoint_unreadable"})
+# another one; room on a disk can be made. An exception would only come again.
+RETRYABLE_REASONS = frozenset({"trainer_killed", "checkpoint_unreadable", "disk_full"})
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def backoff_seconds(attempts_used: int) -> float:
 
 def describe_end(attempt: int, end: AttemptEnd, reason: Reason | None, outcome: Outcome) -> tuple[str, str]:
     """Return the line that a job's log gets for the end of an attempt, and its level."""
-    why = f": {reason.message}" if reason and end in ("failed", "lost") else "."
+    why = f": {reason.message}" if reason else "."
     text = f"Attempt {attempt} {_END_WORDS[end]}{why}"
     if outcome.state != "queued":
         return text, "error" if outcome.state == "failed" else "info"

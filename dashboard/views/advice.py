@@ -27,6 +27,7 @@ SAYS_ITSELF = frozenset(
         "compilation_failed",
         "not_dealable",
         "process_lost",
+        "disk_full",
     }
 )
 GENERAL_ADVICE = (

@@ -1,5 +1,6 @@
 """The background thread: order, errors, and that training never waits for ever."""
 
+import errno
 import threading
 from collections.abc import Callable
 
@@ -111,3 +112,29 @@ def test_a_slow_listener_slows_training_down_instead_of_filling_the_memory() -> 
         gate.set()
         putter.join(30)
         assert not putter.is_alive()
+
+
+def fail_for_want_of_room() -> Event:
+    raise OSError(errno.ENOSPC, "no room")
+
+
+def test_a_file_without_room_is_told_and_what_follows_is_delivered() -> None:
+    seen, unsaved = [], []
+    with Recorder(seen.append, unsaved.append) as recorder:
+        for make in (line(1), fail_for_want_of_room, line(2)):
+            recorder.put(make)
+    assert [event.iteration for event in seen] == [1, 2]
+    assert [error.errno for error in unsaved] == [errno.ENOSPC]
+
+
+def test_control_a_file_without_room_is_an_error_where_nobody_is_told() -> None:
+    with pytest.raises(OSError, match="no room"), Recorder(lambda _: None) as recorder:
+        recorder.put(fail_for_want_of_room)
+
+
+def test_another_error_of_the_disk_is_an_error_all_the_same() -> None:
+    def fail() -> Event:
+        raise OSError(errno.EIO, "a broken disk")
+
+    with pytest.raises(OSError, match="a broken disk"), Recorder(lambda _: None, lambda _: None) as recorder:
+        recorder.put(fail)

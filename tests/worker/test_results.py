@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from worker.drops import DropCounter
 from worker.results import LOG_TAIL_BYTES, TrainerResult, decide_finish, write_result
 from worker.run_dir import RunDir
 
@@ -72,3 +73,32 @@ def test_a_trainer_killed_for_being_slow_to_stop_has_ended_as_wished(run_dir: Ru
 def test_half_a_result_is_none(run_dir: RunDir) -> None:
     run_dir.result_path.write_text('{"end": "compl')
     assert decide_finish(run_dir, -signal.SIGKILL, None, 0).end == "failed"
+
+
+def test_what_was_dropped_stands_in_the_attempt_however_it_ended(run_dir: RunDir) -> None:
+    DropCounter.begin(run_dir.drops_path).add(40, has_file=True)
+    write_result(run_dir.result_path, TrainerResult(end="completed"))
+    succeeded = decide_finish(run_dir, 0, None, 7)
+    assert succeeded.reason is not None
+    assert (succeeded.end, succeeded.reason.code) == ("succeeded", "events_dropped")
+    assert "1 event, 1 of them with a file, of iteration 40" in succeeded.reason.message
+    write_result(run_dir.result_path, TrainerResult(end="failed", code="training_diverged", message="NaN."))
+    failed = decide_finish(run_dir, 1, None, 7)
+    assert failed.reason is not None
+    assert failed.reason.code == "training_diverged"
+    assert failed.reason.message.startswith("NaN. Besides, 1 event")
+
+
+@pytest.mark.parametrize(
+    ("status", "end"), [(0, "succeeded"), (4, "preempted"), (1, "failed"), (-9, "failed"), (None, "failed")]
+)
+def test_on_a_full_disk_the_exit_status_stands_for_a_result_that_found_no_room(
+    run_dir: RunDir, status: int | None, end: str
+) -> None:
+    DropCounter.begin(run_dir.drops_path).add(40, has_file=False)
+    assert decide_finish(run_dir, status, None, 7).end == end
+
+
+def test_a_status_of_success_without_a_result_is_a_crash_where_the_disk_had_room(run_dir: RunDir) -> None:
+    DropCounter.begin(run_dir.drops_path)
+    assert decide_finish(run_dir, 0, None, 7).end == "failed"
