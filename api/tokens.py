@@ -2,9 +2,10 @@
 
 import hashlib
 import hmac
+import re
 import secrets
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 # open: no token wanted; read: see jobs and files; user: make and end jobs; worker: claim and report;
 # attempt: what a worker writes of the one attempt that it holds.
@@ -22,6 +23,7 @@ GRANTS: dict[str, frozenset[str]] = {
 ATTEMPT_SCOPES: frozenset[str] = frozenset({"open", "attempt"})
 ATTEMPT_PREFIX = "gnva_"
 _SECRET_BYTES = 32
+_FORM = re.compile(r"gnv_(?P<scope>read|user|worker)_(?P<id>[0-9a-f]{8})_[A-Za-z0-9_-]{43}")
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,12 @@ def make_token(scope: TokenScope) -> tuple[str, str]:
     """Return a new token's public id and its text, which is shown once."""
     token_id = secrets.token_hex(4)
     return token_id, f"gnv_{scope}_{token_id}_{secrets.token_urlsafe(_SECRET_BYTES)}"
+
+
+def read_token(text: str) -> tuple[str, TokenScope] | None:
+    """Return the public id and the scope of a token's text, None where it is not of that form."""
+    match = _FORM.fullmatch(text)
+    return (match["id"], cast(TokenScope, match["scope"])) if match else None
 
 
 def make_attempt_token() -> str:

@@ -9,6 +9,8 @@ import secrets
 from collections.abc import Callable
 from pathlib import Path
 
+from api.tokens import make_token
+
 PASSWORD_BYTES = 24
 # Containers run as different users; who may read a file is decided by who has its folder mounted.
 READABLE = 0o444
@@ -18,8 +20,8 @@ def write_cluster_secrets(folder: Path, database_host: str, broker_host: str) ->
     """Write the files that are missing below `folder`; return those that were written.
 
     postgres/password: PostgreSQL's. redis/redis.conf: with Redis' password. store/s3.json: the identity that
-    SeaweedFS knows. service/: settings of the service, and its key to the store. worker/: the broker's address,
-    where the worker's token will join it.
+    SeaweedFS knows. service/: settings of the service, and its key to the store. worker/: the broker's address and
+    the workers' token, which `ganvas token create --file` makes known to the service.
     """
     database_password = _keep_or_make(folder / "postgres" / "password")
     redis_conf = folder / "redis" / "redis.conf"
@@ -28,7 +30,7 @@ def write_cluster_secrets(folder: Path, database_host: str, broker_host: str) ->
     broker_url = f"redis://:{redis_password}@{broker_host}:6379/0"
     texts = {
         folder / "postgres" / "password": database_password,
-        redis_conf: f"requirepass {redis_password}\nappendonly yes\n",
+        redis_conf: f"requirepass {redis_password}\nbind * -::*\nappendonly yes\ndir /data\n",
         folder / "store" / "s3.json": json.dumps(_store_identity(key), indent=2) + "\n",
         folder / "service" / "aws_credentials": (
             f"[default]\naws_access_key_id = ganvas\naws_secret_access_key = {key}\n"
@@ -38,6 +40,7 @@ def write_cluster_secrets(folder: Path, database_host: str, broker_host: str) ->
         ),
         folder / "service" / "ganvas_broker_url": broker_url,
         folder / "worker" / "ganvas_broker_url": broker_url,
+        folder / "worker" / "ganvas_token": make_token("worker")[1],
     }
     return [path for path, text in texts.items() if _write_if_missing(path, text)]
 

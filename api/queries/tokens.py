@@ -18,6 +18,13 @@ def insert_token(
 ) -> tuple[Token, str]:
     """Store a new token's hash and return its row and its text, which nobody can read again."""
     token_id, text = make_token(scope)
+    return insert_made_token(session, name, scope, token_id, text, lifetime_seconds), text
+
+
+def insert_made_token(
+    session: Session, name: str, scope: TokenScope, token_id: str, text: str, lifetime_seconds: float | None = None
+) -> Token:
+    """Store the hash of a token whose text was made elsewhere."""
     token = Token(
         id=token_id,
         name=name,
@@ -29,7 +36,7 @@ def insert_token(
     session.add(token)
     session.flush()
     session.refresh(token)
-    return token, text
+    return token
 
 
 def list_tokens(session: Session) -> list[Token]:

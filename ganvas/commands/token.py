@@ -36,7 +36,7 @@ def command() -> None:
     "--file",
     "path",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Write it into this new file and print nothing; a file that holds a valid token of this scope is kept.",
+    help="Write it into this new file and print nothing; one that `ganvas secrets` made is kept and made known.",
 )
 @data_dir_option
 def create(name: str, scope: Any, days: float | None, path: Path | None, data_dir: Path | None) -> None:
@@ -46,8 +46,8 @@ def create(name: str, scope: Any, days: float | None, path: Path | None, data_di
     if not name.isprintable() or not 1 <= len(name) <= 100:
         raise click.ClickException("--name takes 1 to 100 printable characters.")
     with _writing(data_dir) as session:
-        if path is not None and _holds_valid_token(session, path, scope):
-            click.echo(f"{path} holds a valid token already; it is kept.", err=True)
+        if path is not None and _adopt(session, path, name, scope):
+            click.echo(f"The token in {path} is valid.", err=True)
             return
         _, text = queries.insert_token(session, name, scope, None if days is None else days * DAY_SECONDS)
         if path is not None:
@@ -58,19 +58,28 @@ def create(name: str, scope: Any, days: float | None, path: Path | None, data_di
     click.echo(text)
 
 
-def _holds_valid_token(session: "Session", path: Path, scope: str) -> bool:
-    """Whether the file holds a token that still works; raises ClickException where it holds anything else."""
-    from api.queries.tokens import find_live_token
-    from api.tokens import hash_token
+def _adopt(session: "Session", path: Path, name: str, scope: str) -> bool:
+    """Whether the file holds a token: one that works is kept, one made by `ganvas secrets` is made known.
+
+    Raises ClickException where it holds anything else, a revoked token too.
+    """
+    from api.models import Token
+    from api.queries.tokens import find_live_token, insert_made_token
+    from api.tokens import hash_token, read_token
 
     if not path.exists():
         return False
-    token = find_live_token(session, hash_token(path.read_text(encoding="utf-8").strip()))
-    if token is None or token.scope != scope:
-        raise click.ClickException(
-            f"{path} holds no valid token of the scope {scope}; remove it, or name another file."
-        )
-    return True
+    text = path.read_text(encoding="utf-8", errors="replace").strip()
+    made = read_token(text)
+    if made is not None and made[1] == scope:
+        if find_live_token(session, hash_token(text)) is not None:
+            return True
+        if session.get(Token, made[0]) is None:
+            insert_made_token(session, name, made[1], made[0], text)
+            return True
+    raise click.ClickException(
+        f"{path} holds no valid token of the scope {scope}; remove it, or name another file."
+    )
 
 
 def _write_token(path: Path, text: str) -> None:

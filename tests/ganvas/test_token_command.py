@@ -10,7 +10,10 @@ from fastapi.testclient import TestClient
 from api.settings import Settings
 from ganvas.app import build_app
 from ganvas.cli import cli
+from ganvas.cluster_secrets import write_cluster_secrets
 from tests.api.service_making import HOST, QUIET
+
+CLAIM = {"worker": "gpu-1", "devices": ["cpu"]}
 
 
 @pytest.fixture
@@ -71,3 +74,34 @@ def test_a_file_that_holds_something_else_is_neither_kept_nor_overwritten(home: 
     assert refused.exit_code == 1
     assert "holds no valid token" in refused.output
     assert path.read_text() == "my notes"
+
+
+def test_a_token_that_ganvas_secrets_made_becomes_known_once(home: Path, tmp_path: Path) -> None:
+    write_cluster_secrets(tmp_path, "postgres", "redis")
+    path = tmp_path / "worker" / "ganvas_token"
+    arguments = ("create", "--name", "gpus", "--scope", "worker", "--file", str(path))
+    for _ in range(2):
+        assert run(home, *arguments).exit_code == 0
+    (token,) = json.loads(run(home, "list", "--json").stdout)["items"]
+    assert (token["name"], token["scope"]) == ("gpus", "worker")
+    with TestClient(build_app(Settings(home=home, **QUIET)), base_url=HOST) as client:
+        headers = {"authorization": f"Bearer {path.read_text()}"}
+        assert client.get("/jobs").status_code == 401
+        assert client.post("/workers/claim", json=CLAIM, headers=headers).status_code == 204
+
+
+def test_a_revoked_token_does_not_come_back_from_its_file(home: Path, tmp_path: Path) -> None:
+    path = tmp_path / "ganvas_token"
+    arguments = ("create", "--name", "gpus", "--scope", "worker", "--file", str(path))
+    run(home, *arguments)
+    (token,) = json.loads(run(home, "list", "--json").stdout)["items"]
+    run(home, "revoke", token["id"])
+    refused = run(home, *arguments)
+    assert (refused.exit_code, "no valid token" in refused.output) == (1, True)
+
+
+def test_a_file_with_a_token_of_another_scope_is_refused(home: Path, tmp_path: Path) -> None:
+    path = tmp_path / "ganvas_token"
+    run(home, "create", "--name", "a", "--scope", "worker", "--file", str(path))
+    refused = run(home, "create", "--name", "b", "--scope", "user", "--file", str(path))
+    assert (refused.exit_code, "no valid token of the scope user" in refused.output) == (1, True)
