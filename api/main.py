@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from api.db import migrate
 from api.failures import add_error_handlers
 from api.gate import Gate
+from api.hearing import Listener
 from api.metrics import Meter
 from api.routes import artifacts, docs, events, generators, health, jobs, keeping, metrics, workers
 from api.services import Services, build_services
@@ -58,6 +59,7 @@ def build_service(settings: Settings) -> FastAPI:
     add_error_handlers(app)
     app.add_middleware(Gate, settings=settings, access=services.access)
     app.add_middleware(Meter, metrics=services.metrics)
+    app.add_middleware(Listener, hearing=services.hearing)
     return app
 
 

@@ -35,6 +35,7 @@ class Reaper:
         on_change: Callable[[], None] = lambda: None,
         sweep: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
+        was_deaf: Callable[[], bool] = lambda: False,
     ) -> None:
         self._database = database
         self._cadence = cadence
@@ -42,6 +43,7 @@ class Reaper:
         self._on_change = on_change
         self._sweep = sweep
         self._clock = clock
+        self._was_deaf = was_deaf
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reaper", daemon=True)
         self._watching_since: float | None = None
@@ -71,10 +73,11 @@ class Reaper:
     def may_reap(self, now: float) -> bool:
         """Say whether workers had one full lease to be heard since this process began to listen without a break.
 
-        A break is a start, or a suspended machine: while nobody listened, no heartbeat could arrive.
+        A break is a start until the first answer, a suspended machine, or a database that takes no heartbeat:
+        while nobody listened, none could arrive.
         """
         slept = now - self._looked_at > self._cadence.reap_every_seconds + self._cadence.lease_seconds / 2
-        if self._watching_since is None or slept:
+        if self._was_deaf() or self._watching_since is None or slept:
             self._watching_since = now
         self._looked_at = now
         return now - self._watching_since >= self._cadence.lease_seconds
@@ -98,10 +101,16 @@ class Reaper:
             self._woke_at = now
             self._wake_workers()
 
+    def look(self) -> None:
+        """Look once, and survive what goes wrong."""
+        try:
+            self.run_once()
+        except Exception:
+            # One failed look, such as a database that restarts, must not end all looking. Nor could that database
+            # take heartbeats.
+            self._watching_since = None
+            logger.exception("The reaper's look failed; it looks again.")
+
     def _run(self) -> None:
         while not self._stopping.wait(self._cadence.reap_every_seconds):
-            try:
-                self.run_once()
-            except Exception:
-                # One failed look, such as a database that restarts, must not end all looking.
-                logger.exception("The reaper's look failed; it looks again.")
+            self.look()

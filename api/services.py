@@ -8,6 +8,7 @@ from api import queries
 from api.access import Access
 from api.db import Database, build_database
 from api.feed import Feed
+from api.hearing import Hearing
 from api.limits import Limits
 from api.metrics import Metrics
 from api.queue import WorkerWaker
@@ -33,6 +34,7 @@ class Services:
     access: Access
     limits: Limits
     metrics: Metrics
+    hearing: Hearing
 
     def delete_unused_blobs(self, names: Iterable[str]) -> None:
         """Delete files that nothing refers to any more."""
@@ -65,10 +67,11 @@ def build_services(settings: Settings) -> Services:
         delete_unused_blobs(database, blobs, orphans)
         blobs.sweep(ORPHAN_SECONDS)
 
-    reaper = Reaper(database, cadence, waker.wake_workers, feed.nudge, sweep)
+    hearing = Hearing()
+    reaper = Reaper(database, cadence, waker.wake_workers, feed.nudge, sweep, was_deaf=hearing.was_lost)
     access = Access(database, settings.token)
     limits = Limits(settings.submits_per_minute, settings.login_failures_per_minute)
-    return Services(settings, database, blobs, waker, feed, reaper, access, limits, Metrics(database))
+    return Services(settings, database, blobs, waker, feed, reaper, access, limits, Metrics(database), hearing)
 
 
 def build_blobs(settings: Settings) -> Blobs:

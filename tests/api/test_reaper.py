@@ -8,6 +8,7 @@ from sqlalchemy import update
 from api import queries
 from api.clock import database_now
 from api.db import Database
+from api.hearing import Hearing
 from api.models import Job
 from api.reaper import Cadence, Reaper
 from tests.api.service_making import LEASE, add_claimed_job, add_job, claim
@@ -137,3 +138,65 @@ def test_files_that_nothing_refers_to_are_swept_once_an_hour(sqlite: Database, c
         reaper.run_once()
         clock.now += 300
     assert sweeps == [4600, 8200]
+
+
+def test_a_service_that_has_not_answered_yet_has_not_begun_to_listen(
+    sqlite: Database, clock: Clock, wakes: Wakes
+) -> None:
+    hearing = Hearing()
+    reaper = Reaper(sqlite, Cadence(1.0, LEASE, 30.0), wakes, clock=clock, was_deaf=hearing.was_lost)
+    job_id = add_silent_job(sqlite)
+    look_for(int(3 * LEASE), reaper, clock)
+    assert state_of(sqlite, job_id) == "running"
+    hearing.note("/healthz", 200)
+    look_for(int(LEASE) - 1, reaper, clock)
+    assert state_of(sqlite, job_id) == "running"
+    look_for(3, reaper, clock)
+    assert state_of(sqlite, job_id) == "queued"
+
+
+@pytest.mark.parametrize(
+    ("route", "status", "is_deaf"),
+    [
+        ("/jobs/{job_id}/attempts/{attempt}/heartbeat", 507, True),
+        ("/jobs/{job_id}/attempts/{attempt}/events", 503, True),
+        ("/jobs/{job_id}/attempts/{attempt}/events", 500, False),
+        ("/artifacts/{sha256}", 507, False),
+        ("/jobs/{job_id}/attempts/{attempt}/heartbeat", 200, False),
+    ],
+)
+def test_a_heartbeat_that_could_not_be_stored_is_the_services_own_silence(
+    sqlite: Database, clock: Clock, wakes: Wakes, route: str, status: int, is_deaf: bool
+) -> None:
+    hearing = Hearing()
+    hearing.note("/healthz", 200)
+    reaper = Reaper(sqlite, Cadence(1.0, LEASE, 30.0), wakes, clock=clock, was_deaf=hearing.was_lost)
+    job_id = add_silent_job(sqlite)
+    look_for(int(LEASE) - 1, reaper, clock)
+    hearing.note(route, status)
+    look_for(3, reaper, clock)
+    assert (state_of(sqlite, job_id) == "running") == is_deaf
+    look_for(int(LEASE), reaper, clock)
+    assert state_of(sqlite, job_id) == "queued"
+
+
+def test_a_database_that_was_away_took_no_heartbeats(
+    sqlite: Database, clock: Clock, reaper: Reaper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = add_silent_job(sqlite)
+    look_for(int(LEASE) - 1, reaper, clock)
+    with monkeypatch.context() as patch:
+        patch.setattr(queries, "list_lost_jobs", fail)
+        patch.setattr(queries, "count_waiting", fail)
+        clock.now += 1
+        reaper.look()
+        clock.now += 1
+        reaper.look()
+    look_for(int(LEASE) - 1, reaper, clock)
+    assert state_of(sqlite, job_id) == "running"
+    look_for(2, reaper, clock)
+    assert state_of(sqlite, job_id) == "queued"
+
+
+def fail(*_: object) -> None:
+    raise OSError("no database")
