@@ -9,6 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.access import Access
+from api.bundles import MAX_BUNDLE_BYTES
 from api.errors import BodyTooLarge, NotAuthenticated, ServiceError
 from api.responses import error_response
 from api.security import (
@@ -26,6 +27,8 @@ from api.tokens import OPEN
 MAX_BODY_BYTES = MIB
 # Files are streamed to disk by their own route, which has its own limit.
 STREAMED_PREFIX = "/artifacts/"
+# Several files in one body.
+_LARGER_BODIES = {("POST", "/artifacts"): MAX_BUNDLE_BYTES}
 
 
 class Gate:
@@ -53,7 +56,8 @@ class Gate:
         try:
             await self._check(scope)
             if not (scope["method"] == "PUT" and scope["path"].startswith(STREAMED_PREFIX)):
-                receive = await _read_small_body(scope, receive)
+                limit = _LARGER_BODIES.get((scope["method"], scope["path"]), MAX_BODY_BYTES)
+                receive = await _read_small_body(scope, receive, limit)
         except NotAuthenticated as error:
             answer = _send_to_login(scope) or error_response(error)
             await answer(scope, receive, send_secured)
@@ -85,12 +89,13 @@ def _send_to_login(scope: Scope) -> Response | None:
     return RedirectResponse(f"{login_path}?{urlencode({'back': wanted})}", 303, {"cache-control": "no-store"})
 
 
-async def _read_small_body(scope: Scope, receive: Receive) -> Receive:
+async def _read_small_body(scope: Scope, receive: Receive, limit: int) -> Receive:
     """Read the body up to the limit and return a `receive` that gives it again; raises BodyTooLarge."""
     length = Headers(scope=scope).get("content-length")
     # Counted before it is read: a number of thousands of digits is no number to Python.
-    if length is not None and (not _is_number(length) or int(length) > MAX_BODY_BYTES):
-        raise BodyTooLarge(f"The body is too large for this route; at most {MAX_BODY_BYTES:,} bytes are taken.")
+    too_large = BodyTooLarge(f"The body is too large for this route; at most {limit:,} bytes are taken.")
+    if length is not None and (not _is_number(length) or int(length) > limit):
+        raise too_large
     parts: list[bytes] = []
     size, more = 0, True
     while more:
@@ -100,10 +105,8 @@ async def _read_small_body(scope: Scope, receive: Receive) -> Receive:
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         more = message.get("more_body", False)
-        if size > MAX_BODY_BYTES:
-            raise BodyTooLarge(
-                f"The body is too large for this route; at most {MAX_BODY_BYTES:,} bytes are taken."
-            )
+        if size > limit:
+            raise too_large
     body: bytes | None = b"".join(parts)
 
     async def receive_again() -> Message:

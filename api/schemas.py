@@ -319,6 +319,20 @@ class ArtifactRead(_Schema):
     url: str
 
 
+class ArtifactsRead(_Schema):
+    """The files of a bundle, stored; each once, in its order."""
+
+    items: list[ArtifactRead]
+
+
+class FileHeader(_Request):
+    """What stands before each file of a bundle: the next `size` bytes are the file's."""
+
+    sha256: Sha256
+    size: Annotated[int, Field(ge=0)]
+    media_type: MediaType
+
+
 class StreamEvent(_Schema):
     """One message of the stream. `events` are the trainer's, `job` is the job's summary after them."""
 

@@ -7,9 +7,11 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import BinaryIO, Protocol
 
 from api.errors import ArtifactRefused, StorageFull
@@ -18,6 +20,9 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 # How much of a file's beginning a writer remembers, for a look at its header.
 HEAD_BYTES = 64
 TORN_SUFFIX = ".part"
+# Small blobs that are written at once; also the files that one request has open.
+_TOGETHER = 8
+_making_folder = Lock()
 
 
 class BlobWriter(Protocol):
@@ -53,6 +58,25 @@ class Blobs(Protocol):
 
     def sweep(self, seconds: float) -> None:
         """Delete what uploads left behind that a crash cut off at least so many seconds ago."""
+
+
+def store_together(blobs: Blobs, contents: Mapping[str, bytes]) -> None:
+    """Store several small blobs, by their sha256; returns when each is durable, or raises as a writer does.
+
+    Several at once: most of the work is waiting for the disk, which does many fsyncs in hardly more time than one.
+    """
+
+    def store(sha256: str) -> None:
+        writer = blobs.begin(sha256)
+        try:
+            writer.write(contents[sha256])
+            writer.commit()
+        finally:
+            writer.abort()
+
+    with ThreadPoolExecutor(_TOGETHER, thread_name_prefix="store") as pool:
+        for _ in pool.map(store, contents):
+            pass
 
 
 def is_damaged(blobs: Blobs, sha256: str) -> bool:
@@ -170,9 +194,11 @@ def full_disk_is_storage_full() -> Iterator[None]:
 
 
 def _make_folder(folder: Path) -> None:
-    if not folder.is_dir():
-        folder.mkdir(parents=True, exist_ok=True)
-        _fsync_folder(folder.parent)
+    # Held until the new name is durable: who finds the folder there may rely on it.
+    with _making_folder:
+        if not folder.is_dir():
+            folder.mkdir(parents=True, exist_ok=True)
+            _fsync_folder(folder.parent)
 
 
 def _fsync_folder(folder: Path) -> None:

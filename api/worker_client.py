@@ -4,14 +4,17 @@ It raises and never waits: how long to go on trying is the caller's decision (`m
 worth it). AttemptFenced is final: the attempt has lost its job and its trainer must stop.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
 
+from api.bundles import BundledFile, write_bundle
 from api.downloads import download_artifact
 from api.schemas import (
     ArtifactRead,
+    ArtifactsRead,
     ClaimRead,
     ClaimRequest,
     EventsAccepted,
@@ -78,6 +81,13 @@ class WorkerClient:
             headers = {"Content-Type": media_type}
             path = f"/artifacts/{quote_id(sha256)}"
             return self._transport.fetch(ArtifactRead, "PUT", path, content=file, headers=headers)
+
+    def put_artifacts(self, files: Sequence[BundledFile]) -> ArtifactsRead:
+        """Upload several small files at once, at most MAX_FILES and MAX_BUNDLE_BYTES of them."""
+        headers = {"Content-Type": "application/octet-stream"}
+        return self._transport.fetch(
+            ArtifactsRead, "POST", "/artifacts", content=write_bundle(files), headers=headers
+        )
 
     def get_artifact(self, sha256: str, path: Path) -> Path:
         """Download a file to `path`; one whose bytes have another sha256 raises ArtifactRefused."""

@@ -20,6 +20,7 @@ from worker.lease import Lease
 from worker.position import read_position, write_position
 from worker.run_dir import RunDir
 from worker.spool import Batch, SpoolReader
+from worker.uploads import Upload, upload
 
 logger = logging.getLogger(__name__)
 
@@ -122,8 +123,7 @@ class Reporter:
                 return
 
     def _deliver(self, batch: Batch) -> None:
-        for file, media_type in batch.files:
-            self._put(file, media_type)
+        upload(self._client, [found for file in batch.files if (found := self._find(*file)) is not None])
         try:
             self._accept(batch, self._client.post_events(self._run_dir.job_id, self._run_dir.attempt, batch.body))
         except BodyTooLarge:
@@ -154,14 +154,14 @@ class Reporter:
         if self._refusals > MAX_REFUSALS:
             raise error
 
-    def _put(self, file: StoredFile, media_type: MediaType) -> None:
+    def _find(self, file: StoredFile, media_type: MediaType) -> Upload | None:
         path = self._run_dir.artifacts_dir / file.path
         if not path.exists() and not path.is_symlink():
             # Delivered before and deleted; if the service has it no longer, it says so when the event arrives.
-            return
+            return None
         if not path.resolve().is_relative_to(self._run_dir.artifacts_dir.resolve()) or not path.is_file():
             raise ArtifactOutside(f"An event names {file.path}, which is no plain file of the run's folder.")
-        self._client.put_artifact(path, file.sha256, media_type)
+        return Upload(path, file.sha256, media_type)
 
     def _move_to(self, next_seq: int) -> None:
         self._reader.move_to(next_seq)

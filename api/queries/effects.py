@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import delete, insert
+from sqlalchemy import delete, insert, select
 from sqlalchemy.orm import Session
 
 from api.clock import database_now
@@ -43,11 +43,10 @@ def apply_events(
     insert_histograms(session, job.id, [item.event for item in events if isinstance(item.event, HistogramsLogged)])
     retired: list[str] = []
     has_checkpoint = False
+    _apply_samples(session, job, attempt, events, artifacts)
     for item in events:
         event = item.event
-        if isinstance(event, SampleGridSaved):
-            _insert_sample(session, job, attempt, event, artifacts)
-        elif isinstance(event, NeighbourGridSaved):
+        if isinstance(event, NeighbourGridSaved):
             _insert_neighbour_grid(session, job, attempt, event, artifacts)
         elif isinstance(event, CheckpointSaved):
             _insert_checkpoint(session, job, attempt, event, artifacts)
@@ -100,24 +99,27 @@ def _apply_lines(session: Session, job: Job, attempt: int, events: Sequence[Post
         session.execute(insert(LogLine), lines)
 
 
-def _insert_sample(
-    session: Session, job: Job, attempt: int, event: SampleGridSaved, artifacts: dict[str, Artifact]
+def _apply_samples(
+    session: Session, job: Job, attempt: int, events: Sequence[PostedEvent], artifacts: dict[str, Artifact]
 ) -> None:
     # A grid that comes again for the same iteration takes the place of the earlier one.
-    session.execute(delete(Sample).where(Sample.job_id == job.id, Sample.iteration == event.iteration))
-    row = insert(Sample).values(
-        job_id=job.id, iteration=event.iteration, **_grid_columns(attempt, event, artifacts)
-    )
-    sample_id = session.execute(row.returning(Sample.id)).scalar_one()
-    newest = session.get(Sample, job.newest_sample_id) if job.newest_sample_id is not None else None
-    if newest is None or newest.iteration <= event.iteration:
-        job.newest_sample_id = sample_id
+    grids = {item.event.iteration: item.event for item in events if isinstance(item.event, SampleGridSaved)}
+    if not grids:
+        return
+    session.execute(delete(Sample).where(Sample.job_id == job.id, Sample.iteration.in_(grids)))
+    rows = [
+        {"job_id": job.id, "iteration": iteration, **_grid_columns(attempt, event, artifacts)}
+        for iteration, event in grids.items()
+    ]
+    session.execute(insert(Sample).values(created_at=database_now()), rows)
+    newest = select(Sample.id).where(Sample.job_id == job.id).order_by(Sample.iteration.desc()).limit(1)
+    job.newest_sample_id = session.scalars(newest).one()
 
 
 def _insert_neighbour_grid(
     session: Session, job: Job, attempt: int, event: NeighbourGridSaved, artifacts: dict[str, Artifact]
 ) -> None:
-    row = _grid_columns(attempt, event, artifacts)
+    row = {**_grid_columns(attempt, event, artifacts), "created_at": database_now()}
     insert_row = insert_into(session, NeighbourGrid).values(job_id=job.id, iteration=event.iteration, **row)
     session.execute(insert_row.on_conflict_do_update(index_elements=["job_id", "iteration"], set_=row))
 
@@ -136,7 +138,6 @@ def _grid_columns(
         "cell_width": event.cell_width,
         "cell_height": event.cell_height,
         "latents_sha256": event.latents_sha256,
-        "created_at": database_now(),
     }
 
 

@@ -1,6 +1,6 @@
 """Stored files: sample grids and checkpoints, known by the sha256 of their bytes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, BinaryIO
 
 from fastapi import APIRouter, Header, Request, Response
@@ -9,7 +9,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
 from api import queries
-from api.deps import ServicesDep, Sha256Path
+from api.bundles import read_bundle
+from api.deps import RawBody, ServicesDep, Sha256Path
 from api.errors import (
     ArtifactNotFound,
     ArtifactRefused,
@@ -20,10 +21,10 @@ from api.errors import (
 )
 from api.png import MAX_PNG_BYTES, check_png_header
 from api.responses import documented
-from api.schemas import ArtifactRead, MediaType
+from api.schemas import ArtifactRead, ArtifactsRead, MediaType
 from api.security import LIVE_ATTEMPT, needs
 from api.services import Services
-from api.storage import BlobWriter
+from api.storage import HEAD_BYTES, BlobWriter, store_together
 
 read = APIRouter(tags=["artifacts"], dependencies=[*needs("read", "attempt"), LIVE_ATTEMPT])
 write = APIRouter(tags=["artifacts"], dependencies=[*needs("attempt"), LIVE_ATTEMPT])
@@ -78,6 +79,31 @@ async def put_artifact(sha256: Sha256Path, request: Request, services: ServicesD
         await run_in_threadpool(writer.abort)
 
 
+@write.post(
+    "/artifacts",
+    response_model=ArtifactsRead,
+    responses=documented(ArtifactRefused, BodyTooLarge, RequestInvalid, StorageFull),
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+        }
+    },
+)
+def put_artifacts(raw: RawBody, services: ServicesDep) -> Any:
+    """Store several small files: of each a line of JSON (`sha256`, `size`, `media_type`), and then its bytes.
+
+    At most 64 files and 8 MiB. All of them are stored, or none is known afterwards.
+    """
+    files = read_bundle(raw)
+    for file in files:
+        if file.media_type == "image/png":
+            check_png_header(file.content[:HEAD_BYTES])
+    store_together(services.blobs, {file.sha256: file.content for file in files})
+    sizes = {file.sha256: (len(file.content), file.media_type) for file in files}
+    return ArtifactsRead(items=_record(services, sizes))
+
+
 @read.get("/artifacts/{sha256}", response_class=Response, responses=documented(ArtifactNotFound))
 def get_artifact(
     sha256: Sha256Path, services: ServicesDep, if_none_match: Annotated[str | None, Header()] = None
@@ -103,18 +129,26 @@ def _store(services: Services, writer: BlobWriter, sha256: str, media_type: Medi
     if media_type == "image/png":
         check_png_header(writer.head)
     writer.commit()
+    return _record(services, {sha256: (writer.size, media_type)})[0]
+
+
+def _record(services: Services, files: Mapping[str, tuple[int, MediaType]]) -> list[ArtifactRead]:
+    """Name files that are durable by rows: size and media type by sha256."""
     with services.database.write() as session:
-        artifact = queries.insert_artifact(session, sha256, writer.size, media_type)
-        # The row is ours now; a deletion of the same file that was under way has finished before.
-        if not services.blobs.exists(sha256):
+        artifacts = [queries.insert_artifact(session, sha256, *described) for sha256, described in files.items()]
+        # The rows are ours now; a deletion of the same file that was under way has finished before.
+        if not all(services.blobs.exists(sha256) for sha256 in files):
             raise ServiceUnavailable("The file was being deleted just then; send it again.")
-    services.metrics.artifact_bytes.inc(writer.size)
-    return ArtifactRead(
-        sha256=sha256,
-        size=artifact.size,
-        media_type=_MEDIA_TYPES[artifact.media_type],
-        url=queries.artifact_url(sha256),
-    )
+    services.metrics.artifact_bytes.inc(sum(size for size, _ in files.values()))
+    return [
+        ArtifactRead(
+            sha256=artifact.sha256,
+            size=artifact.size,
+            media_type=_MEDIA_TYPES[artifact.media_type],
+            url=queries.artifact_url(artifact.sha256),
+        )
+        for artifact in artifacts
+    ]
 
 
 def _read_media_type(content_type: str) -> MediaType:

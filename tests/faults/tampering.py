@@ -8,6 +8,7 @@ renamed file is gone unless its folder was fsynced.
 import os
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -103,8 +104,9 @@ class UploadWatch:
         if path in self._unsynced_files:
             self._unsynced_files.discard(path)
             self._pass("file_synced")
-        elif any(name.parent == path for name in self._unsynced_names):
-            self._unsynced_names = {name for name in self._unsynced_names if name.parent != path}
+        elif in_folder := {name for name in list(self._unsynced_names) if name.parent == path}:
+            # Changed in place: files of one bundle are stored by several threads.
+            self._unsynced_names -= in_folder
             self._pass("folder_synced")
 
     def _after_rename(self, source: Path, target: Path) -> None:
@@ -120,8 +122,10 @@ class UploadWatch:
         if step != self._step:
             return
         if self._with_power:
-            for path in self._unsynced_files:
-                os.truncate(path, path.stat().st_size // 2)
-            for path in self._unsynced_names:
+            for path in list(self._unsynced_files):
+                # Another thread may be about to rename it.
+                with suppress(FileNotFoundError):
+                    os.truncate(path, path.stat().st_size // 2)
+            for path in list(self._unsynced_names):
                 path.unlink(missing_ok=True)
         os.kill(os.getpid(), signal.SIGKILL)
