@@ -7,7 +7,6 @@ checkpoint that the service holds.
 """
 
 import errno
-import json
 import os
 from collections import deque
 from dataclasses import dataclass, field
@@ -15,6 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 from typing import Any, Literal
+
+import msgspec
 
 from ganlib.events import Event, StoredFile
 
@@ -178,17 +179,35 @@ class SpoolReader:
         return complete.splitlines()
 
 
+class _Histogram(msgspec.Struct):
+    counts: list[int]
+
+
+class _Event(msgspec.Struct):
+    """What decides about a batch; the service looks at the rest."""
+
+    kind: str
+    values: dict[str, float | str] = {}
+    histograms: dict[str, _Histogram] = {}
+    file: dict[str, Any] | None = None
+
+    def count_points(self) -> int:
+        """Count as the service does: each metric, and each bin of a histogram."""
+        return len(self.values) + sum(len(histogram.counts) for histogram in self.histograms.values())
+
+
+class _Line(msgspec.Struct):
+    seq: int
+    event: _Event
+
+
+_decode_line = msgspec.json.Decoder(_Line).decode
+
+
 def _parse_line(line: bytes) -> SpooledEvent:
     try:
-        row = json.loads(line)
-        event = row["event"]
-        file = StoredFile.model_validate(event["file"]) if "file" in event else None
-        return SpooledEvent(row["seq"], line, event["kind"], _count_points(event), file)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        row = _decode_line(line)
+        file = StoredFile.model_validate(row.event.file) if row.event.file is not None else None
+        return SpooledEvent(row.seq, line, row.event.kind, row.event.count_points(), file)
+    except (msgspec.MsgspecError, ValueError) as error:
         raise SpoolDamaged(f"A line of the spool is no event: {line[:200]!r} ({error})") from None
-
-
-def _count_points(event: dict[str, Any]) -> int:
-    """Count as the service does: each metric, and each bin of a histogram."""
-    bins = sum(len(histogram["counts"]) for histogram in event.get("histograms", {}).values())
-    return len(event.get("values", ())) + bins
