@@ -161,6 +161,27 @@ class StorageFull(ServiceError):
     message = "The service's disk is full; free some space. Reading still works."
 
 
+class FigureRefused(ServiceError):
+    """The figure cannot be drawn: no grid, no such metric, nothing that its axes can show."""
+
+    code, status = "figure_refused", 422
+    message = "This figure cannot be drawn."
+
+
+class FigureTooLarge(ServiceError):
+    """The figure or movie would hold more than is drawn at once."""
+
+    code, status = "figure_too_large", 422
+    message = "This figure would be too large; ask for fewer runs, iterations or cells."
+
+
+class FiguresNotInstalled(ServiceError):
+    """The service was installed without what draws figures and movies."""
+
+    code, status = "figures_not_installed", 501
+    message = "This service was installed without figures; on its machine: pip install 'ganvas[figures]'."
+
+
 class ServiceUnavailable(ServiceError):
     """The database cannot be reached just now."""
 
@@ -174,6 +195,6 @@ ERRORS: dict[str, type[ServiceError]] = {
         ServiceError, SpecRefused, RequestInvalid, BodyTooLarge, JobNotFound, ArtifactNotFound, RouteNotFound,
         MethodRefused, AttemptFenced, SequenceConflict, ArtifactMissing, ArtifactRefused, JobStateConflict,
         IdempotencyConflict, NotAuthenticated, NotAllowed, TooManyRequests, TokenNotFound, OriginRefused,
-        StorageFull, ServiceUnavailable,
+        StorageFull, FigureRefused, FigureTooLarge, FiguresNotInstalled, ServiceUnavailable,
     )
 }  # fmt: skip

@@ -16,6 +16,8 @@ from api.schemas import JobSummary, Page
 from api.security import needs
 from dashboard.error_pages import show_errors_as_pages
 from dashboard.figure_data import HeatMapAxes, read_heat_map, read_heat_map_png, read_neighbours
+from dashboard.figure_pages import build_figure_page_router
+from dashboard.figure_routes import build_figure_router, build_studio
 from dashboard.image_routes import build_image_router
 from dashboard.images.darkroom import Darkroom
 from dashboard.login import LOGIN_PATH, build_login_router
@@ -50,6 +52,8 @@ def add_dashboard(app: FastAPI) -> None:
     renderer = Renderer(static)
     app.include_router(build_run_router(renderer))
     app.include_router(build_image_router(Darkroom()))
+    app.include_router(build_figure_page_router(renderer))
+    app.include_router(build_figure_router(build_studio(app)))
     app.include_router(build_site_router(renderer, static))
     app.include_router(build_login_router(renderer))
     app.include_router(build_new_router(renderer))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from api.points import Points
-from dashboard.figures.plans import MAX_GRID_BYTES, CurvesPlan, FigureOversize, FigureRefusal, MoviePlan, Plan
+from dashboard.figures.plans import MAX_GRID_BYTES, CurvesPlan, FigureOversize, FigureRefusal, Plan
 
 REFUSED = 3
 SECONDS = 180.0
@@ -34,11 +34,12 @@ class DrawingFailed(Exception):
     """The process ended otherwise than by drawing or refusing; the message is what it said."""
 
 
-def missing_package(plan: Plan) -> str | None:
-    """Return the package that this figure needs and this machine does not have, or None."""
-    needed = "matplotlib"
-    if isinstance(plan, MoviePlan):
-        needed = "av" if plan.form == "mp4" else "PIL"
+def missing_package(kind: str, form: str) -> str | None:
+    """Return the package that such a figure needs and this machine does not have, or None.
+
+    kind: of the plan. form: of the file.
+    """
+    needed = "matplotlib" if kind != "movie" else "av" if form == "mp4" else "PIL"
     return None if importlib.util.find_spec(needed) else needed
 
 

@@ -80,10 +80,10 @@ class _Canvas:
         """Write the iterations above the columns."""
         size = _fitting_size([f"{i:,}" for i in plan.iterations], self._sizes)
         y = self._sizes.dots(LABEL_SIZE)
-        for place, iteration in enumerate(plan.iterations):
-            self._write(self._left(place) + self._sizes.box / 2, y, f"{iteration:,}", size, "center", "baseline")
         if self._sizes.label >= self._sizes.dots(36):
             self._write(0, y, "iteration", NOTE_SIZE, "left", "baseline", "#5d5d59")
+        for place, iteration in enumerate(plan.iterations):
+            self._write(self._left(place) + self._sizes.box / 2, y, f"{iteration:,}", size, "center", "baseline")
 
     def write_label(self, label: str, y: float, tall: float) -> None:
         """Write a row's label beside the middle of its images."""

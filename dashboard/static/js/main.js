@@ -18,3 +18,4 @@ import "./frame-player.js";
 import "./frame-strip.js";
 import "./loss-chart.js";
 import "./log-tail.js";
+import "./figure-form.js";
