@@ -1,9 +1,8 @@
 """The pages: the list of runs, one run, the theme, and the button that cancels. Reads go through `api.queries`."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
 
-from fastapi import APIRouter, FastAPI, Query, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from api import queries
@@ -15,9 +14,10 @@ from api.queries.timeline import list_sample_iterations, list_samples_at
 from api.schemas import JobSummary, Page
 from api.security import needs
 from dashboard.error_pages import show_errors_as_pages
-from dashboard.figure_data import HeatMapAxes, read_heat_map, read_heat_map_png, read_neighbours
+from dashboard.figure_data import read_heat_map, read_judge, read_neighbours
 from dashboard.figure_pages import build_figure_page_router
 from dashboard.figure_routes import build_figure_router, build_studio
+from dashboard.heat_map_routes import build_heat_map_router
 from dashboard.image_routes import build_image_router
 from dashboard.images.darkroom import Darkroom
 from dashboard.login import LOGIN_PATH, build_login_router
@@ -36,7 +36,9 @@ from dashboard.requests import (
 from dashboard.static_files import StaticTree
 from dashboard.submit import build_again_router, build_new_router
 from dashboard.views.chart import CHART_METRICS, CHART_POINTS
+from dashboard.views.curves import choose_words
 from dashboard.views.docs import build_docs_page
+from dashboard.views.heat_map import KINDS
 from dashboard.views.measures import measured_metrics
 from dashboard.views.run import LOG_LINES, RunData, build_run_page
 from dashboard.views.runs import ROWS, build_runs_page
@@ -51,6 +53,7 @@ def add_dashboard(app: FastAPI) -> None:
     static = StaticTree()
     renderer = Renderer(static)
     app.include_router(build_run_router(renderer))
+    app.include_router(build_heat_map_router())
     app.include_router(build_image_router(Darkroom()))
     app.include_router(build_figure_page_router(renderer))
     app.include_router(build_figure_router(build_studio(app)))
@@ -88,31 +91,18 @@ def build_run_router(renderer: Renderer) -> APIRouter:
             job = queries.job_read(session, row)
             iterations = list_sample_iterations(session, job_id)
             samples = list_samples_at(session, job_id, shown_iterations(iterations, iteration))
-            names = [*CHART_METRICS, *measured_metrics(job.latest)]
+            chosen = choose_words(request.query_params.getlist("metric"), job.latest)
+            names = [*dict.fromkeys([*chosen, *CHART_METRICS, *measured_metrics(job.latest)])]
+            judge = read_judge(session, job_id)
             curves = queries.read_curves(session, job_id, names, CHART_POINTS)
-            logits = read_heat_map(session, job_id, read_window(request))
+            heat_maps = [read_heat_map(session, job_id, kind, read_window(request)) for kind in KINDS]
             neighbours = read_neighbours(session, job_id, iteration)
             log = queries.list_log_lines(session, job_id, LOG_LINES)
             queue = count_queue(session, row) if row.state == "queued" else Queue()
         timeline = TimelineData(iterations, {sample.iteration: sample for sample in samples})
-        data = RunData(job, timeline, curves, logits, neighbours, log.items, queue)
+        data = RunData(job, timeline, curves, chosen, judge, heat_maps, neighbours, log.items, queue)
         page = build_run_page(data, iteration, read_frame(request), datetime.now(UTC))
         return renderer.render_page(request, "run.html", page)
-
-    @router.get("/runs/{job_id}/logits/{which}.png", dependencies=needs("read"))
-    def draw_logits(
-        job_id: str,
-        which: Literal["real", "fake"],
-        axes: Annotated[HeatMapAxes, Query()],
-        services: ServicesDep,
-    ) -> Response:
-        """Draw a heat map to the axes that its page names: white where all logits are, black where none."""
-        with services.database.read() as session:
-            queries.get_job(session, job_id)
-            png = read_heat_map_png(session, job_id, which, axes)
-        if png is None:
-            raise RouteNotFound
-        return Response(png, headers={"Cache-Control": "no-store"}, media_type="image/png")
 
     @router.post("/runs/{job_id}/cancel", dependencies=needs("user"))
     def cancel_run(job_id: str, services: ServicesDep) -> Response:

@@ -1,5 +1,7 @@
 """What to try when a run has failed, by the reason's code."""
 
+from typing import Any
+
 ADVICE: dict[str, str] = {
     "training_diverged": (
         "Lower both learning rates by half, or train in float32 (precision: float32); "
@@ -10,12 +12,18 @@ ADVICE: dict[str, str] = {
     ),
     "trainer_killed": (
         "Something ended the trainer from outside, most often the system for lack of memory: "
-        "halve batch_size, or give the worker more."
+        "halve batch_size (it is {batch_size}), or give the worker more."
     ),
     "checkpoint_unreadable": "The checkpoint could not be read back; submit the spec again to start afresh.",
     "attempts_used_up": (
         "Its workers were lost too often. Look at the last attempt's host: memory, disk, whether it was shut down."
     ),
+    "out_of_memory": "batch_size is {batch_size} now: halve it, or send the run to a worker with a larger card.",
+    "trainer_crashed": (
+        "The trainer's process ended as after a fault in a library: read its last words below, and try "
+        "precision: float32, without anything compiled."
+    ),
+    "worker_failed": "The worker could not do its part; its own log, on its machine, has more. Retry elsewhere.",
     "spec_invalid": "The worker runs another version than the service; install the same version on both.",
 }
 # Errors whose message says what to do.
@@ -23,7 +31,6 @@ SAYS_ITSELF = frozenset(
     {
         "dataset_unavailable",
         "device_unavailable",
-        "out_of_memory",
         "compilation_failed",
         "not_dealable",
         "process_lost",
@@ -36,8 +43,8 @@ GENERAL_ADVICE = (
 )
 
 
-def advise(code: str) -> str:
+def advise(code: str, spec: dict[str, Any] | None = None) -> str:
     """Return a sentence on what to try, or nothing where the error's own message says it."""
     if code in SAYS_ITSELF:
         return ""
-    return ADVICE.get(code, GENERAL_ADVICE)
+    return ADVICE.get(code, GENERAL_ADVICE).format(batch_size=(spec or {}).get("batch_size", "as in its spec"))

@@ -1,7 +1,7 @@
-"""The loss chart as a page draws it without a script: an inline SVG of plain attributes.
+"""How a chart is drawn without a script: an inline SVG of plain attributes.
 
-Two players, told apart by colour, dash and label. The axis fits the losses as they usually are, so that one
-spike does not flatten the rest; what lies beyond is drawn at the edge and named.
+The axis fits the values as they usually are, so that one spike does not flatten the rest; what lies beyond is
+drawn at the edge and named.
 """
 
 import math
@@ -22,68 +22,11 @@ FURTHEST, NARROWEST = 1e300, 1e-300
 
 
 @dataclass(frozen=True)
-class LineView:
-    """One curve: which player, its points as an SVG path, and the value at the selected iteration."""
-
-    player: str
-    word: str
-    path: str
-    at_cursor: str
-
-
-@dataclass(frozen=True)
 class TickView:
     """One grid line: its place as a percentage from the top, and its value."""
 
     at: str
     label: str
-
-
-@dataclass(frozen=True)
-class ChartView:
-    """The losses over the iterations; `cursor` is the selected iteration's place as a percentage, or empty."""
-
-    lines: list[LineView]
-    ticks: list[TickView]
-    first_label: str
-    last_label: str
-    cursor: str
-    at: str
-    beyond: str
-    summary: str
-    view_box: str
-    metrics_url: str
-    last_event_id: int
-
-
-def build_chart(
-    job_id: str, curves: list[Curve], iterations: int, cursor: int | None, last_event_id: int
-) -> ChartView:
-    """Return the chart of both losses from iteration 0 to the run's last."""
-    by_name = {curve.name: curve for curve in curves}
-    players = [
-        ("generator", "Generator", by_name.get(GENERATOR_LOSS)),
-        ("discriminator", "Discriminator", by_name.get(DISCRIMINATOR_LOSS)),
-    ]
-    values = [v for _, _, curve in players if curve for v in curve.values if math.isfinite(v)]
-    low, high = usual_range(values)
-    ticks = nice_ticks(low, high)
-    return ChartView(
-        lines=[
-            LineView(player, word, draw_path(curve, iterations, low, high), _value_at(curve, cursor))
-            for player, word, curve in players
-        ],
-        ticks=[tick_at(value, low, high) for value in ticks],
-        first_label="0",
-        last_label=show_count(iterations),
-        cursor=f"{100 * cursor / iterations:.2f}%" if cursor is not None else "",
-        at=f"at iteration {show_count(cursor)}" if cursor is not None else "",
-        beyond=describe_beyond(values, low, high),
-        summary=_summary(players),
-        view_box=f"0 0 {WIDTH} {HEIGHT}",
-        metrics_url=f"/jobs/{job_id}/metrics",
-        last_event_id=last_event_id,
-    )
 
 
 def usual_range(values: list[float]) -> tuple[float, float]:
@@ -140,24 +83,3 @@ def draw_path(curve: Curve | None, iterations: int, low: float, high: float) -> 
         parts.append(f"{'L' if pen_down else 'M'}{x:.1f} {y:.1f}")
         pen_down = True
     return "".join(parts)
-
-
-def _value_at(curve: Curve | None, cursor: int | None) -> str:
-    """Return the curve's value at the last point that is not after the cursor."""
-    if not curve or not curve.iterations:
-        return show_number(None)
-    if cursor is None:
-        return show_number(curve.values[-1])
-    before = [v for i, v in zip(curve.iterations, curve.values, strict=True) if i <= cursor]
-    return show_number(before[-1] if before else curve.values[0])
-
-
-def _summary(players: list[tuple[str, str, Curve | None]]) -> str:
-    """Return what the chart shows, in words."""
-    parts = [
-        f"{word}: {show_number(curve.values[0])} at first, {show_number(curve.values[-1])} at iteration "
-        f"{show_count(curve.iterations[-1])}"
-        for _, word, curve in players
-        if curve and curve.values
-    ]
-    return "Losses over the iterations. " + (". ".join(parts) or "No points yet") + "."

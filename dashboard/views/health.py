@@ -6,6 +6,7 @@ from typing import Any
 
 from api.schemas import JobRead
 from dashboard.formats import show_count, show_number, show_percent
+from dashboard.views.balance import MeanLogits, judge_balance
 from dashboard.views.common import DISCRIMINATOR_LOSS, GENERATOR_LOSS, latest_value
 from dashboard.views.waiting import WaitingView
 
@@ -31,11 +32,13 @@ class Verdict:
     text: str
 
 
-def judge_learning(job: JobRead, discriminator_losses: list[float], points: int) -> Verdict:
-    """Judge the balance of the two players by the mean of the discriminator's newest losses.
+def judge_learning(
+    job: JobRead, discriminator_losses: list[float], points: int, logits: MeanLogits | None = None
+) -> Verdict:
+    """Judge the balance of the two players by the mean of the discriminator's newest losses, or by its logits.
 
-    points: how many losses were logged. The bounds hold for the minimax loss alone; of others only the pictures
-    tell.
+    points: how many losses were logged. The losses' bounds hold for the minimax loss alone; of a loss that holds
+    more, and of others, the mean logits tell where they were logged.
     """
     if job.state in ("failed", "cancelled"):
         return _judge_broken_off(job)
@@ -45,12 +48,15 @@ def judge_learning(job: JobRead, discriminator_losses: list[float], points: int)
     if not recent:
         return Verdict("Not yet known", "No losses have arrived.")
     other = _judge_by_pictures(job.spec)
-    if other is not None:
+    found = other and logits and _judge_by_logits(job.spec, logits)
+    if other is not None and not found:
         return other
     if _is_early(job, points):
         return Verdict(
             "Too early to tell", f"The curves have {show_count(points)} point{'s' if points > 1 else ''}."
         )
+    if found:
+        return found
     mean = sum(recent) / len(recent)
     if mean < SURE_BELOW:
         return Verdict("One-sided", "The discriminator is nearly always right.")
@@ -67,7 +73,8 @@ def _judge_by_pictures(spec: dict[str, Any]) -> Verdict | None:
         return Verdict("See the accuracy", "Only a classifier is trained.")
     if loss_name != "minimax":
         return Verdict(
-            "See the pictures", f"The {loss_name.replace('_', ' ')} loss has no fixed point to judge by."
+            "See the pictures",
+            f"The {loss_name.replace('_', ' ')} loss has no fixed point to judge by, and its logits say nothing.",
         )
     if losses.get("classes"):
         return Verdict("See the pictures", "The discriminator's loss holds that of its classes too.")
@@ -76,6 +83,11 @@ def _judge_by_pictures(spec: dict[str, Any]) -> Verdict | None:
         name = added[0]["technique"].replace("_", " ")
         return Verdict("See the pictures", f"The discriminator's loss holds what {name} adds.")
     return None
+
+
+def _judge_by_logits(spec: dict[str, Any], logits: MeanLogits) -> Verdict | None:
+    found = judge_balance(spec.get("losses", {}).get("discriminator", "minimax"), logits)
+    return Verdict(*found) if found else None
 
 
 def _judge_broken_off(job: JobRead) -> Verdict:

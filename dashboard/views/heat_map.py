@@ -1,4 +1,4 @@
-"""Logits over iterations as heat maps (Winkler, 2018, figure 4.4): one for real images, one for generated ones.
+"""Histograms over iterations as heat maps (Winkler, 2018, figure 4.4): logits, and sizes of gradients, in pairs.
 
 A page holds axes and words; the pictures come by addresses of their own, which name the axes.
 """
@@ -14,12 +14,47 @@ from api.schemas import HistogramRead
 from dashboard.formats import show_count, show_number
 from dashboard.views.chart import FURTHEST, NARROWEST, TickView, nice_ticks, tick_at
 
-# Metric, the player in whose hue it is drawn, and what people call it.
-PANELS = (
-    ("logits/real", "discriminator", "real images"),
-    ("logits/fake", "generator", "generated images"),
+
+@dataclass(frozen=True)
+class Kind:
+    """A pair of heat maps with common axes.
+
+    panels: the histogram's name, the player in whose hue it is drawn, and what people call it. has_zero: whether 0
+    belongs on the axis. is_power: whether the values are powers of ten.
+    """
+
+    group: str
+    heading: str
+    values: str
+    panels: tuple[tuple[str, str, str], tuple[str, str, str]]
+    has_zero: bool = False
+    is_power: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The histograms' names."""
+        return tuple(name for name, _, _ in self.panels)
+
+
+LOGITS = Kind(
+    "logits",
+    "Logits over iterations",
+    "logits",
+    (("logits/real", "discriminator", "real images"), ("logits/fake", "generator", "generated images")),
+    has_zero=True,
 )
-LOGITS = tuple(name for name, _, _ in PANELS)
+# log10 of the size of each weight's gradient.
+GRADIENTS = Kind(
+    "gradients",
+    "Sizes of gradients over iterations",
+    "gradients",
+    (
+        ("gradients/discriminator", "discriminator", "the discriminator"),
+        ("gradients/generator", "generator", "the generator"),
+    ),
+    is_power=True,
+)
+KINDS = (LOGITS, GRADIENTS)
 COLUMNS, ROWS = 200, 64
 LEGEND_SHARES = (0.01, 0.1, 0.5, 1.0)
 
@@ -41,6 +76,7 @@ class Window:
 class HeatMapData:
     """Where there are histograms in the window, and those that are drawn."""
 
+    kind: Kind
     window: Window
     iterations: list[int]
     histograms: list[HistogramRead]
@@ -48,11 +84,11 @@ class HeatMapData:
 
 @dataclass(frozen=True)
 class PanelView:
-    """One heat map: its picture's brightness is the share of logits."""
+    """One heat map: its picture's brightness is the share of the values. `caption` says of what."""
 
     id: str
     player: str
-    word: str
+    caption: str
     newest: str
     image_url: str
     summary: str
@@ -60,8 +96,11 @@ class PanelView:
 
 @dataclass(frozen=True)
 class HeatMapView:
-    """Both heat maps with common axes."""
+    """Both heat maps with common axes; `cursor` is the selected iteration's place as a percentage, or empty."""
 
+    id: str
+    heading: str
+    values: str
     panels: list[PanelView]
     ticks: list[TickView]
     first_label: str
@@ -71,6 +110,7 @@ class HeatMapView:
     legend: list[tuple[str, str]]
     notes: list[str]
     is_window: bool
+    cursor: str
 
 
 def choose_columns(iterations: list[int]) -> list[int]:
@@ -90,17 +130,21 @@ def first_iteration(iterations: list[int]) -> int:
     return max(0, iterations[0] - step)
 
 
-def build_heat_map(job_id: str, data: HeatMapData) -> HeatMapView | None:
+def build_heat_map(job_id: str, data: HeatMapData, selected: int | None = None) -> HeatMapView | None:
     """Return both heat maps; None without histograms in the window."""
     drawn = [histogram for histogram in data.histograms if sum(histogram.counts)]
     if not data.iterations or not drawn:
         return None
-    low, high = choose_axis(drawn)
+    kind = data.kind
+    low, high = choose_axis(drawn, kind.has_zero)
     first, last = first_iteration(data.iterations), data.iterations[-1]
     axes = {"first": first, "last": last, "low": low, "high": high}
     return HeatMapView(
-        panels=[_panel(job_id, axes, data.histograms, *panel) for panel in PANELS],
-        ticks=[tick_at(value, low, high) for value in nice_ticks(low, high)],
+        id=kind.group,
+        heading=kind.heading,
+        values=kind.values,
+        panels=[_panel(job_id, kind, axes, data.histograms, *panel) for panel in kind.panels],
+        ticks=_ticks(kind, low, high),
         first_label=show_count(first),
         last_label=show_count(last),
         first=first,
@@ -108,11 +152,12 @@ def build_heat_map(job_id: str, data: HeatMapData) -> HeatMapView | None:
         legend=[(f"{share:.0%}".replace("%", " %"), f"{brightness(share) / 255:.2f}") for share in LEGEND_SHARES],
         notes=_notes(data, low, high),
         is_window=data.window != Window(),
+        cursor=_cursor(selected, first, last),
     )
 
 
-def choose_axis(histograms: Sequence[HistogramRead]) -> tuple[float, float]:
-    """Return the range of the histograms and of 0, where the sigmoid has its middle, with a little room.
+def choose_axis(histograms: Sequence[HistogramRead], has_zero: bool = True) -> tuple[float, float]:
+    """Return the range of the histograms, and of 0 where the sigmoid has its middle, with a little room.
 
     A tenth of the histograms may be spikes: where they reach further beyond the rest than the rest is wide, the
     axis does not follow them.
@@ -120,7 +165,9 @@ def choose_axis(histograms: Sequence[HistogramRead]) -> tuple[float, float]:
     lows = sorted(max(h.low, -FURTHEST) for h in histograms)
     highs = sorted(min(h.high, FURTHEST) for h in histograms)
     skipped = len(histograms) // 10
-    usual_low, usual_high = min(lows[skipped], 0.0), max(highs[-1 - skipped], 0.0)
+    usual_low, usual_high = lows[skipped], highs[-1 - skipped]
+    if has_zero:
+        usual_low, usual_high = min(usual_low, 0.0), max(usual_high, 0.0)
     reach = usual_high - usual_low or 1.0
     low = min(max(lows[0], usual_low - reach), usual_low)
     high = max(min(highs[-1], usual_high + reach), usual_high)
@@ -146,29 +193,60 @@ def brightness(share: float) -> int:
 
 
 def _panel(
-    job_id: str, axes: dict[str, float], histograms: Sequence[HistogramRead], name: str, player: str, word: str
+    job_id: str,
+    kind: Kind,
+    axes: dict[str, float],
+    histograms: Sequence[HistogramRead],
+    name: str,
+    player: str,
+    word: str,
 ) -> PanelView:
     own = [histogram for histogram in histograms if histogram.name == name]
     short = name.rpartition("/")[2]
-    newest = f"{_range(own[-1])} up to iteration {show_count(own[-1].iteration)}" if own else "no logits"
-    start = f"{_range(own[0])} up to iteration {show_count(own[0].iteration)}, then " if len(own) > 1 else ""
+    of = kind.values.capitalize()
+    newest = (
+        f"{_range(kind, own[-1])} up to iteration {show_count(own[-1].iteration)}" if own else f"no {kind.values}"
+    )
+    start = f"{_range(kind, own[0])} up to iteration {show_count(own[0].iteration)}, then " if len(own) > 1 else ""
     return PanelView(
-        id=f"heat-{short}",
+        id=f"heat-{kind.group}-{short}",
         player=player,
-        word=word,
-        newest=_range(own[-1]) if own else "",
-        image_url=f"/runs/{job_id}/logits/{short}.png?{urlencode(axes)}",
-        summary=f"Logits of {word} over the iterations: {start}{newest}.",
+        caption=f"{of} of {word}",
+        newest=_range(kind, own[-1]) if own else "",
+        image_url=f"/runs/{job_id}/{kind.group}/{short}.png?{urlencode(axes)}",
+        summary=f"{of} of {word} over the iterations: {start}{newest}.",
     )
 
 
-def _range(histogram: HistogramRead) -> str:
+def _range(kind: Kind, histogram: HistogramRead) -> str:
     if not sum(histogram.counts):
         return "no finite number"
-    return f"{show_number(histogram.low)} … {show_number(histogram.high)}"
+    return f"{_show(kind, histogram.low)} … {_show(kind, histogram.high)}"
+
+
+def _show(kind: Kind, value: float) -> str:
+    """A power of ten as the number that it is: −4 as 1.0e-04."""
+    if kind.is_power and -300 < value < 300:
+        value = 10.0**value
+    return show_number(value)
+
+
+def _ticks(kind: Kind, low: float, high: float) -> list[TickView]:
+    ticks = [tick_at(value, low, high) for value in nice_ticks(low, high)]
+    if not kind.is_power:
+        return ticks
+    whole = [value for value in nice_ticks(low, high) if abs(value - round(value)) < 1e-9]
+    return [TickView(tick_at(value, low, high).at, f"1e{round(value):+03d}") for value in whole] or ticks
+
+
+def _cursor(selected: int | None, first: int, last: int) -> str:
+    if selected is None or not first <= selected <= last or first == last:
+        return ""
+    return f"{100 * (selected - first) / (last - first):.2f}%"
 
 
 def _notes(data: HeatMapData, low: float, high: float) -> list[str]:
+    kind = data.kind
     notes = []
     shown, known = len({histogram.iteration for histogram in data.histograms}), len(data.iterations)
     if shown < known:
@@ -176,9 +254,11 @@ def _notes(data: HeatMapData, low: float, high: float) -> list[str]:
     least, most = min(h.low for h in data.histograms), max(h.high for h in data.histograms)
     if least < low or most > high:
         notes.append(
-            f"Logits reach {show_number(least)} … {show_number(most)}; what is beyond the axis lies at its edge."
+            f"{kind.values.capitalize()} reach {_show(kind, least)} … {_show(kind, most)}; "
+            "what is beyond the axis lies at its edge."
         )
     lost = sum(histogram.not_finite for histogram in data.histograms)
     if lost:
-        notes.append(f"{show_count(lost)} logits are not finite and lie nowhere.")
+        what = "are 0 or not finite" if kind.is_power else "are not finite"
+        notes.append(f"{show_count(lost)} {kind.values} {what} and lie nowhere.")
     return notes

@@ -21,8 +21,9 @@ class NeighbourData:
 
 @dataclass(frozen=True)
 class PictureView:
-    """One of the two grids, enlarged."""
+    """One of the two grids, enlarged; `field` is what scripts call it."""
 
+    field: str
     url: str
     alt: str
     caption: str
@@ -34,8 +35,10 @@ class PictureView:
 class NeighboursView:
     """Both grids of one iteration, and the ways to earlier and later ones (empty at either end)."""
 
+    iteration: int
     label: str
     position: str
+    grids_url: str
     pictures: list[PictureView]
     distances: str
     previous_href: str
@@ -59,22 +62,27 @@ def build_neighbours(job_id: str, data: NeighbourData) -> NeighboursView | None:
         return f"/runs/{job_id}?iteration={data.iterations[at]}#neighbours"
 
     pictures = (
-        [_picture(data.sample, "Generated", f"generated images at iteration {label}")] if data.sample else []
+        [_picture("generated", data.sample, "Generated", f"generated images at iteration {label}")]
+        if data.sample
+        else []
     )
     alt = f"training images, each the nearest to the generated image in its place at iteration {label}"
     return NeighboursView(
+        iteration=grid.iteration,
+        grids_url=f"/jobs/{job_id}/neighbours",
         label=label,
         position=f"{show_count(index + 1)} of {show_count(last + 1)}",
-        pictures=[*pictures, _picture(grid, "Nearest training image of each", alt)],
+        pictures=[*pictures, _picture("nearest", grid, "Nearest training image of each", alt)],
         distances=_distances(data.distances),
         previous_href=href(index - 1) if index > 0 else "",
         next_href=href(index + 1) if index < last else "",
     )
 
 
-def _picture(grid: SampleRead, caption: str, alt: str) -> PictureView:
+def _picture(field: str, grid: SampleRead, caption: str, alt: str) -> PictureView:
     scale = enlargement(grid)
     return PictureView(
+        field=field,
         url=grid.url,
         alt=f"{grid.rows} × {grid.columns} {alt}",
         caption=caption,

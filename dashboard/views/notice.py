@@ -26,4 +26,6 @@ def build_notice(job: JobRead) -> NoticeView | None:
         return NoticeView("This run failed", "No reason was recorded.", "unknown", advise(""), "")
     at = f" at iteration {show_count(job.iteration)}" if job.iteration else ""
     reason = job.reason
-    return NoticeView(f"This run failed{at}", reason.message, reason.code, advise(reason.code), reason.log_tail)
+    return NoticeView(
+        f"This run failed{at}", reason.message, reason.code, advise(reason.code, job.spec), reason.log_tail
+    )

@@ -6,10 +6,19 @@ from datetime import datetime
 from api.queries.reaping import Queue
 from api.schemas import TERMINAL_STATES, CurvesRead, JobRead, JobState, LogLineRead
 from dashboard.views.actions import ActionsView, build_actions
-from dashboard.views.chart import ChartView, build_chart
 from dashboard.views.common import STATE_WORDS, Frame, Moment, moment_of
+from dashboard.views.curves import (
+    WIDE_POINTS,
+    AttemptMark,
+    Axis,
+    ChoiceView,
+    CurveChart,
+    build_attempt_marks,
+    build_choices,
+    build_curve_chart,
+)
 from dashboard.views.heat_map import HeatMapData, HeatMapView, build_heat_map
-from dashboard.views.measures import MeasureChart, build_measures
+from dashboard.views.measures import build_measures
 from dashboard.views.neighbours import NeighbourData, NeighboursView, build_neighbours
 from dashboard.views.notice import NoticeView, build_notice
 from dashboard.views.records import (
@@ -59,9 +68,12 @@ class RunPage:
     has_bench: bool
     no_grids: str
     timeline: TimelineView | None
-    chart: ChartView
-    measures: list[MeasureChart]
-    logits: HeatMapView | None
+    chart: CurveChart
+    choices: list[tuple[str, list[ChoiceView]]]
+    attempt_marks: list[AttemptMark]
+    measures: list[CurveChart]
+    judge: str
+    heat_maps: list[tuple[str, HeatMapView | None]]
     neighbours: NeighboursView | None
     metrics: list[MetricView]
     log: list[LogLineView]
@@ -76,12 +88,17 @@ class RunPage:
 
 @dataclass(frozen=True)
 class RunData:
-    """What `api.queries` read about one run."""
+    """What `api.queries` read about one run; `chosen` are the metrics of its large chart, each with its word.
+
+    judge: who looked at the samples, and how many there were.
+    """
 
     job: JobRead
     timeline: TimelineData
     curves: CurvesRead
-    logits: HeatMapData
+    chosen: dict[str, str]
+    judge: str
+    heat_maps: list[HeatMapData]
     neighbours: NeighbourData
     log: list[LogLineRead]
     queue: Queue
@@ -94,6 +111,8 @@ def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, no
     waiting = explain_waiting(job, data.queue)
     is_over = job.state in TERMINAL_STATES
     warning_count = sum(line.level != "info" for line in data.log)
+    axis = Axis(job.id, job.iterations, timeline.iteration if timeline else None)
+    curves = data.curves.curves
     return RunPage(
         title=job.name,
         frame=frame,
@@ -108,20 +127,17 @@ def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, no
         notice=build_notice(job),
         waiting=waiting,
         actions=build_actions(job, now),
-        vitals=build_vitals(job, data.curves.curves, warning_count, waiting, now),
+        vitals=build_vitals(job, curves, warning_count, waiting, now),
         is_over=is_over,
-        has_bench=not is_over or timeline is not None or any(curve.values for curve in data.curves.curves),
+        has_bench=not is_over or timeline is not None or any(curve.values for curve in curves),
         no_grids=NO_GRIDS if is_over else FIRST_GRID,
         timeline=timeline,
-        chart=build_chart(
-            job.id,
-            data.curves.curves,
-            job.iterations,
-            timeline.iteration if timeline else None,
-            data.curves.last_event_id,
-        ),
-        measures=build_measures(data.curves.curves, job.iterations),
-        logits=build_heat_map(job.id, data.logits),
+        chart=build_curve_chart(_name_chart(data.chosen), data.chosen, curves, axis, WIDE_POINTS),
+        choices=build_choices(job.latest, data.chosen),
+        attempt_marks=build_attempt_marks(job),
+        measures=build_measures(curves, axis),
+        judge=data.judge,
+        heat_maps=[(found.kind.group, build_heat_map(job.id, found, axis.cursor)) for found in data.heat_maps],
         neighbours=build_neighbours(job.id, data.neighbours),
         metrics=build_metrics(job),
         log=build_log(data.log, now),
@@ -133,3 +149,7 @@ def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, no
         json_url=f"/jobs/{job.id}",
         last_event_id=job.last_event_id,
     )
+
+
+def _name_chart(chosen: dict[str, str]) -> str:
+    return "Losses" if all(name.startswith("loss/") for name in chosen) else "Curves"

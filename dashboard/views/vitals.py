@@ -5,6 +5,7 @@ from datetime import datetime
 
 from api.schemas import TERMINAL_STATES, Curve, JobRead
 from dashboard.formats import show_count, show_duration, show_number, show_percent
+from dashboard.views.balance import read_mean_logits
 from dashboard.views.common import (
     DISCRIMINATOR_LOSS,
     GENERATOR_LOSS,
@@ -39,7 +40,7 @@ class VitalsView:
 def build_vitals(
     job: JobRead, curves: list[Curve], warning_count: int, waiting: WaitingView | None, now: datetime
 ) -> VitalsView:
-    """Return the answers; `curves` holds the discriminator's loss if there is any."""
+    """Return the answers; `curves` holds the discriminator's loss and mean logits, if there are any."""
     speed = latest_value(job, SPEED)
     curve = next((c for c in curves if c.name == DISCRIMINATOR_LOSS), None)
     left = seconds_left(job)
@@ -55,6 +56,8 @@ def build_vitals(
         time=show_duration(seconds_taken(job, now) if is_over else left),
         generator_loss=figure_of(latest_value(job, GENERATOR_LOSS)),
         discriminator_loss=figure_of(latest_value(job, DISCRIMINATOR_LOSS)),
-        learning=judge_learning(job, curve.values if curve else [], curve.total if curve else 0),
+        learning=judge_learning(
+            job, curve.values if curve else [], curve.total if curve else 0, read_mean_logits(curves)
+        ),
         health=judge_health(job, warning_count, waiting),
     )

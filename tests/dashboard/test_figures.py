@@ -14,6 +14,7 @@ from api.schemas import HistogramRead
 from dashboard.png import write_grey_png
 from dashboard.views.heat_map import (
     COLUMNS,
+    LOGITS,
     ROWS,
     HeatMapData,
     Window,
@@ -184,7 +185,7 @@ def test_logits_without_one_finite_number_are_no_figure() -> None:
     nothing = [
         make_histogram(10, 0, 1, name).model_copy(update={"counts": (0,) * 64}) for name in ("logits/real",)
     ]
-    assert build_heat_map("job", HeatMapData(Window(), [10], nothing)) is None
+    assert build_heat_map("job", HeatMapData(LOGITS, Window(), [10], nothing)) is None
 
 
 @pytest.mark.parametrize(
@@ -214,7 +215,7 @@ def test_nearest_training_images_stand_beside_the_grid_of_their_iteration(
 
     newest, pictures = section()
     assert pictures == [samples[300], neighbours[300]]
-    assert "Iteration 300, 2 of 2." in newest
+    assert "Iteration 300 , 2 of 2 ." in words(newest)
     assert "Distances 10.0 … 42.5 of 255" in newest
     assert 'alt="8 × 8 training images, each the nearest to the generated image in its place' in newest
     earlier = re.search(r'href="/runs/\w+(\?iteration=100)#neighbours">Earlier', newest)

@@ -5,6 +5,7 @@ import re
 from fastapi.testclient import TestClient
 
 from api.schemas import Curve
+from dashboard.views.curves import Axis
 from dashboard.views.measures import build_measures, measured_metrics
 from tests.dashboard.fake_worker import FakeWorker
 from tests.dashboard.test_pages import read, words
@@ -39,7 +40,7 @@ def test_both_curves_of_a_transfer_stand_on_one_chart_over_the_iterations(
     assert "pretrained 0.750" in words(section[0])
     assert "from scratch 0.250" in words(section[0])
     # Of 1,000 iterations the first point lies at a quarter, the second at the middle.
-    assert re.findall(r'<circle class="dot-0" cx="([\d.]+)%"', section[0]) == ["25.00", "50.00"]
+    assert re.findall(r'<circle class="dot stroke-0" cx="([\d.]+)%"', section[0]) == ["25.00", "50.00"]
     assert (
         "pretrained: 0.500 at iteration 250, 0.750 at iteration 500. from scratch: 0.250 at iteration 250"
         in section[0]
@@ -80,10 +81,12 @@ def test_metrics_are_read_for_charts_alone() -> None:
 
 def test_values_that_are_not_finite_leave_a_gap_and_many_points_have_no_dots() -> None:
     nan = float("nan")
-    (chart,) = build_measures([make_curve("eval/recall", {0: 0.0, 50: nan, 100: 1.0})], 100)
+    (chart,) = build_measures([make_curve("eval/recall", {0: 0.0, 50: nan, 100: 1.0})], Axis("job", 100))
     (line,) = chart.lines
     assert line.path.count("M") == 2
     assert [dot.x for dot in line.dots] == ["0.00%", "100.00%"]
-    (chart,) = build_measures([make_curve("eval/recall", {step: step / 100 for step in range(100)})], 100)
+    (chart,) = build_measures(
+        [make_curve("eval/recall", {step: step / 100 for step in range(100)})], Axis("job", 100)
+    )
     assert chart.lines[0].dots == []
-    assert build_measures([make_curve("eval/recall", {0: nan})], 100) == []
+    assert build_measures([make_curve("eval/recall", {0: nan})], Axis("job", 100)) == []

@@ -185,7 +185,7 @@ def test_run_that_failed_before_anything_shows_the_reason_once_and_no_empty_film
     attempts = html.split('id="attempts"')[1]
     assert "MNIST is not here; put it into MNIST/raw." in html.split('id="vitals"')[0]
     assert "MNIST is not here" not in attempts
-    for absent in ("What to try.", "<loss-chart", "<grid-timeline", "ended at 0 %", "speed not yet known"):
+    for absent in ("What to try.", "<curve-chart", "<grid-timeline", "ended at 0 %", "speed not yet known"):
         assert absent not in html, absent
     assert "Never began" in shown
 

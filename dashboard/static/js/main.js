@@ -5,6 +5,8 @@
 //   ganvas:pick     {iteration}                  someone wants the grid nearest to this iteration
 //   ganvas:pause    {}                           a playing timeline should stop
 //   ganvas:refresh  {ids}                        these sections of the page should be fetched anew
+//   ganvas:point    {iteration}                  the pointer is at this iteration of a chart; undefined: nowhere
+//   ganvas:curves   {…settings, changed}         charts are shown otherwise (curves/settings.js)
 //   ganvas:theme    {}                           the colours have changed
 import "./live-stream.js";
 import "./fresh-sections.js";
@@ -16,6 +18,11 @@ import "./grid-timeline.js";
 import "./frame-view.js";
 import "./frame-player.js";
 import "./frame-strip.js";
-import "./loss-chart.js";
+import "./curve-chart.js";
+import "./curve-settings.js";
+import "./metric-choice.js";
+import "./heat-map.js";
+import "./neighbour-grids.js";
+import "./copy-text.js";
 import "./log-tail.js";
 import "./figure-form.js";

@@ -3,17 +3,20 @@ import { announce, findField, listen, setField, stopListening } from "./dom.js";
 import { readValue, secondsLeft, showCount, showDuration, showNumber, showPercent } from "./format.js";
 
 const WAITING_MS = 10_000;
-const RECORDS = ["notice", "actions", "verdicts", "attempts", "checkpoints", "provenance", "metrics", "measures", "logits", "neighbours"];
+const RECORDS = ["notice", "actions", "verdicts", "attempts", "checkpoints", "provenance", "metrics", "measures", "logits", "gradients", "neighbours"];
 // What the server words anew after such an event.
 const SECTIONS = {
   // Histograms may come with every iteration; they are drawn anew with the next grid.
-  sample_grid_saved: ["verdicts", "metrics", "measures", "logits"],
+  sample_grid_saved: ["verdicts", "metrics", "logits", "gradients"],
   neighbour_grid_saved: ["neighbours"],
   checkpoint_saved: ["checkpoints"],
   latents_fixed: ["provenance"],
   training_started: RECORDS,
   training_ended: RECORDS,
 };
+
+// Metrics that have charts of their own, which the server draws when the first point comes.
+const CHARTED = /^(eval|transfer|accuracy|logits)\/|^loss\/log_ratio$/;
 
 class RunVitals extends HTMLElement {
   connectedCallback() {
@@ -34,11 +37,20 @@ class RunVitals extends HTMLElement {
     this.write(job);
     const stale = new Set(events.flatMap((event) => SECTIONS[event.kind] ?? []));
     if (events.some((event) => event.kind === "line_logged" && event.level !== "info")) stale.add("verdicts");
+    if (events.some((event) => event.kind === "metrics_logged" && this.bringsChart(event.values))) stale.add("measures");
     if (job.state !== this.dataset.state) this.findStale(job).forEach((id) => stale.add(id));
     const stands = `${job.attempt} ${Boolean(job.cancel_requested_at)}`;
     if (this.stands !== stands) RECORDS.forEach((id) => stale.add(id));
     this.stands = stands;
     if (stale.size) announce("refresh", { ids: [...stale] });
+  }
+
+  /** Whether among these is a metric that was not there before and has a chart. */
+  bringsChart(values) {
+    this.charted ??= new Set([...document.querySelectorAll("#measures [data-metric]")].map((row) => row.dataset.metric));
+    const fresh = Object.keys(values).filter((name) => CHARTED.test(name) && !this.charted.has(name));
+    for (const name of fresh) this.charted.add(name);
+    return fresh.length > 0;
   }
 
   /** What a new state changes; a run that ended before it drew anything needs no empty film. */

@@ -1,41 +1,8 @@
-// A curve as data, and the axis that fits its usual values; the axis is the same as dashboard/views/chart.py's.
-import { readValue, showCount, showNumber } from "./format.js";
+// The axis that fits a curve's usual values, the same as dashboard/views/chart.py's.
+import { showCount, showNumber } from "./format.js";
 
 const SPIKE_REACH = 3;
 const [FURTHEST, NARROWEST] = [1e300, 1e-300];
-
-export class Series {
-  constructor(curve) {
-    this.iterations = [...(curve?.iterations ?? [])];
-    this.values = (curve?.values ?? []).map(readValue);
-  }
-
-  /** Take one more point; one of an iteration that is already there is the same point again. */
-  append(iteration, value) {
-    if (this.iterations.length && iteration <= this.iterations.at(-1)) return;
-    this.iterations.push(iteration);
-    this.values.push(readValue(value));
-  }
-
-  /** Forget what a lost attempt reported after the checkpoint from which the next one goes on. */
-  dropAfter(iteration) {
-    let kept = this.iterations.length;
-    while (kept && this.iterations[kept - 1] > iteration) kept -= 1;
-    this.iterations.length = kept;
-    this.values.length = kept;
-  }
-
-  /** The value at the last point that is not after this iteration. */
-  valueAt(iteration) {
-    const later = this.iterations.findIndex((each) => each > iteration);
-    return this.values.at(later === 0 ? 0 : later < 0 ? -1 : later - 1);
-  }
-
-  /** Columns for a chart; null, which is a gap, where a value is no finite number. */
-  columns() {
-    return [this.iterations, this.values.map((value) => (Number.isFinite(value) ? value : null))];
-  }
-}
 
 /** What an axis can hold: beyond it, what it is divided by is no finite number any more. */
 function withinReach(value) {

@@ -17,13 +17,13 @@ def open_live(open_page: OpenPage, job: str) -> Page:
     """Open a run's page and wait until its stream stands and its chart and timeline have their data."""
     page = open_page(f"/runs/{job}")
     expect(page.locator("live-stream")).to_have_text("Live")
-    expect(page.locator("loss-chart canvas")).to_be_visible()
+    expect(page.locator(".bench curve-chart canvas")).to_be_visible()
     return page
 
 
 def count_points(page: Page) -> int:
-    series = "document.querySelector('loss-chart').losses.series"
-    return int(page.evaluate(f"{series}?.generator.iterations.length ?? 0"))
+    lines = "document.querySelector('.bench curve-chart').plot?.lines"
+    return int(page.evaluate(f"{lines}?.[0].curve.iterations.length ?? 0"))
 
 
 def expect_points(page: Page, count: int) -> None:

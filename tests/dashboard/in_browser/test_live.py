@@ -79,7 +79,7 @@ def test_slider_keys_and_player_move_through_the_timeline(open_page: OpenPage, w
     page.get_by_label("Iteration", exact=True).fill("290")
     page.get_by_role("button", name="Go").click()
     expect(iteration).to_have_text("300")
-    page.get_by_label("Speed").select_option("20")
+    page.locator("frame-player select").select_option("20")
     page.locator("h1").click()
     page.keyboard.press("Home")
     page.keyboard.press(" ")
@@ -95,11 +95,11 @@ def test_curves_and_timeline_share_one_cursor(open_page: OpenPage, worker: FakeW
     page = open_live(open_page, job)
     curves = worker.client.get(f"/jobs/{job}/metrics", params={"name": "loss/generator"}).json()["curves"][0]
     by_iteration = dict(zip(curves["iterations"], curves["values"], strict=True))
-    legend = page.locator("loss-chart [data-field=generator]")
+    legend = page.locator(".bench [data-metric='loss/generator'] [data-field=value]")
     for key, iteration in (("Home", 100), ("ArrowRight", 200)):
         page.keyboard.press(key)
         expect(legend).to_have_text(formats.show_number(by_iteration[iteration]))
-    over = page.locator("loss-chart .u-over")
+    over = page.locator(".bench .u-over")
     box = over.bounding_box()
     assert box is not None
     over.click(position={"x": box["width"] * 0.31, "y": box["height"] / 2})
@@ -181,7 +181,7 @@ def test_run_that_fails_before_it_drew_anything_takes_its_empty_film_away(
     expect(page.locator("grid-timeline")).to_be_visible()
     worker.finish("failed", "dataset_unavailable", "MNIST is not here.")
     expect(page.locator("#notice")).to_contain_text("MNIST is not here.")
-    expect(page.locator("grid-timeline, loss-chart")).to_have_count(0)
+    expect(page.locator("grid-timeline, curve-chart")).to_have_count(0)
     expect(page.locator("#verdicts")).to_contain_text("Never began")
 
 
@@ -244,8 +244,8 @@ def test_axes_are_as_wide_as_their_labels_and_count_whole_iterations(
         page = open_page(f"/runs/{job}")
         # The text that the canvas is told to draw, with the room that it has at the left and right edge.
         page.evaluate(WATCH_TEXT)
-        expect(page.locator("loss-chart canvas")).to_be_visible()
-        page.evaluate("document.querySelector('loss-chart').rebuild()")
+        expect(page.locator(".bench canvas")).to_be_visible()
+        page.evaluate("document.querySelector('curve-chart').rebuild()")
         page.wait_for_timeout(200)
         drawn = page.evaluate("window.drawn")
         assert drawn

@@ -98,7 +98,7 @@ def test_every_page_fits_its_screen_and_can_be_read(
     for name, path in (("runs", "/"), ("run", f"/runs/{job}"), ("docs", "/docs"), ("error", "/runs/none")):
         page.goto(path)
         if name == "run":
-            expect(page.locator("loss-chart canvas")).to_be_visible()
+            expect(page.locator(".bench curve-chart canvas")).to_be_visible()
         for scheme, width in SCREENS:
             page.emulate_media(color_scheme=scheme)
             page.set_viewport_size({"width": width, "height": 900})

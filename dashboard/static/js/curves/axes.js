@@ -1,5 +1,5 @@
-// The axes of the loss plot: whole iterations below, losses at the left, each as wide as its labels are.
-import { showCount, showTick } from "./format.js";
+// The axes of a chart: whole iterations below, values at the left, each as wide as its labels are.
+import { showCount, showTick } from "../format.js";
 
 // Iterations are whole, so the axis counts in whole steps: 1, 2, 5, 10, …
 const WHOLE_STEPS = Array.from({ length: 10 }, (_, power) => [1, 2, 5].map((factor) => factor * 10 ** power)).flat();
@@ -14,17 +14,17 @@ function widthOf(labels, font) {
 }
 
 /** uPlot's axes for a run of this length, and the padding that the last label needs at the right. */
-export function buildAxes(iterations, colours) {
+export function buildAxes(iterations, colours, isLog) {
   const { font } = colours;
   const widest = widthOf([showCount(iterations)], font);
   const axis = { stroke: colours.text, font, gap: GAP, ticks: { show: false } };
   const below = {
     ...axis,
     grid: { show: false },
-    incrs: WHOLE_STEPS,
     space: widest + 40,
-    values: (u, ticks) => ticks.map(showCount),
+    values: (u, ticks) => ticks.map((tick) => (tick === null ? null : showCount(tick))),
   };
+  if (!isLog) below.incrs = WHOLE_STEPS;
   const left = {
     ...axis,
     grid: { stroke: colours.rule, width: 1 },
