@@ -1,7 +1,8 @@
 """What the faults share: processes that end with the test, an undisturbed run, and the table at the end."""
 
+import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any
 import pytest
 
 from api.client import Client
-from api.schemas import JobRead
+from api.schemas import EventsPost, JobRead, NumberedEvent
 from ganlib.events import Event, MetricsLogged, SampleGridSaved
 from ganlib.spec import parse_spec
+from tests.api.service_making import AT
 from tests.faults.machines import Service, Starter, Wire, Worker
+from worker import reporter as reporter_module
 
 IS_LONG = os.environ.get("GANVAS_FAULTS") == "long"
 SEED = int(os.environ.get("GANVAS_FAULTS_SEED", "7"))
@@ -45,6 +48,12 @@ def long_or_short(long: int, short: int) -> int:
     return long if IS_LONG else short
 
 
+def encode_post(events: Sequence[Event], first: int) -> bytes:
+    """Write a post of events, numbered from `first`."""
+    numbered = [NumberedEvent(seq=first + index, at=AT, event=event) for index, event in enumerate(events)]
+    return EventsPost(events=numbered).model_dump_json().encode()
+
+
 @dataclass(frozen=True)
 class Record:
     """What a run left for people to see: points by metric (without the speed), grids by iteration."""
@@ -65,11 +74,11 @@ def starter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Starter]:
 
 @pytest.fixture
 def start_service(starter: Starter, tmp_path: Path) -> Iterator[StartService]:
-    """Start a service with these settings; guards to switch off are named first."""
+    """Start a service with these settings; guards to switch off are named first. Another has another folder."""
     with ExitStack() as stack:
 
-        def start(*tampering: str, **settings: object) -> Service:
-            service = Service(starter, tmp_path / "home", **settings)
+        def start(*tampering: str, folder: str = "home", **settings: object) -> Service:
+            service = Service(starter, tmp_path / folder, **settings)
             stack.callback(service.kill)
             service.start(*tampering)
             return service
@@ -82,7 +91,7 @@ def start_worker(tmp_path: Path) -> Iterator[Callable[..., Worker]]:
     """Start a worker; without another folder it shares the service's, and so its broker of files."""
     with ExitStack() as stack:
 
-        def start(url: str, home: Path = tmp_path / "home", **options: str) -> Worker:
+        def start(url: str, home: Path = tmp_path / "home", **options: Any) -> Worker:
             worker = Worker(url, home, **options)
             stack.callback(worker.kill)
             return worker
@@ -103,20 +112,36 @@ def open_wire() -> Iterator[Callable[[int], Wire]]:
 
 
 @pytest.fixture
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let reporters of this process post at once, and try again at once."""
+    monkeypatch.setattr(reporter_module, "FIRST_BACKOFF_SECONDS", 0.01)
+    monkeypatch.setattr(reporter_module, "LAST_BACKOFF_SECONDS", 0.05)
+    monkeypatch.setattr(reporter_module, "POLL_SECONDS", 0.005)
+    monkeypatch.setattr(reporter_module, "BATCH_SECONDS", 0.0)
+
+
+@pytest.fixture
 def connect() -> Iterator[Callable[[str], Client]]:
     with ExitStack() as stack:
         yield lambda url: stack.enter_context(Client(url))
 
 
-@pytest.fixture
-def train_undisturbed(tmp_path: Path) -> Callable[[dict[str, Any]], Record]:
-    """Train a spec in this process, from beginning to end."""
+@pytest.fixture(scope="session")
+def train_undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[dict[str, Any]], Record]:
+    """Train a spec in this process, from beginning to end; one that came before is not trained again."""
+    known: dict[str, Record] = {}
 
     def run(spec: dict[str, Any]) -> Record:
+        key = json.dumps(spec, sort_keys=True)
+        if key not in known:
+            known[key] = train_anew(spec)
+        return known[key]
+
+    def train_anew(spec: dict[str, Any]) -> Record:
         from ganlib.trainer import train
 
         events: list[Event] = []
-        train(parse_spec(spec), tmp_path / "undisturbed", events.append, lambda: False)
+        train(parse_spec(spec), tmp_path_factory.mktemp("undisturbed"), events.append, lambda: False)
         points: dict[str, list[tuple[int, float]]] = {}
         for event in events:
             for name, value in event.values.items() if isinstance(event, MetricsLogged) else ():

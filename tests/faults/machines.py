@@ -22,11 +22,12 @@ Value = TypeVar("Value")
 
 
 def wait_until(condition: Callable[[], Value], every_seconds: float = 0.02) -> Value:
-    """Return a condition's first true value."""
+    """Return a condition's first true value; what takes long is asked about less and less often."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not (value := condition()):
         assert time.monotonic() < deadline, "this never came true"
         time.sleep(every_seconds)
+        every_seconds = max(every_seconds, min(every_seconds * 1.1, 0.2))
     return value
 
 
@@ -103,7 +104,9 @@ class Service:
         self.home = home
         self.url = f"http://127.0.0.1:{self.port}"
         self._starter = starter
-        self._environment = {f"GANVAS_{name.upper()}": str(value) for name, value in settings.items()}
+        # Names in capitals are another library's.
+        named = {name if name.isupper() else f"GANVAS_{name.upper()}": value for name, value in settings.items()}
+        self._environment = {name: str(value) for name, value in named.items()}
         self._environment.setdefault("GANVAS_REAP_EVERY_SECONDS", "0.1")
         self._pid: int | None = None
 
@@ -138,11 +141,14 @@ class Service:
 class Worker:
     """`python -m worker`, in a session of its own."""
 
-    def __init__(self, url: str, home: Path, name: str = "worker", broker_url: str = "") -> None:
+    def __init__(
+        self, url: str, home: Path, name: str = "worker", broker_url: str = "", **settings: object
+    ) -> None:
         home.mkdir(parents=True, exist_ok=True)
         self.home = home
         self.log_path = home / f"{name}.log"
         names = {"URL": url, "HOME": home, "WORKER_NAME": name, "BROKER_URL": broker_url}
+        names |= {key.upper(): value for key, value in settings.items()}
         environment = {f"GANVAS_{key}": str(value) for key, value in names.items()}
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(

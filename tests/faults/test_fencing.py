@@ -2,30 +2,25 @@
 
 import signal
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from typing import Any
+from contextlib import ExitStack
 
 import pytest
 
 from api.client import Client, WorkerClient
 from api.errors import AttemptFenced, NotAuthenticated
-from api.schemas import ClaimRead, ClaimRequest, EventsPost, FinishPost
-from tests.api.service_making import make_line, make_metrics, number
-from tests.faults.conftest import SPEC, long_or_short
+from api.schemas import FinishPost
+from tests.api.service_making import make_line, make_metrics
+from tests.faults.conftest import SPEC, encode_post, long_or_short
+from tests.faults.holding import claim_as, hold
 from tests.faults.machines import find_trainers, wait_until
-from worker.lease import Lease
-from worker.run_dir import RunDir
 
 FOREVER = {**SPEC, "iterations": 1_000_000, "sample_every": 100_000, "checkpoint_every": 100_000}
 
 
 def write_stale(client: WorkerClient, job_id: str, turn: int) -> bool:
     """Write as the first attempt, in one of three ways; returns whether it was taken."""
-    events = EventsPost(events=number([make_metrics(1, loss_generator=9.0), make_line(1, "stale")], 1000 + turn))
-    body = events.model_dump_json().encode()
+    body = encode_post([make_metrics(1, loss_generator=9.0), make_line(1, "stale")], 1000 + turn)
     finish = FinishPost(end="failed", events_count=0)
     try:
         if turn % 3 == 0:
@@ -114,16 +109,3 @@ def test_a_service_that_was_down_past_the_lease_reaps_nobody_who_is_alive(
         f"{holders} live attempts keep their jobs. Control: the reaper's wait off",
         "none reaped; without the wait some are",
     )
-
-
-def claim_as(url: str, name: str) -> Any:
-    with WorkerClient(url) as client:
-        return client.claim_job(ClaimRequest(worker=name))
-
-
-@contextmanager
-def hold(url: str, claim: ClaimRead) -> Iterator[None]:
-    """Keep a claim alive as a worker does."""
-    run_dir = RunDir(Path(), claim.job_id, claim.attempt)
-    with WorkerClient(url, claim.token) as client, Lease(client, run_dir, claim.lease_seconds):
-        yield

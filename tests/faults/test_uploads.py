@@ -3,9 +3,6 @@
 import hashlib
 import os
 import sqlite3
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -16,6 +13,7 @@ from api.errors import StorageFull
 from api.schemas import ClaimRequest
 from api.transport import ServiceUnreachable
 from tests.faults.conftest import SPEC, long_or_short
+from tests.faults.disks import small_disk
 from tests.faults.machines import Service
 from tests.faults.tampering import UPLOAD_STEPS
 
@@ -98,19 +96,6 @@ def rows_without_file(service: Service) -> list[str]:
         names = [name for (name,) in database.execute("SELECT sha256 FROM artifacts")]
     database.close()
     return [name for name in names if not (service.home / "blobs" / name[:2] / name).exists()]
-
-
-@contextmanager
-def small_disk(path: Path, size_kib: int) -> Iterator[Path]:
-    """Mount a file system of its own, which only root may do."""
-    path.mkdir(parents=True, exist_ok=True)
-    options = ["-t", "tmpfs", "-o", f"size={size_kib}k", "tmpfs", str(path)]
-    if subprocess.run(["mount", *options], capture_output=True).returncode != 0:
-        pytest.skip("a small disk cannot be mounted here: it needs root")
-    try:
-        yield path
-    finally:
-        subprocess.run(["umount", "-l", str(path)], check=True)
 
 
 def test_a_full_disk_of_the_service_refuses_files_and_serves_on(start_service, tmp_path, say) -> None:
