@@ -8,10 +8,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
   --config-settings editable_mode=compat
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test faults check format lock screenshots fuzz bench clean
+.PHONY: help install demo test faults compose-test check format lock screenshots fuzz bench clean
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -40,6 +40,9 @@ test: $(VENV)/.dev ## run all tests (ARGS="tests/ganlib -k resume")
 
 faults: $(VENV)/.dev ## kill, cut off and fill everything again and again; the table is docs/reliability.md's
 	@GANVAS_FAULTS=long $(BIN)/python -m pytest tests/faults $(ARGS)
+
+compose-test: $(VENV)/.dev ## bring docker-compose.yml up, break its parts one by one (needs Docker or podman)
+	@$(BIN)/python tests/containers/compose_faults.py $(ARGS)
 
 check: $(VENV)/.dev ## format, lint, types, import directions
 	@$(BIN)/ruff format --check .

@@ -1,0 +1,86 @@
+"""The container engine of this machine, Docker or podman, and a compose project in it."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = "ganvas-test"
+
+
+@dataclass(frozen=True)
+class Engine:
+    """program: `docker` or `podman`. compose: the command that reads docker-compose.yml."""
+
+    program: str
+    compose: tuple[str, ...]
+
+    def run(self, *arguments: str, check: bool = True) -> str:
+        """Run the engine and return what it prints."""
+        done = subprocess.run([self.program, *arguments], capture_output=True, text=True, check=False)
+        if check and done.returncode != 0:
+            raise RuntimeError(f"{self.program} {' '.join(arguments)}: {done.stderr.strip()[-2000:]}")
+        return done.stdout.strip()
+
+
+def find_engine() -> Engine | str:
+    """Return the engine, or the reason why there is none."""
+    if shutil.which("docker") and _works("docker", "info") and _works("docker", "compose", "version"):
+        return Engine("docker", ("docker", "compose"))
+    if not shutil.which("podman") or not _works("podman", "info"):
+        return "neither a Docker engine nor podman works here"
+    beside = Path(sys.executable).with_name("podman-compose")
+    found = str(beside) if beside.exists() else shutil.which("podman-compose")
+    return (
+        Engine("podman", (found,))
+        if found
+        else "podman is here, podman-compose is not: pip install podman-compose"
+    )
+
+
+def _works(*command: str) -> bool:
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The project of docker-compose.yml under a name of its own; environment: variables of that file."""
+
+    engine: Engine
+    environment: dict[str, str]
+
+    def compose(self, *arguments: str) -> None:
+        """Run a compose command; its output is shown."""
+        command = [*self.engine.compose, "--project-name", PROJECT, *arguments]
+        subprocess.run(command, cwd=ROOT, env={**os.environ, **self.environment}, check=True)
+
+    def container(self, service: str) -> str:
+        """Return the id of the one container of this service."""
+        found = self.engine.run(
+            "ps", "--all", "--quiet", "--filter", f"label=com.docker.compose.project={PROJECT}",
+            "--filter", f"label=com.docker.compose.service={service}",
+        ).split()  # fmt: skip
+        if len(found) != 1:
+            raise RuntimeError(f"{service}: {len(found)} containers instead of one")
+        return found[0]
+
+    def execute(self, service: str, *command: str) -> str:
+        """Run a command in a service's container and return what it prints."""
+        return self.engine.run("exec", self.container(service), *command)
+
+    def is_healthy(self, service: str) -> bool:
+        """Ask the container's own check; podman-compose leaves asking to others."""
+        container = self.container(service)
+        if self.engine.program == "podman":
+            return _works("podman", "healthcheck", "run", container)
+        states = json.loads(self.engine.run("inspect", container))
+        return bool(states[0]["State"]["Health"]["Status"] == "healthy")
+
+    def networks(self, service: str) -> list[str]:
+        """Return the names of the networks that the service's container is in."""
+        settings = json.loads(self.engine.run("inspect", self.container(service)))[0]["NetworkSettings"]
+        return sorted(settings["Networks"])

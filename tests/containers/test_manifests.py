@@ -1,0 +1,136 @@
+"""What the Kubernetes manifests, the compose file and the pipelines promise, read from the files themselves."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from ganvas.cluster_secrets import write_cluster_secrets
+
+ROOT = Path(__file__).resolve().parents[2]
+K8S = ROOT / "k8s"
+KUBERNETES = "1.34"
+# Kinds of operators that are not Kubernetes' own, and kustomize's: no schema comes with the validator.
+FOREIGN_KINDS = {"ScaledObject", "TriggerAuthentication", "Kustomization", "Component"}
+WORKLOADS = {"Deployment", "StatefulSet", "Job"}
+
+
+def read_documents(path: Path) -> list[dict[str, Any]]:
+    return [document for document in yaml.safe_load_all(path.read_text()) if document]
+
+
+def list_manifests() -> Iterator[Any]:
+    for path in sorted(K8S.rglob("*.yaml")):
+        for number, document in enumerate(read_documents(path)):
+            if document["kind"] not in FOREIGN_KINDS:
+                yield pytest.param(document, id=f"{path.relative_to(K8S)}:{number}")
+
+
+def list_pods() -> Iterator[Any]:
+    for parameter in list_manifests():
+        document = parameter.values[0]
+        if document["kind"] in WORKLOADS:
+            yield pytest.param(document["spec"]["template"], id=parameter.id)
+
+
+@pytest.mark.parametrize("manifest", list(list_manifests()))
+def test_every_manifest_fits_the_schema_of_kubernetes(manifest: dict[str, Any]) -> None:
+    kubernetes_validate.validate(manifest, KUBERNETES, strict=True)
+
+
+def test_a_misspelt_field_would_be_found() -> None:
+    deployment = read_documents(K8S / "base" / "worker.yaml")[0]
+    deployment["spec"]["template"]["spec"]["terminationGracePeriod"] = 1
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(deployment, KUBERNETES, strict=True)
+
+
+@pytest.mark.parametrize("pod", list(list_pods()))
+def test_no_pod_has_more_rights_than_it_needs(pod: dict[str, Any]) -> None:
+    spec = pod["spec"]
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    for container in spec["containers"]:
+        assert container["securityContext"]["allowPrivilegeEscalation"] is False
+        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+        assert "memory" in container["resources"]["limits"]
+
+
+@pytest.mark.parametrize("pod", list(list_pods()))
+def test_every_pod_has_a_rule_of_its_own_for_the_network(pod: dict[str, Any]) -> None:
+    policies = [
+        document
+        for path in K8S.rglob("network.yaml")
+        for document in read_documents(path)
+        if document["spec"]["podSelector"].get("matchLabels")
+    ]
+    labels = pod["metadata"]["labels"]
+    assert any(p["spec"]["podSelector"]["matchLabels"].items() <= labels.items() for p in policies)
+
+
+@pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl, which builds overlays, is not installed")
+@pytest.mark.parametrize("overlay", ["local", "gpu"])
+def test_an_overlay_builds_and_fits_the_schemas(overlay: str, tmp_path: Path) -> None:
+    copy = tmp_path / "k8s"
+    shutil.copytree(K8S, copy, ignore=shutil.ignore_patterns("secrets"))
+    write_cluster_secrets(copy / "overlays" / "local" / "secrets", "postgres", "redis")
+    done = subprocess.run(
+        ["kubectl", "kustomize", str(copy / "overlays" / overlay)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    built = [document for document in yaml.safe_load_all(done.stdout) if document["kind"] not in FOREIGN_KINDS]
+    for document in built:
+        kubernetes_validate.validate(document, KUBERNETES, strict=True)
+    mounted = {
+        volume["secret"]["secretName"]
+        for document in built
+        if document["kind"] in WORKLOADS
+        for volume in document["spec"]["template"]["spec"]["volumes"]
+        if "secret" in volume
+    }
+    made = {document["metadata"]["name"] for document in built if document["kind"] == "Secret"}
+    assert mounted <= (made or {"ganvas-service", "ganvas-worker"})
+
+
+@pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl, which builds overlays, is not installed")
+def test_the_workers_of_a_commit_are_named_after_it_and_run_its_image() -> None:
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    command = ["bash", str(K8S / "commit" / "start.sh"), commit, "registry.example/ganvas-worker", "--print"]
+    job = yaml.safe_load(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    kubernetes_validate.validate(job, KUBERNETES, strict=True)
+    assert job["metadata"]["name"] == "worker-0123456789ab"
+    assert job["spec"]["template"]["spec"]["containers"][0]["image"] == f"registry.example/ganvas-worker:{commit}"
+
+
+def test_compose_publishes_the_service_alone_and_only_to_this_machine() -> None:
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    published = {name: service["ports"] for name, service in services.items() if service.get("ports")}
+    assert published == {"service": ["127.0.0.1:${GANVAS_PORT:-8000}:8000"]}
+
+
+def test_compose_shows_the_password_of_the_database_to_nobody_else() -> None:
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    readers = {
+        name
+        for name, service in services.items()
+        if any(
+            "postgres-secrets" in volume or "service-secrets" in volume for volume in service.get("volumes", ())
+        )
+    }
+    assert readers == {"secrets", "postgres", "migrate", "service"}
+    variables = {name for service in services.values() for name in service.get("environment", {})}
+    assert not any(name.endswith(("PASSWORD", "TOKEN", "SECRET_KEY")) for name in variables)
+
+
+def test_both_pipelines_are_yaml_and_run_what_ci_runs() -> None:
+    for name in (".github/workflows/experiment.yml", ".gitlab-ci.yml"):
+        text = (ROOT / name).read_text()
+        assert yaml.safe_load(text)
+        assert "bash .ci/run" in text
+        assert "k8s/commit/start.sh" in text
