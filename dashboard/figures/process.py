@@ -100,7 +100,9 @@ def _run(
 ) -> None:
     # -P: a file beside which the service was started is no module of it.
     command = [sys.executable, "-P", "-m", "dashboard.figures"]
-    with subprocess.Popen(command, stdin=request, stdout=drawn, stderr=errors, env=_environment(cache)) as process:
+    with subprocess.Popen(
+        command, stdin=request, stdout=drawn, stderr=errors, env=_environment(cache), cwd=_ROOT
+    ) as process:
         try:
             status = _wait(process, seconds, should_stop)
         finally:
