@@ -1,4 +1,4 @@
-"""The pages: the list of runs, one run, the theme, and the button that cancels. Reads go through `api.queries`."""
+"""The pages: one run, the button that cancels it, the theme, and files. Reads go through `api.queries`."""
 
 from datetime import UTC, datetime
 
@@ -11,7 +11,6 @@ from api.errors import JobStateConflict, RouteNotFound
 from api.openapi import build_openapi
 from api.queries.reaping import Queue, count_queue
 from api.queries.timeline import list_sample_iterations, list_samples_at
-from api.schemas import JobSummary, Page
 from api.security import needs
 from dashboard.error_pages import show_errors_as_pages
 from dashboard.figure_data import read_heat_map, read_judge, read_neighbours
@@ -20,18 +19,18 @@ from dashboard.figure_routes import build_figure_router, build_studio
 from dashboard.heat_map_routes import build_heat_map_router
 from dashboard.image_routes import build_image_router
 from dashboard.images.darkroom import Darkroom
+from dashboard.list_routes import build_list_router
 from dashboard.login import LOGIN_PATH, build_login_router
+from dashboard.queue_page import build_queue_router
 from dashboard.rendering import Renderer
 from dashboard.requests import (
     THEME_COOKIE,
     FormFields,
-    read_filters,
     read_frame,
     read_iteration,
     read_theme,
     read_way_back,
     read_window,
-    to_query,
 )
 from dashboard.static_files import StaticTree
 from dashboard.submit import build_again_router, build_new_router
@@ -41,10 +40,8 @@ from dashboard.views.docs import build_docs_page
 from dashboard.views.heat_map import KINDS
 from dashboard.views.measures import measured_metrics
 from dashboard.views.run import LOG_LINES, RunData, build_run_page
-from dashboard.views.runs import ROWS, build_runs_page
 from dashboard.views.timeline import TimelineData, shown_iterations
 
-NO_RUNS: Page[JobSummary] = Page(items=[])
 YEAR_SECONDS = 31_536_000
 
 
@@ -52,7 +49,10 @@ def add_dashboard(app: FastAPI) -> None:
     """Put the pages, their files and their errors onto the service."""
     static = StaticTree()
     renderer = Renderer(static)
+    # Before the run's, whose address would take any word for a run's id.
+    app.include_router(build_list_router(renderer))
     app.include_router(build_run_router(renderer))
+    app.include_router(build_queue_router(renderer))
     app.include_router(build_heat_map_router())
     app.include_router(build_image_router(Darkroom()))
     app.include_router(build_figure_page_router(renderer))
@@ -66,21 +66,8 @@ def add_dashboard(app: FastAPI) -> None:
 
 
 def build_run_router(renderer: Renderer) -> APIRouter:
-    """Return the routes of the list of runs, one run, and its cancelling."""
+    """Return the routes of one run, and its cancelling."""
     router = APIRouter(include_in_schema=False)
-
-    @router.get("/", dependencies=needs("read"))
-    def show_runs(request: Request, services: ServicesDep) -> HTMLResponse:
-        """Show the list of runs."""
-        filters = read_filters(request)
-        wanted, sort = to_query(filters)
-        with services.database.read() as session:
-            jobs = NO_RUNS
-            if filters.knows_state:
-                jobs = queries.list_jobs(session, wanted, sort, ROWS, filters.cursor or None)
-            last_event_id = queries.newest_event_id(session)
-        page = build_runs_page(jobs, filters, last_event_id, read_frame(request), datetime.now(UTC))
-        return renderer.render_page(request, "runs.html", page)
 
     @router.get("/runs/{job_id}", dependencies=needs("read"))
     def show_run(job_id: str, request: Request, services: ServicesDep) -> HTMLResponse:

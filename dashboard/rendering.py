@@ -6,7 +6,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
 
 from api.responses import accepts_gzip
 from dashboard.static_files import StaticTree
@@ -57,3 +57,12 @@ class Renderer:
         if not accepts_gzip(request):
             return HTMLResponse(html, status, PAGE_HEADERS)
         return HTMLResponse(gzip.compress(html, COMPRESSION), status, {**PAGE_HEADERS, "Content-Encoding": "gzip"})
+
+
+def compress_response(request: Request, content: bytes, media_type: str, headers: dict[str, str]) -> Response:
+    """Return text that is no page, compressed where the browser takes that."""
+    headers = {**headers, "Vary": "Accept-Encoding"}
+    if not accepts_gzip(request):
+        return Response(content, headers=headers, media_type=media_type)
+    compressed = gzip.compress(content, COMPRESSION)
+    return Response(compressed, headers={**headers, "Content-Encoding": "gzip"}, media_type=media_type)

@@ -1,25 +1,18 @@
-"""What pages read from a request. A page never refuses a query.
+"""What pages read from a request. A page never refuses a query: what it does not understand it leaves out."""
 
-What it does not understand it leaves out, but for a state that there is not, which it names.
-"""
-
-from typing import Annotated, cast
+from typing import Annotated
 from urllib.parse import parse_qsl
 
 from fastapi import Depends, Request
 
 from api.access import LOGIN_COOKIE
-from api.queries import JOB_SORTS, JobFilters, JobSort
-from api.schemas import JobState
 from api.security import GRANT
 from api.tokens import OPEN
 from dashboard.views.common import THEMES, Frame, Theme
 from dashboard.views.heat_map import Window
-from dashboard.views.runs import Filters
 
 THEME_COOKIE = "ganvas_theme"
 MAX_ITERATION = 1_000_000_000
-MAX_TEXT = 200
 
 
 def read_frame(request: Request) -> Frame:
@@ -34,29 +27,6 @@ def read_frame(request: Request) -> Frame:
 def read_theme(value: str | None) -> Theme:
     """Return the chosen theme."""
     return next((theme for theme in THEMES if theme == value), "system")
-
-
-def read_filters(request: Request) -> Filters:
-    """Return what the list is asked for."""
-    given = {
-        key: request.query_params.get(key, "").replace("\0", "")[:MAX_TEXT].strip()
-        for key in ("state", "name", "tag", "commit")
-    }
-    sort = request.query_params.get("sort", "")
-    return Filters(
-        **given,
-        sort=sort if sort in JOB_SORTS else "-created_at",
-        cursor=request.query_params.get("cursor", ""),
-    )
-
-
-def to_query(filters: Filters) -> tuple[JobFilters, JobSort]:
-    """Return the filters as the query takes them."""
-    states = [cast(JobState, filters.state)] if filters.state else []
-    query = JobFilters(
-        states=states, name=filters.name or None, tag=filters.tag or None, commit=filters.commit or None
-    )
-    return query, cast(JobSort, filters.sort)
 
 
 def read_iteration(request: Request, name: str = "iteration") -> int | None:

@@ -22,7 +22,8 @@ from api.queries.jobs import (
     list_jobs_by_id,
 )
 from api.queries.keeping import delete_job, edit_job, list_purged, purge_job, restore_job
-from api.queries.listing import JobFilters, list_jobs
+from api.queries.listing import JobFilters, list_jobs, read_spec_fields
+from api.queries.outlines import read_outlines
 from api.queries.reaping import Waiting, count_waiting, list_lost_jobs, reap_job
 from api.queries.retrying import retry_job
 from api.queries.sorting import JOB_SORTS, SORT_PATTERN, JobSort
@@ -119,6 +120,8 @@ __all__ = [
     "note_use",
     "purge_job",
     "read_curves",
+    "read_outlines",
+    "read_spec_fields",
     "read_stored_curves",
     "reap_job",
     "record_worker",

@@ -7,6 +7,7 @@ from sqlalchemy import Select, delete, func, insert, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from api.models import CurveChunk
+from api.outlines import pack_outline
 from api.points import Points, join_points, pack_points, unpack_points
 
 CHUNK_POINTS = 4096
@@ -92,4 +93,5 @@ def _chunk_row(job_id: str, metric: str, points: Points) -> dict[str, Any]:
         "last_iteration": points.iterations[-1],
         "count": len(points),
         "points": pack_points(points),
+        "outline": pack_outline(metric, points.values),
     }

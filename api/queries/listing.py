@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session, defer
@@ -12,6 +13,7 @@ from api.queries.sorting import build_order
 from api.queries.views import job_summaries
 from api.schemas import JobState, JobSummary, Page
 from api.search import Term, Word
+from ganlib.spec_paths import Step, resolve_field
 
 
 @dataclass(frozen=True)
@@ -67,3 +69,27 @@ def _conditions(filters: JobFilters, dialect: str) -> list[ColumnElement[bool]]:
     if filters.recipe:
         conditions.append(is_of_recipe(filters.recipe))
     return conditions + [build_condition(term, dialect) for term in filters.terms if term not in named]
+
+
+def read_spec_fields(session: Session, job_ids: Sequence[str], paths: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return these fields of these jobs' specs by job and path; raises NoSuchField for a path that there is not.
+
+    Of a list that is searched, the values of all elements that have the field.
+    """
+    if not paths:
+        return {}
+    steps = {path: resolve_field(path) for path in paths}
+    rows = session.execute(select(Job.id, Job.spec).where(Job.id.in_(job_ids)))
+    return {job_id: {path: _follow(spec, way) for path, way in steps.items()} for job_id, spec in rows}
+
+
+def _follow(value: Any, steps: Sequence[Step]) -> Any:
+    for place, step in enumerate(steps):
+        if step is None:
+            inner = [_follow(part, steps[place + 1 :]) for part in value] if isinstance(value, list) else []
+            return [part for part in inner if part is not None]
+        if isinstance(step, int):
+            value = value[step] if isinstance(value, list) and step < len(value) else None
+        else:
+            value = value.get(step) if isinstance(value, dict) else None
+    return value

@@ -34,7 +34,10 @@ def edit_job(job_id: str, raw: RawBody, services: ServicesDep) -> Any:
 
 @router.delete("/jobs/{job_id}", response_model=JobRead, responses=documented(JobNotFound, JobStateConflict))
 def delete_job(job_id: str, services: ServicesDep) -> Any:
-    """Delete a job that has ended: out of every list at once, its data some days later. Until then it can be restored."""
+    """Delete a job that has ended: out of every list at once, its data some days later.
+
+    Until then `POST /jobs/{id}/restore` brings it back.
+    """
     with services.database.write() as session:
         shown = queries.job_read(session, queries.delete_job(session, job_id))
     services.feed.nudge()

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from api.schemas import JobRead
+from api.schemas import JobRead, JobSummary
 from dashboard.formats import show_count, show_number, show_percent
 from dashboard.views.balance import MeanLogits, judge_balance
 from dashboard.views.common import DISCRIMINATOR_LOSS, GENERATOR_LOSS, latest_value
@@ -97,7 +97,7 @@ def _judge_broken_off(job: JobRead) -> Verdict:
     return Verdict("Broken off", f"It ended at {at} of its iterations.")
 
 
-def _newest_losses(job: JobRead) -> dict[str, float]:
+def _newest_losses(job: JobSummary) -> dict[str, float]:
     named = {
         "generator": latest_value(job, GENERATOR_LOSS),
         "discriminator": latest_value(job, DISCRIMINATOR_LOSS),
@@ -110,7 +110,7 @@ def _is_early(job: JobRead, points: int) -> bool:
     return job.iteration < EARLY_ITERATIONS or (points < EARLY_POINTS and 2 * job.iteration < job.iterations)
 
 
-def judge_health(job: JobRead, warning_count: int, waiting: WaitingView | None = None) -> Verdict:
+def judge_health(job: JobSummary, warning_count: int, waiting: WaitingView | None = None) -> Verdict:
     """Judge whether the run goes as it should; `waiting` says why it waits, if it does."""
     if waiting:
         return Verdict("Waiting", waiting.short)

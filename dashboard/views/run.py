@@ -18,6 +18,7 @@ from dashboard.views.curves import (
     build_curve_chart,
 )
 from dashboard.views.heat_map import HeatMapData, HeatMapView, build_heat_map
+from dashboard.views.listing import Listing
 from dashboard.views.measures import build_measures
 from dashboard.views.neighbours import NeighbourData, NeighboursView, build_neighbours
 from dashboard.views.notice import NoticeView, build_notice
@@ -34,7 +35,7 @@ from dashboard.views.records import (
     build_provenance,
     show_spec,
 )
-from dashboard.views.runs import Filters, LinkView
+from dashboard.views.runs import LinkView
 from dashboard.views.timeline import TimelineData, TimelineView, build_timeline
 from dashboard.views.vitals import VitalsView, build_vitals
 from dashboard.views.waiting import WaitingView, explain_waiting
@@ -58,6 +59,8 @@ class RunPage:
     tags: list[LinkView]
     state: JobState
     state_word: str
+    is_deleted: bool
+    note: str
     attempt: int
     created: Moment
     notice: NoticeView | None
@@ -119,9 +122,11 @@ def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, no
         id=job.id,
         name=job.name,
         description=str(job.spec.get("description", "")),
-        tags=[LinkView(tag, Filters().href(tag=tag), current=False) for tag in job.tags],
+        tags=[LinkView(tag, Listing().with_tag(tag).href(), current=False) for tag in job.tags],
         state=job.state,
         state_word=STATE_WORDS[job.state],
+        is_deleted=job.deleted_at is not None,
+        note=job.note,
         attempt=job.attempt,
         created=moment_of(job.created_at, now),
         notice=build_notice(job),

@@ -1,12 +1,19 @@
-"""The list of runs."""
+"""The list of runs, as a table and as a gallery."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import get_args
-from urllib.parse import urlencode
+from typing import Any, get_args
 
 from api.schemas import JobState, JobSummary, Page
-from dashboard.formats import show_count, show_duration, show_percent
+from dashboard.formats import NOTHING, show_count, show_duration, show_number, show_percent
+from dashboard.views.columns import (
+    Column,
+    ColumnChoice,
+    HeadingView,
+    show_choices,
+    show_headings,
+)
 from dashboard.views.common import (
     DISCRIMINATOR_LOSS,
     GENERATOR_LOSS,
@@ -23,38 +30,32 @@ from dashboard.views.common import (
     short_commit,
     thumbnail_of,
 )
+from dashboard.views.done import DoneView
+from dashboard.views.health import Verdict, judge_health
+from dashboard.views.listing import VIEWS, Listing
 
 ROWS = 50
-# What the list can be sorted by: the word in the heading, and the order that a first click wants.
-SORTS = {
-    "state": ("State", "state"),
-    "iteration": ("Progress", "-iteration"),
-    "name": ("Run", "name"),
-    "created_at": ("Age", "-created_at"),
-}
+# What a search looks like: the words, and what they find.
+EXAMPLES = (
+    ("digits", "a part of the name or of a tag"),
+    ("tag:sweep state:failed", "a whole tag, a state"),
+    ("commit:9f2c recipe:winkler", "the commit's first digits, a paper"),
+    ("losses.generator=hinge", "a field of the spec"),
+    ("techniques=feature_matching", "any element of a list"),
+    ("eval/coverage<0.5", "a metric's newest value"),
+    ("-tag:old", "without"),
+)
+OPERATORS = "= != < <= > >= and ~ (contains)"
 
 
 @dataclass(frozen=True)
-class Filters:
-    """What the list is asked for; the empty string asks for all."""
+class ListData:
+    """What the page is made of: jobs, fields of their specs by job, and what is wrong with the search."""
 
-    state: str = ""
-    name: str = ""
-    tag: str = ""
-    commit: str = ""
-    sort: str = "-created_at"
-    cursor: str = ""
-
-    @property
-    def knows_state(self) -> bool:
-        """Whether the state, if one is asked for, is one that a run can have."""
-        return not self.state or self.state in get_args(JobState)
-
-    def href(self, **changes: str) -> str:
-        """Return the address of the list with these filters changed, from its first page."""
-        wanted = {**self.__dict__, "cursor": "", **changes}
-        kept = {key: value for key, value in wanted.items() if value and (key, value) != ("sort", "-created_at")}
-        return f"/?{urlencode(kept)}" if kept else "/"
+    jobs: Page[JobSummary]
+    fields: Mapping[str, Mapping[str, Any]]
+    last_event_id: int
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,17 +68,18 @@ class LinkView:
 
 
 @dataclass(frozen=True)
-class HeadingView:
-    """A column's heading that sorts; `direction` is what aria-sort says, or empty."""
+class GridView:
+    """A run's newest grid, whole."""
 
-    text: str
-    href: str
-    direction: str
+    url: str
+    alt: str
+    width: int
+    height: int
 
 
 @dataclass(frozen=True)
 class RowView:
-    """One run of the list."""
+    """One run of the list. `extra`: its metrics and fields by column."""
 
     id: str
     name: str
@@ -86,6 +88,7 @@ class RowView:
     state: JobState
     state_word: str
     thumbnail: Thumbnail | None
+    grid: GridView | None
     iteration: int
     iterations: int
     progress: str
@@ -94,10 +97,14 @@ class RowView:
     time_word: str
     generator_loss: Figure
     discriminator_loss: Figure
+    has_losses: bool
+    verdict: Verdict
+    attempt: int
     commit: str
     commit_exact: str
     created: Moment
     reason: str
+    extra: Mapping[str, Figure]
 
 
 @dataclass(frozen=True)
@@ -107,73 +114,89 @@ class RunsPage:
     title: str
     frame: Frame
     rows: list[RowView]
+    is_gallery: bool
+    columns: list[Column]
+    headings: list[HeadingView]
+    choices: list[ColumnChoice]
+    others: str
+    back: str
     states: list[LinkView]
-    headings: dict[str, HeadingView]
-    name: str
-    hidden: dict[str, str]
+    views: list[LinkView]
+    q: str
+    kept: dict[str, str]
+    problem: str
+    examples: Sequence[tuple[str, str]]
+    operators: str
     nothing: str
-    all_href: str
     next_href: str
     first_href: str
     is_empty: bool
+    done: DoneView | None
+    sparklines_url: str
     stream_url: str
     last_event_id: int
 
 
 def build_runs_page(
-    jobs: Page[JobSummary], filters: Filters, last_event_id: int, frame: Frame, now: datetime
+    data: ListData,
+    listing: Listing,
+    columns: list[Column],
+    frame: Frame,
+    now: datetime,
+    done: DoneView | None = None,
 ) -> RunsPage:
-    """Return the list page for one page of jobs."""
-    filtered = [f"{key} “{getattr(filters, key)}”" for key in ("name", "tag", "commit") if getattr(filters, key)]
-    if filters.state:
-        filtered.insert(0, f"state {filters.state}")
-    unknown = f"There is no state “{filters.state}”." if filters.state and not filters.knows_state else ""
+    """Return the list page for one page of jobs; `done` is what the reader has just done with some."""
+    jobs = data.jobs
+    sparklines = replace(listing, columns=(), view="table").href("/runs/sparklines.svg")
+    is_asked = bool(listing.q or listing.cursor)
     return RunsPage(
         title="Runs",
         frame=frame,
-        rows=[_row(job, filters, now) for job in jobs.items],
-        states=_state_links(filters),
-        headings={key: _heading(key, filters) for key in SORTS},
-        name=filters.name,
-        hidden={key: getattr(filters, key) for key in ("state", "tag", "commit") if getattr(filters, key)},
-        nothing=unknown or f"No run has {', '.join(filtered)}.",
-        all_href="/",
-        next_href=filters.href(cursor=jobs.next) if jobs.next else "",
-        first_href=filters.href() if filters.cursor else "",
-        is_empty=not jobs.items and not filtered and not filters.cursor,
+        rows=[_row(job, listing, columns, data.fields.get(job.id, {}), now) for job in jobs.items],
+        is_gallery=listing.view == "gallery",
+        columns=columns,
+        headings=show_headings(columns, listing),
+        choices=show_choices(columns),
+        others=" ".join(column.key for column in columns if column.kind),
+        back=replace(listing, columns=()).href(),
+        states=_state_links(listing),
+        views=[LinkView(v.capitalize(), replace(listing, view=v).href(), v == listing.view) for v in VIEWS],
+        q=listing.q,
+        kept=listing.fields(),
+        problem=data.problem,
+        examples=EXAMPLES,
+        operators=OPERATORS,
+        nothing="" if data.problem else f"No run has {listing.q}.",
+        next_href=replace(listing, cursor=jobs.next).href() if jobs.next else "",
+        first_href=replace(listing, cursor="").href() if listing.cursor else "",
+        is_empty=not jobs.items and not is_asked,
+        done=done,
+        sparklines_url=f"{sparklines}{'&' if '?' in sparklines else '?'}v={data.last_event_id}",
         stream_url="/events",
-        last_event_id=last_event_id,
+        last_event_id=data.last_event_id,
     )
 
 
-def _state_links(filters: Filters) -> list[LinkView]:
+def _state_links(listing: Listing) -> list[LinkView]:
     states: list[JobState] = list(get_args(JobState))
-    links = [LinkView("All", filters.href(state=""), not filters.state)]
-    return links + [LinkView(STATE_WORDS[s], filters.href(state=s), filters.state == s) for s in states]
+    asked = [word.removeprefix("state:") for word in listing.q.split() if word.startswith("state:")]
+    links = [LinkView("All", listing.with_state("").href(), not asked)]
+    return links + [LinkView(STATE_WORDS[s], listing.with_state(s).href(), s in asked) for s in states]
 
 
-def _heading(key: str, filters: Filters) -> HeadingView:
-    word, first_order = SORTS[key]
-    rising = filters.sort == key
-    current = rising or filters.sort == f"-{key}"
-    other = f"-{key}" if rising else key
-    return HeadingView(
-        text=word,
-        href=filters.href(sort=other if current else first_order),
-        direction=("ascending" if rising else "descending") if current else "",
-    )
-
-
-def _row(job: JobSummary, filters: Filters, now: datetime) -> RowView:
+def _row(
+    job: JobSummary, listing: Listing, columns: Sequence[Column], fields: Mapping[str, Any], now: datetime
+) -> RowView:
     left = seconds_left(job)
     return RowView(
         id=job.id,
         name=job.name,
         href=f"/runs/{job.id}",
-        tags=[LinkView(tag, filters.href(tag=tag), tag == filters.tag) for tag in job.tags],
+        tags=[LinkView(tag, listing.with_tag(tag).href(), f"tag:{tag}" in listing.q.split()) for tag in job.tags],
         state=job.state,
         state_word=STATE_WORDS[job.state],
         thumbnail=thumbnail_of(job.newest_sample) if job.newest_sample else None,
+        grid=_grid(job),
         iteration=job.iteration,
         iterations=job.iterations,
         progress=f"{show_count(job.iteration)} / {show_count(job.iterations)}",
@@ -182,11 +205,46 @@ def _row(job: JobSummary, filters: Filters, now: datetime) -> RowView:
         time_word=_time_word(job, left),
         generator_loss=figure_of(latest_value(job, GENERATOR_LOSS)),
         discriminator_loss=figure_of(latest_value(job, DISCRIMINATOR_LOSS)),
+        has_losses=GENERATOR_LOSS in job.latest or DISCRIMINATOR_LOSS in job.latest,
+        verdict=judge_health(job, 0) if job.state != "queued" else Verdict("Waiting", "For a worker."),
+        attempt=job.attempt,
         commit=short_commit(job.commit),
         commit_exact=job.commit or "no commit recorded",
         created=moment_of(job.created_at, now),
         reason=job.reason.message if job.reason and job.state == "failed" else "",
+        extra={column.key: _extra(column, job, fields) for column in columns if column.kind},
     )
+
+
+def _grid(job: JobSummary) -> GridView | None:
+    sample = job.newest_sample
+    if sample is None:
+        return None
+    alt = f"Samples of {job.name} at iteration {show_count(sample.iteration)}"
+    return GridView(sample.url, alt, sample.columns * sample.cell_width, sample.rows * sample.cell_height)
+
+
+def _extra(column: Column, job: JobSummary, fields: Mapping[str, Any]) -> Figure:
+    if column.kind == "metric":
+        return figure_of(latest_value(job, column.key))
+    value = fields.get(column.key)
+    return Figure(_show_field(value), NOTHING if value is None else str(value))
+
+
+def _show_field(value: Any) -> str:
+    match value:
+        case None:
+            return NOTHING
+        case bool():
+            return "yes" if value else "no"
+        case int():
+            return show_count(value)
+        case float():
+            return show_number(value)
+        case list():
+            return ", ".join(_show_field(part) for part in value) or NOTHING
+        case _:
+            return str(value)
 
 
 def _time_word(job: JobSummary, left: float | None) -> str:

@@ -72,10 +72,10 @@ def test_list_can_be_filtered_and_sorted_by_its_links(client: TestClient, worker
     assert "bravo" in tagged
     assert "alpha" not in tagged
     nothing = words(read(client, "/?state=failed"))
-    assert "No run has state failed. Show all runs" in nothing
+    assert "No run has state:failed. Show all runs" in nothing
     assert "No runs yet" not in nothing
     unknown = words(read(client, "/?state=foo"))
-    assert "There is no state “foo”. Show all runs" in unknown
+    assert "there is no state foo; there are: queued, running" in unknown
     assert "alpha" not in unknown
 
 

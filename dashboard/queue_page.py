@@ -1,0 +1,32 @@
+"""The page of the queue and the workers."""
+
+from datetime import UTC, datetime
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+
+from api import queries
+from api.deps import ServicesDep
+from api.queries.waiting_list import list_queue, list_running
+from api.security import needs
+from dashboard.rendering import Renderer
+from dashboard.requests import read_frame
+from dashboard.views.queue import QUEUED_ROWS, QueueData, build_queue_page
+
+
+def build_queue_router(renderer: Renderer) -> APIRouter:
+    """Return the page's route. `/workers` itself is the API's list of workers."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/queue", dependencies=needs("read"))
+    def show_queue(request: Request, services: ServicesDep) -> HTMLResponse:
+        """Show what waits, and who runs what on which card."""
+        with services.database.read() as session:
+            waiting, count = list_queue(session, QUEUED_ROWS)
+            running, workers = list_running(session), queries.list_workers(session)
+            last_event_id = queries.newest_event_id(session)
+        data = QueueData(waiting, count, running, workers, last_event_id)
+        page = build_queue_page(data, read_frame(request), datetime.now(UTC))
+        return renderer.render_page(request, "queue.html", page)
+
+    return router
