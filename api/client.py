@@ -18,7 +18,7 @@ from uuid import uuid4
 from pydantic import BaseModel
 
 from api.curve_bytes import StoredCurves, read_curves
-from api.downloads import download_artifact
+from api.downloads import Query, download_artifact, download_figure
 from api.errors import JobNotFound, ServiceError
 from api.points import Points
 from api.schemas import (
@@ -248,6 +248,16 @@ class Client:
     def download(self, sha256: str, path: str | Path) -> Path:
         """Save any stored file at `path`; it appears complete and with this sha256, or not at all."""
         return download_artifact(self._transport, sha256, Path(path))
+
+    def save_figure(self, address: str, query: Query, path: str | Path) -> str:
+        """Save a figure or movie, as docs/figures.md describes them, at `path`; drawing may take a minute.
+
+        Returns what it leaves out of what was asked for, in words, or nothing.
+
+        >>> client.save_figure("/figures/timelines.pdf", [("run", job.id)], "figure.pdf")  # doctest: +SKIP
+        ''
+        """
+        return download_figure(self._transport, address, query, Path(path))
 
     def list_workers(self) -> list[WorkerRead]:
         """Return the workers that were heard of in the last day, those that are alive first."""

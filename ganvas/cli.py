@@ -17,6 +17,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "logs": ("ganvas.commands.logs", "Print a job's log."),
     "retry": ("ganvas.commands.retry", "Try a failed or cancelled job again, from its newest checkpoint."),
     "workers": ("ganvas.commands.list_workers", "List the workers and what they are doing."),
+    "figure": ("ganvas.commands.figure", "Draw timelines beside each other, or curves, into a PDF, SVG or PNG."),
+    "movie": ("ganvas.commands.movie", "Make a movie of a job's timeline."),
     "cancel": ("ganvas.commands.cancel", "Cancel a job."),
     "token": ("ganvas.commands.token", "Make, list and revoke the service's tokens."),
     "secrets": ("ganvas.commands.make_secrets", "Make the passwords of a cluster's parts."),

@@ -72,11 +72,18 @@ class Frames:
     def _read(self, shot: Shot) -> Image.Image:
         return read_cells(self._files[shot.file], shot, self._plan.crop).convert(self.mode)
 
+    @staticmethod
+    def _name(shot: Shot) -> str:
+        return f"iteration {shot.iteration:,}"
+
     def _draw_strip(self, shot: Shot) -> Image.Image:
         strip = Image.new("L", (self.size[0], self.size[1] - self._cells[1]), FILM)
         font = ImageFont.load_default(max(10, round(self._strip * 0.6)))
-        place = (self._strip // 3, self._strip // 2)
-        ImageDraw.Draw(strip).text(place, f"iteration {shot.iteration:,}", FILM_INK, font, anchor="lm")
+        left = self._strip // 3
+        # On a narrow frame the number alone, and the same way on every frame.
+        is_narrow = left + font.getlength(self._name(self._plan.shots[-1])) > strip.width
+        text = f"{shot.iteration:,}" if is_narrow else self._name(shot)
+        ImageDraw.Draw(strip).text((left, self._strip // 2), text, FILM_INK, font, anchor="lm")
         return strip
 
 

@@ -9,7 +9,7 @@ from api.points import Points
 HEADINGS = ("run", "name", "metric", "iteration", "value")
 ROWS_AT_ONCE = 5000
 # A spreadsheet takes a text that begins with one of these for a formula, and runs it.
-_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+_FORMULAS = ("=", "+", "-", "@")
 
 
 def write_table(curves: Iterable[tuple[str, str, str, Points]]) -> Iterator[bytes]:
@@ -25,7 +25,8 @@ def write_table(curves: Iterable[tuple[str, str, str, Points]]) -> Iterator[byte
 
 def defuse(text: str) -> str:
     """Return the text so that a spreadsheet shows it and computes nothing."""
-    return f"'{text}" if text.startswith(_FORMULAS) else text
+    line = " ".join(text.split())
+    return f"'{line}" if line.startswith(_FORMULAS) else line
 
 
 def _write(rows: Iterable[Iterable[str]]) -> bytes:
