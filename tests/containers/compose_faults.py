@@ -51,7 +51,7 @@ def main() -> int:
 def run(cluster: Cluster, iterations: int, *, build: bool) -> None:
     """Bring the cluster up, break it, and check what is left."""
     say(f"engine: {cluster.engine.program}")
-    cluster.compose("up", "--detach", *(["--build"] if build else []))
+    cluster.bring_up(build=build)
     wait("the service is healthy", lambda: cluster.is_healthy("service"))
     token = cluster.execute("service", "ganvas", "token", "create", "--name", "test", "--scope", "user")
     client = Client(f"http://127.0.0.1:{PORT}", token.splitlines()[-1])

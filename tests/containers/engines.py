@@ -5,11 +5,15 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = "ganvas-test"
+# Services that do one thing and end.
+TASKS = ("secrets", "migrate")
+SETTLE_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,34 @@ class Cluster:
         """Run a compose command; its output is shown."""
         command = [*self.engine.compose, "--project-name", PROJECT, *arguments]
         subprocess.run(command, cwd=ROOT, env={**os.environ, **self.environment}, check=True)
+
+    def bring_up(self, *, build: bool) -> None:
+        """Start everything in its order. Docker does so by itself; podman-compose does not wait for health."""
+        if self.engine.program == "docker":
+            self.compose("up", "--detach", *(["--build"] if build else []))
+            return
+        if build:
+            self.compose("build")
+        self.compose("up", "--no-start")
+        for stage in (("secrets",), ("postgres", "redis"), ("migrate",), ("service",), ("worker",)):
+            for service in stage:
+                self.engine.run("start", self.container(service))
+            for service in stage:
+                self._wait_until_settled(service)
+
+    def _wait_until_settled(self, service: str) -> None:
+        """Wait until a task has ended well, or a server answers; raises RuntimeError, TimeoutError."""
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while time.monotonic() < deadline:
+            state = json.loads(self.engine.run("inspect", self.container(service)))[0]["State"]
+            if service in TASKS and not state["Running"]:
+                if state["ExitCode"] != 0:
+                    raise RuntimeError(f"{service}: {self.engine.run('logs', self.container(service))[-2000:]}")
+                return
+            if service not in TASKS and (service == "worker" or self.is_healthy(service)):
+                return
+            time.sleep(1.0)
+        raise TimeoutError(f"{service} was not up within {SETTLE_SECONDS:g} s")
 
     def container(self, service: str) -> str:
         """Return the id of the one container of this service."""

@@ -3,7 +3,7 @@
 set -euo pipefail
 PATH="$(echo /usr/lib/postgresql/*/bin):$PATH"
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
-  initdb --pgdata "$PGDATA" --username "$POSTGRES_USER" --pwfile "$POSTGRES_PASSWORD_FILE" \
+  initdb --pgdata "$PGDATA" --encoding UTF8 --username "$POSTGRES_USER" --pwfile "$POSTGRES_PASSWORD_FILE" \
     --auth-local trust --auth-host scram-sha-256 >/dev/null
   echo "host all all all scram-sha-256" >> "$PGDATA/pg_hba.conf"
   pg_ctl --pgdata "$PGDATA" --options "-c listen_addresses=''" --wait start >/dev/null
