@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter, process_time
-from typing import Protocol
+from typing import Any, Protocol
 from unittest import mock
 
 from ganlib import trainer
@@ -70,8 +70,8 @@ class Turns:
             trainer.train(self.spec, Path(folder), _serialise, self._should_stop)
         return self.seconds
 
-    def _make_recorder(self, deliver: Callable[[Event], None]) -> Recorder:
-        self._recorder = Recorder(deliver)
+    def _make_recorder(self, *arguments: Any) -> Recorder:
+        self._recorder = Recorder(*arguments)
         return self._recorder
 
     def _should_stop(self) -> bool:
