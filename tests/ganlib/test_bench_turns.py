@@ -20,7 +20,7 @@ class Counter:
 @pytest.mark.parametrize("turns", [2, 3])
 def test_trainer_and_bare_loop_take_turns_to_the_last_iteration(make_spec: Any, turns: int) -> None:
     bare = Counter()
-    taken = Turns(make_spec(iterations=turns * 2 + 1), {"bare": bare}, steps=2).run()
+    taken = Turns(make_spec(iterations=(turns + 1) * 2 + 1), {"bare": bare}, steps=2).run()
     assert set(taken) == {OURS, "bare"}
     assert bare.steps >= turns
     assert all(seconds.wall > 0 for seconds in taken[OURS])
