@@ -12,6 +12,7 @@ from api.openapi import build_openapi
 from api.queries.reaping import Queue, count_queue
 from api.queries.timeline import list_sample_iterations, list_samples_at
 from api.security import needs
+from dashboard.compare_routes import build_compare_router
 from dashboard.error_pages import show_errors_as_pages
 from dashboard.figure_data import read_heat_map, read_judge, read_neighbours
 from dashboard.figure_pages import build_figure_page_router
@@ -57,6 +58,7 @@ def add_dashboard(app: FastAPI) -> None:
     app.include_router(build_image_router(Darkroom()))
     app.include_router(build_figure_page_router(renderer))
     app.include_router(build_figure_router(build_studio(app)))
+    app.include_router(build_compare_router(renderer))
     app.include_router(build_site_router(renderer, static))
     app.include_router(build_login_router(renderer))
     app.include_router(build_new_router(renderer))

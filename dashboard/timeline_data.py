@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from itertools import groupby
 
 from api.queries.timeline import GridRow
@@ -23,8 +24,13 @@ def write_timeline(grids: Sequence[GridRow], last_event_id: int) -> bytes:
     timeline = {
         "iterations": [grid.iteration for grid in grids],
         "sha256": [grid.sha256 for grid in grids],
-        "created": [round(grid.created_at.timestamp()) for grid in grids],
+        "created": [stamp(grid.created_at) for grid in grids],
         "layouts": layouts,
         "last_event_id": last_event_id,
     }
     return json.dumps(timeline, separators=(",", ":")).encode()
+
+
+def stamp(moment: datetime) -> float:
+    """Return a time in seconds since 1970, to the tenth, as scripts and pages compare it."""
+    return round(moment.timestamp(), 1)
