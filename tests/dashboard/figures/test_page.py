@@ -1,0 +1,100 @@
+"""The page on which figures are made, as the server draws it."""
+
+import re
+
+import pytest
+from fastapi.testclient import TestClient
+
+from dashboard import figure_pages
+from tests.dashboard.fake_worker import FakeWorker
+from tests.dashboard.test_pages import SCRIPT, read, words
+
+
+@pytest.fixture
+def run(worker: FakeWorker) -> str:
+    worker.submit(name="first-light")
+    worker.claim()
+    worker.train(300)
+    return worker.job_id
+
+
+def links(html: str) -> list[str]:
+    return [
+        href.replace("&amp;", "&")
+        for href in re.findall(r'(?:href|src)="((?:/figures/|/runs/\w+/movie)[^"]+)"', html)
+    ]
+
+
+def test_an_empty_service_says_what_figures_are_made_of(client: TestClient) -> None:
+    assert "No runs yet" in words(read(client, "/figures"))
+
+
+def test_a_run_page_leads_to_its_figures(client: TestClient, run: str) -> None:
+    assert f'href="/figures?run={run}"' in read(client, f"/runs/{run}")
+
+
+def test_the_form_comes_back_as_it_was_filled_in_and_its_files_are_what_it_asks_for(
+    client: TestClient, worker: FakeWorker, run: str
+) -> None:
+    other = worker.submit(name="other")
+    html = read(
+        client, f"/figures?kind=timelines&run={run}&iteration=100,+300&rows=2&columns=&dpi=600&label.{run}=ours"
+    )
+    assert f'value="{run}" checked' in html
+    assert f'value="{other}">' in html
+    assert 'name="iteration" value="100, 300"' in html
+    files = links(html)
+    query = f"run={run}&label.{run}=ours"
+    assert f"/figures/timelines.pdf?{query}&dpi=600&rows=2&iteration=100,300" in files or all(
+        part in files[0] for part in (f"run={run}", f"label.{run}=ours", "dpi=600", "rows=2", "iteration=100,300")
+    )
+    assert [re.match(r"[^?]+", file)[0] for file in files] == [  # type: ignore[index]
+        "/figures/timelines.pdf", "/figures/timelines.svg", "/figures/timelines.png", "/figures/timelines.png"
+    ]  # fmt: skip
+    assert "dpi=110" in files[-1]
+
+
+@pytest.mark.parametrize(
+    ("kind", "forms"),
+    [("curves", ["pdf", "svg", "png", "csv"]), ("movie", ["mp4", "gif", "png"])],
+)
+def test_each_kind_has_its_files(client: TestClient, run: str, kind: str, forms: list[str]) -> None:
+    html = read(client, f"/figures?kind={kind}&run={run}")
+    offered = re.findall(r'href="[^"]+\.(\w+)(?:\?[^"]*)?" download', html)
+    assert offered == forms
+    assert "loss/generator" in html if kind == "curves" else True
+
+
+def test_what_a_movie_leaves_out_is_said(client: TestClient, run: str) -> None:
+    assert "A movie shows 2 of 3 grids, evenly spread." in words(
+        read(client, f"/figures?kind=movie&run={run}&frames=2")
+    )
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ("dpi=5", "dpi: Input should be greater than or equal to 50"),
+        ("cells=9-9", "There is no cell 9-9"),
+        ("run=gone", "One of the runs does not exist; it is left out."),
+        ("iteration=10", "None of these runs has a grid at or before iteration 10."),
+        ("iteration=x", "iteration: Input should be a valid integer"),
+    ],
+)
+def test_a_wrong_field_is_named_and_the_page_still_shown(
+    client: TestClient, run: str, query: str, says: str
+) -> None:
+    assert says in words(read(client, f"/figures?run={run}&{query}")).replace("&#39;", "'")
+
+
+def test_a_service_without_figures_says_so(client: TestClient, run: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figure_pages, "missing_package", lambda *_: "matplotlib")
+    html = read(client, f"/figures?run={run}")
+    assert "installed without figures" in html
+    assert links(html) == []
+
+
+def test_script_in_the_address_is_shown_as_text(client: TestClient, run: str) -> None:
+    html = read(client, f"/figures?run={run}&find={SCRIPT}&iteration={SCRIPT}&label.{run}={SCRIPT}&kind={SCRIPT}")
+    assert SCRIPT not in html
+    assert "&lt;script&gt;" in html
