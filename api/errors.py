@@ -63,6 +63,13 @@ class ArtifactNotFound(ServiceError):
     message = "There is no such artifact."
 
 
+class DiffNotFound(ServiceError):
+    """No uncommitted changes are recorded, or there is no such attempt."""
+
+    code, status = "diff_not_found", 404
+    message = "No uncommitted changes are recorded for this attempt."
+
+
 class RouteNotFound(ServiceError):
     """The address names nothing."""
 
@@ -192,9 +199,9 @@ class ServiceUnavailable(ServiceError):
 ERRORS: dict[str, type[ServiceError]] = {
     error.code: error
     for error in (
-        ServiceError, SpecRefused, RequestInvalid, BodyTooLarge, JobNotFound, ArtifactNotFound, RouteNotFound,
-        MethodRefused, AttemptFenced, SequenceConflict, ArtifactMissing, ArtifactRefused, JobStateConflict,
-        IdempotencyConflict, NotAuthenticated, NotAllowed, TooManyRequests, TokenNotFound, OriginRefused,
-        StorageFull, FigureRefused, FigureTooLarge, FiguresNotInstalled, ServiceUnavailable,
+        ServiceError, SpecRefused, RequestInvalid, BodyTooLarge, JobNotFound, ArtifactNotFound, DiffNotFound,
+        RouteNotFound, MethodRefused, AttemptFenced, SequenceConflict, ArtifactMissing, ArtifactRefused,
+        JobStateConflict, IdempotencyConflict, NotAuthenticated, NotAllowed, TooManyRequests, TokenNotFound,
+        OriginRefused, StorageFull, FigureRefused, FigureTooLarge, FiguresNotInstalled, ServiceUnavailable,
     )
 }  # fmt: skip

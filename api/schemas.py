@@ -103,13 +103,10 @@ class CheckpointRead(_Schema):
     created_at: datetime
 
 
-class Provenance(_Schema):
-    """What ran: recorded when a worker claims. `commit` is null outside a git checkout."""
-
+class _Ran(_Schema):
     commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None = None
     branch: Annotated[str, Field(max_length=200)] | None = None
     remote: Annotated[str, Field(max_length=300)] | None = None
-    uncommitted_diff: Annotated[str, Field(max_length=262_144)] = ""
     diff_truncated: bool = False
     python: Annotated[str, Field(max_length=50)] = ""
     versions: Annotated[dict[str, Annotated[str, Field(max_length=100)]], Field(max_length=100)] = {}
@@ -117,6 +114,28 @@ class Provenance(_Schema):
     hostname: Annotated[str, Field(max_length=200)] = ""
     platform: Annotated[str, Field(max_length=200)] = ""
     command: Annotated[str, Field(max_length=500)] = ""
+
+
+class Provenance(_Ran):
+    """What ran: recorded when a worker claims. `commit` is null outside a git checkout."""
+
+    uncommitted_diff: Annotated[str, Field(max_length=262_144)] = ""
+
+
+class DiffRead(_Schema):
+    """Uncommitted changes, as large as they are: lines added and removed, bytes, and where the diff itself is."""
+
+    added: int
+    removed: int
+    size: int
+    sha256: Sha256
+    url: str
+
+
+class ProvenanceRead(_Ran):
+    """What ran. `diff` is null when nothing was uncommitted, or nothing is known of it."""
+
+    diff: DiffRead | None = None
 
 
 class AttemptRead(_Schema):
@@ -130,7 +149,7 @@ class AttemptRead(_Schema):
     reason: Reason | None
     resumed_from: int
     seed: int
-    provenance: Provenance
+    provenance: ProvenanceRead
 
 
 class JobSummary(_Schema):

@@ -10,6 +10,7 @@ from api.queries.artifacts import (
 from api.queries.attempts import Claimed, claim_job, finish_attempt, renew_lease
 from api.queries.batches import Batch, list_batch_ids, list_batches, list_changed_jobs, newest_event_id
 from api.queries.curves import CurveWindow, read_curves, read_stored_curves
+from api.queries.diffs import get_diff
 from api.queries.events import Accepted, insert_events
 from api.queries.histograms import list_histograms
 from api.queries.jobs import (
@@ -88,6 +89,7 @@ __all__ = [
     "find_resumed_checkpoint",
     "finish_attempt",
     "get_artifact",
+    "get_diff",
     "get_job",
     "has_tokens",
     "insert_artifact",

@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.models import Attempt, Checkpoint, Job, LatestValue, LogLine, NeighbourGrid, Sample
+from api.queries.diffs import provenance_read
 from api.schemas import (
     AttemptRead,
     CheckpointRead,
@@ -15,7 +16,6 @@ from api.schemas import (
     LatestMetric,
     LogLineRead,
     NeighbourGridRead,
-    Provenance,
     Reason,
     SampleRead,
 )
@@ -71,7 +71,7 @@ def attempt_read(attempt: Attempt) -> AttemptRead:
         {
             **{name: getattr(attempt, name) for name in AttemptRead.model_fields},
             "reason": _reason(attempt.reason),
-            "provenance": Provenance.model_validate(attempt.provenance),
+            "provenance": provenance_read(attempt),
         }
     )
 

@@ -3,13 +3,15 @@
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.responses import PlainTextResponse
 from pydantic import StringConstraints
 
 from api import bands, curve_bytes, queries, submitting
 from api.bodies import parse_job_spec
-from api.deps import Caller, Cursor, RawBody, ServicesDep
+from api.deps import AttemptPath, Caller, Cursor, RawBody, ServicesDep
 from api.errors import (
     BodyTooLarge,
+    DiffNotFound,
     IdempotencyConflict,
     JobNotFound,
     JobStateConflict,
@@ -106,6 +108,20 @@ def get_job(job_id: str, services: ServicesDep) -> Any:
     """Read one job with its spec, attempts and checkpoints."""
     with services.database.read() as session:
         return queries.job_read(session, queries.get_job(session, job_id))
+
+
+@read.get(
+    "/jobs/{job_id}/attempts/{attempt}/diff",
+    response_class=PlainTextResponse,
+    responses=documented(JobNotFound, DiffNotFound),
+)
+def get_diff(job_id: str, attempt: AttemptPath, services: ServicesDep) -> Response:
+    """Download what an attempt ran that was not committed, as `git diff` writes it."""
+    with services.database.read() as session:
+        diff = queries.get_diff(session, job_id, attempt)
+    return PlainTextResponse(
+        diff, headers={"content-disposition": f'attachment; filename="attempt-{attempt}.diff"'}
+    )
 
 
 @write.post("/jobs/{job_id}/cancel", response_model=JobRead, responses=documented(JobNotFound, JobStateConflict))

@@ -35,12 +35,11 @@ class FactView:
 
 @dataclass(frozen=True)
 class ProvenanceView:
-    """What ran. `tree` says whether it was the commit alone; `diff` is the rest, where known."""
+    """What ran. `tree` says whether it was the commit alone; `diff_href` leads to the rest, if any."""
 
     facts: list[FactView]
     versions: list[FactView]
     tree: str
-    diff: str
     diff_href: str
 
 
@@ -113,7 +112,7 @@ def build_provenance(job: JobRead) -> ProvenanceView:
         FactView("Fixed latents", (job.latents_sha256 or NOTHING)[:12], job.latents_sha256 or "not yet drawn"),
     ]
     if newest is None:
-        return ProvenanceView(facts, [], "Known when a worker claims the run.", "", "")
+        return ProvenanceView(facts, [], "Known when a worker claims the run.", "")
     ran = newest.provenance
     url = find_commit_url(ran.remote, ran.commit)
     facts += [
@@ -125,8 +124,7 @@ def build_provenance(job: JobRead) -> ProvenanceView:
         FactView("Command", ran.command or NOTHING),
     ]
     versions = [FactView(name, version) for name, version in sorted(ran.versions.items())]
-    diff = ran.uncommitted_diff
-    return ProvenanceView(facts, versions, _describe_tree(newest), diff, "")
+    return ProvenanceView(facts, versions, _describe_tree(newest), ran.diff.url if ran.diff else "")
 
 
 def build_attempt(attempt: AttemptRead, job: JobRead, now: datetime) -> AttemptView:
@@ -164,12 +162,8 @@ def _without_nothing(value: Any) -> Any:
 
 
 def _describe_tree(newest: AttemptRead) -> str:
-    diff = newest.provenance.uncommitted_diff
-    if not diff:
-        return (
-            "Clean: what ran is the commit." if newest.provenance.commit else "Not known outside a git checkout."
-        )
-    lines = [line for line in diff.splitlines() if not line.startswith(("+++", "---"))]
-    added, removed = (sum(line.startswith(sign) for line in lines) for sign in "+-")
-    cut = ", cut short" if newest.provenance.diff_truncated else ""
-    return f"Not the commit alone: {added} lines added, {removed} removed{cut}"
+    ran = newest.provenance
+    if ran.diff is None:
+        return "Clean: what ran is the commit." if ran.commit else "Not known outside a git checkout."
+    cut = ", cut short" if ran.diff_truncated else ""
+    return f"Not the commit alone: {ran.diff.added} lines added, {ran.diff.removed} removed{cut}"

@@ -1,0 +1,38 @@
+"""Uncommitted changes of what ran: a worker sends them with its claim, and they are told apart from the rest."""
+
+from hashlib import sha256
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from api.errors import DiffNotFound
+from api.models import Attempt
+from api.queries.jobs import get_job
+from api.schemas import DiffRead, ProvenanceRead
+
+
+def get_diff(session: Session, job_id: str, attempt: int) -> str:
+    """Return an attempt's uncommitted changes; raises JobNotFound and DiffNotFound."""
+    job = get_job(session, job_id)
+    own = (Attempt.job_id == job.id, Attempt.attempt == attempt)
+    provenance = session.scalars(select(Attempt.provenance).where(*own)).one_or_none()
+    diff: str = (provenance or {}).get("uncommitted_diff", "")
+    if not diff:
+        raise DiffNotFound(job_id=job_id, attempt=attempt)
+    return diff
+
+
+def provenance_read(attempt: Attempt) -> ProvenanceRead:
+    """Show what ran, with the size of its uncommitted changes instead of the changes."""
+    stored: dict[str, Any] = dict(attempt.provenance)
+    diff = stored.pop("uncommitted_diff", "")
+    shown = _describe(diff, f"/jobs/{attempt.job_id}/attempts/{attempt.attempt}/diff") if diff else None
+    return ProvenanceRead(**stored, diff=shown)
+
+
+def _describe(diff: str, url: str) -> DiffRead:
+    lines = [line for line in diff.splitlines() if not line.startswith(("+++", "---"))]
+    added, removed = (sum(line.startswith(sign) for line in lines) for sign in "+-")
+    data = diff.encode()
+    return DiffRead(added=added, removed=removed, size=len(data), sha256=sha256(data).hexdigest(), url=url)
