@@ -1,12 +1,10 @@
 """The pictures of a timeline that the service makes itself, and the timeline as data for the page's scripts."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Request
-from fastapi.responses import Response
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, Response
 from starlette.concurrency import run_in_threadpool
 
 from api import queries
@@ -15,71 +13,21 @@ from api.errors import RouteNotFound
 from api.queries.timeline import GridRow, list_grid_rows
 from api.responses import json_response
 from api.security import needs
-from api.services import Services
 from api.storage import Blobs
 from dashboard.images.darkroom import Darkroom, Sheet
-from dashboard.images.selection import CELL_FRAMES, STRIP_FRAMES, alike, choose, name_sheet
+from dashboard.images.selection import CELL_FRAMES, STRIP_FRAMES
+from dashboard.rendering import Renderer
+from dashboard.requests import find_cell, read_iteration
+from dashboard.sheet_members import MEMBERS, Members, MembersDep
 from dashboard.timeline_data import write_timeline
+from dashboard.views.cell import CellPage, build_cell
 
-# first-last-count-digest, as `name_sheet` writes it: other members, another address.
-MEMBERS = "{first:int}-{last:int}-{count:int}-{digest}"
-LARGEST_NUMBER = 1_000_000_000
 Draw = Callable[[Blobs, list[GridRow]], Sheet]
 MOST_CORNERS = 40
 FOR_GOOD = "private, max-age=31536000, immutable"
 
 
-@dataclass(frozen=True)
-class Members:
-    """The grids that a sheet's address names, and the address itself."""
-
-    services: Services
-    job_id: str
-    first: int
-    last: int
-    count: int
-    digest: str
-    path: str
-    seen: str | None
-
-    @property
-    def etag(self) -> str:
-        """A sheet of one address never changes."""
-        return f'"{self.digest}-{self.count}"'
-
-    def read(self, most: int, of_one_layout: bool = False) -> list[GridRow]:
-        """Return the named grids; raises RouteNotFound when the run has others, and JobNotFound."""
-        if not 1 <= self.count <= most or max(self.first, self.last) > LARGEST_NUMBER:
-            raise RouteNotFound
-        with self.services.database.read() as session:
-            queries.get_job(session, self.job_id)
-            grids = list_grid_rows(session, self.job_id, self.first, self.last)
-        if of_one_layout:
-            grids = alike(grids, grids[-1]) if grids else []
-        chosen = choose(grids, self.count) if grids and self.count > 1 else grids[:1]
-        if not chosen or not self.path.rpartition("/")[2].startswith(f"{name_sheet(chosen)}."):
-            raise RouteNotFound
-        return chosen
-
-
-async def read_members(
-    job_id: str,
-    first: int,
-    last: int,
-    count: int,
-    digest: str,
-    request: Request,
-    services: ServicesDep,
-    if_none_match: Annotated[str | None, Header()] = None,
-) -> Members:
-    """Read a sheet's address."""
-    return Members(services, job_id, first, last, count, digest, request.url.path, if_none_match)
-
-
-MembersDep = Annotated[Members, Depends(read_members)]
-
-
-def build_image_router(darkroom: Darkroom) -> APIRouter:
+def build_image_router(renderer: Renderer, darkroom: Darkroom) -> APIRouter:
     """Return the routes of a timeline's data, and of its strips, corners and cells."""
     router = APIRouter(include_in_schema=False)
 
@@ -102,6 +50,15 @@ def build_image_router(darkroom: Darkroom) -> APIRouter:
     async def read_corners(members: MembersDep) -> Response:
         """Send the upper left corners of grids as one image."""
         return await send_sheet(darkroom, members, partial(members.read, MOST_CORNERS), _draw_corners)
+
+    @router.get("/runs/{job_id}/cells/{cell}", dependencies=needs("read"))
+    def show_cell(job_id: str, cell: str, request: Request, services: ServicesDep) -> HTMLResponse:
+        """Show the history of a cell, ROW-COLUMN or none, as the part of the run's page that it is."""
+        with services.database.read() as session:
+            queries.get_job(session, job_id)
+            grids = list_grid_rows(session, job_id)
+        page = CellPage(job_id, build_cell(job_id, grids, find_cell(cell), read_iteration(request)))
+        return renderer.render_page(request, "_cell.html", page)
 
     @router.get(f"/runs/{{job_id}}/cells/{{row:int}}-{{column:int}}/{MEMBERS}.png", dependencies=needs("read"))
     async def read_cells(members: MembersDep, row: int, column: int) -> Response:

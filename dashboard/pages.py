@@ -10,7 +10,7 @@ from api.deps import ServicesDep
 from api.errors import JobStateConflict, RouteNotFound
 from api.openapi import build_openapi
 from api.queries.reaping import Queue, count_queue
-from api.queries.timeline import list_sample_iterations, list_samples_at
+from api.queries.timeline import list_grid_rows
 from api.security import needs
 from dashboard.compare_routes import build_compare_router
 from dashboard.error_pages import show_errors_as_pages
@@ -27,6 +27,7 @@ from dashboard.rendering import Renderer
 from dashboard.requests import (
     THEME_COOKIE,
     FormFields,
+    read_cell,
     read_frame,
     read_iteration,
     read_theme,
@@ -41,7 +42,7 @@ from dashboard.views.docs import build_docs_page
 from dashboard.views.heat_map import KINDS
 from dashboard.views.measures import measured_metrics
 from dashboard.views.run import LOG_LINES, RunData, build_run_page
-from dashboard.views.timeline import TimelineData, shown_iterations
+from dashboard.views.timeline import TimelineData
 
 YEAR_SECONDS = 31_536_000
 
@@ -55,7 +56,7 @@ def add_dashboard(app: FastAPI) -> None:
     app.include_router(build_run_router(renderer))
     app.include_router(build_queue_router(renderer))
     app.include_router(build_heat_map_router())
-    app.include_router(build_image_router(Darkroom()))
+    app.include_router(build_image_router(renderer, Darkroom()))
     app.include_router(build_figure_page_router(renderer))
     app.include_router(build_figure_router(build_studio(app)))
     app.include_router(build_compare_router(renderer))
@@ -78,8 +79,7 @@ def build_run_router(renderer: Renderer) -> APIRouter:
         with services.database.read() as session:
             row = queries.get_job(session, job_id)
             job = queries.job_read(session, row)
-            iterations = list_sample_iterations(session, job_id)
-            samples = list_samples_at(session, job_id, shown_iterations(iterations, iteration))
+            grids = list_grid_rows(session, job_id)
             chosen = choose_words(request.query_params.getlist("metric"), job.latest)
             names = [*dict.fromkeys([*chosen, *CHART_METRICS, *measured_metrics(job.latest)])]
             judge = read_judge(session, job_id)
@@ -88,7 +88,7 @@ def build_run_router(renderer: Renderer) -> APIRouter:
             neighbours = read_neighbours(session, job_id, iteration)
             log = queries.list_log_lines(session, job_id, LOG_LINES)
             queue = count_queue(session, row) if row.state == "queued" else Queue()
-        timeline = TimelineData(iterations, {sample.iteration: sample for sample in samples})
+        timeline = TimelineData(grids, read_cell(request))
         data = RunData(job, timeline, curves, chosen, judge, heat_maps, neighbours, log.items, queue)
         page = build_run_page(data, iteration, read_frame(request), datetime.now(UTC))
         return renderer.render_page(request, "run.html", page)

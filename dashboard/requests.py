@@ -10,6 +10,7 @@ from api.security import GRANT
 from api.tokens import OPEN
 from dashboard.views.common import THEMES, Frame, Theme
 from dashboard.views.heat_map import Window
+from dashboard.views.timeline import CellPlace
 
 THEME_COOKIE = "ganvas_theme"
 MAX_ITERATION = 1_000_000_000
@@ -33,6 +34,20 @@ def read_iteration(request: Request, name: str = "iteration") -> int | None:
     """Return the iteration at which the timeline is opened, or that of another name, or None."""
     text = request.query_params.get(name, "")
     return min(int(text), MAX_ITERATION) if text.isascii() and text.isdigit() and len(text) < 20 else None
+
+
+def read_cell(request: Request) -> CellPlace | None:
+    """Return the cell that is followed, `?cell=ROW-COLUMN` or `?row=` and `?column=` of the form, or None."""
+    asked = request.query_params
+    return find_cell(asked.get("cell", f"{asked.get('row', '')}-{asked.get('column', '')}"))
+
+
+def find_cell(text: str) -> CellPlace | None:
+    """Return the place that ROW-COLUMN names, or None."""
+    numbers = text.split("-")
+    if len(numbers) != 2 or not all(part.isascii() and part.isdigit() and len(part) < 4 for part in numbers):
+        return None
+    return CellPlace(*map(int, numbers))
 
 
 def read_window(request: Request) -> Window:

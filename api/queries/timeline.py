@@ -61,13 +61,6 @@ def list_samples(session: Session, job_id: str, limit: int = 1000, cursor: str |
     return Page(items=[sample_read(row) for row in page], next=write_cursor(page[-1].iteration) if more else None)
 
 
-def list_sample_iterations(session: Session, job_id: str) -> list[int]:
-    """Return the iterations of all sample grids in order: a whole timeline's numbers without its files."""
-    return list(
-        session.scalars(select(Sample.iteration).where(Sample.job_id == job_id).order_by(Sample.iteration))
-    )
-
-
 def list_samples_at(session: Session, job_id: str, iterations: Sequence[int]) -> list[SampleRead]:
     """Return the sample grids of these iterations, as far as there are any, oldest first."""
     wanted = (Sample.job_id == job_id, Sample.iteration.in_(iterations))

@@ -6,6 +6,7 @@ from datetime import datetime
 from api.queries.reaping import Queue
 from api.schemas import TERMINAL_STATES, CurvesRead, JobRead, JobState, LogLineRead
 from dashboard.views.actions import ActionsView, build_actions
+from dashboard.views.cell import CellView, build_cell
 from dashboard.views.common import STATE_WORDS, Frame, Moment, moment_of
 from dashboard.views.curves import (
     WIDE_POINTS,
@@ -71,6 +72,7 @@ class RunPage:
     has_bench: bool
     no_grids: str
     timeline: TimelineView | None
+    cell: CellView | None
     chart: CurveChart
     choices: list[tuple[str, list[ChoiceView]]]
     attempt_marks: list[AttemptMark]
@@ -137,6 +139,7 @@ def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, no
         has_bench=not is_over or timeline is not None or any(curve.values for curve in curves),
         no_grids=NO_GRIDS if is_over else FIRST_GRID,
         timeline=timeline,
+        cell=build_cell(job.id, data.timeline.grids, data.timeline.cell, wanted_iteration),
         chart=build_curve_chart(_name_chart(data.chosen), data.chosen, curves, axis, WIDE_POINTS),
         choices=build_choices(job.latest, data.chosen),
         attempt_marks=build_attempt_marks(job),

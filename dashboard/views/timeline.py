@@ -1,13 +1,17 @@
 """The image timeline: one selected grid, its neighbours, and a strip of frames from the first to the newest."""
 
 from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from api.queries import artifact_url
+from api.queries.timeline import GridRow
 from api.schemas import SampleRead
 from dashboard.formats import show_count
-from dashboard.images.selection import evenly_spaced
-from dashboard.views.common import Moment, Thumbnail, moment_of, thumbnail_of
+from dashboard.images.layout import cut_corners
+from dashboard.images.selection import evenly_spaced, name_sheet
+from dashboard.views.common import Moment, Thumbnail, moment_of
 
 # As many as lie side by side on a wide screen.
 STRIP_FRAMES = 20
@@ -36,6 +40,8 @@ class TimelineView:
     alt: str
     width: int
     height: int
+    rows: int
+    columns: int
     created: Moment
     latents: str
     first_href: str
@@ -43,61 +49,81 @@ class TimelineView:
     next_href: str
     newest_href: str
     strip: list[StripFrame]
-    samples_url: str
+
+
+@dataclass(frozen=True)
+class CellPlace:
+    """A cell's place in the grid; both count from 1, as people count."""
+
+    row: int
+    column: int
+
+    @property
+    def name(self) -> str:
+        """As an address says it."""
+        return f"{self.row}-{self.column}"
 
 
 @dataclass(frozen=True)
 class TimelineData:
-    """What is read of a timeline: the iterations of all grids, and the grids that a page shows, by iteration."""
+    """What is read of a timeline: all its grids in order, and the cell that the page follows, if any."""
 
-    iterations: list[int]
-    samples: dict[int, SampleRead]
-
-
-def shown_iterations(iterations: list[int], wanted: int | None) -> list[int]:
-    """Return the iterations whose grids the page shows: the selected one and those of the strip."""
-    if not iterations:
-        return []
-    strip = [iterations[index] for index in evenly_spaced(len(iterations), STRIP_FRAMES)]
-    return [iterations[nearest_index(iterations, wanted)], *strip]
+    grids: list[GridRow]
+    cell: CellPlace | None
 
 
 def build_timeline(job_id: str, data: TimelineData, wanted: int | None, now: datetime) -> TimelineView | None:
     """Return the timeline at the grid nearest to the wanted iteration (by default the newest); None without."""
-    iterations = data.iterations
-    if not iterations:
+    grids = data.grids
+    if not grids:
         return None
-    index, last = nearest_index(iterations, wanted), len(iterations) - 1
-    selected = data.samples[iterations[index]]
+    index, last = nearest_index([grid.iteration for grid in grids], wanted), len(grids) - 1
+    selected = grids[index]
     scale = enlargement(selected)
     label = show_count(selected.iteration)
+    cell = f"&cell={data.cell.name}" if data.cell else ""
 
     def href(at: int) -> str:
-        return f"/runs/{job_id}?iteration={iterations[at]}#timeline"
-
-    def strip_frame(at: int) -> StripFrame:
-        sample = data.samples[iterations[at]]
-        return StripFrame(
-            sample.iteration, show_count(sample.iteration), href(at), thumbnail_of(sample), at == index
-        )
+        return f"/runs/{job_id}?iteration={grids[at].iteration}{cell}#timeline"
 
     return TimelineView(
         iteration=selected.iteration,
         label=label,
-        position=f"{show_count(index + 1)} of {show_count(len(iterations))}",
-        url=selected.url,
+        position=f"{show_count(index + 1)} of {show_count(len(grids))}",
+        url=artifact_url(selected.sha256),
         alt=f"{selected.rows} × {selected.columns} generated images at iteration {label}",
-        width=selected.columns * selected.cell_width * scale,
-        height=selected.rows * selected.cell_height * scale,
+        width=selected.width * scale,
+        height=selected.height * scale,
+        rows=selected.rows,
+        columns=selected.columns,
         created=moment_of(selected.created_at, now),
         latents=selected.latents_sha256,
         first_href=href(0) if index > 0 else "",
         previous_href=href(index - 1) if index > 0 else "",
         next_href=href(index + 1) if index < last else "",
-        newest_href=f"/runs/{job_id}#timeline" if index < last else "",
-        strip=[strip_frame(at) for at in evenly_spaced(len(iterations), STRIP_FRAMES)],
-        samples_url=f"/jobs/{job_id}/samples",
+        newest_href=f"/runs/{job_id}{cell.replace('&', '?')}#timeline" if index < last else "",
+        strip=_build_strip(job_id, grids, selected, href),
     )
+
+
+def _build_strip(
+    job_id: str, grids: list[GridRow], selected: GridRow, href: Callable[[int], str]
+) -> list[StripFrame]:
+    """Return frames from the first grid to the newest, cut out of one sheet of corners."""
+    places = evenly_spaced(len(grids), STRIP_FRAMES)
+    shown = [grids[at] for at in places]
+    url = f"/runs/{job_id}/corners/{name_sheet(shown)}.png"
+    cuts = cut_corners(shown)
+    return [
+        StripFrame(
+            iteration=grid.iteration,
+            label=show_count(grid.iteration),
+            href=href(at),
+            thumbnail=Thumbnail(url, "", cut.view_box, cut.sheet.width, cut.sheet.height),
+            current=grid is selected,
+        )
+        for at, grid, cut in zip(places, shown, cuts, strict=True)
+    ]
 
 
 def nearest_index(iterations: list[int], wanted: int | None) -> int:
@@ -109,7 +135,7 @@ def nearest_index(iterations: list[int], wanted: int | None) -> int:
     return left if wanted - iterations[left] < iterations[right] - wanted else right
 
 
-def enlargement(sample: SampleRead) -> int:
+def enlargement(sample: SampleRead | GridRow) -> int:
     """Return the whole factor that makes the grid large: whole, so that every pixel is as large as the next."""
     side = max(sample.columns * sample.cell_width, sample.rows * sample.cell_height)
     return max(1, LARGEST_SIDE // side)

@@ -64,6 +64,7 @@ class FakeWorker:
         self.job_id = ""
         self.attempt = 0
         self.seq = 0
+        self.latents = LATENTS
 
     def submit(self, **changes: Any) -> str:
         """Submit a spec and return the job's id."""
@@ -141,7 +142,7 @@ class FakeWorker:
                 "columns": ROWS,
                 "cell_width": CELL,
                 "cell_height": CELL,
-                "latents_sha256": hashlib.sha256(LATENTS).hexdigest(),
+                "latents_sha256": hashlib.sha256(self.latents).hexdigest(),
             }
         )
         return str(file["sha256"])

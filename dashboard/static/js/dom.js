@@ -17,6 +17,13 @@ export function buildSvg(tag, attributes = {}, ...children) {
   return node;
 }
 
+/** Build a choice between [value, text] pairs: [the select, the label that holds it]. */
+export function buildChoice(name, options, chosen) {
+  const nodes = options.map(([value, text]) => build("option", { value, selected: value === chosen }, text));
+  const select = build("select", {}, ...nodes);
+  return [select, build("label", {}, name, select)];
+}
+
 /** Find the part of a widget that shows this field. */
 export function findField(root, field) {
   return root.querySelector(`[data-field="${field}"]`);

@@ -1,34 +1,49 @@
 // <frame-strip data-run-url>: frames from the first to the newest, evenly spread; the selected one is marked.
-import { build, listen, pickFromLinks, stopListening } from "./dom.js";
+// Their corners come as one image; while many grids come, it is drawn anew now and then.
+import { build, buildSvg, listen, pickFromLinks, stopListening } from "./dom.js";
 import { showCount } from "./format.js";
 import { evenlySpaced, nearestFrame } from "./frames.js";
-import { buildThumbnail } from "./thumbnail.js";
+import { nameSheet, placeCorners } from "./strips.js";
 
 const MOST = 20;
+const SIDE = 56;
+const REFRESH_MS = 2000;
 
 class FrameStrip extends HTMLElement {
   connectedCallback() {
+    this.chosen = [...this.querySelectorAll("a")].map((link) => ({ iteration: Number(link.dataset.iteration) }));
+    this.sheet = this.querySelector("image")?.getAttribute("href");
     listen(this, "frames", (detail) => this.draw(detail));
     pickFromLinks(this);
   }
 
   disconnectedCallback() {
     stopListening(this);
+    clearTimeout(this.timer);
   }
 
   draw({ frames, index }) {
-    const chosen = evenlySpaced(frames.length, MOST).map((at) => frames[at]);
-    const key = chosen.map((frame) => frame.url).join();
-    if (key !== this.key) this.rebuild(chosen);
-    this.key = key;
-    const selected = chosen[nearestFrame(chosen, frames[index].iteration)].iteration;
+    this.frames = frames;
+    this.selected = frames[index].iteration;
+    this.mark();
+    if (this.timer || frames === this.drawn && frames.length === this.count) return;
+    this.rebuild();
+    this.timer = setTimeout(() => {
+      this.timer = undefined;
+      if (this.frames.length !== this.count) this.rebuild();
+    }, REFRESH_MS);
+  }
+
+  mark() {
+    if (!this.chosen.length) return;
+    const selected = this.chosen[nearestFrame(this.chosen, this.selected)].iteration;
     for (const link of this.querySelectorAll("a")) {
       if (Number(link.dataset.iteration) !== selected) link.removeAttribute("aria-current");
-      else if (!link.ariaCurrent) this.mark(link);
+      else if (!link.ariaCurrent) this.show(link);
     }
   }
 
-  mark(link) {
+  show(link) {
     link.ariaCurrent = "true";
     const [left, right] = [link.offsetLeft, link.offsetLeft + link.offsetWidth];
     if (left < this.scrollLeft || right > this.scrollLeft + this.clientWidth) {
@@ -36,21 +51,32 @@ class FrameStrip extends HTMLElement {
     }
   }
 
-  rebuild(chosen) {
-    const kept = new Map([...this.querySelectorAll("li")].map((item) => [item.dataset.key, item]));
-    const items = chosen.map((frame) => kept.get(frame.url + frame.iteration) ?? this.buildItem(frame));
+  async rebuild() {
+    [this.drawn, this.count] = [this.frames, this.frames.length];
+    const chosen = evenlySpaced(this.frames.length, MOST).map((at) => this.frames[at]);
+    const sheet = `${this.dataset.runUrl}/corners/${nameSheet(chosen)}.png`;
+    if (sheet === this.sheet) return;
+    this.sheet = sheet;
+    // The old frames stay until the new ones can be seen.
+    const image = build("img", { src: sheet });
+    await image.decode().catch(() => undefined);
+    if (sheet !== this.sheet) return;
+    this.chosen = chosen;
+    const cuts = placeCorners(chosen);
     const list = this.querySelector("ol") ?? this.appendChild(build("ol"));
-    list.replaceChildren(...items);
+    list.replaceChildren(...chosen.map((frame, at) => this.buildItem(frame, sheet, cuts, at)));
+    this.mark();
   }
 
-  buildItem(frame) {
+  buildItem(frame, sheet, { places, width, height }, at) {
+    const { x, y, ...size } = places[at];
+    const image = buildSvg("image", { href: sheet, width, height });
+    const box = { viewBox: `${x} ${y} ${size.width} ${size.height}`, width: SIDE, height: SIDE };
     const number = build("span", {}, build("span", { className: "unseen" }, "Iteration "), showCount(frame.iteration));
     const href = `${this.dataset.runUrl}?iteration=${frame.iteration}`;
-    const link = build("a", { href }, buildThumbnail(frame), number);
+    const link = build("a", { href }, buildSvg("svg", { class: "thumb", "aria-hidden": "true", ...box }, image), number);
     link.dataset.iteration = frame.iteration;
-    const item = build("li", {}, link);
-    item.dataset.key = frame.url + frame.iteration;
-    return item;
+    return build("li", {}, link);
   }
 }
 

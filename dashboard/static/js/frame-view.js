@@ -23,10 +23,9 @@ class FrameView extends HTMLElement {
     const frame = frames[index];
     const last = frames.length - 1;
     const label = showCount(frame.iteration);
-    this.drawPicture(frame, label);
     setField(this, "iteration", label);
     setField(this, "position", `${showCount(index + 1)} of ${showCount(frames.length)}`);
-    const time = build("local-time", {}, build("time", { dateTime: frame.created_at }));
+    const time = build("local-time", {}, build("time", { dateTime: new Date(frame.created).toISOString() }));
     time.dataset.show = "age";
     findField(this, "created").replaceChildren(time);
     const download = findField(this, "download");
@@ -38,12 +37,6 @@ class FrameView extends HTMLElement {
     this.drawStep("previous", frames[index - 1]);
     this.drawStep("next", frames[index + 1]);
     this.drawStep("newest", index < last && frames[last], unseen ? `Newest (${showCount(unseen)} new)` : "Newest");
-  }
-
-  drawPicture(frame, label) {
-    const image = this.querySelector("img");
-    if (image.getAttribute("src") !== frame.url) image.src = frame.url;
-    image.alt = `${frame.rows} × ${frame.columns} generated images at iteration ${label}`;
   }
 
   drawStep(name, frame, text) {

@@ -38,7 +38,23 @@ export function evenlySpaced(count, most) {
   return [...new Set(Array.from({ length: most }, (_, step) => Math.round((step * (count - 1)) / (most - 1))))];
 }
 
-/** A frame from the event that reports it. */
+/** A frame from the event that reports it; `created` in milliseconds. */
 export function frameOf(event, at) {
-  return { ...event, url: `/artifacts/${event.file.sha256}`, created_at: at };
+  const { iteration, rows, columns, cell_width, cell_height, latents_sha256 } = event;
+  const { sha256 } = event.file;
+  const layout = { rows, columns, cell_width, cell_height, latents_sha256 };
+  return { iteration, sha256, url: `/artifacts/${sha256}`, created: Date.parse(at) || Date.now(), ...layout };
+}
+
+/** The frames of a whole timeline, which the service sends in columns (dashboard/timeline_data.py). */
+export function readTimeline({ iterations, sha256, created, layouts }) {
+  const frames = [];
+  for (const { count, ...layout } of layouts) {
+    for (const end = frames.length + count; frames.length < end; ) {
+      const at = frames.length;
+      const file = sha256[at];
+      frames.push({ iteration: iterations[at], sha256: file, url: `/artifacts/${file}`, created: 1000 * created[at], ...layout });
+    }
+  }
+  return frames;
 }

@@ -1,14 +1,15 @@
-// <grid-timeline data-samples-url [data-iteration]>: knows all grids of a run and which one is selected.
-// At the newest grid it follows the run; elsewhere it stays and counts what is new.
+// <grid-timeline data-run-url [data-iteration]>: knows all grids of a run and which one is selected.
+// At the newest grid it follows the run; elsewhere it stays and counts what is new. However much comes or is picked,
+// the page is told once a frame.
 import { announce, listen, stopListening } from "./dom.js";
-import { addFrame, dropFramesAfter, frameOf, nearestFrame } from "./frames.js";
-
-const NEIGHBOURS = 4;
+import { addFrame, dropFramesAfter, frameOf, nearestFrame, readTimeline } from "./frames.js";
 
 class GridTimeline extends HTMLElement {
   connectedCallback() {
     this.frames = [];
+    this.waiting = [];
     this.unseen = 0;
+    this.last = 0;
     this.iteration = Number(this.dataset.iteration ?? -1);
     this.following = !new URLSearchParams(location.search).has("iteration");
     listen(this, "update", (update) => this.take(update));
@@ -18,33 +19,42 @@ class GridTimeline extends HTMLElement {
 
   disconnectedCallback() {
     stopListening(this);
+    cancelAnimationFrame(this.pending);
   }
 
+  /** Fetch all grids; what the stream brings meanwhile waits, unless the answer holds it already. */
   async load() {
-    let cursor = "";
-    do {
-      const response = await fetch(`${this.dataset.samplesUrl}?limit=1000${cursor}`).catch(() => undefined);
-      if (!response?.ok || !this.isConnected) break;
-      const page = await response.json();
-      for (const sample of page.items) addFrame(this.frames, sample);
-      cursor = page.next ? `&cursor=${encodeURIComponent(page.next)}` : "";
-    } while (cursor);
-    if (this.isConnected) this.settle();
+    this.loading = true;
+    const response = await fetch(`${this.dataset.runUrl}/timeline.json`).catch(() => undefined);
+    const timeline = response?.ok ? await response.json() : undefined;
+    this.loading = false;
+    if (timeline) {
+      this.frames = readTimeline(timeline);
+      this.last = timeline.last_event_id;
+    }
+    for (const update of this.waiting.splice(0)) this.take(update);
+    this.settle();
   }
 
-  take({ events, job }) {
+  take(update) {
+    if (this.loading) this.waiting.push(update);
+    else if (update.id > this.last) this.takeEvents(update);
+  }
+
+  takeEvents({ events, job }) {
+    let changed = false;
     for (const event of events) {
       if (event.kind === "attempt_started") dropFramesAfter(this.frames, event.resumed_from);
-      if (event.kind === "sample_grid_saved") this.add(frameOf(event, job.newest_sample?.created_at));
+      else if (event.kind === "sample_grid_saved") this.add(frameOf(event, job.newest_sample?.created_at));
+      else continue;
+      changed = true;
     }
-    const changed = events.some(({ kind }) => kind === "attempt_started" || kind === "sample_grid_saved");
     // The page was drawn before the first grid: the server draws the empty film anew.
     if (changed && !this.dataset.iteration) announce("refresh", { ids: ["timeline", "strip"] });
     else if (changed) this.settle();
   }
 
   add(frame) {
-    new Image().src = frame.url;
     if (addFrame(this.frames, frame) && !this.following) this.unseen += 1;
   }
 
@@ -57,12 +67,16 @@ class GridTimeline extends HTMLElement {
   }
 
   settle() {
-    if (!this.frames.length) return;
+    this.pending ??= requestAnimationFrame(() => this.tell());
+  }
+
+  tell() {
+    this.pending = undefined;
+    if (!this.frames.length || !this.isConnected) return;
     const last = this.frames.length - 1;
     const index = this.following ? last : nearestFrame(this.frames, this.iteration);
     if (index === last) this.unseen = 0;
     this.iteration = this.frames[index].iteration;
-    for (const near of this.frames.slice(index + 1, index + 1 + NEIGHBOURS)) new Image().src = near.url;
     announce("frames", { frames: this.frames, index, unseen: this.unseen });
   }
 }

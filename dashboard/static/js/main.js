@@ -3,6 +3,8 @@
 //   ganvas:update   {id, attempt, events, job}   a message of the service's stream, from <live-stream>
 //   ganvas:frames   {frames, index, unseen}      the timeline changed or another grid is selected
 //   ganvas:pick     {iteration}                  someone wants the grid nearest to this iteration
+//   ganvas:look     {look, flipped}              "grid", "difference" or "flicker", and which of its two is shown
+//   ganvas:cell     {row, column}                a cell of the grid is followed, counted from 1; {} when none is
 //   ganvas:pause    {}                           a playing timeline should stop
 //   ganvas:refresh  {ids}                        these sections of the page should be fetched anew
 //   ganvas:point    {iteration}                  the pointer is at this iteration of a chart; undefined: nowhere
@@ -18,6 +20,10 @@ import "./key-help.js";
 import "./queue-watch.js";
 import "./run-vitals.js";
 import "./grid-timeline.js";
+import "./grid-view.js";
+import "./cell-cursor.js";
+import "./cell-history.js";
+import "./look-choice.js";
 import "./frame-view.js";
 import "./frame-player.js";
 import "./frame-strip.js";

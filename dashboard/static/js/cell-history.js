@@ -1,0 +1,92 @@
+// <cell-history data-run-url [data-row data-column]>: the history of the cell that is followed; the server draws it.
+import { announce, listen, pickFromLinks, stopListening } from "./dom.js";
+import { nearestFrame } from "./frames.js";
+
+// New grids are taken in this often: the server cuts the cell out of up to 200 of them.
+const REFRESH_MS = 10_000;
+
+class CellHistory extends HTMLElement {
+  connectedCallback() {
+    listen(this, "cell", ({ row, column }) => this.follow(row, column));
+    listen(this, "frames", ({ frames, index }) => this.take(frames, index));
+    pickFromLinks(this);
+    this.addEventListener("click", (event) => this.click(event));
+    this.addEventListener("submit", (event) => this.submit(event));
+    this.read();
+  }
+
+  disconnectedCallback() {
+    stopListening(this);
+    clearTimeout(this.timer);
+  }
+
+  click(event) {
+    if (!event.target.closest("a[data-close]") || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    announce("cell", {});
+  }
+
+  submit(event) {
+    event.preventDefault();
+    const { row, column } = event.target.elements;
+    announce("cell", { row: Number(row.value), column: Number(column.value) });
+  }
+
+  take(frames, index) {
+    Object.assign(this, { iteration: frames[index].iteration, newest: frames.at(-1).iteration });
+    this.mark();
+    if (this.dataset.row && this.newest !== this.drawn) this.timer ??= setTimeout(() => this.fetch(), REFRESH_MS);
+  }
+
+  /** Follow this cell, or none; the address says which, so that it can be shared. */
+  follow(row, column) {
+    const address = new URL(location.href);
+    ["row", "column", "cell"].forEach((name) => address.searchParams.delete(name));
+    if (row) address.searchParams.set("cell", `${row}-${column}`);
+    history.replaceState(undefined, "", address);
+    this.fetch(row ? `${row}-${column}` : "none");
+  }
+
+  async fetch(cell = `${this.dataset.row}-${this.dataset.column}`) {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    this.asked = cell;
+    const at = this.iteration === undefined ? "" : `?iteration=${this.iteration}`;
+    const response = await fetch(`${this.dataset.runUrl}/cells/${cell}${at}`).catch(() => undefined);
+    const text = response?.ok ? await response.text() : undefined;
+    // Another cell may have been chosen meanwhile.
+    if (text !== undefined && cell === this.asked) this.replace(text);
+  }
+
+  /** Put what the server drew in the place of what is here; a control keeps the focus. */
+  replace(text) {
+    const fresh = new DOMParser().parseFromString(text, "text/html").querySelector("cell-history");
+    const focused = this.contains(document.activeElement) && document.activeElement.id;
+    delete this.dataset.row;
+    delete this.dataset.column;
+    Object.assign(this.dataset, fresh.dataset);
+    this.replaceChildren(...document.importNode(fresh, true).childNodes);
+    if (focused) document.getElementById(focused)?.focus();
+    this.read();
+    this.mark();
+  }
+
+  /** Find the frames that the server drew. */
+  read() {
+    const links = [...this.querySelectorAll("a[data-iteration]")];
+    this.shown = links.map((link) => ({ link, iteration: Number(link.dataset.iteration) }));
+    this.drawn = this.shown.at(-1)?.iteration;
+    this.marked = this.querySelector("[aria-current]") ?? undefined;
+  }
+
+  mark() {
+    if (!this.shown.length || this.iteration === undefined) return;
+    const { link } = this.shown[nearestFrame(this.shown, this.iteration)];
+    if (link === this.marked) return;
+    this.marked?.removeAttribute("aria-current");
+    link.ariaCurrent = "true";
+    this.marked = link;
+  }
+}
+
+customElements.define("cell-history", CellHistory);
