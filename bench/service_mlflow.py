@@ -30,6 +30,9 @@ def main() -> None:
         f"sqlite:///{folder}/mlflow.db",
         "--artifacts-destination",
         str(folder / "files"),
+        # On a busy machine its processes need longer to start than the five seconds after which they are killed.
+        "--uvicorn-opts",
+        "--timeout-worker-healthcheck 600",
     ]
     server = Server(command, f"{ADDRESS}/health", folder, {"MLFLOW_DISABLE_TELEMETRY": "true"})
     with server:
