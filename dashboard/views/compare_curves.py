@@ -57,6 +57,7 @@ class CompareChart:
     lines: list[CompareLine]
     ticks: list[TickView]
     axis: str
+    length: int
     last_label: str
     cursor: str
     beyond: str
@@ -91,6 +92,7 @@ def _build(runs: Sequence[RunCurves], metrics: Sequence[str], heading: str, axis
         lines=[_line(run, metric, len(metrics) > 1, axis, low, high) for run, metric in found],
         ticks=[tick_at(value, low, high) for value in nice_ticks(low, high)],
         axis=AXIS_WORDS[axis.axis].lower(),
+        length=axis.length,
         last_label=show_place(axis.axis, axis.length),
         cursor=f"{100 * min(1.0, axis.at / axis.length):.2f}%" if axis.at is not None else "",
         beyond=describe_beyond(values, low, high),

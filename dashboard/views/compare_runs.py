@@ -41,7 +41,7 @@ def build_facts(jobs: Sequence[JobRead], tracks: Sequence[Track], now: datetime)
         FactRow("Attempts", True, [FactCell(str(job.attempt)) for job in jobs]),
         FactRow("Commit", False, [_commit(job) for job in jobs]),
         FactRow("Created", False, [FactCell(show_moment(job.created_at)) for job in jobs]),
-        FactRow("Fixed latents", False, [_latents(job) for job in jobs]),
+        FactRow("Fixed latents", False, [_latents(track) for track in tracks]),
     ]
 
 
@@ -52,10 +52,11 @@ def _duration(job: JobRead, now: datetime) -> FactCell:
 
 def _commit(job: JobRead) -> FactCell:
     ran = job.attempts[-1].provenance if job.attempts else None
-    changed = " + changes" if ran and ran.uncommitted_diff else ""
+    changed = " + changes" if ran and ran.diff else ""
     url = find_commit_url(ran.remote, ran.commit) if ran else ""
     return FactCell(short_commit(job.commit) + changed, job.commit or "no commit recorded", url)
 
 
-def _latents(job: JobRead) -> FactCell:
-    return FactCell((job.latents_sha256 or NOTHING)[:12], job.latents_sha256 or "not yet drawn")
+def _latents(track: Track) -> FactCell:
+    sha256 = track.grids[-1].latents_sha256 if track.grids else track.job.latents_sha256
+    return FactCell((sha256 or NOTHING)[:12], sha256 or "not yet drawn")
