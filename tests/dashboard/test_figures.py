@@ -222,3 +222,23 @@ def test_nearest_training_images_stand_beside_the_grid_of_their_iteration(
     assert earlier is not None
     assert section(earlier[1])[1] == [samples[100], neighbours[100]]
     assert section("?iteration=120")[1] == [samples[100], neighbours[100]]
+
+
+def test_sizes_of_gradients_have_heat_maps_with_powers_of_ten(client: TestClient, worker: FakeWorker) -> None:
+    job = worker.submit()
+    worker.claim()
+    ranges = {"gradients/generator": (-6.0, -1.0), "gradients/discriminator": (-5.0, 0.0)}
+    for iteration in range(50, 501, 50):
+        worker.post(make_histograms(iteration, ranges))
+    html = read(client, f"/runs/{job}?iteration=400")
+    section = html[html.index('<section id="gradients"') : html.index('<section id="neighbours"')]
+    assert "Gradients of the generator newest 1.0e−06 … 0.100" in words(section).replace("e-", "e−")
+    assert [label.strip() for label in re.findall(r'class="tick-label"[^>]*>([^<]*)<', section)][:3] == [
+        "1e-06",
+        "1e-04",
+        "1e-02",
+    ]
+    first, second = picture_urls(section)
+    assert ("/gradients/discriminator.png" in first, "/gradients/generator.png" in second) == (True, True)
+    assert read_picture(client, second).size == (10, 64)
+    assert client.get(f"/runs/{job}/gradients/other.png?first=0&last=9&low=0&high=1").status_code in (404, 422)

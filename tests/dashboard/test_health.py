@@ -2,7 +2,8 @@
 
 import pytest
 
-from api.schemas import JobRead, LatestMetric
+from api.schemas import Curve, JobRead, LatestMetric
+from dashboard.views.balance import MeanLogits, read_mean_logits
 from dashboard.views.health import judge_health, judge_learning
 
 
@@ -93,3 +94,69 @@ def test_very_large_losses_are_called_out_whichever_loss_it_is(loss: float, word
 
 def test_no_balance_is_claimed_when_the_generators_loss_is_no_number() -> None:
     assert judge_learning(make_job(loss=float("nan")), [1.2] * 20, 50).word == "No longer"
+
+
+def make_logits(real: float, fake: float, points: int = 60) -> MeanLogits:
+    return MeanLogits([real] * points, [fake] * points)
+
+
+CLASSES = {"losses": {"discriminator": "minimax", "classes": {"kind": "semi_supervised"}}}
+R1 = {"techniques": [{"technique": "r1"}]}
+
+
+@pytest.mark.parametrize(
+    ("spec", "logits", "word", "text"),
+    [
+        (
+            CLASSES,
+            make_logits(1.0, -1.0),
+            "Balanced",
+            "mean logits 1.00 for real images, −1.00 for generated ones",
+        ),
+        (CLASSES, make_logits(5.0, -4.0), "One-sided", "nearly always right"),
+        (CLASSES, make_logits(5.0, -1.0), "Balanced", "Neither"),
+        (R1, make_logits(-0.5, 0.5), "One-sided", "takes generated images for the real ones"),
+        ({"losses": {"discriminator": "hinge"}}, make_logits(1.2, -1.3), "One-sided", "nearly always right"),
+        ({"losses": {"discriminator": "hinge"}}, make_logits(0.4, -0.4), "Balanced", "Neither"),
+        (
+            {"losses": {"discriminator": "least_squares"}},
+            make_logits(0.97, 0.02),
+            "One-sided",
+            "nearly always right",
+        ),
+        ({"losses": {"discriminator": "least_squares"}}, make_logits(0.6, 0.4), "Balanced", "Neither"),
+        ({"losses": {"discriminator": "wasserstein"}}, make_logits(2.0, 1.0), "Holding", "distance is 1.00"),
+        ({"losses": {"discriminator": "wasserstein"}}, make_logits(1.0, 2.0), "One-sided", "takes generated"),
+        ({"losses": {"discriminator": "catgan"}}, make_logits(1.0, -1.0), "See the pictures", "catgan"),
+    ],
+)
+def test_mean_logits_tell_who_is_ahead_where_the_loss_holds_more(
+    spec: dict[str, object], logits: MeanLogits, word: str, text: str
+) -> None:
+    job = make_job().model_copy(update={"spec": spec})
+    verdict = judge_learning(job, [2.5] * 20, 60, logits)
+    assert (verdict.word, text in verdict.text) == (word, True), verdict
+
+
+@pytest.mark.parametrize(("newest", "word"), [(1.0, "Closing in"), (9.0, "Moving apart"), (4.1, "Holding")])
+def test_a_critics_distance_is_compared_with_that_at_half_of_the_way(newest: float, word: str) -> None:
+    gaps = [8.0] * 50 + [4.0] * 30 + [newest] * 20
+    verdict = judge_learning(make_job("wasserstein"), [0.0] * 20, 100, MeanLogits(gaps, [0.0] * 100))
+    assert (verdict.word, "at half of the way here it was 4.00" in verdict.text) == (word, True)
+
+
+def test_minimax_alone_is_judged_by_its_losses_whatever_the_logits() -> None:
+    assert judge_learning(make_job(), [1.386] * 20, 50, make_logits(9.0, -9.0)).word == "Balanced"
+
+
+def test_first_logits_are_not_judged() -> None:
+    job = make_job("hinge", iteration=50)
+    assert judge_learning(job, [1.0], 10, make_logits(1.2, -1.3)).word == "Too early to tell"
+
+
+def test_mean_logits_are_paired_by_iteration_and_finite() -> None:
+    nan = float("nan")
+    real = Curve(name="logits/real", iterations=[1, 2, 3, 4], values=[1, 2, 3, nan], total=4)
+    fake = Curve(name="logits/fake", iterations=[2, 3, 4], values=[-1, -2, -3], total=3)
+    assert read_mean_logits([real, fake]) == MeanLogits([2, 3], [-1, -2])
+    assert read_mean_logits([real]) is None

@@ -7,83 +7,65 @@
 //   in:  ganvas:update, ganvas:frames, ganvas:point, ganvas:curves, ganvas:theme
 //   out: ganvas:pick {iteration}, ganvas:point {iteration}, ganvas:curves
 import { announce, listen, setField, stopListening } from "./dom.js";
-import { readAttempts, Marks } from "./curves/marks.js";
+import { Marks, readAttempts } from "./curves/marks.js";
 import { Plot } from "./curves/plot.js";
 import { change, selection, settings } from "./curves/settings.js";
-import { Source } from "./curves/source.js";
-import { readColours, readStroke, showRow } from "./curves/table.js";
+import { Sources, whenSeen } from "./curves/sources.js";
+import { readColours, readStroke, showRow, takeOver } from "./curves/table.js";
 import { showCount } from "./format.js";
 
 class CurveChart extends HTMLElement {
   connectedCallback() {
     this.box = this.querySelector(".plot");
-    this.sources = new Map();
+    this.sources = new Sources(this.dataset.metricsUrl, Number(this.dataset.points));
     listen(this, "update", (update) => this.take(update));
     listen(this, "frames", () => this.select());
     listen(this, "point", ({ iteration }) => this.hover(iteration));
     listen(this, "curves", ({ changed }) => this.reshow(changed));
-    listen(this, "theme", () => this.rebuild());
+    listen(this, "theme", () => this.plot && this.rebuild());
     // A chart that nobody has scrolled to asks for nothing.
-    this.watcher = new IntersectionObserver((entries) => entries.some((each) => each.isIntersecting) && this.begin(), { rootMargin: "300px" });
-    this.watcher.observe(this);
-    this.observer = new ResizeObserver(() => this.plot?.u.setSize({ width: this.box.clientWidth, height: this.box.clientHeight }));
+    this.stopWaiting = whenSeen(this, () => this.load());
+    const fit = () => this.plot?.u.setSize({ width: this.box.clientWidth, height: this.box.clientHeight });
+    this.observer = new ResizeObserver(fit);
   }
 
   disconnectedCallback() {
     stopListening(this);
-    this.watcher.disconnect();
+    this.stopWaiting();
     this.observer.disconnect();
     this.plot?.destroy();
-  }
-
-  begin() {
-    this.watcher.disconnect();
-    this.load();
   }
 
   get rows() {
     return [...this.querySelectorAll("tr[data-metric]")];
   }
 
-  sourceOf(row) {
-    const url = row.dataset.url ?? this.dataset.metricsUrl;
-    if (!this.sources.has(url)) this.sources.set(url, new Source(url, Number(this.dataset.points)));
-    return this.sources.get(url);
-  }
-
   /** Fetch what the rows name, and draw it. */
   async load() {
-    const wanted = Map.groupBy(this.rows, (row) => this.sourceOf(row));
-    const names = (rows) => rows.map((row) => row.dataset.metric);
-    const loaded = await Promise.all([...wanted].map(([source, rows]) => source.load(names(rows), settings.window)));
-    if (this.isConnected && loaded.every(Boolean)) this.rebuild(true);
+    if ((await this.sources.load(this.rows, settings.window ?? null)) && this.isConnected) this.rebuild();
   }
 
   lines() {
-    return this.rows.map((row) => ({ row, curve: this.sourceOf(row).curve(row.dataset.metric), ...readStroke(row) }));
+    return this.rows.map((row) => ({ row, curve: this.sources.curve(row), ...readStroke(row) }));
   }
 
   /** Put the live chart in the place of the one that the server drew, or of the one before. */
-  rebuild(isLoaded = Boolean(this.plot)) {
-    if (!isLoaded) return;
+  rebuild() {
     this.plot?.destroy();
-    const drawn = this.box.querySelector(".drawn");
-    if (drawn) Object.assign(this.box, { role: "img", ariaLabel: drawn.ariaLabel });
-    drawn?.remove();
-    this.classList.add("alive");
+    this.marks = undefined;
+    takeOver(this);
     const on = {
       zoom: (window) => change({ window }),
       reset: () => change({ window: undefined }),
       hover: (iteration) => this.point(iteration),
       pick: (iteration) => announce("pick", { iteration }),
-      move: () => this.marks?.settle(selection.iteration),
+      move: () => this.settle(),
     };
     const iterations = Number(this.dataset.iterations);
-    this.marks = undefined;
     this.plot = new Plot(this.box, this.lines(), { settings, iterations, colours: readColours(this), on });
     this.marks = new Marks(this.plot.u, readAttempts(this));
     this.observer.observe(this.box);
-    this.refresh();
+    this.showValues();
   }
 
   reshow(changed) {
@@ -94,17 +76,21 @@ class CurveChart extends HTMLElement {
   }
 
   take(update) {
-    for (const source of this.sources.values()) source.take(update);
+    this.sources.take(update);
     if (this.plot) this.pending ??= requestAnimationFrame(() => this.refresh());
   }
 
   refresh() {
     this.pending = undefined;
     if (!this.isConnected) return;
-    this.plot.update(this.lines());
-    this.marks.settle(selection.iteration);
-    this.showValues();
-    setField(this, "beyond", this.plot.beyond ?? "");
+    if (this.plot.update(this.lines())) this.showValues();
+    else this.rebuild();
+  }
+
+  /** The axes stand. */
+  settle() {
+    this.marks?.settle(selection.iteration);
+    if (this.plot) setField(this, "beyond", this.plot.beyond);
   }
 
   select() {

@@ -21,6 +21,7 @@ export function buildAxes(iterations, colours, isLog) {
   const below = {
     ...axis,
     grid: { show: false },
+    size: 28,
     space: widest + 40,
     values: (u, ticks) => ticks.map((tick) => (tick === null ? null : showCount(tick))),
   };

@@ -1,48 +1,46 @@
 // The canvas of a chart, drawn by uPlot (a classic script that the page loads before the modules).
-import { describeBeyond, fullRange, usualRange } from "../series.js";
 import { buildAxes } from "./axes.js";
 import { smooth } from "./curve.js";
+import { distributionOf, finiteValues, LINEAR, LOG, rangeOfIterations, rangeOfValues } from "./scales.js";
 import { drawBehind } from "./strokes.js";
 
-const [LINEAR, LOG, ASINH] = [1, 3, 4];
 const FEW_POINTS = 50;
+const DRAG_PIXELS = 6;
 
 /** A plot of these lines, [{curve, stroke, dash}], in a box; `on` is told {zoom, reset, hover, pick, move}. */
 export class Plot {
   constructor(box, lines, { settings, iterations, colours, on }) {
-    Object.assign(this, { box, settings, iterations, on });
+    Object.assign(this, { settings, iterations, on, beyond: "" });
     this.take(lines);
+    this.distribution = distributionOf(settings.y, this.values());
     const isLog = settings.x === "log";
-    this.u = new uPlot(
-      {
-        width: box.clientWidth,
-        height: box.clientHeight,
-        legend: { show: false },
-        cursor: {
-          x: false,
-          y: false,
-          points: { show: false },
-          drag: { x: true, y: false, setScale: false, dist: 6 },
-          bind: { dblclick: () => () => on.reset() },
-        },
-        scales: {
-          x: { time: false, distr: isLog ? LOG : LINEAR, range: () => this.rangeX() },
-          y: { distr: this.distribution(), asinh: 0.1, range: () => this.rangeY() },
-        },
-        ...buildAxes(iterations, colours, isLog),
-        series: [{}, ...this.lines.map((line) => this.describe(line))],
-        hooks: {
-          drawAxes: [(u) => drawBehind(u, this.lines)],
-          setSelect: [() => this.zoom()],
-          setCursor: [(u) => on.hover(u.cursor.left >= 0 ? u.posToVal(u.cursor.left, "x") : undefined)],
-          draw: [() => on.move()],
-        },
+    const options = {
+      width: box.clientWidth,
+      height: box.clientHeight,
+      legend: { show: false },
+      cursor: {
+        x: false,
+        y: false,
+        points: { show: false },
+        drag: { x: true, y: false, setScale: false, dist: DRAG_PIXELS },
+        bind: { dblclick: () => () => on.reset() },
       },
-      this.columns(),
-      box,
-    );
+      scales: {
+        x: { time: false, distr: isLog ? LOG : LINEAR, range: () => rangeOfIterations(settings, iterations) },
+        y: { distr: this.distribution, asinh: 0.1, range: () => this.rangeY() },
+      },
+      ...buildAxes(iterations, colours, isLog),
+      series: [{}, ...this.lines.map(describe)],
+      hooks: {
+        drawAxes: [(u) => drawBehind(u, this.lines)],
+        setSelect: [() => this.zoom()],
+        setCursor: [(u) => on.hover(u.cursor.left >= 0 ? u.posToVal(u.cursor.left, "x") : undefined)],
+        draw: [() => on.move()],
+      },
+    };
+    this.u = new uPlot(options, this.columns(), box);
     this.u.over.addEventListener("mousedown", () => (this.wasDragged = false));
-    this.u.over.addEventListener("click", () => this.click());
+    this.u.over.addEventListener("click", () => this.wasDragged || on.pick(this.u.posToVal(this.u.cursor.left, "x")));
   }
 
   take(lines) {
@@ -57,50 +55,20 @@ export class Plot {
     }));
   }
 
-  describe({ stroke, dash, curve }) {
-    const points = { show: curve.iterations.length <= FEW_POINTS , size: 5, fill: stroke };
-    return { stroke, width: 2, dash: dash.map((length) => length * devicePixelRatio), points };
-  }
-
   columns() {
     const gap = (value) => (Number.isFinite(value) ? value : null);
     const tables = this.lines.map((line) => [line.x, line.smoothed.map(gap)]);
     return tables.length ? uPlot.join(tables) : [[], []];
   }
 
-  /** Every finite value in the window. */
   values() {
-    const { from, to } = this.settings.window ?? { from: -Infinity, to: Infinity };
-    const found = [];
-    for (const { curve } of this.lines) {
-      for (let i = 0; i < curve.iterations.length; i += 1) {
-        if (curve.iterations[i] < from || curve.iterations[i] > to || !Number.isFinite(curve.means[i])) continue;
-        found.push(curve.lows[i]);
-        if (curve.highs[i] !== curve.lows[i]) found.push(curve.highs[i]);
-      }
-    }
-    return found;
-  }
-
-  distribution() {
-    if (this.settings.y !== "log") return LINEAR;
-    return this.values().every((value) => value > 0) ? LOG : ASINH;
-  }
-
-  rangeX() {
-    const { from, to } = this.settings.window ?? { from: 0, to: this.iterations };
-    return this.settings.x === "log" ? [Math.max(1, from), Math.max(2, to)] : [from, Math.max(from + 1, to)];
+    return finiteValues(this.lines, this.settings.window);
   }
 
   rangeY() {
-    const values = this.values();
-    if (this.distribution() === LOG && values.length) {
-      this.beyond = "";
-      return [values.reduce((a, b) => Math.min(a, b)) / 1.2, values.reduce((a, b) => Math.max(a, b)) * 1.2];
-    }
-    const [low, high] = (this.settings.y === "usual" ? usualRange : fullRange)(values);
-    this.beyond = describeBeyond(values, low, high);
-    return [low, high];
+    const { range, beyond } = rangeOfValues(this.settings.y, this.values(), this.distribution);
+    this.beyond = beyond;
+    return range;
   }
 
   zoom() {
@@ -112,16 +80,21 @@ export class Plot {
     if (to > from) this.on.zoom({ from: Math.max(0, from), to });
   }
 
-  click() {
-    if (!this.wasDragged) this.on.pick(this.u.posToVal(this.u.cursor.left, "x"));
-  }
-
+  /** Draw these lines; false where they need another axis, as a first value below 0 on a logarithmic one. */
   update(lines) {
     this.take(lines);
+    if (distributionOf(this.settings.y, this.values()) !== this.distribution) return false;
     this.u.setData(this.columns());
+    return true;
   }
 
   destroy() {
     this.u.destroy();
   }
+}
+
+/** A line as uPlot wants it described; few points are dots as well. */
+function describe({ stroke, dash, curve }) {
+  const points = { show: curve.iterations.length <= FEW_POINTS, size: 5, fill: stroke };
+  return { stroke, width: 2, dash: dash.map((length) => length * devicePixelRatio), points };
 }

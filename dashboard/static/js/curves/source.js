@@ -11,7 +11,7 @@ export class Source {
     Object.assign(this, { url, points, waiting: [], last: 0, appended: 0, names: [], curves: new Map() });
   }
 
-  /** Fetch these metrics in this window; what the stream brings meanwhile waits. False when nothing answers. */
+  /** Fetch these metrics in this window (null: all); what the stream brings meanwhile waits. False without an answer. */
   async load(names = this.names, window = this.window) {
     const asked = Symbol("asked");
     Object.assign(this, { asked, names, window });

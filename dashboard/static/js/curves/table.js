@@ -29,3 +29,12 @@ export function showRow({ row, curve, smoothed, isSmoothed }, iteration) {
 function write(row, field, text, exact) {
   setField(row, field, text, exact === undefined ? "" : String(exact));
 }
+
+/** What the server drew goes; what it says in words stays. */
+export function takeOver(host) {
+  host.classList.add("alive");
+  const [box, drawn] = [host.querySelector(".plot"), host.querySelector(".drawn")];
+  if (!drawn) return;
+  Object.assign(box, { role: "img", ariaLabel: drawn.ariaLabel });
+  drawn.remove();
+}
