@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, defer
 
 from api.models import Job
 from api.queries.conditions import build_condition, has_tag, is_of_recipe
-from api.queries.sorting import build_order
+from api.queries.sorting import ColumnOrder, build_order
 from api.queries.views import job_summaries
 from api.schemas import JobState, JobSummary, Page
 from api.search import Term, Word
@@ -42,13 +42,18 @@ def list_jobs(
     """Return one page of jobs; raises RequestInvalid for an unknown sort and for a cursor of another list."""
     dialect = session.get_bind().dialect.name
     order = build_order(sort, cursor, dialect)
+    wanted = [Job.deleted_at.is_(None), *_conditions(filters or JobFilters(), dialect)]
     # A summary shows no spec, and reading fifty of them would take as long as all the rest.
-    query = select(Job).where(Job.deleted_at.is_(None)).options(defer(Job.spec, raiseload=True))
-    query = query.where(*_conditions(filters or JobFilters(), dialect))
-    rows = session.execute(order.apply(query).limit(limit + 1)).all()
-    page = rows[:limit]
-    following = order.write_position(page[-1][1], page[-1][0].id) if len(rows) > limit else None
-    return Page(items=job_summaries(session, [job for job, _ in page]), next=following)
+    whole = select(Job).options(defer(Job.spec, raiseload=True))
+    # An order without an index sorts all jobs: by their ids alone, which is all that it needs to read.
+    query = whole if isinstance(order, ColumnOrder) else select(Job.id)
+    rows = session.execute(order.apply(query.where(*wanted)).limit(limit + 1)).all()
+    found = [row for row, _ in rows[:limit]]
+    if not isinstance(order, ColumnOrder):
+        by_id = {job.id: job for job in session.scalars(whole.where(Job.id.in_(found)))}
+        found = [by_id[job_id] for job_id in found]
+    following = order.write_position(rows[limit - 1][1], found[-1].id) if len(rows) > limit else None
+    return Page(items=job_summaries(session, found), next=following)
 
 
 def _conditions(filters: JobFilters, dialect: str) -> list[ColumnElement[bool]]:

@@ -66,3 +66,30 @@ def test_bad_spec_is_refused_before_anything_is_sent(ganvas: RunCommand, tiny_sp
     assert outcome.status == 1
     assert "generator.layers.2" in outcome.err
     assert "1×8×8 = 64 numbers" in outcome.err
+
+
+def test_jobs_are_found_by_spec_tagged_deleted_and_brought_back(
+    ganvas: RunCommand, live_service: LiveService, tiny_spec: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GANVAS_URL", live_service.url)
+    ids = [ganvas("submit", tiny_spec, "--set", f"seed={seed}").out.split()[0] for seed in (1, 2)]
+    found = json.loads(ganvas("list", "--json", "--where", "seed>1", "--where", "dataset=digits").out)["items"]
+    assert [job["id"] for job in found] == [ids[1]]
+    wrong = ganvas("list", "--where", "sed=1")
+    assert (wrong.status, "did you mean seed?" in wrong.err) == (1, True)
+
+    assert ganvas("tag", ids[0], "good", "kept", "--note", "Sharp.").out.split() == [
+        ids[0],
+        "good",
+        "kept",
+        "Sharp.",
+    ]
+    assert ganvas("tag", ids[0], "--remove", "kept").out.split() == [ids[0], "good", "Sharp."]
+
+    refused = ganvas("delete", ids[0])
+    assert (refused.status, "cancel it first" in refused.err) == (1, True)
+    ganvas("cancel", ids[0])
+    assert ids[0] in ganvas("delete", ids[0]).out
+    assert ids[0] not in ganvas("list").out
+    assert "is back" in ganvas("undelete", ids[0]).out
+    assert ids[0] in ganvas("list").out
