@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from fastapi import Request
+from starlette.requests import ClientDisconnect
 
 from api.errors import (
     FigureRefused,
@@ -63,6 +64,10 @@ class Studio:
                 if await request.is_disconnected():
                     has_left.set()
             return drawing.result()
+        except DrawingStopped:
+            if self._is_closing():
+                raise ServiceUnavailable("The service stops; ask again in a moment.") from None
+            raise ClientDisconnect from None
         except Exception as error:
             raise _to_service_error(error) from error
         finally:
@@ -76,8 +81,6 @@ def _to_service_error(error: Exception) -> Exception:
             return FigureTooLarge(str(error))
         case FigureRefusal():
             return FigureRefused(str(error))
-        case DrawingStopped():
-            return ServiceUnavailable("The figure was no longer wanted, or the service stops.")
         case DrawingFailed():
             logger.error("A figure could not be drawn: %s", error)
             return ServiceError()
