@@ -31,12 +31,20 @@ def read_gpu_states() -> list[GpuState]:
     """Return memory and load of the cards that a trainer started here would see; empty without any."""
     if _gpus_are_hidden() or not _read_gpu_names():
         return []
-    fields = "index,name,memory.total,memory.used,utilization.gpu"
-    rows = (line.split(",") for line in _ask_nvidia_smi(fields, "csv,noheader,nounits"))
-    states = [_gpu_state([cell.strip() for cell in row]) for row in rows if len(row) == 5]
+    fields = "index,name,memory.total,memory.used,utilization.gpu,uuid"
+    lines = _ask_nvidia_smi(fields, "csv,noheader,nounits")
+    rows = [[cell.strip() for cell in line.split(",")] for line in lines]
+    return [_gpu_state(row[:5]) for row in rows if len(row) == 6 and _is_visible(index=row[0], uuid=row[5])]
+
+
+def _is_visible(index: str, uuid: str) -> bool:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     wanted = [part.strip() for part in visible.split(",")] if visible else []
-    return [state for state in states if not wanted or str(state.index) in wanted or not wanted[0].isdecimal()]
+    # A card is named by its number or by the beginning of its id; parts of cards (MIG) have ids of their own.
+    return not wanted or any(
+        index == name or (name.startswith("GPU-") and uuid.startswith(name)) or name.startswith("MIG-")
+        for name in wanted
+    )
 
 
 def _gpu_state(cells: list[str]) -> GpuState:

@@ -56,5 +56,7 @@ class TrainerHandle:
 def _trainer_environment() -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if name not in _WITHHELD}
     environment.setdefault("PYTHONFAULTHANDLER", "1")
+    # A number in CUDA_VISIBLE_DEVICES then means the same card here, in nvidia-smi and in what the worker offers.
+    environment.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
     environment["PYTHONUNBUFFERED"] = "1"
     return environment | thread_settings()

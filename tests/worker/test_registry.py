@@ -19,7 +19,7 @@ from worker import devices
 from worker.registry import Registrar
 from worker.settings import WorkerSettings
 
-H200 = "0, NVIDIA H200, 143771, 1024, 37\n1, NVIDIA H200, 143771, 0, [N/A]\n"
+H200 = "0, NVIDIA H200, 143771, 1024, 37, GPU-5fe1\n1, NVIDIA H200, 143771, 0, [N/A], GPU-8a2c\n"
 
 
 def tell(url: str, held: tuple[str, int] | None = None, name: str = "gpu-1") -> None:
@@ -80,7 +80,10 @@ def test_a_service_that_is_away_does_not_disturb_the_worker() -> None:
     tell("http://127.0.0.1:9")
 
 
-@pytest.mark.parametrize(("visible", "indices"), [(None, [0, 1]), ("1", [1]), ("0,1", [0, 1]), ("-1", [])])
+@pytest.mark.parametrize(
+    ("visible", "indices"),
+    [(None, [0, 1]), ("1", [1]), ("0,1", [0, 1]), ("-1", []), ("GPU-8a", [1]), ("GPU-8a2c,GPU-5fe1", [0, 1])],
+)
 def test_cards_are_those_that_a_trainer_would_see(
     monkeypatch: pytest.MonkeyPatch, visible: str | None, indices: list[int]
 ) -> None:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from api.errors import ArtifactRefused
 from api.schemas import ClaimRequest, ResumePoint
 from api.settings import Settings
 from api.transport import ServiceUnreachable
+from worker import trainer_handle
 from worker.lease import Lease
 from worker.run_dir import RunDir, RunDirBusy, hold_run_dir
 from worker.supervisor import run_attempt
@@ -191,3 +193,21 @@ def test_the_trainer_is_told_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     environment = _trainer_environment()
     assert "secret" not in environment.values()
     assert environment["CUDA_VISIBLE_DEVICES"] == "1"
+
+
+@pytest.mark.parametrize("card", ["1", "GPU-8a2c"])
+def test_the_card_that_a_worker_is_set_to_is_the_one_that_its_trainer_gets(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, make_run_dir, tiny_spec, card: str
+) -> None:
+    """What the worker offers (see test_registry) and what its trainer sees are counted alike: by slot."""
+    program = tmp_path / "python"
+    program.write_text('#!/bin/sh\nenv > "$3/environment"\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(trainer_handle.sys, "executable", str(program))
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", card)
+    run_dir = make_run_dir(tmp_path, "job", 1, tiny_spec)
+    trainer = trainer_handle.TrainerHandle(run_dir)
+    while trainer.find_status() is None:
+        time.sleep(0.01)
+    told = (run_dir.path / "environment").read_text().splitlines()
+    assert {f"CUDA_VISIBLE_DEVICES={card}", "CUDA_DEVICE_ORDER=PCI_BUS_ID"} <= set(told)
