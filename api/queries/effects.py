@@ -10,7 +10,7 @@ from api.clock import database_now
 from api.db import insert_into
 from api.errors import ArtifactMissing
 from api.models import Artifact, Checkpoint, Job, LatestValue, LogLine, NeighbourGrid, Sample
-from api.posted_events import PostedEvent
+from api.posted_events import MetricsRow, PostedEvent
 from api.queries.artifacts import require_artifacts, retire_checkpoints
 from api.queries.chunks import Tail
 from api.queries.curves import latest_columns
@@ -33,18 +33,19 @@ def apply_events(
     points: those of the events' metrics.
     """
     _apply_points(session, job, points)
+    # Numbers are most of what arrives, and the rest is looked through several times.
+    others = [item for item in events if not isinstance(item.event, MetricsRow)]
     files = [
         item.event.file.sha256
-        for item in events
-        if isinstance(item.event, SampleGridSaved | NeighbourGridSaved | CheckpointSaved | LatentsFixed)
+        for item in others
+        if isinstance(item.event, (SampleGridSaved, NeighbourGridSaved, CheckpointSaved, LatentsFixed))
     ]
     artifacts = require_artifacts(session, files)
-    _apply_lines(session, job, attempt, events)
-    insert_histograms(session, job.id, [item.event for item in events if isinstance(item.event, HistogramsLogged)])
-    retired: list[str] = []
+    _apply_lines(session, job, attempt, others)
+    insert_histograms(session, job.id, [item.event for item in others if isinstance(item.event, HistogramsLogged)])
+    _apply_samples(session, job, attempt, others, artifacts)
     has_checkpoint = False
-    _apply_samples(session, job, attempt, events, artifacts)
-    for item in events:
+    for item in others:
         event = item.event
         if isinstance(event, NeighbourGridSaved):
             _insert_neighbour_grid(session, job, attempt, event, artifacts)
@@ -55,9 +56,7 @@ def apply_events(
             job.latents_sha256 = event.file.sha256
     reached = max((item.event.iteration for item in events if not isinstance(item.event, LatentsFixed)), default=0)
     job.iteration = max(job.iteration, reached)
-    if has_checkpoint:
-        retired = retire_checkpoints(session, job.id, checkpoints_kept)
-    return retired
+    return retire_checkpoints(session, job.id, checkpoints_kept) if has_checkpoint else []
 
 
 def _apply_points(session: Session, job: Job, points: Tail) -> None:

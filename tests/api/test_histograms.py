@@ -1,5 +1,6 @@
 """Histograms and neighbour grids: stored once, replaced after a resume, read back as they came."""
 
+import json
 import math
 import struct
 from typing import Any
@@ -16,6 +17,7 @@ from api.db import Database
 from api.errors import ArtifactMissing, RequestInvalid
 from api.migrations import build_config
 from api.models import HistogramRow, Job
+from api.posted_events import encode_events
 from api.queries import attempts
 from ganlib.events import Histogram, HistogramsLogged, NeighbourGridSaved
 from tests.api.service_making import (
@@ -198,7 +200,7 @@ def test_events_that_are_no_histograms_are_refused(client: TestClient) -> None:
     database: Database = client.app.state.services.database  # type: ignore[attr-defined]
     with database.write() as session:
         job = add_claimed_job(session)
-    (good,) = (item.model_dump(mode="json") for item in number([make_histograms(5, b1=1)]))
+    (good,) = json.loads(encode_events(number([make_histograms(5, b1=1)])))
     real = good["event"]["histograms"]["logits/real"]
     for change in ({"low": 99.0}, {"high": "inf"}, {"counts": [0] * 63}, {"counts": [-1] * 64}, {"more": 1}):
         event = good["event"] | {"histograms": {"logits/real": real | change}}
