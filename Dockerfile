@@ -42,23 +42,25 @@ COPY . .
 RUN python3 -m pip wheel --no-deps --wheel-dir /wheels .
 
 FROM service-needs AS service-build
-RUN --mount=type=bind,from=code,source=/wheels,target=/wheels \
-    $INSTALL --no-deps --force-reinstall /wheels/*.whl \
+COPY --from=code /wheels /wheels
+RUN $INSTALL --no-deps --force-reinstall /wheels/*.whl \
  && cd $SITE && $COMPILE api dashboard ganlib ganvas recipes worker
 
 FROM worker-needs AS worker-build
-RUN --mount=type=bind,from=code,source=/wheels,target=/wheels \
-    $INSTALL --no-deps --force-reinstall /wheels/*.whl \
+COPY --from=code /wheels /wheels
+RUN $INSTALL --no-deps --force-reinstall /wheels/*.whl \
  && cd $SITE && $COMPILE api dashboard ganlib ganvas recipes worker
 
 FROM worker-cpu-needs AS worker-cpu-build
-RUN --mount=type=bind,from=code,source=/wheels,target=/wheels \
-    $INSTALL --no-deps --force-reinstall /wheels/*.whl \
+COPY --from=code /wheels /wheels
+RUN $INSTALL --no-deps --force-reinstall /wheels/*.whl \
  && cd $SITE && $COMPILE api dashboard ganlib ganvas recipes worker
 
 # What every image has in common: the user, where things lie, and the commit, which a job's provenance names.
 FROM base AS image
 ARG GANVAS_COMMIT=""
+# Buildah 1.28 takes label and variable from its cache though the argument has changed, but not what a command does with it.
+RUN test -z "$GANVAS_COMMIT" || echo "$GANVAS_COMMIT" | grep --extended-regexp --line-regexp '[0-9a-f]{40}'
 LABEL org.opencontainers.image.title="Ganvas" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.revision="${GANVAS_COMMIT}"
