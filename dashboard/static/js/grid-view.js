@@ -2,7 +2,8 @@
 // grid. It shows the grid itself, its difference from the one before, or one of the two in turn (ganvas:look, :flip).
 import { build, findField, listen, stopListening } from "./dom.js";
 import { showCount } from "./format.js";
-import { drawDifference, drawPicture, GAIN, partOf } from "./pictures.js";
+import { describeLook, partsOf } from "./looks.js";
+import { drawDifference, drawPicture, partOf } from "./pictures.js";
 import { StripStore } from "./strip-store.js";
 import { WholeGrids } from "./whole-grids.js";
 
@@ -45,14 +46,8 @@ class GridView extends HTMLElement {
     if (this.frames) this.paint();
   }
 
-  /** Which frames the picture is made of: one, or two for a difference. */
-  parts() {
-    if (this.look === "difference" && this.index) return [this.index, this.index - 1];
-    return [this.flipped && this.index ? this.index - 1 : this.index];
-  }
-
   paint() {
-    const parts = this.parts();
+    const parts = partsOf(this.look, this.index, this.flipped);
     const frames = parts.map((at) => this.frames[at]);
     const images = frames.map((frame) => this.whole.find(frame));
     const isThere = this.look === "grid" && this.image.getAttribute("src") === frames[0].url && this.image.complete;
@@ -62,7 +57,7 @@ class GridView extends HTMLElement {
       if (thumbnails.every(Boolean)) this.draw(thumbnails);
       this.rest();
     }
-    this.describe();
+    findField(this.closest("figure"), "against").textContent = describeLook(this.look, this.frames[this.index - 1], this.flipped);
   }
 
   /** Show whole grids; the grid itself as the page's own image, so that it can be saved and copied as one. */
@@ -91,21 +86,16 @@ class GridView extends HTMLElement {
   async fetchWhole() {
     this.timer = undefined;
     const [index, look] = [this.index, this.look];
-    const frames = this.parts().map((at) => this.frames[at]);
+    const frames = partsOf(look, index, this.flipped).map((at) => this.frames[at]);
     const loaded = await Promise.all(frames.map((frame) => this.whole.load(frame)));
-    if (!this.isConnected || look !== this.look || !loaded.every(Boolean)) return;
-    this.show(frames, frames.map((frame) => this.whole.find(frame)));
-    if (index !== this.index) return this.paint();
+    const images = frames.map((frame) => this.whole.find(frame));
+    if (!this.isConnected || look !== this.look || ![...loaded, ...images].every(Boolean)) return;
+    const hasMoved = index !== this.index;
+    // Only a run that is faster than its pictures are fetched may show one that is not the newest any more.
+    if (!hasMoved || this.grew) this.show(frames, images);
+    if (hasMoved) return;
     // Whoever goes on step by step sees whole grids all the way.
     for (const step of AHEAD) if (this.frames[index + step]) this.whole.load(this.frames[index + step]);
-    return undefined;
-  }
-
-  describe() {
-    const before = this.frames[this.index - 1];
-    const text = { grid: "", difference: `${GAIN} × the difference from`, flicker: this.flipped ? "Shown:" : "In turn with" };
-    const words = before ? `${text[this.look]} iteration ${showCount(before.iteration)}` : "No grid comes before this one";
-    findField(this.closest("figure"), "against").textContent = this.look === "grid" ? "" : words;
   }
 }
 
