@@ -54,8 +54,8 @@ class Track:
     def length(self, now: datetime) -> float:
         """Return the place that the run itself has reached."""
         if self.axis == "time":
-            end = self.job.ended_at or now
-            return max([*self.places[-1:], self._seconds(end) if self.job.started_at else 0.0])
+            end = self.job.ended_at or (now if self.job.state == "running" else None)
+            return max([*self.places[-1:], self._seconds(end) if end and self.job.started_at else 0.0])
         return float(self.job.iteration * self.scale)
 
     def place_iterations(self, iterations: Sequence[int], now: datetime) -> list[float]:

@@ -2,9 +2,9 @@
 export const KEYS = [
   { keys: ["?"], does: "this help" },
   { keys: ["/"], does: "to the search", where: "#search-runs" },
-  { keys: ["←", "→"], does: "the grid before, the grid after", where: "frame-player" },
-  { keys: ["Home", "End"], does: "the first grid, the newest grid", where: "frame-player" },
-  { keys: ["Space"], does: "play, pause", where: "frame-player" },
+  { keys: ["←", "→"], does: "the grid before, the grid after", where: "frame-player, compare-player" },
+  { keys: ["Home", "End"], does: "the first grid, the newest grid", where: "frame-player, compare-player" },
+  { keys: ["Space"], does: "play, pause", where: "frame-player, compare-player" },
   { keys: ["wheel"], does: "over the grid: from grid to grid, with Shift by ten", where: "grid-view" },
   { keys: ["d"], does: "the difference from the grid before", where: "look-choice" },
   { keys: ["f", "b"], does: "flicker with the grid before, turn to it by hand", where: "look-choice" },

@@ -9,6 +9,8 @@
 //   ganvas:refresh  {ids}                        these sections of the page should be fetched anew
 //   ganvas:point    {iteration}                  the pointer is at this iteration of a chart; undefined: nowhere
 //   ganvas:curves   {…settings, changed}         charts are shown otherwise (curves/settings.js)
+//   ganvas:place    {at}                         compared runs should be shown at this place of their axis
+//   ganvas:compared {axis, at, shown, …}         compared runs are shown there (compare-timelines.js)
 //   ganvas:theme    {}                           the colours have changed
 import "./live-stream.js";
 import "./fresh-sections.js";
@@ -33,5 +35,13 @@ import "./metric-choice.js";
 import "./heat-map.js";
 import "./neighbour-grids.js";
 import "./copy-text.js";
+import "./compare-timelines.js";
+import "./compare-grid.js";
+import "./compare-caption.js";
+import "./compare-player.js";
+import "./compare-steps.js";
+import "./compare-wipe.js";
+import "./compare-cursors.js";
+import "./compare-metrics.js";
 import "./log-tail.js";
 import "./figure-form.js";

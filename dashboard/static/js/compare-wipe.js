@@ -1,0 +1,51 @@
+// <compare-wipe>: two runs' grids over each other; how much of the left one is seen follows pointer and slider.
+const REST_MS = 250;
+
+class CompareWipe extends HTMLElement {
+  connectedCallback() {
+    const find = (selector) => this.querySelector(selector);
+    [this.layers, this.shape, this.line] = [find(".wipe-layers"), find("clipPath rect"), find(".wipe-line line")];
+    this.form = find("form");
+    this.input = this.form.elements.split;
+    find("button").hidden = true;
+    this.input.addEventListener("input", () => this.draw(Number(this.input.value)));
+    this.layers.addEventListener("pointerdown", (event) => this.drag(event));
+    this.layers.addEventListener("pointermove", (event) => this.layers.hasPointerCapture(event.pointerId) && this.follow(event));
+    // Other runs under the wipe: the server draws them.
+    this.addEventListener("change", ({ target }) => target.localName === "select" && this.form.requestSubmit());
+    this.draw(Number(this.input.value));
+  }
+
+  disconnectedCallback() {
+    clearTimeout(this.rest);
+  }
+
+  drag(event) {
+    this.layers.setPointerCapture(event.pointerId);
+    this.follow(event);
+  }
+
+  follow({ clientX }) {
+    const { left, width } = this.layers.getBoundingClientRect();
+    const split = Math.round(Math.min(100, Math.max(0, (100 * (clientX - left)) / width)));
+    this.input.value = split;
+    this.draw(split);
+  }
+
+  draw(split) {
+    this.shape.setAttribute("width", split / 100);
+    for (const end of ["x1", "x2"]) this.line.setAttribute(end, `${split}%`);
+    this.input.setAttribute("aria-valuetext", `${split} per cent`);
+    clearTimeout(this.rest);
+    this.rest = setTimeout(() => this.remember(split), REST_MS);
+  }
+
+  remember(split) {
+    const address = new URL(location.href);
+    if (split === 50) address.searchParams.delete("split");
+    else address.searchParams.set("split", split);
+    if (address.href !== location.href) history.replaceState(history.state, "", address);
+  }
+}
+
+customElements.define("compare-wipe", CompareWipe);
