@@ -283,3 +283,38 @@ def test_scripts_find_sheets_where_the_server_draws_them(open_page: OpenPage) ->
             assert [[at.left, at.top, at.size.width, at.size.height] for at in cutouts] == places
             assert [cutouts[0].sheet.width, cutouts[0].sheet.height] == size
         assert digest == digest_of([row.sha256 for row in run])
+
+
+def test_strips_far_from_the_cursor_are_given_back(open_page: OpenPage, worker: FakeWorker) -> None:
+    job = worker.submit(iterations=2000)
+    worker.claim()
+    same = make_grid_png(1)
+    for iteration in range(1, 7 * 16 + 1):
+        worker.save_grid(iteration, same)
+    page = open_page(f"/runs/{job}")
+    kept = page.evaluate(
+        """async (run) => {
+          const base = document.querySelector("script[type=module]").src;
+          const { StripStore } = await import(new URL("strip-store.js", base));
+          const { readTimeline } = await import(new URL("frames.js", base));
+          const frames = readTimeline(await (await fetch(`${run}/timeline.json`)).json());
+          let ready;
+          const stores = Array.from({ length: 12 }, () => new StripStore(run, () => ready()));
+          const [store] = stores;
+          store.take(frames);
+          const visit = async (index) => {
+            const come = new Promise((resolve) => { ready = () => store.find(index) && resolve(); });
+            store.want(index);
+            if (!store.find(index)) await come;
+          };
+          for (let index = 0; index < frames.length; index += 16) await visit(index);
+          const there = [...store.strips.keys()].toSorted();
+          // What was given back comes again when the cursor does.
+          await visit(0);
+          const isBack = store.draw(document.createElement("canvas"), 3);
+          for (const each of stores) each.close();
+          return [there, isBack, store.strips.size];
+        }""",
+        f"/runs/{job}",
+    )
+    assert kept == [[2, 3, 4, 5, 6], True, 0]
