@@ -24,7 +24,9 @@ class Server:
         self.seconds = 0.0
         self._command = command
         self._folder = folder
-        self._environment = {**os.environ, **environment}
+        # Bytecode is kept after the first start, as an installed program's is.
+        kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        self._environment = {**kept, **environment}
 
     def __enter__(self) -> Self:
         self._folder.mkdir(parents=True, exist_ok=True)
