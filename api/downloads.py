@@ -15,7 +15,7 @@ from api.transport import Transport, quote_id
 
 Query = Sequence[tuple[str, str]]
 # The service draws before it answers, and others may stand before us.
-DRAWING = httpx.Timeout(600.0, connect=5.0)
+DRAWING = httpx.Timeout(900.0, connect=5.0)
 
 
 def download_artifact(transport: Transport, sha256: str, path: Path) -> Path:

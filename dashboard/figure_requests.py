@@ -99,7 +99,7 @@ class MovieRequest(_Cells):
     last: Annotated[Iteration | None, Field(alias="to")] = None
     every: Annotated[int, Field(ge=1, le=LARGEST_NUMBER)] = 1
     frames: Annotated[int, Field(ge=1, le=MAX_FRAMES)] = MAX_FRAMES
-    size: Annotated[int, Field(ge=32, le=1440)] = 448
+    size: Annotated[int, Field(ge=32, le=1440)] = 560
     caption: Literal["iteration", "none"] = "iteration"
 
 

@@ -47,6 +47,19 @@ class Studio:
             raise TooManyRequests(
                 "Too many figures are being drawn; ask again in a moment.", retry_after_seconds=10
             )
+        self._waiting += 1
+        try:
+            return await self._draw_for(request, plan, read_files)
+        except DrawingStopped:
+            if self._is_closing():
+                raise ServiceUnavailable("The service stops; ask again in a moment.") from None
+            raise ClientDisconnect from None
+        except Exception as error:
+            raise _to_service_error(error) from error
+        finally:
+            self._waiting -= 1
+
+    async def _draw_for(self, request: Request, plan: Plan, read_files: Callable[[], Iterable[bytes]]) -> BinaryIO:
         has_left = threading.Event()
 
         def should_stop() -> bool:
@@ -57,22 +70,14 @@ class Studio:
                 raise DrawingStopped
             return draw_figure(plan, read_files(), self._cache, should_stop)
 
-        self._waiting += 1
         try:
             drawing = asyncio.get_running_loop().run_in_executor(self._drawers, work)
             while not (await asyncio.wait([drawing], timeout=_LOOK_SECONDS))[0]:
                 if await request.is_disconnected():
                     has_left.set()
             return drawing.result()
-        except DrawingStopped:
-            if self._is_closing():
-                raise ServiceUnavailable("The service stops; ask again in a moment.") from None
-            raise ClientDisconnect from None
-        except Exception as error:
-            raise _to_service_error(error) from error
         finally:
             has_left.set()
-            self._waiting -= 1
 
 
 def _to_service_error(error: Exception) -> Exception:

@@ -5,12 +5,13 @@ Status 3 means that the figure was refused; then the error output holds JSON wit
 
 import json
 import os
+import resource
 import sys
 from collections.abc import Sequence
 from typing import BinaryIO, overload
 
 from dashboard.figures.plans import PLAN, CurvesPlan, FigureOversize, FigureRefusal, MoviePlan, Plan, TimelinesPlan
-from dashboard.figures.process import REFUSED, read_request
+from dashboard.figures.process import COMPUTING_SECONDS, REFUSED, read_request
 
 NICENESS = 3
 
@@ -42,6 +43,7 @@ def main() -> int:
     """Draw what the standard input asks for."""
     # Whoever waits for a page goes first.
     os.nice(NICENESS)
+    resource.setrlimit(resource.RLIMIT_CPU, (COMPUTING_SECONDS, COMPUTING_SECONDS + 5))
     plan, places = read_request(sys.stdin.buffer)
     try:
         draw(PLAN.validate_json(plan), Files(sys.stdin.buffer, places), sys.stdout.buffer)

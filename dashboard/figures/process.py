@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,7 +19,8 @@ from api.points import Points
 from dashboard.figures.plans import MAX_GRID_BYTES, CurvesPlan, FigureOversize, FigureRefusal, Plan
 
 REFUSED = 3
-SECONDS = 180.0
+# A process may compute for three minutes, however busy the machine is, and never lives longer than ten.
+SECONDS, COMPUTING_SECONDS = 600.0, 180
 _ROOT = Path(__file__).parents[2]
 _SIZE_BYTES = 8
 _POLL_SECONDS = 0.25
@@ -111,6 +113,8 @@ def _run(
         return
     errors.seek(0)
     said = errors.read().decode("utf-8", "replace")
+    if status == -signal.SIGXCPU:
+        raise FigureOversize(f"Drawing took longer than {COMPUTING_SECONDS} seconds; ask for less.")
     if status != REFUSED:
         raise DrawingFailed(said[-4000:] or f"ended with status {status}")
     reason = json.loads(said)

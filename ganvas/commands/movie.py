@@ -14,7 +14,7 @@ from ganvas.commands.saving import cell_options, given, out_options, read_form, 
 @click.option("--from", "first", type=click.IntRange(0), metavar="N", help="The first iteration.")
 @click.option("--to", "last", type=click.IntRange(0), metavar="N", help="The last iteration.")
 @click.option("--every", type=click.IntRange(1), metavar="N", help="Grids at least so many iterations apart.")
-@click.option("--size", type=click.IntRange(32, 1440), help="Pixels of the longer side; 448 without it.")
+@click.option("--size", type=click.IntRange(32, 1440), help="Pixels of the longer side; 560 without it.")
 @click.option("--no-caption", is_flag=True, help="Leave the iteration below each frame out.")
 @cell_options
 @out_options
