@@ -30,8 +30,8 @@ LOSS_WORDS = {GENERATOR_LOSS: "Generator", DISCRIMINATOR_LOSS: "Discriminator"}
 STROKES = 8
 MAX_DOTS = 50
 MAX_CHOSEN = 20
-# How many stretches a script asks for: about one for two pixels.
-WIDE_POINTS, NARROW_POINTS = 500, 200
+# How many stretches a script asks for: about one for each two pixels.
+WIDE_POINTS, NARROW_POINTS = 500, 160
 
 
 @dataclass(frozen=True)

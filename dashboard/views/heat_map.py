@@ -56,6 +56,8 @@ GRADIENTS = Kind(
 )
 KINDS = (LOGITS, GRADIENTS)
 COLUMNS, ROWS = 200, 64
+# Lines at powers of ten.
+MOST_POWERS, FURTHEST_POWER = 5, 400
 LEGEND_SHARES = (0.01, 0.1, 0.5, 1.0)
 
 
@@ -232,11 +234,12 @@ def _show(kind: Kind, value: float) -> str:
 
 
 def _ticks(kind: Kind, low: float, high: float) -> list[TickView]:
-    ticks = [tick_at(value, low, high) for value in nice_ticks(low, high)]
-    if not kind.is_power:
-        return ticks
-    whole = [value for value in nice_ticks(low, high) if abs(value - round(value)) < 1e-9]
-    return [TickView(tick_at(value, low, high).at, f"1e{round(value):+03d}") for value in whole] or ticks
+    # No float has such a power; what a worker reports may be anything.
+    if not kind.is_power or max(-low, high) > FURTHEST_POWER:
+        return [tick_at(value, low, high) for value in nice_ticks(low, high)]
+    step = max(1, math.ceil((high - low) / MOST_POWERS))
+    powers = range(step * math.ceil(low / step), math.floor(high) + 1, step)
+    return [TickView(tick_at(power, low, high).at, f"1e{power:+03d}") for power in powers]
 
 
 def _cursor(selected: int | None, first: int, last: int) -> str:

@@ -38,6 +38,23 @@ def test_a_clean_checkout_has_commit_and_branch_and_no_diff(checkout: Path) -> N
     assert found.python.startswith("3.")
 
 
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("https://ada:secret-word@github.com/ada/ganvas.git", "https://github.com/ada/ganvas.git"),
+        ("ssh://git@gitlab.example.org:22/ada/ganvas", "ssh://gitlab.example.org:22/ada/ganvas"),
+        ("git@github.com:ada/ganvas.git", "git@github.com:ada/ganvas.git"),
+        (None, None),
+    ],
+)
+def test_a_checkouts_remote_is_told_without_its_password(
+    checkout: Path, url: str | None, told: str | None
+) -> None:
+    if url:
+        git(checkout, "remote", "add", "origin", url)
+    assert read_provenance().remote == told
+
+
 def test_changes_and_untracked_names_are_recorded(checkout: Path) -> None:
     (checkout / "package" / "__init__.py").write_text("value = 2\n")
     (checkout / "notes.txt").write_text("not tracked")

@@ -41,6 +41,8 @@ PATHS = [
     "/jobs/{name}/log",
     "/runs/{name}",
     "/runs/x/logits/{name}.png",
+    "/runs/{name}/again",
+    "/jobs/x/checkpoints/{name}/generator",
     "/{name}",
 ]
 
