@@ -100,11 +100,11 @@ def start_worker(tmp_path: Path) -> Iterator[Callable[..., Worker]]:
 
 
 @pytest.fixture
-def open_wire() -> Iterator[Callable[[int], Wire]]:
+def open_wire() -> Iterator[Callable[..., Wire]]:
     with ExitStack() as stack:
 
-        def start(port: int) -> Wire:
-            wire = Wire(port)
+        def start(*ports: int) -> Wire:
+            wire = Wire(*ports)
             stack.callback(wire.close)
             return wire
 

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import httpx
 
 # Far more than anything here takes; only a defect reaches it.
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 600.0
 Value = TypeVar("Value")
 
 
@@ -176,10 +176,13 @@ class Worker:
 
 
 class Wire:
-    """Forwards TCP to a port of this machine until it is cut: then nothing passes, and nobody is told."""
+    """Forwards TCP to a port of this machine until it is cut: then nothing passes, and nobody is told.
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+    Of several ports, connections go to each in turn, past those where nobody listens.
+    """
+
+    def __init__(self, *ports: int) -> None:
+        self._ports = list(ports)
         self._passes = threading.Event()
         self._passes.set()
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -220,14 +223,20 @@ class Wire:
             except OSError:
                 return
             self._passes.wait()
-            try:
-                far = socket.create_connection(("127.0.0.1", self._port))
-            except OSError:
+            far = self._connect()
+            if far is None:
                 near.close()
                 continue
             self._ends += [near, far]
             self._start(self._forward, near, far)
             self._start(self._forward, far, near)
+
+    def _connect(self) -> socket.socket | None:
+        self._ports.append(self._ports.pop(0))
+        for port in self._ports:
+            with suppress(OSError):
+                return socket.create_connection(("127.0.0.1", port))
+        return None
 
     def _forward(self, source: socket.socket, target: socket.socket) -> None:
         try:

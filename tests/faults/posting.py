@@ -118,7 +118,7 @@ def check_nothing_lost_or_doubled(client: Client, posted: Posting) -> None:
     assert read_lines(client, posted.job_id) == [f"line {iteration}" for iteration in wanted]
     assert [(sample.iteration, sample.sha256) for sample in client.samples(posted.job_id)] == posted.grids
     for _, sha256 in posted.grids[:: max(1, len(posted.grids) // 20)]:
-        content = httpx.get(f"{client.url}/artifacts/{sha256}").content
+        content = httpx.get(f"{client.url}/artifacts/{sha256}", timeout=60).content
         assert hashlib.sha256(content).hexdigest() == sha256
 
 
@@ -127,7 +127,7 @@ def read_lines(client: Client, job_id: str) -> list[str]:
     lines: list[str] = []
     query: dict[str, Any] = {"tail": 5000}
     while True:
-        page = httpx.get(f"{client.url}/jobs/{job_id}/log", params=query).json()
+        page = httpx.get(f"{client.url}/jobs/{job_id}/log", params=query, timeout=60).json()
         lines = [item["text"] for item in page["items"]] + lines
         if page["next"] is None:
             return [line for line in lines if line.startswith("line ")]

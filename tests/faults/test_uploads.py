@@ -47,7 +47,7 @@ def upload_through(
     service.wait_for_end()
     service.start()
     sha256 = hashlib.sha256(content).hexdigest()
-    answer = httpx.get(f"{service.url}/artifacts/{sha256}")
+    answer = httpx.get(f"{service.url}/artifacts/{sha256}", timeout=60)
     return answer.status_code, answer.content == content
 
 
@@ -67,7 +67,7 @@ def test_a_service_that_ends_at_any_step_of_an_upload_names_no_damaged_file(
             assert (status, is_whole) in [(404, False), (200, True)], step
             assert (status == 200) == (step == "committed"), step
             sha256 = put(service.url, token, tmp_path, content)
-            assert httpx.get(f"{service.url}/artifacts/{sha256}").content == content
+            assert httpx.get(f"{service.url}/artifacts/{sha256}", timeout=60).content == content
             answered.append(status)
     say(
         "service killed at each step of an upload" if fault == "die" else "power lost at each step of an upload",
@@ -108,7 +108,7 @@ def test_a_full_disk_of_the_service_refuses_files_and_serves_on(start_service, t
         for _ in range(times):
             with pytest.raises(StorageFull):
                 put(service.url, token, tmp_path, os.urandom(300_000))
-            read = httpx.get(f"{service.url}/artifacts/{hashlib.sha256(kept).hexdigest()}")
+            read = httpx.get(f"{service.url}/artifacts/{hashlib.sha256(kept).hexdigest()}", timeout=60)
             assert (read.status_code, read.content == kept) == (200, True)
         # What was refused has left no piece behind: a file that fits is still taken.
         put(service.url, token, tmp_path, os.urandom(150_000))

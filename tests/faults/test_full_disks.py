@@ -1,0 +1,166 @@
+"""Disks that fill up while work goes on, below a worker and below the database."""
+
+import os
+import signal
+import sqlite3
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from api.client import Client, WorkerClient
+from api.errors import ServiceError
+from api.schemas import FinishPost, JobRead
+from tests.api.service_making import make_line, make_metrics
+from tests.faults.conftest import SPEC, Record, encode_post, long_or_short, read_record
+from tests.faults.disks import filled_disk, small_disk
+from tests.faults.holding import claim_as, hold
+from tests.faults.machines import Service, find_trainers, wait_until
+from worker.drops import Drops, read_drops
+
+RUN = {**SPEC, "iterations": 4000}
+
+
+def find_drops(home: Path) -> Drops:
+    """Read what the only attempt below a worker's home has dropped."""
+    return read_drops(next(home.glob("attempts/*/drops.json"), home / "none"))
+
+
+def check_what_is_missing(client: Client, job: JobRead, undisturbed: Record, home_url: str) -> str:
+    """Fail unless what is recorded is as in an undisturbed run and what is missing is told; returns that."""
+    assert (job.state, [attempt.end for attempt in job.attempts]) == ("succeeded", ["succeeded"])
+    reason = job.attempts[0].reason
+    assert reason is not None
+    assert reason.code == "events_dropped"
+    record = read_record(client, job)
+    for name, points in record.points.items():
+        assert set(points) <= set(undisturbed.points[name])
+        assert points == sorted(points)
+    assert set(record.grids) <= set(undisturbed.grids)
+    assert len(record.points["loss/generator"]) < len(undisturbed.points["loss/generator"])
+    page = httpx.get(f"{home_url}/runs/{job.id}", headers={"accept": "text/html"}, timeout=60).text
+    log = httpx.get(f"{home_url}/jobs/{job.id}/log", params={"tail": 5000}, timeout=60).json()["items"]
+    assert "found no room in the worker" in page
+    assert any("found no room in the worker" in line["text"] for line in log)
+    return reason.message.partition(" found no room")[0]
+
+
+def test_a_spool_at_its_limit_lets_training_go_on_and_says_what_is_missing(
+    start_service, start_worker, connect, train_undisturbed, tmp_path, say
+) -> None:
+    service: Service = start_service(lease_seconds=600)
+    client, far = connect(service.url), tmp_path / "far"
+    spec = {**SPEC, "iterations": 6000, "checkpoint_every": 1000}
+    job_id = client.submit(spec).id
+    start_worker(service.url, far, spool_max_bytes=60_000)
+    wait_until(lambda: client.get(job_id).iteration)
+    [trainer] = find_trainers(far)
+    service.kill()
+    wait_until(lambda: find_drops(far).events > 20)
+    # The trainer waits until all that was kept is delivered: then there is room for what it does next.
+    os.kill(trainer, signal.SIGSTOP)
+    dropped = find_drops(far)
+    assert dropped.last_iteration < spec["iterations"] - 1000, "this machine is too fast for this test"
+    service.start()
+    wait_until(lambda: client.get(job_id).iteration >= dropped.first_iteration - SPEC["log_every"])
+    os.kill(trainer, signal.SIGCONT)
+    job = client.wait(job_id, timeout=600)
+    missing = check_what_is_missing(client, job, train_undisturbed(spec), service.url)
+    # What came when there was room again is there, the last checkpoint too.
+    assert (job.iteration, client.checkpoints(job_id)[-1].iteration) == (6000, 6000)
+    say(
+        "service away until a worker's spool is at its limit",
+        1,
+        "training goes on; what waited is delivered, the newest is dropped, counted, told; then all is recorded",
+        f"told: {missing}; the rest as in an undisturbed run",
+    )
+
+
+@pytest.mark.parametrize("until", ["until there is room again", "until the run has ended"])
+def test_a_full_disk_of_a_worker_lets_training_go_on_and_says_what_is_missing(
+    start_service, start_worker, connect, train_undisturbed, tmp_path, say, until
+) -> None:
+    service: Service = start_service(lease_seconds=600)
+    client = connect(service.url)
+    with small_disk(tmp_path / "far", 64 * 1024) as far:
+        job_id = client.submit(RUN).id
+        worker = start_worker(service.url, far)
+        wait_until(lambda: client.get(job_id).iteration)
+        [trainer] = find_trainers(far)
+        with filled_disk(far):
+            wait_until(lambda: find_drops(far).events > 20)
+            if until.endswith("ended"):
+                wait_until(lambda: client.get(job_id).state == "succeeded")
+            else:
+                assert find_trainers(far) == [trainer]
+        job = client.wait(job_id, timeout=600)
+        worker.kill()
+    missing = check_what_is_missing(client, job, train_undisturbed(RUN), service.url)
+    say(
+        f"disk full under a worker, {until}",
+        1,
+        "training goes on in the same process; what finds no room is dropped, counted and told",
+        f"told: {missing}; the rest as in an undisturbed run",
+    )
+
+
+def make_body(first: int) -> bytes:
+    """Twenty points and a long line, numbered from `first`."""
+    points = [make_metrics(first + index, loss_generator=0.5) for index in range(20)]
+    return encode_post([*points, make_line(first + 19, "x" * 4000)], first * 21 // 20)
+
+
+def test_a_full_disk_of_the_database_refuses_writes_serves_reads_and_goes_on(
+    start_service, connect, tmp_path, say
+) -> None:
+    with small_disk(tmp_path / "home", 32 * 1024) as home:
+        service: Service = start_service(lease_seconds=2)
+        client: Client = connect(service.url)
+        job_id = client.submit({**SPEC, "iterations": 1_000_000}).id
+        claim = claim_as(service.url, "test")
+        taken, refused = 0, []
+        with WorkerClient(service.url, claim.token) as worker, hold(service.url, claim):
+            with filled_disk(home):
+                while len(refused) < long_or_short(200, 10):
+                    if refusal := find_refusal(worker, job_id, make_body(taken * 20)):
+                        refused.append(refusal)
+                        read_everything(service.url, job_id)
+                    else:
+                        taken += 1
+                # Nobody can renew the lease now, and when it is over nobody is blamed for that.
+                ends_at = time.monotonic() + 3
+                wait_until(lambda: time.monotonic() > ends_at)
+            for _ in range(20):
+                worker.post_events(job_id, 1, make_body(taken * 20))
+                taken += 1
+            worker.finish(job_id, 1, FinishPost(end="succeeded", events_count=taken * 21))
+        service.kill()
+        with sqlite3.connect(home / "ganvas.sqlite3") as database:
+            assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        database.close()
+        service.start()
+        assert client.curves(job_id)["loss/generator"].iterations == list(range(taken * 20))
+        service.kill()
+    codes = sorted(set(refused))
+    assert set(codes) <= {"503 service_unavailable", "507 storage_full"}
+    say(
+        "disk full under the database (SQLite)",
+        f"{len(refused)} writes",
+        "507 or 503, reads go on, nothing corrupt; what was taken is there, and writes go on once there is room",
+        f"{', '.join(codes)}; then {taken * 20:,} points, all there",
+    )
+
+
+def find_refusal(worker: WorkerClient, job_id: str, body: bytes) -> str:
+    """Post events and return status and code of the refusal; nothing if they were taken."""
+    try:
+        worker.post_events(job_id, 1, body)
+    except ServiceError as error:
+        return f"{error.status} {error.code}"
+    return ""
+
+
+def read_everything(url: str, job_id: str) -> None:
+    for path in ("/jobs", f"/jobs/{job_id}", f"/jobs/{job_id}/metrics", f"/jobs/{job_id}/log", "/healthz"):
+        assert httpx.get(url + path, timeout=30).status_code == 200, path
