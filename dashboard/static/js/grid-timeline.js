@@ -4,6 +4,8 @@
 import { announce, listen, stopListening } from "./dom.js";
 import { addFrame, dropFramesAfter, frameOf, nearestFrame, readTimeline } from "./frames.js";
 
+const RETRY_MS = 3000;
+
 class GridTimeline extends HTMLElement {
   connectedCallback() {
     this.frames = [];
@@ -20,18 +22,22 @@ class GridTimeline extends HTMLElement {
   disconnectedCallback() {
     stopListening(this);
     cancelAnimationFrame(this.pending);
+    clearTimeout(this.retry);
   }
 
   /** Fetch all grids; what the stream brings meanwhile waits, unless the answer holds it already. */
   async load() {
     this.loading = true;
     const response = await fetch(`${this.dataset.runUrl}/timeline.json`).catch(() => undefined);
-    const timeline = response?.ok ? await response.json() : undefined;
-    this.loading = false;
-    if (timeline) {
-      this.frames = readTimeline(timeline);
-      this.last = timeline.last_event_id;
+    const timeline = response?.ok ? await response.json().catch(() => undefined) : undefined;
+    if (!this.isConnected) return;
+    if (!timeline) {
+      this.retry = setTimeout(() => this.load(), RETRY_MS);
+      return;
     }
+    this.loading = false;
+    this.frames = readTimeline(timeline);
+    this.last = timeline.last_event_id;
     for (const update of this.waiting.splice(0)) this.take(update);
     this.settle();
   }

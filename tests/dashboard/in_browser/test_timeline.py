@@ -318,3 +318,17 @@ def test_strips_far_from_the_cursor_are_given_back(open_page: OpenPage, worker: 
         f"/runs/{job}",
     )
     assert kept == [[2, 3, 4, 5, 6], True, 0]
+
+
+def test_a_timeline_that_could_not_be_fetched_is_asked_for_again(
+    open_page: OpenPage, worker: FakeWorker, watches: list[Watch]
+) -> None:
+    job = make_run(worker, 100, 200)
+    page = open_page("/")
+    page.route("**/timeline.json", lambda route: route.abort(), times=1)
+    page.goto(f"/runs/{job}")
+    slider = page.get_by_label("Iteration of the timeline")
+    expect(slider).to_have_attribute("aria-valuetext", "Iteration 200, grid 2 of 2")
+    # The browser itself reports what was not let through.
+    assert [complaint for complaint in watches[-1].complaints if "ERR_FAILED" not in complaint] == []
+    watches[-1].complaints.clear()
