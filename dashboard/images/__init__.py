@@ -1,1 +1,4 @@
-"""Pictures made on the server. Only this package may load Pillow, and only when somebody asks for a picture."""
+"""Pictures made on the server; Pillow is loaded only when somebody asks for one.
+
+Only this package may load it, and `dashboard.figures`, in processes of its own.
+"""
