@@ -7,7 +7,7 @@ from http.cookies import CookieError, SimpleCookie
 from starlette.concurrency import run_in_threadpool
 
 from api import queries
-from api.db import Database, build_database, migrate
+from api.db import Database, build_database, prepare_tables
 from api.errors import NotAuthenticated
 from api.security import read_bearer
 from api.settings import Settings
@@ -136,10 +136,10 @@ class Access:
 
 
 def tokens_exist(settings: Settings) -> bool:
-    """Whether a token was ever made in the database of these settings, which is brought up to date first."""
+    """Whether a token was ever made in the database of these settings, whose tables are looked after first."""
     database = build_database(settings)
     try:
-        migrate(database.engine)
+        prepare_tables(database.engine, settings)
         with database.read() as session:
             return queries.has_tokens(session)
     finally:

@@ -14,11 +14,36 @@ from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 from api.settings import Settings
 
 # The newest revision below migrations/versions; a test holds the two together.
-HEAD_REVISION = "0007"
+HEAD_REVISION = "0008"
 _BUSY_SECONDS = 30.0
 _READ_ONLY = "ganvas_read_only"
 # Any fixed number: it names the lock that lets one process migrate at a time.
 _MIGRATION_LOCK = 0x67616E766173
+
+
+class TablesUnfit(Exception):
+    """The service does not start with these tables."""
+
+
+class TablesOutdated(TablesUnfit):
+    """The tables are older than this version needs, and it may not change them."""
+
+    def __init__(self, revision: str | None) -> None:
+        found = f"are of revision {revision}" if revision else "are not there yet"
+        super().__init__(
+            f"The database's tables {found}, this version needs {HEAD_REVISION}, and with GANVAS_MIGRATE=false it "
+            "leaves them alone: run `ganvas migrate` first."
+        )
+
+
+class TablesTooNew(TablesUnfit):
+    """A newer version has changed the tables."""
+
+    def __init__(self, revision: str) -> None:
+        super().__init__(
+            f"The database's tables are of revision {revision}, made by a newer version of Ganvas; this one knows "
+            f"them up to {HEAD_REVISION}. Start that version, or restore a backup from before."
+        )
 
 
 class Database:
@@ -90,6 +115,29 @@ def migrate(engine: Engine) -> None:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
         command.upgrade(build_config(connection), "head")
+
+
+def prepare_tables(engine: Engine, settings: Settings) -> None:
+    """Bring the tables up to date or, with GANVAS_MIGRATE=false, look whether they are.
+
+    Raises TablesOutdated and TablesTooNew.
+    """
+    revision = find_revision(engine)
+    if revision is not None and revision > HEAD_REVISION:
+        raise TablesTooNew(revision)
+    if settings.migrate:
+        migrate(engine)
+    elif revision != HEAD_REVISION:
+        raise TablesOutdated(revision)
+
+
+def check_tables(settings: Settings) -> None:
+    """Prepare the tables of the settings' database with an engine of its own; raises as `prepare_tables` does."""
+    engine = build_engine(settings)
+    try:
+        prepare_tables(engine, settings)
+    finally:
+        engine.dispose()
 
 
 def find_revision(engine: Engine) -> str | None:

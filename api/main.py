@@ -7,12 +7,12 @@ from importlib.metadata import PackageNotFoundError, version
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
-from api.db import migrate
+from api.db import prepare_tables
 from api.failures import add_error_handlers
 from api.gate import Gate
 from api.hearing import Listener
 from api.metrics import Meter
-from api.routes import artifacts, docs, events, generators, health, jobs, keeping, metrics, workers
+from api.routes import artifacts, docs, events, generators, health, jobs, keeping, metrics, queue, workers
 from api.services import Services, build_services
 from api.settings import Settings
 
@@ -23,7 +23,7 @@ def build_service(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def run_beside(_: FastAPI) -> AsyncIterator[None]:
-        await run_in_threadpool(migrate, services.database.engine)
+        await run_in_threadpool(prepare_tables, services.database.engine, settings)
         services.waker.start()
         services.reaper.start()
         yield
@@ -48,6 +48,7 @@ def build_service(settings: Settings) -> FastAPI:
         workers.claims,
         workers.attempts,
         workers.listing,
+        queue.router,
         artifacts.write,
         artifacts.read,
         generators.router,

@@ -1,6 +1,7 @@
 """What Prometheus reads at /metrics: counters of this process, and what the database knows when it asks."""
 
-from collections.abc import Iterable, Iterator
+from collections import Counter as Counts
+from collections.abc import Iterable, Iterator, Sequence
 from time import perf_counter
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -13,6 +14,9 @@ from api.db import Database
 from api.schemas import WorkerRead
 
 _LATENCIES = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+# How many commits are series of their own.
+_MAX_COMMITS = 20
+_DEMAND = ("waiting", "running")
 _METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 
 
@@ -54,6 +58,7 @@ class DatabaseCollector(Collector):
             states = queries.count_states(session)
             ends = queries.count_attempt_ends(session)
             workers = queries.list_workers(session)
+            demand = queries.list_demand(session)
         jobs = GaugeMetricFamily(
             "ganvas_jobs", "Jobs in each state; queued ones wait for a worker.", labels=["state"]
         )
@@ -64,6 +69,7 @@ class DatabaseCollector(Collector):
         for end in ("succeeded", "failed", "cancelled", "preempted", "lost"):
             attempts.add_metric([end], ends.get(end, 0))
         yield attempts
+        yield _describe_demand(demand)
         yield from _describe_workers([worker for worker in workers if worker.is_alive])
 
 
@@ -92,6 +98,29 @@ class Meter:
             await send(message)
 
         await self._app(scope, receive, send_noted)
+
+
+def _describe_demand(demand: Sequence[queries.Demand]) -> Metric:
+    """Show what workers have to do; beyond the busiest few, commits are counted together."""
+    sizes: Counts[str] = Counts()
+    for part in demand:
+        sizes[part.commit] += part.wanted
+    named = {"", *(commit for commit, _ in sizes.most_common(_MAX_COMMITS))}
+    counts: Counts[tuple[str, str, str]] = Counts(
+        {(needs, "", state): 0 for needs in queries.NEEDS for state in _DEMAND}
+    )
+    for part in demand:
+        commit = part.commit if part.commit in named else "other"
+        counts[part.needs, commit, "waiting"] += part.waiting
+        counts[part.needs, commit, "running"] += part.running
+    metric = GaugeMetricFamily(
+        "ganvas_queue_jobs",
+        "Jobs that can be claimed now, or run, by what they need and the commit that they are pinned to.",
+        labels=["needs", "commit", "state"],
+    )
+    for labels, count in counts.items():
+        metric.add_metric(labels, count)
+    return metric
 
 
 def _describe_workers(workers: list[WorkerRead]) -> Iterator[Metric]:

@@ -18,6 +18,7 @@ from sqlalchemy import (
     String,
     Text,
     TypeDecorator,
+    false,
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -89,6 +90,9 @@ class Job(Base):
     # What the worker that takes it must offer: bytes of a card's memory, and labels, sorted and joined by spaces.
     gpu_memory: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     worker_labels: Mapped[str] = mapped_column(String(300), default="", server_default="")
+    # Cards, and the first digits of the commit that it must run; nothing where any will do.
+    gpus: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    pinned_commit: Mapped[str] = mapped_column(String(40), default="", server_default="")
     # The failed or cancelled job that this one repeats.
     retry_of: Mapped[str | None] = mapped_column(String(32))
     attempt: Mapped[int] = mapped_column(Integer, default=0)
@@ -317,7 +321,11 @@ class Worker(Base):
     seen_at: Mapped[datetime] = mapped_column(index=True)
     device: Mapped[str] = mapped_column(String(200))
     gpus: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
+    # How many of the cards it may use.
+    gpu_count: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     commit_hash: Mapped[str | None] = mapped_column(String(40))
+    # Whether tracked files were changed since that commit.
+    is_dirty: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
     version: Mapped[str] = mapped_column(String(50))
     job_id: Mapped[str | None] = mapped_column(String(32))
     attempt: Mapped[int | None] = mapped_column(Integer)

@@ -105,6 +105,7 @@ class CheckpointRead(_Schema):
 
 class _Ran(_Schema):
     commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None = None
+    dirty: bool | None = None
     branch: Annotated[str, Field(max_length=200)] | None = None
     remote: Annotated[str, Field(max_length=300)] | None = None
     diff_truncated: bool = False
@@ -117,7 +118,11 @@ class _Ran(_Schema):
 
 
 class Provenance(_Ran):
-    """What ran: recorded when a worker claims. `commit` is null outside a git checkout."""
+    """What ran: recorded when a worker claims. `commit` is null outside a git checkout.
+
+    dirty: whether tracked files were changed since that commit; null where the worker does not say, which
+    `uncommitted_diff` then does.
+    """
 
     uncommitted_diff: Annotated[str, Field(max_length=262_144)] = ""
 
@@ -153,7 +158,7 @@ class AttemptRead(_Schema):
 
 
 class JobSummary(_Schema):
-    """A job as the list shows it."""
+    """A job as the list shows it. `obstacle`: what a queued one asks for and no worker that is alive offers."""
 
     id: str
     name: str
@@ -167,6 +172,7 @@ class JobSummary(_Schema):
     ended_at: datetime | None
     cancel_requested_at: datetime | None
     commit: str | None
+    obstacle: str | None = None
     reason: Reason | None
     latest: dict[str, LatestMetric]
     newest_sample: SampleRead | None
@@ -226,11 +232,16 @@ class CurvesRead(_Schema):
 
 
 class ClaimRequest(_Request):
-    """A worker asks for the next job: what it offers. gpu_memory is that of its largest card, in bytes."""
+    """A worker asks for the next job: what it offers.
+
+    gpus: how many cards it may use. gpu_memory: of the largest, in bytes; gpu_memory_each: what every one has.
+    """
 
     worker: Label
     devices: Annotated[list[Literal["cpu", "cuda"]], Field(max_length=2)] = ["cpu"]
+    gpus: Annotated[int, Field(ge=0, le=1024)] = 0
     gpu_memory: Annotated[int, Field(ge=0, le=2**50)] = 0
+    gpu_memory_each: Annotated[int, Field(ge=0, le=2**50)] = 0
     labels: Annotated[list[WorkerLabel], Field(max_length=MAX_WORKER_LABELS)] = []
     provenance: Provenance = Provenance()
 
@@ -246,12 +257,17 @@ class GpuState(_Request):
 
 
 class WorkerPost(_Request):
-    """A worker describes itself, every few seconds."""
+    """A worker describes itself, every few seconds.
+
+    gpu_count: how many of the cards it may use. dirty: whether tracked files were changed since the commit.
+    """
 
     name: Label
     device: Annotated[str, Field(max_length=200)] = ""
     gpus: Annotated[list[GpuState], Field(max_length=64)] = []
+    gpu_count: Annotated[int, Field(ge=0, le=1024)] = 0
     commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None = None
+    dirty: bool = False
     version: Annotated[str, Field(max_length=50)] = ""
     job_id: Annotated[str, Field(max_length=32)] | None = None
     attempt: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = None
@@ -266,10 +282,34 @@ class WorkerRead(_Schema):
     is_alive: bool
     device: str
     gpus: list[GpuState]
+    gpu_count: int = 0
     commit: str | None
+    dirty: bool = False
     version: str
     job_id: str | None
     attempt: int | None
+
+
+class QueuePart(_Schema):
+    """Jobs that a worker could claim now, jobs that have one, and both together."""
+
+    waiting: int
+    running: int
+    wanted: int
+
+
+class QueueRead(QueuePart):
+    """What the workers have to do, in whole and by what jobs need: a graphics card, none, or what there is.
+
+    queued: every queued job, also those that are pinned elsewhere or wait out a pause after a failure.
+    pinned: by the commit that jobs are pinned to.
+    """
+
+    queued: int
+    gpu: QueuePart
+    cpu: QueuePart
+    any: QueuePart
+    pinned: dict[str, QueuePart]
 
 
 class ResumePoint(_Schema):

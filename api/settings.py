@@ -25,6 +25,9 @@ class Settings(SecretSettings):
     blobs_url: str | None = None
     s3_endpoint_url: str | None = None
 
+    # Whether a start brings the tables up to date; without it `ganvas migrate` does, once for all replicas.
+    migrate: bool = True
+
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = DEFAULT_PORT
     token: str | None = None

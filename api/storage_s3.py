@@ -70,6 +70,19 @@ class S3Blobs:
             with _told_as_unavailable():
                 self._client.upload_fileobj(file, self._bucket, key)
 
+    def make_bucket(self) -> bool:
+        """Make the bucket where it is missing; returns whether it was. Raises ServiceUnavailable."""
+        try:
+            self._call("head_bucket")
+        except FileNotFoundError:
+            region = self._client.meta.region_name
+            # The store's first region is the one that may not be named.
+            elsewhere = region not in (None, "us-east-1", "aws-global")
+            place = {"CreateBucketConfiguration": {"LocationConstraint": region}} if elsewhere else {}
+            self._call("create_bucket", **place)
+            return True
+        return False
+
     def _key(self, sha256: str) -> str:
         if not _SHA256.fullmatch(sha256):
             raise ValueError(f"not a sha256: {sha256!r}")

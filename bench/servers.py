@@ -52,6 +52,11 @@ class Server:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
 
+    @property
+    def pid(self) -> int:
+        """The id of its first process."""
+        return self._process.pid
+
     def memory(self) -> tuple[float, float, int]:
         """Return megabytes that are this server's own share (PSS), those resident (RSS), and processes."""
         pids = _family(self._process.pid)

@@ -15,7 +15,7 @@ import torch.distributed as dist
 
 from ganlib.errors import DeviceUnavailable, NotDealable, ProcessLost
 from ganlib.hardware import choose_device
-from ganlib.layers import LayerSpec, MinibatchDiscrimination, Norm
+from ganlib.share_checks import find_share_problem
 from ganlib.shares import Share, add_up
 from ganlib.spec import JobSpec
 
@@ -94,23 +94,10 @@ def joined_ranks(wanted_device: str) -> Iterator[Ranks]:
 
 def refuse_undealable(spec: JobSpec, count: int) -> None:
     """Raise NotDealable where the spec's batches cannot be computed in equal shares with the same result."""
-    if spec.batch_size % count:
-        raise NotDealable(f"batch_size: {spec.batch_size} cannot be dealt out to {count} processes evenly.")
-    if spec.speed.compile or spec.speed.cuda_graphs:
-        raise NotDealable("speed.compile and speed.cuda_graphs work in one process alone; leave them out.")
-    for player, network in (("generator", spec.generator), ("discriminator", spec.discriminator)):
-        if any(isinstance(layer, Norm) and layer.kind == "virtual_batch" for layer in network.layers):
-            mixing = next((layer for layer in network.layers if _sees_reference(layer)), None)
-            if mixing is not None:
-                raise NotDealable(
-                    f"The {player} has virtual batch norm beside {mixing.layer}, which would see the reference "
-                    "batch once in each process; train it in one process."
-                )
-
-
-def _sees_reference(layer: LayerSpec) -> bool:
-    batch_norm = isinstance(layer, Norm) and layer.kind != "virtual_batch"
-    return batch_norm or isinstance(layer, MinibatchDiscrimination) or layer.layer in ("dropout", "noise")
+    problem = find_share_problem(spec, count)
+    if problem is not None:
+        field, message = problem
+        raise NotDealable(f"{field}: {message}")
 
 
 def _take_own_gpu(local_rank: int) -> None:

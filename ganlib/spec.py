@@ -26,6 +26,7 @@ from ganlib.sections.speed import SpeedSpec
 from ganlib.sections.techniques import FeatureMatchingSpec, GradientPenaltySpec, LabelSmoothingSpec, TechniqueSpec
 from ganlib.sections.transfer import TransferSpec
 from ganlib.shapes import Shape, count_parameters, output_shape, show_shape
+from ganlib.share_checks import find_share_problem
 from ganlib.spec_files import read_spec_file
 from ganlib.spec_problems import problems_of
 from ganlib.speed_checks import find_speed_problem
@@ -169,9 +170,15 @@ class JobSpec(Section):
 
     @model_validator(mode="after")
     def check_queue(self) -> Self:
-        """Memory of a graphics card is of no use to a job that trains on the CPU."""
-        if self.queue.gpu_memory_gib is not None and self.device == "cpu":
-            raise _problem("queue.gpu_memory_gib", "device: cpu uses no graphics card; leave one of the two out")
+        """Graphics cards are of no use to a job that trains on the CPU; several of them share each batch."""
+        for field in ("gpu_memory_gib", "gpus"):
+            if getattr(self.queue, field) is not None and self.device == "cpu":
+                raise _problem(f"queue.{field}", "device: cpu uses no graphics card; leave one of the two out")
+        processes = self.queue.gpus or 1
+        problem = find_share_problem(self, processes) if processes > 1 else None
+        if problem is not None:
+            field, message = problem
+            raise _problem("queue.gpus", f"a process on each card takes a share of the batch. {field}: {message}")
         return self
 
     @model_validator(mode="after")

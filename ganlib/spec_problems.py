@@ -49,6 +49,7 @@ _PATTERNS = {
     r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,49}$": (
         "1 to 50 letters, digits, '.', '_', ':', '/' or '-' are allowed, a letter or digit first"
     ),
+    r"^[0-9a-f]{7,40}$": "the first 7 to 40 digits of a commit are wanted, 0 to 9 and a to f",
 }
 
 

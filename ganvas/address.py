@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
 _FILE = "service.json"
 
@@ -26,6 +27,16 @@ def read_service_url(home: Path) -> str | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return str(url)
+
+
+def is_same_address(one: str, other: str) -> bool:
+    """Whether two URLs name the same host and port; this machine's own names are one."""
+    places = []
+    for url in (one, other):
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        host = "127.0.0.1" if parts.hostname in ("localhost", "::1") else parts.hostname
+        places.append((host, parts.port or {"https": 443}.get(parts.scheme, 80)))
+    return places[0] == places[1]
 
 
 def forget_service_url(home: Path) -> None:

@@ -1,5 +1,5 @@
 """`python -m worker` runs a worker."""
 
-from worker.celery_app import main
+from worker.start import main
 
 main()

@@ -1,9 +1,9 @@
-"""The Celery app of a worker: `celery -A worker.celery_app worker`, or `python -m worker`.
+"""The Celery app of a worker that messages wake; `worker.start` runs it.
 
 One process runs one job at a time in its main thread (pool `solo`): no forks, and a signal reaches the supervisor.
 """
 
-import logging
+import sys
 
 from celery.signals import setup_logging
 
@@ -25,12 +25,17 @@ app.conf.update(
 )
 # In the place of Celery's own: these lines say which job they are about.
 setup_logging.connect(lambda **_: set_up_logs(), weak=False)
-# One line for each request would drown what the worker itself says.
-logging.getLogger("httpx").setLevel(logging.WARNING)
 # Workers have nothing to say to each other, and asking takes a second at each start.
 ARGUMENTS = ["--quiet", "worker", "--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel=INFO"]
 
 
 def main() -> None:
-    """Run a worker until SIGTERM or Ctrl-C."""
-    app.worker_main(ARGUMENTS)
+    """Run a worker until SIGTERM or Ctrl-C; raises ServiceError when the service refuses it."""
+    try:
+        app.worker_main(ARGUMENTS)
+    except SystemExit as ended:
+        from worker.tasks import loop
+
+        if loop.refusal is not None:
+            raise loop.refusal from None
+        sys.exit(ended.code)

@@ -27,6 +27,14 @@ def describe_device() -> str:
     return names[index if index < len(names) else 0][:200]
 
 
+def count_gpus() -> int:
+    """Count the cards that a trainer started here would see; CUDA_VISIBLE_DEVICES is respected."""
+    if _gpus_are_hidden():
+        return 0
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return len(visible.split(",")) if visible and _read_gpu_names() else len(_read_gpu_names())
+
+
 def read_gpu_states() -> list[GpuState]:
     """Return memory and load of the cards that a trainer started here would see; empty without any."""
     if _gpus_are_hidden() or not _read_gpu_names():

@@ -1,12 +1,13 @@
 """Claiming and running jobs until none is left: what every wake-up does."""
 
 import logging
+import time
 from collections.abc import Callable
 
-from api.errors import ServiceError
+from api.errors import NotAllowed, NotAuthenticated, ServiceError
 from api.schemas import ClaimRequest
 from api.worker_client import WorkerClient
-from worker.devices import list_devices, read_gpu_states
+from worker.devices import count_gpus, list_devices, read_gpu_states
 from worker.disk import LEAST_FREE_BYTES, free_bytes
 from worker.leftovers import settle_leftovers
 from worker.provenance import read_provenance
@@ -28,6 +29,10 @@ class WorkLoop:
         self.is_busy = False
         # Job and attempt that this worker holds; read by the registrar's thread.
         self.held: tuple[str, int] | None = None
+        # Since when it holds no job, by the monotonic clock.
+        self.idle_since = time.monotonic()
+        # Why the service will never give this worker a job, once it has said so.
+        self.refusal: ServiceError | None = None
         self._settings = settings
         self.on_change: Callable[[], None] = lambda: None
 
@@ -43,6 +48,9 @@ class WorkLoop:
                 settle_leftovers(client, self._settings, lambda: self.is_shutting_down)
                 while not self.is_shutting_down and self._run_one(client):
                     pass
+            except (NotAuthenticated, NotAllowed) as error:
+                self.refusal = error
+                logger.error("the service refuses this worker: %s", error)
             except ServiceError as error:
                 # The next wake-up tries again; a job that was claimed is requeued when its lease ends.
                 logger.error("this worker goes back to sleep: %s", error)
@@ -53,10 +61,13 @@ class WorkLoop:
         if (free := free_bytes(self._settings.attempts_dir)) < LEAST_FREE_BYTES:
             logger.error("no job is taken: %d bytes are free below %s", free, self._settings.attempts_dir)
             return False
+        memories = [gpu.memory_total for gpu in read_gpu_states()]
         request = ClaimRequest(
             worker=self._settings.worker_name,
             devices=list_devices(),
-            gpu_memory=max((gpu.memory_total for gpu in read_gpu_states()), default=0),
+            gpus=self._settings.worker_gpus or count_gpus(),
+            gpu_memory=max(memories, default=0),
+            gpu_memory_each=min(memories, default=0),
             labels=list(self._settings.worker_labels),
             provenance=read_provenance(),
         )
@@ -73,4 +84,5 @@ class WorkLoop:
 
     def _hold(self, held: tuple[str, int] | None) -> None:
         self.held = held
+        self.idle_since = time.monotonic()
         self.on_change()

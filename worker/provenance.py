@@ -8,13 +8,12 @@ import os
 import platform
 import re
 import socket
-import subprocess
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import ganlib
 from api.schemas import Provenance
+from worker.checkout import find_checkout, is_dirty, read_commit, run_git
 from worker.devices import describe_device
 
 MAX_DIFF_BYTES = 262_144
@@ -33,17 +32,17 @@ PACKAGES = (
 # Files that usually hold secrets, tracked or not, stay out of the record.
 SECRET_FILES = (".env*", "*.pem", "*.key", "*secret*", "*credential*")
 _SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|(^|_)KEY(_|$)")
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
 def read_provenance() -> Provenance:
     """Describe this installation as it is now; the working tree may have changed since the last call."""
-    checkout = _find_checkout(Path(ganlib.__file__).parent)
+    checkout = find_checkout()
     diff, truncated = _read_diff(checkout) if checkout else ("", False)
-    branch = _run_git(checkout, "symbolic-ref", "--short", "--quiet", "HEAD").strip() if checkout else ""
+    branch = _ask_git(checkout, "symbolic-ref", "--short", "--quiet", "HEAD").strip() if checkout else ""
     return Provenance(
-        commit=_read_commit(checkout),
+        commit=read_commit(checkout),
+        dirty=is_dirty(checkout),
         branch=branch[:200] or None,
         remote=_read_remote(checkout),
         uncommitted_diff=diff,
@@ -58,24 +57,15 @@ def read_provenance() -> Provenance:
     )
 
 
-def read_commit() -> str | None:
-    """Return the commit that is checked out here, or that the image says it was built from."""
-    return _read_commit(_find_checkout(Path(ganlib.__file__).parent))
-
-
 def read_own_version() -> str:
     """Return the version of Ganvas that is installed."""
     return _read_versions().get("ganvas", "")[:50]
 
 
-def _read_commit(checkout: Path | None) -> str | None:
-    commit = _run_git(checkout, "rev-parse", "HEAD").strip() if checkout else os.environ.get("GANVAS_COMMIT", "")
-    return commit if _COMMIT.fullmatch(commit) else None
-
-
 def _read_remote(checkout: Path | None) -> str | None:
-    """Return where the checkout was cloned from, without the name and password that may stand in it."""
-    remote = _run_git(checkout, "remote", "get-url", "origin").strip() if checkout else ""
+    """Return where the code was cloned from, without name and password; an image has GANVAS_REMOTE_URL."""
+    remote = _ask_git(checkout, "remote", "get-url", "origin").strip() if checkout else ""
+    remote = remote or os.environ.get("GANVAS_REMOTE_URL", "").strip()
     scheme, mark, rest = remote.partition("://")
     if mark:
         host, slash, path = rest.partition("/")
@@ -83,22 +73,11 @@ def _read_remote(checkout: Path | None) -> str | None:
     return _hide_secrets(_CONTROL.sub("", remote))[:300] or None
 
 
-def _find_checkout(folder: Path) -> Path | None:
-    """Return the top of the git checkout that tracks this package, or None.
-
-    A package installed below somebody else's repository (in its .venv, say) is not tracked by it.
-    """
-    if not _run_git(folder, "ls-files", "--error-unmatch", "__init__.py"):
-        return None
-    top = _run_git(folder, "rev-parse", "--show-toplevel").strip()
-    return Path(top) if top else None
-
-
 def _read_diff(checkout: Path) -> tuple[str, bool]:
     """Return the changes since HEAD, with the names of untracked files before them, and whether it was cut."""
     excluded = [f":(exclude,glob,icase)**/{pattern}" for pattern in SECRET_FILES]
-    untracked = _run_git(checkout, "ls-files", "--others", "--exclude-standard", "--", ".", *excluded)
-    changes = _run_git(
+    untracked = _ask_git(checkout, "ls-files", "--others", "--exclude-standard", "--", ".", *excluded)
+    changes = _ask_git(
         checkout, "diff", "--no-ext-diff", "--no-textconv", "--no-color", "HEAD", "--", ".", *excluded
     )
     names = "".join(f"# untracked: {name}\n" for name in untracked.splitlines())
@@ -115,21 +94,8 @@ def _hide_secrets(text: str) -> str:
     return text
 
 
-def _run_git(folder: Path, *arguments: str) -> str:
-    """Return what git prints, or nothing: no git, no checkout, no commit yet, too slow."""
-    # A checkout mounted into a container belongs to another user; its own hooks and monitors must not run.
-    options = ("-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-c", "core.quotePath=false")
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *options, *arguments],
-            capture_output=True,
-            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"},
-            timeout=10,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return done.stdout.decode("utf-8", errors="replace")
+def _ask_git(folder: Path, *arguments: str) -> str:
+    return run_git(folder, *arguments) or ""
 
 
 @cache

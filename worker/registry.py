@@ -7,8 +7,9 @@ from collections.abc import Callable
 from api.errors import ServiceError
 from api.schemas import WorkerPost
 from api.worker_client import WorkerClient
-from worker.devices import describe_device, read_gpu_states
-from worker.provenance import read_commit, read_own_version
+from worker.checkout import find_checkout, is_dirty, read_commit
+from worker.devices import count_gpus, describe_device, read_gpu_states
+from worker.provenance import read_own_version
 from worker.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
@@ -29,7 +30,8 @@ class Registrar:
     ) -> None:
         self._client = WorkerClient(settings.url, settings.token)
         self._name = settings.worker_name
-        self._commit, self._version = read_commit(), read_own_version()
+        self._worker_gpus = settings.worker_gpus
+        self._checkout, self._version = find_checkout(), read_own_version()
         self._find_held = find_held
         self._every_seconds = every_seconds
         self._stopping = False
@@ -54,21 +56,28 @@ class Registrar:
 
     def tell_once(self) -> None:
         """Describe this worker; a service that is away hears it the next time."""
-        held = self._find_held()
         try:
-            self._client.describe_worker(
-                WorkerPost(
-                    name=self._name,
-                    device=describe_device(),
-                    gpus=read_gpu_states(),
-                    commit=self._commit,
-                    version=self._version,
-                    job_id=held[0] if held else None,
-                    attempt=held[1] if held else None,
-                )
-            )
+            self.introduce()
         except ServiceError as error:
             logger.debug("the service did not hear of this worker: %s", error)
+
+    def introduce(self) -> None:
+        """Describe this worker; raises ServiceError when the service is away or refuses it."""
+        held = self._find_held()
+        self._client.describe_worker(
+            WorkerPost(
+                name=self._name,
+                device=describe_device(),
+                gpus=read_gpu_states(),
+                gpu_count=self._worker_gpus or count_gpus(),
+                # Read anew: a trainer that starts next runs what is checked out then.
+                commit=read_commit(self._checkout),
+                dirty=is_dirty(self._checkout),
+                version=self._version,
+                job_id=held[0] if held else None,
+                attempt=held[1] if held else None,
+            )
+        )
 
     def _run(self) -> None:
         while not self._stopping:

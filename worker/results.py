@@ -14,6 +14,8 @@ from worker.run_dir import RunDir
 LOG_TAIL_BYTES = 4_000
 # How a trainer's process ends. On a full disk this is all that it can leave.
 EXIT_STATUSES = {"completed": 0, "failed": 1, "stopped": 4}
+# What a process says that lost another one of its run; the other one's end says why.
+PROCESS_LOST = "process_lost"
 
 Wish = Literal["cancelled", "preempted"]
 
@@ -49,6 +51,18 @@ def read_result(path: Path) -> TrainerResult | None:
         return None
 
 
+def find_result(run_dir: RunDir) -> TrainerResult | None:
+    """Return how the run ended: in its trainer's words or, where several share it, in those of one that failed.
+
+    None where one was killed, and so could say nothing.
+    """
+    lead = read_result(run_dir.result_path)
+    if lead is not None and lead.code != PROCESS_LOST:
+        return lead
+    followers = [read_result(path) for path in sorted(run_dir.path.glob("result-*.json"))]
+    return next((result for result in followers if result is not None and result.code != PROCESS_LOST), None)
+
+
 def decide_finish(run_dir: RunDir, status: int | None, wish: Wish | None, events_count: int) -> FinishPost:
     """Return how the attempt ended.
 
@@ -70,7 +84,7 @@ def tell_drops(finish: FinishPost, drops: Drops) -> FinishPost:
 
 
 def _decide_finish(run_dir: RunDir, status: int | None, wish: Wish | None, events_count: int) -> FinishPost:
-    result = read_result(run_dir.result_path) or _read_status(run_dir, status)
+    result = find_result(run_dir) or _read_status(run_dir, status)
     if result is None:
         # Asked to stop and killed, for being slow or not yet ready to listen: the wish is fulfilled all the same,
         # and only the work since the last checkpoint is lost.

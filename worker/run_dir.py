@@ -60,6 +60,10 @@ class RunDir:
         """How the trainer ended, in its own words."""
         return self.path / "result.json"
 
+    def follower_result_path(self, rank: int) -> Path:
+        """How another process of a run that several share failed, in its own words."""
+        return self.path / f"result-{rank}.json"
+
     @property
     def log_path(self) -> Path:
         """The trainer's standard output and error."""

@@ -12,6 +12,9 @@ from api.secret_files import SecretSettings
 from api.transport import DEFAULT_URL
 from ganlib.sections.queue import MAX_WORKER_LABELS, WorkerLabel
 
+# In the place of a broker's address.
+NO_BROKER = "none"
+
 
 def _default_worker_name() -> str:
     # Two workers of one machine are told apart by their process.
@@ -37,6 +40,13 @@ class WorkerSettings(SecretSettings):
     # How much of one attempt may wait on disk while the service is away, events and files together.
     spool_max_bytes: int = Field(default=8 * 1024**3, gt=0)
 
+    # How many cards one job may have; all that there are unless given.
+    worker_gpus: int | None = Field(default=None, ge=1, le=64)
+    # How often a worker without a broker asks for jobs, give or take a quarter.
+    poll_seconds: float = Field(default=5.0, gt=0, le=3600)
+    # A worker that had no job for so long ends, with status 0.
+    exit_when_idle: float | None = Field(default=None, gt=0)
+
     @field_validator("worker_labels", mode="before")
     @classmethod
     def split_labels(cls, value: Any) -> Any:
@@ -44,6 +54,11 @@ class WorkerSettings(SecretSettings):
         return (
             tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
         )
+
+    @property
+    def has_broker(self) -> bool:
+        """Whether messages wake it; without one it asks the service now and then."""
+        return self.broker_url != NO_BROKER
 
     @property
     def attempts_dir(self) -> Path:

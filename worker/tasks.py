@@ -1,11 +1,14 @@
 """The one Celery task: a wake-up without payload."""
 
+import os
+import signal
 from typing import Any
 
 from celery.signals import worker_ready, worker_shutting_down
 
 from api.broker import WAKE_EXPIRES_SECONDS, WORK_TASK
 from worker.celery_app import app, settings
+from worker.idle_end import IdleEnd
 from worker.loop import WorkLoop
 from worker.registry import Registrar
 from worker.self_wake import SelfWaker
@@ -20,11 +23,14 @@ waker = SelfWaker(
 
 registrar = Registrar(settings, find_held=lambda: loop.held)
 loop.on_change = registrar.nudge
+idle_end = IdleEnd(loop, settings.exit_when_idle)
 
 
 def work(**_: Any) -> None:
-    """Claim jobs and train them until none is left."""
+    """Claim jobs and train them until none is left; a worker that is refused ends."""
     loop.run_until_empty()
+    if loop.refusal is not None:
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def shut_down(**_: Any) -> None:
@@ -36,6 +42,7 @@ def start_threads(**_: Any) -> None:
     """Begin to look for work that no message told of, and to tell the service who is here."""
     waker.start()
     registrar.start()
+    idle_end.start()
 
 
 app.task(name=WORK_TASK)(work)

@@ -1,5 +1,6 @@
 """Starting and stopping a trainer process: the supervisor's end of `worker.trainer_process`."""
 
+import json
 import os
 import signal
 import subprocess
@@ -20,12 +21,15 @@ class TrainerHandle:
     """
 
     def __init__(self, run_dir: RunDir, spool_max_bytes: int = sys.maxsize) -> None:
-        command = [sys.executable, "-m", "worker.trainer_process", str(run_dir.path), "--parent", str(os.getpid())]
+        processes = count_processes(run_dir)
+        module = "worker.trainer_group" if processes > 1 else "worker.trainer_process"
+        command = [sys.executable, "-m", module, str(run_dir.path), "--parent", str(os.getpid())]
         command += ["--spool-max-bytes", str(spool_max_bytes)]
+        command += ["--processes", str(processes)] if processes > 1 else []
         with run_dir.log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 command,
-                env=_trainer_environment(),
+                env=_trainer_environment(processes),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -53,10 +57,20 @@ class TrainerHandle:
         return self._process.wait()
 
 
-def _trainer_environment() -> dict[str, str]:
+def count_processes(run_dir: RunDir) -> int:
+    """Return how many processes share the run: one for each card that the spec asks for."""
+    try:
+        queue = json.loads(run_dir.spec_path.read_text(encoding="utf-8")).get("queue") or {}
+        return int(queue.get("gpus") or 1)
+    except (OSError, ValueError, TypeError, AttributeError):
+        # The trainer says what is wrong with its spec.
+        return 1
+
+
+def _trainer_environment(processes: int = 1) -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if name not in _WITHHELD}
     environment.setdefault("PYTHONFAULTHANDLER", "1")
     # A number in CUDA_VISIBLE_DEVICES then means the same card here, in nvidia-smi and in what the worker offers.
     environment.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
     environment["PYTHONUNBUFFERED"] = "1"
-    return environment | thread_settings()
+    return environment | thread_settings(processes)

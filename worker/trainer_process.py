@@ -18,11 +18,14 @@ from types import FrameType
 from ganlib.errors import GanlibError
 from ganlib.events import Event, LineLogged
 from ganlib.spec import parse_spec
+from worker.followers import NoSpool, leave_result, own_rank
 from worker.lifetime import end_with_parent
 from worker.limited_spool import LimitedSpool
 from worker.results import EXIT_STATUSES, TrainerResult, write_result
 from worker.run_dir import RunDir
 from worker.spool import SpoolWriter
+
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 class StopFlag:
@@ -87,6 +90,8 @@ def main(arguments: list[str]) -> int:
         end_with_parent(options.parent, signal.SIGKILL)
     # job and attempt are the service's business; here only the names of the files matter.
     run_dir = RunDir(options.run_dir, job_id="", attempt=0)
+    if rank := own_rank():
+        return follow(run_dir, rank, stop)
     spool = LimitedSpool(run_dir, options.spool_max_bytes)
     events = SpoolingEvents(spool)
     forward_warnings(events)
@@ -94,6 +99,14 @@ def main(arguments: list[str]) -> int:
     spool.finish()
     write_result(run_dir.result_path, result)
     return EXIT_STATUSES[result.end]
+
+
+def follow(run_dir: RunDir, rank: int, stop: StopFlag) -> int:
+    """Train beside the first process of a run that several share, and say nothing but why it failed."""
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
+    result = run_training(run_dir, SpoolingEvents(NoSpool()), stop)
+    leave_result(run_dir, rank, result)
+    return EXIT_STATUSES["failed" if result.end == "failed" else "completed"]
 
 
 def run_training(run_dir: RunDir, events: SpoolingEvents, stop: StopFlag) -> TrainerResult:
@@ -120,7 +133,7 @@ def run_training(run_dir: RunDir, events: SpoolingEvents, stop: StopFlag) -> Tra
 
 def forward_warnings(events: SpoolingEvents) -> None:
     """Send Python's warnings, and log records of that level or above, to the job's log and to standard error."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
     logging.captureWarnings(True)
     logging.getLogger().addHandler(SpoolingHandler(events))
 

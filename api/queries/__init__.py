@@ -10,6 +10,7 @@ from api.queries.artifacts import (
 from api.queries.attempts import Claimed, claim_job, finish_attempt, renew_lease
 from api.queries.batches import Batch, list_batch_ids, list_batches, list_changed_jobs, newest_event_id
 from api.queries.curves import CurveWindow, read_curves, read_stored_curves
+from api.queries.demand import NEEDS, Demand, choose_demand, list_demand
 from api.queries.diffs import get_diff
 from api.queries.events import Accepted, insert_events
 from api.queries.histograms import list_histograms
@@ -62,11 +63,13 @@ from api.queries.workers import list_workers, record_worker
 
 __all__ = [
     "JOB_SORTS",
+    "NEEDS",
     "SORT_PATTERN",
     "Accepted",
     "Batch",
     "Claimed",
     "CurveWindow",
+    "Demand",
     "JobFilters",
     "JobSort",
     "Waiting",
@@ -74,6 +77,7 @@ __all__ = [
     "attempt_read",
     "cancel_job",
     "checkpoint_read",
+    "choose_demand",
     "claim_job",
     "count_attempt_ends",
     "count_states",
@@ -106,6 +110,7 @@ __all__ = [
     "list_batches",
     "list_changed_jobs",
     "list_checkpoints",
+    "list_demand",
     "list_histograms",
     "list_jobs",
     "list_jobs_by_id",

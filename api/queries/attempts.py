@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, case, delete, func, insert, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from api.clock import database_now
@@ -15,7 +15,7 @@ from api.queries.batches import insert_service_events, say
 from api.queries.curves import discard_points, fold_tail
 from api.queries.jobs import find_job, join_labels, state_changed
 from api.queries.outcomes import Outcome, decide_outcome, describe_end
-from api.schemas import AttemptEnd, ClaimRequest, FinishPost, Reason
+from api.schemas import AttemptEnd, ClaimRequest, FinishPost, Provenance, Reason
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,9 @@ def claimable(offer: ClaimRequest) -> list[ColumnElement[bool]]:
         Job.state == "queued",
         or_(Job.not_before.is_(None), Job.not_before <= database_now()),
         Job.device.in_(["auto", *offer.devices]),
-        Job.gpu_memory <= offer.gpu_memory,
+        Job.gpus <= offer.gpus,
+        Job.gpu_memory <= case((Job.gpus > 1, offer.gpu_memory_each), else_=offer.gpu_memory),
+        _runs_pinned_commit(offer.provenance),
         # Every set of labels that this worker has: there are few, and an equality is what both databases can do.
         Job.worker_labels.in_(_label_sets(offer.labels)),
     ]
@@ -174,6 +176,14 @@ def _update_job(session: Session, conditions: list[ColumnElement[bool]], values:
     changed = update(Job).where(*conditions).values(values).returning(Job)
     options = {"synchronize_session": False, "populate_existing": True}
     return session.scalars(changed, execution_options=options).one_or_none()
+
+
+def _runs_pinned_commit(provenance: Provenance) -> ColumnElement[bool]:
+    """Return the condition under which a job is not pinned, or to what this worker runs, which nobody changed."""
+    is_dirty = bool(provenance.uncommitted_diff) if provenance.dirty is None else provenance.dirty
+    if provenance.commit is None or is_dirty:
+        return Job.pinned_commit == ""
+    return literal(provenance.commit).startswith(Job.pinned_commit)
 
 
 def _label_sets(labels: Sequence[str]) -> list[str]:

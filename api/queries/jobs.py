@@ -48,6 +48,8 @@ def insert_job(
         "priority": spec.queue.priority,
         "gpu_memory": int((spec.queue.gpu_memory_gib or 0) * GIB),
         "worker_labels": join_labels(spec.queue.worker_labels),
+        "gpus": spec.queue.gpus or 0,
+        "pinned_commit": spec.queue.commit or "",
         "attempts_allowed": attempts_allowed,
         "retry_of": retry_of,
         "idempotency_key": idempotency_key,

@@ -33,6 +33,11 @@ def lease_has_ended() -> ColumnElement[bool]:
     return and_(Job.state == "running", Job.lease_ends_at < database_now())
 
 
+def is_claimable() -> ColumnElement[bool]:
+    """Return the condition under which some worker may claim a job now."""
+    return and_(Job.state == "queued", or_(Job.not_before.is_(None), Job.not_before <= database_now()))
+
+
 def list_lost_jobs(session: Session) -> list[str]:
     """Return the ids of jobs whose lease has ended."""
     return list(session.scalars(select(Job.id).where(lease_has_ended()).order_by(Job.lease_ends_at)))
@@ -57,8 +62,7 @@ def reap_job(session: Session, job_id: str) -> Job | None:
 def count_waiting(session: Session) -> Waiting:
     """Count the jobs that a worker could claim now."""
     since = func.max(func.coalesce(Job.not_before, Job.created_at))
-    is_due = or_(Job.not_before.is_(None), Job.not_before <= database_now())
-    count, newest_at = session.execute(select(func.count(), since).where(Job.state == "queued", is_due)).one()
+    count, newest_at = session.execute(select(func.count(), since).where(is_claimable())).one()
     return Waiting(count, newest_at)
 
 
@@ -71,7 +75,9 @@ def count_queue(session: Session, job: Job) -> Queue:
     )
     # A worker with another device passes over what is bound to this one, and the other way round.
     rivals = Job.device.in_(["auto", job.device]) if job.device != "auto" else Job.device == "auto"
-    queued = and_(Job.state == "queued", before, rivals)
+    # So does one that runs another commit than theirs, or has fewer cards.
+    modest = and_(Job.pinned_commit.in_(["", job.pinned_commit]), Job.gpus <= job.gpus)
+    queued = and_(Job.state == "queued", before, rivals, modest)
     counts = select(
         func.count().filter(Job.state == "running").label("running"), func.count().filter(queued).label("queued")
     )

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from api.models import Attempt, Checkpoint, Job, LatestValue, LogLine, NeighbourGrid, Sample
 from api.queries.diffs import provenance_read
+from api.queries.obstacles import find_obstacles
 from api.schemas import (
     AttemptRead,
     CheckpointRead,
@@ -82,11 +83,12 @@ def log_line_read(line: LogLine) -> LogLineRead:
 
 
 def job_summaries(session: Session, jobs: Sequence[Job]) -> list[JobSummary]:
-    """Show jobs as the list does, with two queries however many they are."""
+    """Show jobs as the list does, with two queries however many they are; three where some ask a lot."""
     latest = _latest_metrics(session, [job.id for job in jobs])
     sample_ids = [job.newest_sample_id for job in jobs if job.newest_sample_id is not None]
     rows = session.scalars(select(Sample).where(Sample.id.in_(sample_ids))) if sample_ids else ()
     samples = {sample.id: sample_read(sample) for sample in rows}
+    obstacles = find_obstacles(session, jobs)
     return [
         JobSummary(
             id=job.id,
@@ -101,6 +103,7 @@ def job_summaries(session: Session, jobs: Sequence[Job]) -> list[JobSummary]:
             ended_at=job.ended_at,
             cancel_requested_at=job.cancel_requested_at,
             commit=job.commit_hash,
+            obstacle=obstacles.get(job.id),
             reason=_reason(job.reason),
             latest=latest.get(job.id, {}),
             newest_sample=samples.get(job.newest_sample_id) if job.newest_sample_id is not None else None,

@@ -84,7 +84,7 @@ def claim_job(raw: RawBody, services: ServicesDep) -> Any:
     return ClaimRead(
         job_id=claimed.job.id,
         attempt=claimed.job.attempt,
-        spec=claimed.job.spec,
+        spec=_spec_for_trainer(claimed.job.spec),
         lease_seconds=lease_seconds,
         token=token,
         resume=ResumePoint(iteration=resume.iteration, sha256=resume.sha256, size=resume.size) if resume else None,
@@ -144,6 +144,12 @@ def finish_attempt(job_id: str, attempt: AttemptPath, raw: RawBody, services: Se
     if job.state == "queued" and job.not_before is None:
         services.waker.wake_workers()
     return shown
+
+
+def _spec_for_trainer(spec: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what the job does not ask: a worker of an older commit refuses fields that it does not know."""
+    asked = {name: value for name, value in spec.get("queue", {}).items() if value}
+    return {**spec, "queue": asked}
 
 
 def _lease(services: Services, job: Job) -> dict[str, Any]:

@@ -31,6 +31,9 @@ def explain_waiting(job: JobRead, queue: Queue) -> WaitingView | None:
     if job.state != "queued":
         return None
     interrupted = _explain_interruption(job)
+    if job.obstacle:
+        sentences = [interrupted, f"Nobody takes this run: {job.obstacle}."]
+        return WaitingView([sentence for sentence in sentences if sentence], _begin(f"{job.obstacle}."), "")
     place = _explain_place(queue)
     wants_cuda = job.spec.get("device") == "cuda"
     sentences = [interrupted, place]
@@ -46,7 +49,11 @@ def explain_waiting(job: JobRead, queue: Queue) -> WaitingView | None:
         )
     # With others under way there are workers; one that only lost its own may have none left.
     command = "" if queue.running else ("CUDA" if wants_cuda else "any")
-    return WaitingView([sentence for sentence in sentences if sentence], short[0].upper() + short[1:], command)
+    return WaitingView([sentence for sentence in sentences if sentence], _begin(short), command)
+
+
+def _begin(sentence: str) -> str:
+    return sentence[0].upper() + sentence[1:]
 
 
 def _explain_interruption(job: JobRead) -> str:

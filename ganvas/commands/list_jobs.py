@@ -60,6 +60,9 @@ def command(
     click.echo(HEADING)
     for job in page.items:
         click.echo(render_row(job))
+    for job in page.items:
+        if job.obstacle:
+            click.echo(f"{job.id} waits: {job.obstacle}")
     if page.next:
         click.echo(f"… more: ganvas list --limit {limit} --cursor {page.next}")
 

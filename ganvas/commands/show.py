@@ -37,6 +37,8 @@ def render_job(job: JobRead) -> str:
         f"seed        {job.seed}",
         f"latents     {job.latents_sha256 or '–'}",
     ]
+    if job.obstacle:
+        lines.append(f"waits       {job.obstacle}")
     if job.reason:
         lines.append(f"reason      {job.reason.code}: {job.reason.message}")
     for attempt in job.attempts:

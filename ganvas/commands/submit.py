@@ -14,6 +14,7 @@ from ganvas.commands.options import (
     spec_argument,
     url_option,
 )
+from ganvas.pinning import HEAD, check_commit, resolve_commit
 from ganvas.progress import follow_job
 
 
@@ -21,6 +22,15 @@ from ganvas.progress import follow_job
 @spec_argument
 @set_option
 @click.option("--wait", is_flag=True, help="Follow the job to its end; exit status 0 only if it succeeded.")
+@click.option(
+    "--commit",
+    metavar="[SHA|HEAD]",
+    is_flag=False,
+    flag_value=HEAD,
+    is_eager=True,
+    callback=check_commit,
+    help="Only workers that run this commit take the job; HEAD, or no value: the one that is checked out here.",
+)
 @click.option("--idempotency-key", metavar="KEY", help="Submit at most once under this key.")
 @url_option
 @json_option
@@ -28,12 +38,16 @@ def command(
     spec_path: Path,
     overrides: tuple[str, ...],
     wait: bool,
+    commit: str | None,
     idempotency_key: str | None,
     url: str | None,
     as_json: bool,
 ) -> None:
     """Submit SPEC (YAML or JSON) and print the job's id and its page."""
     spec = parse_spec(read_spec(spec_path, overrides))
+    if commit is not None:
+        pinned = spec.queue.model_copy(update={"commit": resolve_commit(commit)})
+        spec = spec.model_copy(update={"queue": pinned})
     with open_client(url) as client:
         job = client.submit(spec, idempotency_key=idempotency_key)
         if wait:

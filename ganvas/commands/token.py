@@ -132,16 +132,19 @@ def revoke(token_id: str, data_dir: Path | None) -> None:
 
 @contextmanager
 def _writing(data_dir: Path | None) -> "Iterator[Session]":
-    """One transaction in the service's database, which is brought up to date first."""
+    """One transaction in the service's database, whose tables are looked after first."""
     need_server_extra()
-    from api.db import build_database, migrate
+    from api.db import TablesUnfit, build_database, prepare_tables
     from api.settings import Settings
 
     given: dict[str, Any] = {} if data_dir is None else {"home": data_dir}
-    database = build_database(Settings(**given))
+    settings = Settings(**given)
+    database = build_database(settings)
     try:
-        migrate(database.engine)
+        prepare_tables(database.engine, settings)
         with database.write() as session:
             yield session
+    except TablesUnfit as error:
+        raise click.ClickException(str(error)) from None
     finally:
         database.close()

@@ -46,6 +46,7 @@ def _serve(settings: Any, with_worker: bool) -> None:
     import uvicorn
 
     from api.access import tokens_exist
+    from api.db import TablesUnfit, check_tables
     from api.logs import set_up_logs
     from api.main import end_streams
     from api.security import BindRefused, check_bind
@@ -54,8 +55,10 @@ def _serve(settings: Any, with_worker: bool) -> None:
     from ganvas.local import LocalServer, WorkerKeeper
 
     try:
+        if not settings.migrate:
+            check_tables(settings)
         check_bind(settings, lambda: tokens_exist(settings))
-    except BindRefused as error:
+    except (BindRefused, TablesUnfit) as error:
         raise click.ClickException(str(error)) from None
     _check_port(settings.host, settings.port)
     set_up_logs(logging.WARNING)

@@ -126,3 +126,12 @@ def test_the_service_stores_and_serves_files_through_it(home: Path, endpoint_url
         wrong = client.put(f"/artifacts/{'a' * 64}", content=png, headers={"content-type": "image/png"})
         assert wrong.status_code == 422
     assert not settings.blobs_dir.exists()
+
+
+def test_a_bucket_is_made_where_it_is_missing_and_only_there(endpoint_url: str) -> None:
+    missing = S3Blobs("s3://made-on-the-way/lab", endpoint_url)
+    with pytest.raises(ServiceUnavailable, match="NoSuchBucket"):
+        write(missing, CONTENT, NAME)
+    assert [missing.make_bucket(), missing.make_bucket()] == [True, False]
+    write(missing, CONTENT, NAME)
+    assert missing.exists(NAME)

@@ -67,3 +67,21 @@ def test_run_for_cuda_says_that_it_waits_for_such_a_worker(client: TestClient, w
     worker.claim()
     assert "this one is next." in show(client, worker.submit(name="any-device"))
     assert "For a worker with a CUDA GPU." in show(client, job)
+
+
+def test_pinned_run_says_that_no_worker_runs_its_commit(client: TestClient, worker: FakeWorker) -> None:
+    job = worker.submit(queue={"commit": "0123456"})
+    worker.submit(name="other")
+    worker.claim()
+    shown = show(client, job)
+    assert "Nobody takes this run: pinned to commit 0123456; no worker that runs it was heard of." in shown
+    assert "Waiting Pinned to commit 0123456; no worker that runs it was heard of." in shown
+    assert "this one is next" not in shown
+
+
+def test_pinned_runs_hold_up_nobody_else(client: TestClient, worker: FakeWorker) -> None:
+    worker.submit(name="running")
+    worker.claim()
+    worker.submit(queue={"commit": "0123456"})
+    worker.submit(queue={"gpus": 2})
+    assert "this one is next" in show(client, worker.submit(name="plain"))

@@ -90,6 +90,19 @@ SHARED: dict[str, dict[str, Any]] = {
         "discriminator": {"layers": [CONV, "leaky_relu", dense(10)]},
         "losses": {"discriminator": "catgan", "generator": "catgan", "classes": {"kind": "categories"}},
     },
+    # The lead trains the classifiers whole, while the others wait.
+    "classifiers on the discriminator's first layers": {
+        "discriminator": {"layers": [NORMED_CONV, "batch_norm", "leaky_relu", dense(1)]},
+        "transfer": {
+            "every": 10,
+            "kept_layers": 3,
+            "head": [dense(10)],
+            "labels": 100,
+            "iterations": 4,
+            "batch_size": 16,
+            "points": 2,
+        },
+    },
 }
 
 NORMED = "batch norm in both, minibatch discrimination, feature matching"
@@ -189,6 +202,11 @@ def test_two_processes_log_what_one_does(shared_runs: SharedRuns, tmp_path: Path
     alone = train_alone(parse_spec(shared_runs.specs[name]), tmp_path / "alone")
     assert len(alone) >= ITERATIONS
     assert greatest_difference(metrics_of(shared_runs.root / name), alone) < TOLERANCE
+
+
+def test_the_classifiers_of_a_shared_run_are_reported(shared_runs: SharedRuns) -> None:
+    logged = metrics_of(shared_runs.root / "classifiers on the discriminator's first layers")
+    assert sum("transfer/scratch_accuracy" in values for values in logged) == ITERATIONS // 10
 
 
 def test_the_start_says_how_many_processes_share_the_run(shared_runs: SharedRuns) -> None:

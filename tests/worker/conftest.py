@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.conftest import LiveService
 
 # Far more than anything here takes; only a defect reaches it.
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 240.0
 
 TINY_SPEC: dict[str, Any] = {
     "name": "tiny",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from worker import provenance
+from worker import checkout as checkouts
 from worker.provenance import MAX_DIFF_BYTES, read_provenance
 
 
@@ -24,7 +24,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     git(tmp_path, "init", "-q", "-b", "trunk", "repository")
     git(package.parent, "add", ".")
     git(package.parent, "commit", "-q", "-m", "first")
-    monkeypatch.setattr(provenance.ganlib, "__file__", str(package / "__init__.py"))
+    monkeypatch.setattr(checkouts.ganlib, "__file__", str(package / "__init__.py"))
     monkeypatch.delenv("GANVAS_COMMIT", raising=False)
     return package.parent
 
@@ -92,7 +92,7 @@ def test_somebody_elses_repository_around_the_package_is_not_ours(checkout: Path
     installed = checkout / ".venv" / "package"
     installed.mkdir(parents=True)
     (installed / "__init__.py").write_text("")
-    monkeypatch.setattr(provenance.ganlib, "__file__", str(installed / "__init__.py"))
+    monkeypatch.setattr(checkouts.ganlib, "__file__", str(installed / "__init__.py"))
     monkeypatch.setenv("GANVAS_COMMIT", "c" * 40)
     found = read_provenance()
     assert (found.commit, found.branch, found.uncommitted_diff) == ("c" * 40, None, "")
@@ -108,3 +108,23 @@ def test_without_git_there_is_no_commit_and_no_failure(checkout: Path, monkeypat
 def test_a_repository_without_a_commit_is_no_failure(checkout: Path) -> None:
     git(checkout, "update-ref", "-d", "HEAD")
     assert read_provenance().commit is None
+
+
+def test_changed_tracked_files_make_a_worker_dirty_and_others_do_not(checkout: Path) -> None:
+    assert read_provenance().dirty is False
+    (checkout / "notes.txt").write_text("not tracked")
+    assert read_provenance().dirty is False
+    (checkout / "package" / "__init__.py").write_text("value = 2\n")
+    assert read_provenance().dirty is True
+
+
+def test_an_image_runs_what_it_was_built_from(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.setenv("GANVAS_COMMIT", "C" * 40)
+    found = read_provenance()
+    assert (found.commit, found.dirty) == ("c" * 40, False)
+
+
+def test_a_git_that_does_not_answer_proves_nothing(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkouts, "list_changed_files", lambda _: None)
+    assert read_provenance().dirty is True

