@@ -12,19 +12,12 @@ import pytest
 from fastapi.routing import iter_route_contexts
 from fastapi.testclient import TestClient
 
-from api.settings import Settings
 from tests.api.hostile.attempt import HeldAttempt
-from tests.api.service_making import QUIET, make_png, sha256
+from tests.api.service_making import make_png, sha256
 from tests.conftest import LiveService
 
 BYTES, PNG = "application/octet-stream", "image/png"
 GIB = 1_073_741_824
-
-
-@pytest.fixture
-def hostile_settings(home: Path) -> Settings:
-    """SQLite alone: no database takes part in this."""
-    return Settings(home=home, submits_per_minute=100_000, **QUIET)
 
 
 def make_chunk(kind: bytes, data: bytes) -> bytes:

@@ -6,19 +6,12 @@ from urllib.parse import quote
 import pytest
 from fastapi.testclient import TestClient
 
-from api.settings import Settings
 from ganlib.events import StoredFile
 from tests.api.hostile.attempt import HeldAttempt
 from tests.api.hostile.names import NAMES
-from tests.api.service_making import QUIET, make_spec
+from tests.api.service_making import make_spec
 
 SECRET = "what no answer may hold"
-
-
-@pytest.fixture
-def hostile_settings(home: Path) -> Settings:
-    """SQLite alone: no database takes part in this."""
-    return Settings(home=home, submits_per_minute=100_000, **QUIET)
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +61,9 @@ def test_no_name_makes_a_file_where_a_file_is_put(client: TestClient, home: Path
         answer = client.put(
             f"/artifacts/{written}", content=b"x", headers={"content-type": "application/octet-stream"}
         )
-        assert answer.status_code in (404, 405, 422), name
+        # Without a name it is the address of bundles, which nobody may put to either.
+        is_nameless = answer.headers.get("location", "").endswith("localhost/artifacts")
+        assert answer.status_code in (404, 405, 422) or (answer.status_code == 307 and is_nameless), name
     assert list_files(home) == before
 
 
