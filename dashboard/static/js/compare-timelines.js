@@ -17,12 +17,12 @@ class CompareTimelines extends HTMLElement {
     const axis = this.dataset.axis;
     this.tracks = [...this.querySelectorAll("[data-track]")].map(({ dataset: { track, number, scale, origin } }) => new Track({ axis, run: track, number, scale: Number(scale), origin: Number(origin) }));
     this.changed = new Set();
+    this.places = [];
     const asked = new URLSearchParams(location.search).get("at");
     this.at = asked && this.dataset.at ? Number(this.dataset.at) : undefined;
     listen(this, "place", ({ at }) => this.pick(at));
     listen(this, "update", ({ job }) => this.hear(job));
-    if (!this.tracks.length) return;
-    await Promise.all(this.tracks.map((track) => track.load()));
+    await this.load(this.tracks);
     this.settle();
   }
 
@@ -30,6 +30,11 @@ class CompareTimelines extends HTMLElement {
     stopListening(this);
     cancelAnimationFrame(this.pending);
     for (const timer of [this.timer, this.rest]) clearTimeout(timer);
+  }
+
+  async load(tracks) {
+    await Promise.all(tracks.map((track) => track.load()));
+    this.places = allPlaces(this.tracks);
   }
 
   /** Something happened to a run: if it is one of these, its grids are fetched anew, soon. */
@@ -43,7 +48,7 @@ class CompareTimelines extends HTMLElement {
   async refresh() {
     const changed = [...this.changed];
     this.changed.clear();
-    await Promise.all(changed.map((track) => track.load()));
+    await this.load(changed);
     this.timer = undefined;
     if (!this.isConnected) return;
     // The page was drawn before the first grid of all: the server draws the film anew.
@@ -64,10 +69,6 @@ class CompareTimelines extends HTMLElement {
     if (this.at === undefined) address.searchParams.delete("at");
     else address.searchParams.set("at", writePlace(this.at));
     history.replaceState(history.state, "", address);
-    for (const link of this.querySelectorAll("[data-keeps=at]")) {
-      link.href = Object.assign(new URL(link.href), { search: withPlace(link.search, address) }).href;
-    }
-    for (const input of document.querySelectorAll('main form input[type="hidden"][name="at"]')) input.value = address.searchParams.get("at") ?? "";
     announce("refresh", { ids: WORDED });
   }
 
@@ -77,9 +78,8 @@ class CompareTimelines extends HTMLElement {
 
   tell() {
     this.pending = undefined;
-    const places = allPlaces(this.tracks);
+    const { places, dataset: { axis } } = this;
     if (!places.length || !this.isConnected) return;
-    const { axis } = this.dataset;
     const at = this.at ?? lastCommon(this.tracks);
     const seen = this.tracks.map((track) => track.at(at));
     const letters = nameLatents(seen.map(({ frames, index }) => frames[index]));
@@ -88,13 +88,6 @@ class CompareTimelines extends HTMLElement {
     findField(this, "all-latents").textContent = describeLatents(this.tracks.map(({ number }, place) => ({ number, letter: letters[place] })));
     announce("compared", { axis, at, places, common: lastCommon(this.tracks), shown });
   }
-}
-
-function withPlace(search, address) {
-  const query = new URLSearchParams(search);
-  query.delete("at");
-  if (address.searchParams.has("at")) query.set("at", address.searchParams.get("at"));
-  return `?${query}`;
 }
 
 customElements.define("compare-timelines", CompareTimelines);

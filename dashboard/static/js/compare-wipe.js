@@ -11,13 +11,19 @@ class CompareWipe extends HTMLElement {
     this.input.addEventListener("input", () => this.draw(Number(this.input.value)));
     this.layers.addEventListener("pointerdown", (event) => this.drag(event));
     this.layers.addEventListener("pointermove", (event) => this.layers.hasPointerCapture(event.pointerId) && this.follow(event));
-    // Other runs under the wipe: the server draws them.
-    this.addEventListener("change", ({ target }) => target.localName === "select" && this.form.requestSubmit());
+    this.addEventListener("change", ({ target }) => target.localName === "select" && this.change());
     this.draw(Number(this.input.value));
   }
 
   disconnectedCallback() {
     clearTimeout(this.rest);
+  }
+
+  /** Other runs under the wipe: the server draws them, at the place that the address says now. */
+  change() {
+    const address = new URL(location.href);
+    for (const side of ["left", "right"]) address.searchParams.set(side, this.form.elements[side].value);
+    location.assign(address);
   }
 
   drag(event) {

@@ -43,5 +43,6 @@ import "./compare-steps.js";
 import "./compare-wipe.js";
 import "./compare-cursors.js";
 import "./compare-metrics.js";
+import "./compare-links.js";
 import "./log-tail.js";
 import "./figure-form.js";

@@ -1,0 +1,22 @@
+// <compare-links>: links to another axis or view, <a data-changes="view">, keep what was chosen since the page came.
+
+class CompareLinks extends HTMLElement {
+  connectedCallback() {
+    // Before the browser follows one, also into another tab.
+    for (const kind of ["pointerdown", "click"]) {
+      this.addEventListener(kind, ({ target }) => this.lead(target.closest("a[data-changes]")));
+    }
+  }
+
+  lead(link) {
+    if (!link) return;
+    const { changes: name } = link.dataset;
+    const [address, wanted] = [new URL(location.href), new URL(link.href).searchParams.get(name)];
+    if (name === "axis") address.searchParams.delete("at");
+    if (wanted) address.searchParams.set(name, wanted);
+    else address.searchParams.delete(name);
+    link.href = address.href;
+  }
+}
+
+customElements.define("compare-links", CompareLinks);
