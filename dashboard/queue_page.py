@@ -15,10 +15,10 @@ from dashboard.views.queue import QUEUED_ROWS, QueueData, build_queue_page
 
 
 def build_queue_router(renderer: Renderer) -> APIRouter:
-    """Return the page's route. `/workers` itself is the API's list of workers."""
+    """Return the page's route. `/workers` and `/queue` themselves are the API's."""
     router = APIRouter(include_in_schema=False)
 
-    @router.get("/queue", dependencies=needs("read"))
+    @router.get("/queue-and-workers", dependencies=needs("read"))
     def show_queue(request: Request, services: ServicesDep) -> HTMLResponse:
         """Show what waits, and who runs what on which card."""
         with services.database.read() as session:

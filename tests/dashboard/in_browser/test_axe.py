@@ -31,7 +31,9 @@ def some_runs(worker: FakeWorker) -> None:
 
 @pytest.mark.parametrize("viewport", [WIDE, NARROW], ids=["wide", "narrow"])
 @pytest.mark.usefixtures("some_runs")
-@pytest.mark.parametrize("path", ["/", "/?view=gallery", "/?q=sate:x", "/?q=nothing", "/queue", "/docs"])
+@pytest.mark.parametrize(
+    "path", ["/", "/?view=gallery", "/?q=sate:x", "/?q=nothing", "/queue-and-workers", "/docs"]
+)
 def test_axe_finds_nothing(open_page: OpenPage, path: str, viewport: dict[str, int]) -> None:
     page = open_page(path, viewport=viewport)
     assert find_violations_in_both_themes(page) == []

@@ -143,7 +143,7 @@ def test_keys_lead_to_the_search_and_to_their_list(open_page: OpenPage, worker: 
 
 
 def test_queue_page_follows_claims_and_ends(open_page: OpenPage, worker: FakeWorker) -> None:
-    page = open_page("/queue")
+    page = open_page("/queue-and-workers")
     expect(page.locator("live-stream")).to_have_text("Live")
     worker.submit(name="alpha")
     expect(page.locator("#queue-summary")).to_have_text("1 waiting, 0 running, no worker")
