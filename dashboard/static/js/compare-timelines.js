@@ -33,14 +33,20 @@ class CompareTimelines extends HTMLElement {
   }
 
   async load(tracks) {
-    await Promise.all(tracks.map((track) => track.load()));
+    const loaded = await Promise.all(tracks.map((track) => track.load()));
     this.places = allPlaces(this.tracks);
+    // The service was away: soon again.
+    tracks.filter((_, place) => !loaded[place]).forEach((track) => this.ask(track));
   }
 
   /** Something happened to a run: if it is one of these, its grids are fetched anew, soon. */
   hear(job) {
     const track = this.tracks.find(({ run }) => run === job.id);
-    if (!track) return;
+    if (track) this.ask(track);
+  }
+
+  ask(track) {
+    if (!this.isConnected) return;
     this.changed.add(track);
     this.timer ??= setTimeout(() => this.refresh(), REFRESH_MS);
   }
@@ -48,8 +54,8 @@ class CompareTimelines extends HTMLElement {
   async refresh() {
     const changed = [...this.changed];
     this.changed.clear();
-    await this.load(changed);
     this.timer = undefined;
+    await this.load(changed);
     if (!this.isConnected) return;
     // The page was drawn before the first grid of all: the server draws the film anew.
     const isFirst = !this.dataset.at && this.tracks.some(({ frames }) => frames.length);
@@ -79,7 +85,7 @@ class CompareTimelines extends HTMLElement {
   tell() {
     this.pending = undefined;
     const { places, dataset: { axis } } = this;
-    if (!places.length || !this.isConnected) return;
+    if (!places.length || !this.isConnected || !this.tracks.every(({ isLoaded }) => isLoaded)) return;
     const at = this.at ?? lastCommon(this.tracks);
     const seen = this.tracks.map((track) => track.at(at));
     const letters = nameLatents(seen.map(({ frames, index }) => frames[index]));

@@ -26,6 +26,7 @@ export class Track {
     const response = await fetch(`/runs/${this.run}/timeline.json`).catch(() => undefined);
     if (!response?.ok) return false;
     this.frames = readTimeline(await response.json());
+    this.isLoaded = true;
     let latest = 0;
     this.places = this.frames.map(({ iteration, created }) => {
       if (this.axis !== "time") return iteration * this.scale;

@@ -232,6 +232,19 @@ def test_a_run_that_goes_on_is_followed(open_page: OpenPage, worker: FakeWorker)
     expect(shown(page)).to_have_text(["100", "100"])
 
 
+def test_a_timeline_that_could_not_be_fetched_is_asked_for_again(
+    open_page: OpenPage, worker: FakeWorker, watches: list[Watch]
+) -> None:
+    query = make_pair(worker)
+    page = open_page("/")
+    page.route("**/timeline.json", lambda route: route.fulfill(status=503), times=1)
+    page.goto(f"/compare?{query}")
+    expect(slider(page)).to_have_attribute("aria-valuetext", "iteration 1,000, 10 of 11")
+    # The browser itself reports the answer that was none.
+    assert [complaint for complaint in watches[-1].complaints if "503" not in complaint] == []
+    watches[-1].complaints.clear()
+
+
 def test_page_is_complete_without_scripts(open_page: OpenPage, worker: FakeWorker) -> None:
     page = open_page(f"/compare?{make_pair(worker)}", java_script_enabled=False)
     expect(page.locator("compare-grid img")).to_have_count(2)
