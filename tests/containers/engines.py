@@ -69,7 +69,8 @@ class Cluster:
             return
         if build:
             self.compose("build")
-        self.compose("up", "--no-start")
+        # Without its notes on who needs whom, by which podman 4 cannot start what needs something that needs something.
+        self.compose("up", "--no-start", "--no-deps")
         for stage in (("secrets",), ("postgres", "redis"), ("migrate",), ("service",), ("worker",)):
             for service in stage:
                 self.engine.run("start", self.container(service))
