@@ -11,7 +11,7 @@ _PAGES = {
     "bitbucket": "commits",
 }
 _HOST = r"(?P<host>[a-z0-9-]+(?:\.[a-z0-9-]+)+)"
-_PATH = r"(?P<path>[A-Za-z0-9_][\w.-]*(?:/[A-Za-z0-9_][\w.-]*){1,6}?)(?:\.git)?/?"
+_PATH = r"(?P<path>[A-Za-z0-9_][\w.-]*(?:/[A-Za-z0-9_][\w.-]*?){1,6})(?:\.git)?/?"
 _REMOTES = (
     re.compile(rf"https?://(?:[^/@\s]*@)?{_HOST}(?::443)?/{_PATH}", re.ASCII),
     re.compile(rf"ssh://(?:[\w.-]+@)?{_HOST}(?::\d+)?/{_PATH}", re.ASCII),

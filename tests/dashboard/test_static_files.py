@@ -56,7 +56,10 @@ def test_each_widget_is_one_element_in_one_short_file_of_its_name() -> None:
         text = path.read_text()
         assert text.count("\n") < MAX_WIDGET_LINES, path.name
         assert re.findall(r'customElements\.define\("([\w-]+)"', text) in ([], [path.stem]), path.name
-        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b", text), path.name
+        # `eval/` and `eval|` are names of metrics.
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b(?![/|])", text), (
+            path.name
+        )
 
 
 def test_one_element_only_opens_the_stream() -> None:

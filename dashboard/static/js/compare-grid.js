@@ -3,7 +3,7 @@
 import { build, listen, stopListening } from "./dom.js";
 import { showCount } from "./format.js";
 import { drawPicture } from "./pictures.js";
-import { StripStore } from "./strip-store.js";
+import { StripStore } from "./strips/strip-store.js";
 import { WholeGrids } from "./whole-grids.js";
 
 const REST_MS = 120;

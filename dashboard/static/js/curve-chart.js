@@ -7,20 +7,21 @@
 //   in:  ganvas:update, ganvas:frames, ganvas:point, ganvas:curves, ganvas:theme
 //   out: ganvas:pick {iteration}, ganvas:point {iteration}, ganvas:curves
 import { announce, listen, setField, stopListening } from "./dom.js";
+import { Cursor } from "./curves/cursor.js";
 import { Marks, readAttempts } from "./curves/marks.js";
 import { Plot } from "./curves/plot.js";
 import { change, selection, settings } from "./curves/settings.js";
 import { Sources, whenSeen } from "./curves/sources.js";
-import { readColours, readStroke, showRow, takeOver } from "./curves/table.js";
-import { showCount } from "./format.js";
+import { readColours, readStroke, takeOver } from "./curves/table.js";
 
 class CurveChart extends HTMLElement {
   connectedCallback() {
     this.box = this.querySelector(".plot");
     this.sources = new Sources(this.dataset.metricsUrl, Number(this.dataset.points));
     listen(this, "update", (update) => this.take(update));
-    listen(this, "frames", () => this.select());
-    listen(this, "point", ({ iteration }) => this.hover(iteration));
+    this.cursor = new Cursor(this);
+    listen(this, "frames", () => this.cursor.select());
+    listen(this, "point", ({ iteration }) => this.cursor.hover(iteration));
     listen(this, "curves", ({ changed }) => this.reshow(changed));
     listen(this, "theme", () => this.plot && this.rebuild());
     // A chart that nobody has scrolled to asks for nothing.
@@ -57,7 +58,7 @@ class CurveChart extends HTMLElement {
     const on = {
       zoom: (window) => change({ window }),
       reset: () => change({ window: undefined }),
-      hover: (iteration) => this.point(iteration),
+      hover: (iteration) => this.cursor.point(iteration),
       pick: (iteration) => announce("pick", { iteration }),
       move: () => this.settle(),
     };
@@ -65,7 +66,7 @@ class CurveChart extends HTMLElement {
     this.plot = new Plot(this.box, this.lines(), { settings, iterations, colours: readColours(this), on });
     this.marks = new Marks(this.plot.u, readAttempts(this));
     this.observer.observe(this.box);
-    this.showValues();
+    this.cursor.show();
   }
 
   reshow(changed) {
@@ -83,7 +84,7 @@ class CurveChart extends HTMLElement {
   refresh() {
     this.pending = undefined;
     if (!this.isConnected) return;
-    if (this.plot.update(this.lines())) this.showValues();
+    if (this.plot.update(this.lines())) this.cursor.show();
     else this.rebuild();
   }
 
@@ -91,30 +92,6 @@ class CurveChart extends HTMLElement {
   settle() {
     this.marks?.settle(selection.iteration);
     if (this.plot) setField(this, "beyond", this.plot.beyond);
-  }
-
-  select() {
-    this.marks?.select(selection.iteration);
-    this.showValues();
-  }
-
-  /** The pointer is here: every chart of the page shows what it has there. */
-  point(iteration) {
-    if (this.pointed !== iteration) announce("point", { iteration });
-    this.pointed = iteration;
-  }
-
-  hover(iteration) {
-    this.hovered = iteration;
-    this.marks?.hover(iteration);
-    this.showValues();
-  }
-
-  showValues() {
-    if (!this.plot) return;
-    const at = this.hovered ?? selection.iteration ?? Infinity;
-    setField(this, "at", Number.isFinite(at) ? `at iteration ${showCount(Math.max(0, at))}` : "newest");
-    for (const line of this.plot.lines) showRow(line, at);
   }
 }
 

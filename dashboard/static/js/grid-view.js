@@ -4,13 +4,12 @@ import { build, findField, listen, stopListening } from "./dom.js";
 import { showCount } from "./format.js";
 import { describeLook, partsOf } from "./looks.js";
 import { drawDifference, drawPicture, partOf } from "./pictures.js";
-import { StripStore } from "./strip-store.js";
+import { StripStore } from "./strips/strip-store.js";
 import { WholeGrids } from "./whole-grids.js";
 
 const REST_MS = 80;
 // A run that draws 100 grids a second never rests; whoever follows it sees a whole one this often.
 const NEWEST_MS = 250;
-const AHEAD = [1, 2, -1];
 
 class GridView extends HTMLElement {
   connectedCallback() {
@@ -65,10 +64,9 @@ class GridView extends HTMLElement {
     clearTimeout(this.timer);
     this.timer = undefined;
     this.shownAt = performance.now();
-    if (this.look !== "grid") return this.draw(images.map(partOf));
-    if (this.image.getAttribute("src") !== frames[0].url) this.image.src = frames[0].url;
-    this.canvas.hidden = true;
-    return undefined;
+    if (this.look !== "grid") this.draw(images.map(partOf));
+    else if (this.image.getAttribute("src") !== frames[0].url) this.image.src = frames[0].url;
+    this.canvas.hidden = this.look === "grid";
   }
 
   draw(parts) {
@@ -94,8 +92,7 @@ class GridView extends HTMLElement {
     // Only a run that is faster than its pictures are fetched may show one that is not the newest any more.
     if (!hasMoved || this.grew) this.show(frames, images);
     if (hasMoved) return;
-    // Whoever goes on step by step sees whole grids all the way.
-    for (const step of AHEAD) if (this.frames[index + step]) this.whole.load(this.frames[index + step]);
+    this.whole.loadAround(this.frames, index);
   }
 }
 

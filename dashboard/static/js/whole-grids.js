@@ -1,6 +1,7 @@
 // Grids in full size, decoded ahead of need; the few that were wanted last are kept.
 
 const KEPT = 6;
+const AROUND = [1, 2, -1];
 
 export class WholeGrids {
   constructor() {
@@ -32,5 +33,10 @@ export class WholeGrids {
     kept.ready = await kept.loaded;
     if (!kept.ready) this.images.delete(url);
     return kept.ready;
+  }
+
+  /** Fetch the frames beside this one: whoever goes on step by step sees whole grids all the way. */
+  loadAround(frames, index) {
+    for (const step of AROUND) if (frames[index + step]) this.load(frames[index + step]);
   }
 }

@@ -10,8 +10,8 @@
 //
 // A strip holds 16 consecutive grids from a multiple of 16 on. The newest one grows with the run: until it is full
 // it is fetched anew at most every REFRESH_MS.
-import { queue } from "./fetch-queue.js";
-import { nameSheet, placeThumbnails, STRIP_FRAMES } from "./strips.js";
+import { queue } from "../fetch-queue.js";
+import { nameSheet, placeThumbnails, STRIP_FRAMES } from "../strips.js";
 
 // Strips that are fetched ahead of the cursor where it goes, and behind it.
 const [AHEAD, BEHIND] = [3, 1];
