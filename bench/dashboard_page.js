@@ -73,7 +73,7 @@ window.bench = (() => {
 
     async together(runs) {
       const base = document.querySelector("script[type=module]").src;
-      const { StripStore } = await import(new URL("strip-store.js", base));
+      const { StripStore } = await import(new URL("strips/strip-store.js", base));
       const { readTimeline } = await import(new URL("frames.js", base));
       const players = await Promise.all(
         runs.map(async (run) => {

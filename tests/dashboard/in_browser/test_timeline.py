@@ -295,7 +295,7 @@ def test_strips_far_from_the_cursor_are_given_back(open_page: OpenPage, worker: 
     kept = page.evaluate(
         """async (run) => {
           const base = document.querySelector("script[type=module]").src;
-          const { StripStore } = await import(new URL("strip-store.js", base));
+          const { StripStore } = await import(new URL("strips/strip-store.js", base));
           const { readTimeline } = await import(new URL("frames.js", base));
           const frames = readTimeline(await (await fetch(`${run}/timeline.json`)).json());
           let ready;
