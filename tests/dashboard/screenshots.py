@@ -5,6 +5,7 @@
 """
 
 import argparse
+import io
 import signal
 import socket
 import subprocess
@@ -29,6 +30,7 @@ THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 WIDE, NARROW = (1440, 940), (390, 844)
 # The photograph is taken when this share of the run is done: late enough for digits, early enough to be running.
 SHARE = 0.8
+FILM_FRAMES, FILM_WIDTH = 21, 840
 
 
 def main() -> None:
@@ -42,15 +44,27 @@ def main() -> None:
         first = client.submit(
             make_spec("winkler-digits", 250, dataset={"name": "digits", "size": 28}, tags=["digits"])
         )
+        other = client.submit(make_spec("first-light-seed-1", options.iterations, seed=1))
         shown = client.submit(make_spec("first-light", options.iterations))
-        for seed in (1, 2):
+        for seed in (2, 3):
             client.submit(make_spec(f"first-light-seed-{seed}", options.iterations, seed=seed))
-        wait_for(lambda: client.get(first.id).state == "succeeded")
+        for job in (first, other):
+            wait_for(lambda job=job: client.get(job.id).state == "succeeded")
         wait_for(lambda: client.get(shown.id).iteration >= SHARE * options.iterations)
-        for theme in THEMES:
-            photograph(browser, f"{url}/runs/{shown.id}", theme, WIDE, options.out / f"run-{theme}.png")
-            photograph(browser, url, theme, (1440, 480), options.out / f"runs-{theme}.png")
-        photograph(browser, f"{url}/runs/{shown.id}", "light", NARROW, options.out / "run-narrow.png")
+        pages = {
+            "run": f"/runs/{shown.id}",
+            "runs": "/",
+            "gallery": "/?view=gallery",
+            "compare": f"/compare?run={other.id}&run={shown.id}",
+            "figures": f"/figures?run={other.id}&run={shown.id}",
+            "new": "/new",
+            "workers": "/queue-and-workers",
+        }
+        for name, path in pages.items():
+            for theme in THEMES:
+                photograph(browser, url + path, theme, WIDE, options.out / f"{name}-{theme}.png")
+                photograph(browser, url + path, theme, NARROW, options.out / f"{name}-{theme}-narrow.png")
+        film(browser, f"{url}/runs/{other.id}", options.out / "scrubbing.gif")
 
 
 @contextmanager
@@ -112,6 +126,26 @@ def photograph(
     with Image.open(path) as image:
         palette = image.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
         palette.save(path, optimize=True)
+    print(path)
+
+
+def film(browser: Browser, url: str, path: Path) -> None:
+    """Save a film of the timeline while somebody scrubs from its first grid to its last."""
+    context = browser.new_context(viewport={"width": 1200, "height": 940})
+    page = context.new_page()
+    page.goto(url)
+    page.wait_for_timeout(1500)
+    page.keyboard.press("Home")
+    frames = []
+    while len(frames) < FILM_FRAMES:
+        page.wait_for_timeout(250)
+        shot = page.locator("#bench").screenshot()
+        with Image.open(io.BytesIO(shot)) as image:
+            small = image.convert("RGB").resize((FILM_WIDTH, round(image.height * FILM_WIDTH / image.width)))
+            frames.append(small.quantize(64, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE))
+        page.keyboard.press("ArrowRight")
+    context.close()
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=300, loop=0, optimize=True)
     print(path)
 
 
