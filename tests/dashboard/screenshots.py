@@ -120,6 +120,8 @@ def photograph(
     page = context.new_page()
     page.goto(url)
     page.wait_for_timeout(1500)
+    # The preview of a figure takes a while to draw.
+    page.wait_for_function("[...document.images].every((image) => image.complete)", timeout=90_000)
     page.screenshot(path=path)
     context.close()
     # Greys and a few hues: a palette keeps them, at a third of the bytes.
