@@ -36,7 +36,9 @@ def _page_before(present: Handler, renderer: Renderer) -> Any:
         if not wants_page(request):
             return response
         text = error.text if isinstance(error, ServiceError) else ""
-        page = build_error_page(response.status_code, text, read_frame(request))
+        # What was written for this very case is said; an error's usual words are for those who call the API.
+        is_usual = not text or text == getattr(error, "message", "")
+        page = build_error_page(response.status_code, text, read_frame(request), is_usual=is_usual)
         return renderer.render_page(request, "error.html", page, response.status_code)
 
     return handle

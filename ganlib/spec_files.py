@@ -85,7 +85,9 @@ def _set_path(node: Any, keys: list[str], value: Any) -> None:
 
 
 def _step_into(node: Any, key: str) -> Any:
-    """Return what lies under the key, written out in full where the spec used a shorthand."""
+    """Return what lies under the key, written out in full where the spec used a shorthand; raises TypeError."""
+    if not isinstance(node, list | dict):
+        raise TypeError(key)
     place: Any = int(key) if isinstance(node, list) else key
     if key == "layers" and "preset" in node:
         node[key] = deepcopy(PRESETS[node.pop("preset")])

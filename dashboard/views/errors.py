@@ -23,12 +23,12 @@ class ErrorPage:
     message: str
 
 
-def build_error_page(status: int, message: str, frame: Frame) -> ErrorPage:
-    """Return the page of one error; the sentence of its status, if there is one, goes before the message."""
+def build_error_page(status: int, message: str, frame: Frame, *, is_usual: bool = True) -> ErrorPage:
+    """Return the page of one error; the sentence of its status, if there is one, stands for a usual message."""
     phrase = HTTPStatus(status).phrase
     return ErrorPage(
         title=phrase[0] + phrase[1:].lower(),
         frame=frame,
         status=status,
-        message=SENTENCES.get(status) or message or phrase,
+        message=(SENTENCES.get(status) if is_usual else None) or message or phrase,
     )

@@ -122,7 +122,7 @@ def test_refused_form_says_what_is_wrong_beside_each_field_and_keeps_what_was_ty
         ("name: a\nname: b", "stands here twice"),
         ("a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]", "aliases"),
         ("!!python/object/apply:os.system ['true']", "could not determine a constructor"),
-        ("[" * 5000, "cannot be read"),
+        ("[" * 5000 + "]" * 5000, "cannot be read"),
         ("name: x\n" + "# filled up\n" * 10_000, "at most 65,536 characters"),
     ],
 )

@@ -316,6 +316,7 @@ def test_an_override_of_a_presets_layer_writes_the_preset_out() -> None:
         ("generator.layers.99.size=5", "generator.layers.99.size"),
         ("generator.layers.first.size=5", "generator.layers.first.size"),
         ("name.first=x", "name.first"),
+        ("iterations.first.second=x", "iterations.first.second"),
         ("seed=[1", "seed"),
     ],
 )
