@@ -89,7 +89,7 @@ def _step_into(node: Any, key: str) -> Any:
     if not isinstance(node, list | dict):
         raise TypeError(key)
     place: Any = int(key) if isinstance(node, list) else key
-    if key == "layers" and "preset" in node:
+    if isinstance(node, dict) and key == "layers" and "preset" in node:
         node[key] = deepcopy(PRESETS[node.pop("preset")])
     child = node[place] if isinstance(node, list) else node.setdefault(key, {})
     if isinstance(child, str) and key == "dataset":

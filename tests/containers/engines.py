@@ -69,7 +69,7 @@ class Cluster:
             return
         if build:
             self.compose("build")
-        # Without its notes on who needs whom, by which podman 4 cannot start what needs something that needs something.
+        # Without notes on who needs whom: with them podman 4 starts nothing that needs what needs something else.
         self.compose("up", "--no-start", "--no-deps")
         for stage in (("secrets",), ("postgres", "redis"), ("migrate",), ("service",), ("worker",)):
             for service in stage:
