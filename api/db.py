@@ -87,7 +87,9 @@ def build_engine(settings: Settings) -> Engine:
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    return create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=30)
+    # A server whose encoding is SQL_ASCII would answer bytes instead of texts.
+    encoding = {"client_encoding": "utf8"}
+    return create_engine(url, connect_args=encoding, pool_pre_ping=True, pool_size=10, max_overflow=30)
 
 
 def build_database(settings: Settings) -> Database:

@@ -2,19 +2,22 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psycopg
 import pytest
 from click.testing import CliRunner, Result
 from fastapi.testclient import TestClient
+from sqlalchemy.engine import make_url
 
 from api import db
 from api.settings import Settings
 from ganvas import doctor
 from ganvas.app import build_app
 from ganvas.cli import cli
-from tests.api.service_making import HOST, QUIET, make_png, sha256
+from tests.api.service_making import HOST, QUIET, make_png, make_spec, sha256
 
 
 class Usage(NamedTuple):
@@ -82,3 +85,28 @@ def test_what_cannot_be_reached_fails(
 
 def test_every_check_is_named_by_its_function(tmp_path: Path) -> None:
     assert len(ask(tmp_path)[1]) == len(doctor.CHECKS)
+
+
+@pytest.fixture
+def ascii_database(postgresql_url: str) -> Iterator[str]:
+    """A database whose server does not know which encoding its texts have."""
+    with psycopg.connect(postgresql_url, autocommit=True) as connection:
+        connection.execute(
+            "CREATE DATABASE plain ENCODING 'SQL_ASCII' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'"
+        )
+        yield make_url(postgresql_url).set(database="plain").render_as_string(hide_password=False)
+        connection.execute("DROP DATABASE plain WITH (FORCE)")
+
+
+def test_a_database_without_an_encoding_keeps_every_text_and_is_healthy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ascii_database: str
+) -> None:
+    settings = Settings(home=tmp_path, database_url=ascii_database, **QUIET)
+    with TestClient(build_app(settings), base_url=HOST) as client:
+        path = f"/jobs/{client.post('/jobs', json=make_spec()).json()['id']}"
+        assert client.patch(path, json={"note": "größer ▲"}).status_code == 200
+        assert client.get(path).json()["note"] == "größer ▲"
+    monkeypatch.setenv("GANVAS_DATABASE_URL", ascii_database)
+    result, found = ask(tmp_path)
+    assert (result.exit_code, found["database"]["state"], found["files"]["state"]) == (0, "ok", "ok")
+    assert found["database"]["text"] == f"postgresql, revision {db.HEAD_REVISION}"
