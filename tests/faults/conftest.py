@@ -4,38 +4,28 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from api.client import Client
-from api.schemas import EventsPost, JobRead, NumberedEvent
-from ganlib.events import Event, MetricsLogged, SampleGridSaved
-from ganlib.spec import parse_spec
+from api.schemas import EventsPost, NumberedEvent
+from ganlib.events import Event
 from tests.api.service_making import AT
 from tests.faults.machines import Service, Starter, Wire, Worker
+from tests.training import DIGITS_SPEC, Record, train_undisturbed
 from worker import reporter as reporter_module
 
 IS_LONG = os.environ.get("GANVAS_FAULTS") == "long"
 SEED = int(os.environ.get("GANVAS_FAULTS_SEED", "7"))
 
 SPEC: dict[str, Any] = {
+    **DIGITS_SPEC,
     "name": "under fire",
-    "seed": 3,
-    "dataset": "digits",
-    "latents": {"size": 8},
-    "generator": {"layers": [{"layer": "dense", "size": 64}, "tanh", {"layer": "reshape", "shape": [1, 8, 8]}]},
-    "discriminator": {"layers": ["flatten", {"layer": "dense", "size": 1}]},
     "iterations": 3000,
-    "batch_size": 8,
-    "log_every": 10,
     "sample_every": 100,
     "checkpoint_every": 100,
-    "samples": {"rows": 2, "columns": 2},
-    "device": "cpu",
-    "precision": "float32",
 }
 
 Say = Callable[[str, object, str, str], None]
@@ -52,14 +42,6 @@ def encode_post(events: Sequence[Event], first: int) -> bytes:
     """Write a post of events, numbered from `first`."""
     numbered = [NumberedEvent(seq=first + index, at=AT, event=event) for index, event in enumerate(events)]
     return EventsPost(events=numbered).model_dump_json().encode()
-
-
-@dataclass(frozen=True)
-class Record:
-    """What a run left for people to see: points by metric (without the speed), grids by iteration."""
-
-    points: dict[str, list[tuple[int, float]]]
-    grids: list[tuple[int, str]]
 
 
 @pytest.fixture(scope="session")
@@ -127,39 +109,17 @@ def connect() -> Iterator[Callable[[str], Client]]:
 
 
 @pytest.fixture(scope="session")
-def train_undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[dict[str, Any]], Record]:
+def find_undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[dict[str, Any]], Record]:
     """Train a spec in this process, from beginning to end; one that came before is not trained again."""
     known: dict[str, Record] = {}
 
     def run(spec: dict[str, Any]) -> Record:
         key = json.dumps(spec, sort_keys=True)
         if key not in known:
-            known[key] = train_anew(spec)
+            known[key] = train_undisturbed(spec, tmp_path_factory.mktemp("undisturbed"))
         return known[key]
 
-    def train_anew(spec: dict[str, Any]) -> Record:
-        from ganlib.trainer import train
-
-        events: list[Event] = []
-        train(parse_spec(spec), tmp_path_factory.mktemp("undisturbed"), events.append, lambda: False)
-        points: dict[str, list[tuple[int, float]]] = {}
-        for event in events:
-            for name, value in event.values.items() if isinstance(event, MetricsLogged) else ():
-                points.setdefault(name, []).append((event.iteration, value))
-        points.pop("speed/iterations_per_second")
-        grids = [(event.iteration, event.file.sha256) for event in events if isinstance(event, SampleGridSaved)]
-        return Record(points, grids)
-
     return run
-
-
-def read_record(client: Client, job: JobRead) -> Record:
-    """Read a job's record back from the service."""
-    curves = client.curves(job.id)
-    speed = curves.pop("speed/iterations_per_second")
-    assert speed.iterations == curves["loss/generator"].iterations
-    points = {name: list(zip(curve.iterations, curve.values, strict=True)) for name, curve in curves.items()}
-    return Record(points, [(sample.iteration, sample.sha256) for sample in client.samples(job.id)])
 
 
 @pytest.fixture

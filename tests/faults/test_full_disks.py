@@ -13,10 +13,11 @@ from api.client import Client, WorkerClient
 from api.errors import ServiceError
 from api.schemas import FinishPost, JobRead
 from tests.api.service_making import make_line, make_metrics
-from tests.faults.conftest import SPEC, Record, encode_post, long_or_short, read_record
+from tests.faults.conftest import SPEC, encode_post, long_or_short
 from tests.faults.disks import filled_disk, small_disk
 from tests.faults.holding import claim_as, hold
 from tests.faults.machines import Service, find_trainers, wait_until
+from tests.training import Record, read_record
 from worker.drops import Drops, read_drops
 
 RUN = {**SPEC, "iterations": 4000}
@@ -47,7 +48,7 @@ def check_what_is_missing(client: Client, job: JobRead, undisturbed: Record, hom
 
 
 def test_a_spool_at_its_limit_lets_training_go_on_and_says_what_is_missing(
-    start_service, start_worker, connect, train_undisturbed, tmp_path, say
+    start_service, start_worker, connect, find_undisturbed, tmp_path, say
 ) -> None:
     service: Service = start_service(lease_seconds=600)
     client, far = connect(service.url), tmp_path / "far"
@@ -66,7 +67,7 @@ def test_a_spool_at_its_limit_lets_training_go_on_and_says_what_is_missing(
     wait_until(lambda: client.get(job_id).iteration >= dropped.first_iteration - SPEC["log_every"])
     os.kill(trainer, signal.SIGCONT)
     job = client.wait(job_id, timeout=600)
-    missing = check_what_is_missing(client, job, train_undisturbed(spec), service.url)
+    missing = check_what_is_missing(client, job, find_undisturbed(spec), service.url)
     # What came when there was room again is there, the last checkpoint too.
     assert (job.iteration, client.checkpoints(job_id)[-1].iteration) == (6000, 6000)
     say(
@@ -79,7 +80,7 @@ def test_a_spool_at_its_limit_lets_training_go_on_and_says_what_is_missing(
 
 @pytest.mark.parametrize("until", ["until there is room again", "until the run has ended"])
 def test_a_full_disk_of_a_worker_lets_training_go_on_and_says_what_is_missing(
-    start_service, start_worker, connect, train_undisturbed, tmp_path, say, until
+    start_service, start_worker, connect, find_undisturbed, tmp_path, say, until
 ) -> None:
     service: Service = start_service(lease_seconds=600)
     client = connect(service.url)
@@ -96,7 +97,7 @@ def test_a_full_disk_of_a_worker_lets_training_go_on_and_says_what_is_missing(
                 assert find_trainers(far) == [trainer]
         job = client.wait(job_id, timeout=600)
         worker.kill()
-    missing = check_what_is_missing(client, job, train_undisturbed(RUN), service.url)
+    missing = check_what_is_missing(client, job, find_undisturbed(RUN), service.url)
     say(
         f"disk full under a worker, {until}",
         1,

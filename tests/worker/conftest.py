@@ -3,16 +3,14 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from api.client import Client, WorkerClient
-from api.schemas import ClaimRead, ClaimRequest, JobRead
-from ganlib.events import Event, MetricsLogged, SampleGridSaved
-from ganlib.spec import parse_spec
+from api.schemas import ClaimRead, ClaimRequest
+from tests.training import DIGITS_SPEC, Record, train_undisturbed
 from worker.loop import WorkLoop
 from worker.run_dir import RunDir, open_run_dir
 from worker.settings import WorkerSettings
@@ -23,30 +21,14 @@ if TYPE_CHECKING:
 # Far more than anything here takes; only a defect reaches it.
 PATIENCE_SECONDS = 240.0
 
-TINY_SPEC: dict[str, Any] = {
-    "name": "tiny",
-    "seed": 3,
-    "dataset": "digits",
-    "latents": {"size": 8},
-    "generator": {"layers": [{"layer": "dense", "size": 64}, "tanh", {"layer": "reshape", "shape": [1, 8, 8]}]},
-    "discriminator": {"layers": ["flatten", {"layer": "dense", "size": 1}]},
-    "iterations": 40,
-    "batch_size": 8,
-    "log_every": 10,
-    "sample_every": 20,
-    "checkpoint_every": 20,
-    "samples": {"rows": 2, "columns": 2},
-    "device": "cpu",
-    "precision": "float32",
-}
 # A few seconds of training, so that a test can step in half-way.
-LONG_SPEC = {**TINY_SPEC, "name": "long", "iterations": 3000, "sample_every": 200, "checkpoint_every": 200}
+LONG_SPEC = {**DIGITS_SPEC, "name": "long", "iterations": 3000, "sample_every": 200, "checkpoint_every": 200}
 
 
 @pytest.fixture
 def tiny_spec() -> dict[str, Any]:
     """A dense GAN on the 8×8 digits: about a thousand iterations a second."""
-    return dict(TINY_SPEC)
+    return dict(DIGITS_SPEC)
 
 
 @pytest.fixture
@@ -155,39 +137,7 @@ def find_trainer() -> Callable[[Path], int | None]:
     return find
 
 
-@dataclass(frozen=True)
-class Record:
-    """What a run left for people to see: points by metric (without the speed), grids by iteration."""
-
-    points: dict[str, list[tuple[int, float]]]
-    grids: list[tuple[int, str]]
-
-
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Record:
-    """The long spec trained in this process from beginning to end, without worker or service."""
-    from ganlib.trainer import train
-
-    events: list[Event] = []
-    train(parse_spec(LONG_SPEC), tmp_path_factory.mktemp("undisturbed"), events.append, lambda: False)
-    points: dict[str, list[tuple[int, float]]] = {}
-    for event in events:
-        for name, value in event.values.items() if isinstance(event, MetricsLogged) else ():
-            points.setdefault(name, []).append((event.iteration, value))
-    points.pop("speed/iterations_per_second")
-    grids = [(event.iteration, event.file.sha256) for event in events if isinstance(event, SampleGridSaved)]
-    return Record(points, grids)
-
-
-@pytest.fixture
-def read_record() -> Callable[[Client, JobRead], Record]:
-    """Read a job's record back from the service."""
-
-    def read(client: Client, job: JobRead) -> Record:
-        curves = client.curves(job.id)
-        speed = curves.pop("speed/iterations_per_second")
-        assert speed.iterations == curves["loss/generator"].iterations
-        points = {name: list(zip(curve.iterations, curve.values, strict=True)) for name, curve in curves.items()}
-        return Record(points, [(sample.iteration, sample.sha256) for sample in client.samples(job.id)])
-
-    return read
+    """What the long spec leaves when nothing happens to it."""
+    return train_undisturbed(LONG_SPEC, tmp_path_factory.mktemp("undisturbed"))

@@ -7,16 +7,17 @@ import pytest
 import torch
 
 import worker.loop
+from tests.training import read_record
 
 
 def test_a_killed_trainer_goes_on_from_its_checkpoint_without_gap_or_double(
-    client, start_worker, long_spec, undisturbed, read_record, find_trainer, wait_until, tmp_path
+    client, start_worker, long_spec, undisturbed, find_trainer, wait_until, tmp_path
 ) -> None:
     start_worker(client.url)
     job = client.submit(long_spec)
     wait_until(lambda: client.get(job.id).checkpoints)
     os.kill(find_trainer(tmp_path), signal.SIGKILL)
-    job = client.wait(job.id, timeout=60)
+    job = client.wait(job.id, timeout=600)
     assert (job.state, job.attempt) == ("succeeded", 2)
     first, second = job.attempts
     assert (first.end, first.reason.code) == ("failed", "trainer_killed")
@@ -35,7 +36,7 @@ def test_a_cancelled_job_ends_with_a_last_checkpoint(
     job = client.submit({**long_spec, **endless})
     wait_until(lambda: client.get(job.id).iteration)
     client.cancel(job.id)
-    job = client.wait(job.id, timeout=60)
+    job = client.wait(job.id, timeout=600)
     assert job.state == "cancelled"
     assert [checkpoint.iteration for checkpoint in job.checkpoints] == [job.iteration]
     assert find_trainer(tmp_path) is None
@@ -48,7 +49,7 @@ def test_an_exception_in_training_fails_the_job_with_its_code(
         pytest.skip("this machine has the device that is to be missing")
     monkeypatch.setattr(worker.loop, "list_devices", lambda: ["cpu", "cuda"])
     start_worker(client.url)
-    job = client.wait(client.submit({**tiny_spec, "device": "cuda"}).id, timeout=60)
+    job = client.wait(client.submit({**tiny_spec, "device": "cuda"}).id, timeout=600)
     assert (job.state, job.attempt, job.reason.code) == ("failed", 1, "device_unavailable")
     assert "DeviceUnavailable" in job.reason.log_tail
     assert client.log(job.id).items[-1].level == "error"

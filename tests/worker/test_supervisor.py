@@ -16,6 +16,7 @@ from api.errors import ArtifactRefused
 from api.schemas import ClaimRequest, ResumePoint
 from api.settings import Settings
 from api.transport import ServiceUnreachable
+from tests.training import read_record
 from worker import trainer_handle
 from worker.lease import Lease
 from worker.run_dir import RunDir, RunDirBusy, hold_run_dir
@@ -83,7 +84,7 @@ def is_held(path: Path) -> bool:
 
 
 def test_training_goes_on_while_the_service_is_away_and_nothing_is_missing_afterwards(
-    service, start_worker, long_spec, undisturbed, read_record, wait_until, tmp_path
+    service, start_worker, long_spec, undisturbed, wait_until, tmp_path
 ) -> None:
     url = service.start()
     start_worker(url)
@@ -94,7 +95,7 @@ def test_training_goes_on_while_the_service_is_away_and_nothing_is_missing_after
         [spool] = tmp_path.glob("worker/attempts/*/spool.jsonl")
         wait_until(lambda: b"training_ended" in spool.read_bytes())
         assert service.start() == url
-        job = client.wait(job_id, timeout=60)
+        job = client.wait(job_id, timeout=600)
         assert (job.state, job.attempt) == ("succeeded", 1)
         assert read_record(client, job) == undisturbed
 
@@ -124,11 +125,11 @@ def test_the_trainer_of_an_attempt_that_lost_its_job_is_stopped(
         seen = client.get(job.id).iteration
         assert find_trainer(tmp_path)
         partition.clear()
-        assert refused.acquire(timeout=60)
+        assert refused.acquire(timeout=600)
         if guard_is_on:
             wait_until(lambda: find_trainer(tmp_path) is None)
         else:
-            assert refused.acquire(timeout=60)
+            assert refused.acquire(timeout=600)
             assert find_trainer(tmp_path)
         # Nothing that the lost attempt went on to send was taken.
         assert client.get(job.id).iteration == seen
@@ -140,7 +141,6 @@ def test_what_a_worker_could_not_deliver_before_its_end_is_delivered_after_its_n
     start_worker,
     long_spec,
     undisturbed,
-    read_record,
     partition,
     wait_until,
     tmp_path,
@@ -158,7 +158,7 @@ def test_what_a_worker_could_not_deliver_before_its_end_is_delivered_after_its_n
     assert client.get(job_id).attempts[0].end is None
     partition.clear()
     start_worker(live_service.url)
-    job = client.wait(job_id, timeout=60)
+    job = client.wait(job_id, timeout=600)
     assert [attempt.end for attempt in job.attempts] == ["preempted", "succeeded"]
     assert read_record(client, job) == undisturbed
     wait_until(lambda: not list(tmp_path.glob("worker/attempts/*")))
