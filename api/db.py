@@ -89,7 +89,7 @@ def build_engine(settings: Settings) -> Engine:
         return engine
     # A server whose encoding is SQL_ASCII would answer bytes instead of texts.
     encoding = {"client_encoding": "utf8"}
-    return create_engine(url, connect_args=encoding, pool_pre_ping=True, pool_size=10, max_overflow=30)
+    return create_engine(url, connect_args=encoding, pool_pre_ping=True, pool_size=20, max_overflow=20)
 
 
 def build_database(settings: Settings) -> Database:

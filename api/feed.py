@@ -103,7 +103,7 @@ class Feed:
 
     async def _look(self) -> bool:
         if not self._knows_newest.is_set():
-            self._seen = await run_in_threadpool(self._read_newest)
+            self._seen = await run_in_threadpool(queries.find_settled_event_id, self._database)
             self._knows_newest.set()
         ids = await run_in_threadpool(self._read_ids, self._seen)
         for event_id, job_id in ids:
@@ -119,13 +119,12 @@ class Feed:
                 await self._nudged.wait()
         self._nudged.clear()
 
-    def _read_newest(self) -> int:
-        with self._database.read() as session:
-            return queries.newest_event_id(session)
-
     def _read_ids(self, after: int) -> list[tuple[int, str]]:
+        settled = queries.find_settled_event_id(self._database)
+        if settled <= after:
+            return []
         with self._database.read() as session:
-            return queries.list_batch_ids(session, after, _IDS_AT_ONCE)
+            return queries.list_batch_ids(session, after, settled, _IDS_AT_ONCE)
 
     def _call_in_loop(self, action: Callable[[], None]) -> None:
         if self._loop is not None and not self._loop.is_closed():
@@ -155,8 +154,9 @@ def read_job_messages(database: Database, job_id: str, after: int) -> tuple[list
 
 def read_list_messages(database: Database, after: int) -> tuple[list[bytes], int]:
     """Read the next messages of the list: each changed job once, with no events, in order of its newest one."""
+    settled = queries.find_settled_event_id(database)
     with database.read() as session:
-        changed = queries.list_changed_jobs(session, after, _JOBS_AT_ONCE)
+        changed = queries.list_changed_jobs(session, after, settled, _JOBS_AT_ONCE)
         jobs = {job.id: job for job in queries.list_jobs_by_id(session, [job_id for _, job_id in changed])}
         summaries = {each.id: each for each in queries.job_summaries(session, list(jobs.values()))}
     messages = [

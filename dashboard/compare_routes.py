@@ -35,17 +35,20 @@ def build_compare_router(renderer: Renderer) -> APIRouter:
     def compare_runs(request: Request, services: ServicesDep) -> HTMLResponse:
         """Show runs side by side, at `?at=` of `?axis=` or at the last place that all have reached."""
         asked = read_comparison(request.query_params)
+        settled = queries.find_settled_event_id(services.database)
         with services.database.read() as session:
-            data = read_runs(session, asked)
+            data = read_runs(session, asked, settled)
         page = build_compare_page(data, read_frame(request), datetime.now(UTC))
         return renderer.render_page(request, "compare.html", page)
 
     return router
 
 
-def read_runs(session: Session, asked: Comparison) -> CompareData:
-    """Read the runs that are asked for and that there are, up to the most, and the newest others."""
-    last_event_id = queries.newest_event_id(session)
+def read_runs(session: Session, asked: Comparison, last_event_id: int) -> CompareData:
+    """Read the runs that are asked for and that there are, up to the most, and the newest others.
+
+    last_event_id: from which on the page listens; found before the session began.
+    """
     found = {run: queries.find_job(session, run) for run in asked.runs}
     known = [job for job in found.values() if job is not None]
     jobs = [queries.job_read(session, job) for job in known[:MOST_RUNS]]

@@ -46,8 +46,9 @@ def build_list_router(renderer: Renderer) -> APIRouter:
     def show_runs(request: Request, services: ServicesDep) -> HTMLResponse:
         """Show the list of runs."""
         listing, columns = read_listing(request), read_columns(request)
+        settled = queries.find_settled_event_id(services.database)
         with services.database.read() as session:
-            data = _read_list(session, listing, columns)
+            data = _read_list(session, listing, columns, settled)
         done = read_done(request)
         page = build_runs_page(data, listing, columns, read_frame(request), datetime.now(UTC), show_done(done))
         response = renderer.render_page(request, "runs.html", page)
@@ -59,7 +60,7 @@ def build_list_router(renderer: Renderer) -> APIRouter:
     def draw_list(request: Request, services: ServicesDep) -> Response:
         """Draw both losses of the runs on one page of the list."""
         with services.database.read() as session:
-            jobs = _read_list(session, read_listing(request), []).jobs.items
+            jobs = _read_list(session, read_listing(request), [], 0).jobs.items
             outlines = queries.read_outlines(session, [job.id for job in jobs])
         svg = draw_sparklines(outlines)
         headers = {"Cache-Control": f"private, max-age={SPARKLINES_SECONDS}"}
@@ -94,8 +95,7 @@ def build_list_router(renderer: Renderer) -> APIRouter:
     return router
 
 
-def _read_list(session: Session, listing: Listing, columns: list[Column]) -> ListData:
-    last_event_id = queries.newest_event_id(session)
+def _read_list(session: Session, listing: Listing, columns: list[Column], last_event_id: int) -> ListData:
     try:
         filters = queries.JobFilters(terms=parse_search(listing.q))
     except RequestInvalid as error:

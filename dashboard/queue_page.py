@@ -21,11 +21,11 @@ def build_queue_router(renderer: Renderer) -> APIRouter:
     @router.get("/queue-and-workers", dependencies=needs("read"))
     def show_queue(request: Request, services: ServicesDep) -> HTMLResponse:
         """Show what waits, and who runs what on which card."""
+        settled = queries.find_settled_event_id(services.database)
         with services.database.read() as session:
             waiting, count = list_queue(session, QUEUED_ROWS)
             running, workers = list_running(session), queries.list_workers(session)
-            last_event_id = queries.newest_event_id(session)
-        data = QueueData(waiting, count, running, workers, last_event_id)
+        data = QueueData(waiting, count, running, workers, settled)
         page = build_queue_page(data, read_frame(request), datetime.now(UTC))
         return renderer.render_page(request, "queue.html", page)
 

@@ -8,7 +8,7 @@ from api.queries.artifacts import (
     list_orphans,
 )
 from api.queries.attempts import Claimed, claim_job, finish_attempt, renew_lease
-from api.queries.batches import Batch, list_batch_ids, list_batches, list_changed_jobs, newest_event_id
+from api.queries.batches import Batch, list_batch_ids, list_batches, list_changed_jobs
 from api.queries.curves import CurveWindow, read_curves, read_stored_curves
 from api.queries.demand import NEEDS, Demand, choose_demand, list_demand
 from api.queries.diffs import get_diff
@@ -28,6 +28,7 @@ from api.queries.listing import JobFilters, list_jobs, read_spec_fields
 from api.queries.outlines import read_outlines
 from api.queries.reaping import Waiting, count_waiting, list_lost_jobs, reap_job
 from api.queries.retrying import retry_job
+from api.queries.settled import find_settled_event_id
 from api.queries.sorting import JOB_SORTS, SORT_PATTERN, JobSort
 from api.queries.timeline import (
     list_attempts,
@@ -91,6 +92,7 @@ __all__ = [
     "find_live_token",
     "find_login",
     "find_resumed_checkpoint",
+    "find_settled_event_id",
     "finish_attempt",
     "get_artifact",
     "get_diff",
@@ -123,7 +125,6 @@ __all__ = [
     "list_tokens",
     "list_workers",
     "log_line_read",
-    "newest_event_id",
     "note_use",
     "purge_job",
     "read_curves",

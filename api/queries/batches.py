@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic_core import from_json
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
 from api.clock import database_now
 from api.models import EventBatch, Job, LogLine
-
-# Any fixed number: it names the lock under which event ids are given out.
-_EVENT_ID_LOCK = 0x67616E6576
+from api.queries.settled import announce_event_id
 
 
 @dataclass(frozen=True)
@@ -39,19 +37,13 @@ def unpack_body(body: bytes) -> list[dict[str, Any]]:
 
 
 def insert_batch(session: Session, job_id: str, **columns: Any) -> int:
-    """Store one batch and return its id; the caller holds the job's row, and changes no second job afterwards."""
-    lock_event_ids(session)
+    """Store one batch and return its id.
+
+    The caller holds the job's row, so ids of one job rise as they are committed; of several they may not.
+    """
+    announce_event_id(session)
     row = insert(EventBatch).values(job_id=job_id, created_at=database_now(), **columns)
     return session.execute(row.returning(EventBatch.id)).scalar_one()
-
-
-def lock_event_ids(session: Session) -> None:
-    """Let event ids rise in the order of commits, so that a stream that saw an id has seen all before it.
-
-    SQLite writes one transaction at a time; PostgreSQL needs a lock from here to the commit.
-    """
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _EVENT_ID_LOCK})
 
 
 def insert_service_events(session: Session, job: Job, *events: dict[str, Any]) -> None:
@@ -88,19 +80,15 @@ def list_batches(session: Session, job_id: str, after: int, limit: int) -> list[
     return [Batch(row.id, row.attempt, unpack_body(row.body)) for row in rows]
 
 
-def list_batch_ids(session: Session, after: int, limit: int) -> list[tuple[int, str]]:
-    """Return (event id, job id) of every job's batches after this event id, in order."""
-    query = select(EventBatch.id, EventBatch.job_id).where(EventBatch.id > after).order_by(EventBatch.id)
-    return [(row.id, row.job_id) for row in session.execute(query.limit(limit))]
+def list_batch_ids(session: Session, after: int, settled: int, limit: int) -> list[tuple[int, str]]:
+    """Return (event id, job id) of every job's batches after this event id, up to the settled one, in order."""
+    query = select(EventBatch.id, EventBatch.job_id).where(EventBatch.id > after, EventBatch.id <= settled)
+    return [(row.id, row.job_id) for row in session.execute(query.order_by(EventBatch.id).limit(limit))]
 
 
-def list_changed_jobs(session: Session, after: int, limit: int) -> list[tuple[int, str]]:
-    """Return (newest event id, job id) of the jobs that have events after this id, in order of the former."""
+def list_changed_jobs(session: Session, after: int, settled: int, limit: int) -> list[tuple[int, str]]:
+    """Return (newest event id, job id) of the jobs with events between these ids, in order of the former."""
     newest = func.max(EventBatch.id).label("newest")
-    query = select(newest, EventBatch.job_id).where(EventBatch.id > after).group_by(EventBatch.job_id)
-    return [(row.newest, row.job_id) for row in session.execute(query.order_by(newest).limit(limit))]
-
-
-def newest_event_id(session: Session) -> int:
-    """Return the largest event id, 0 before the first event."""
-    return session.scalar(select(func.max(EventBatch.id))) or 0
+    query = select(newest, EventBatch.job_id).where(EventBatch.id > after, EventBatch.id <= settled)
+    rows = session.execute(query.group_by(EventBatch.job_id).order_by(newest).limit(limit))
+    return [(row.newest, row.job_id) for row in rows]

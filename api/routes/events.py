@@ -41,8 +41,7 @@ def check_job(job_id: str, services: ServicesDep) -> str:
 
 def find_newest_event_id(services: ServicesDep) -> int:
     """Return where a stream that was told nothing begins."""
-    with services.database.read() as session:
-        return queries.newest_event_id(session)
+    return queries.find_settled_event_id(services.database)
 
 
 @router.get("/jobs/{job_id}/events", response_class=EventStream, responses=_RESPONSES)

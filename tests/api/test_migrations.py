@@ -115,4 +115,4 @@ def test_event_ids_are_never_given_twice_after_a_step_down_and_up(database: Data
         assert queries.list_batches(session, job_id, 0, 10) == before
         session.execute(text("DELETE FROM event_batches"))
         insert_service_events(session, queries.get_job(session, job_id), {"kind": "state_changed"})
-        assert queries.newest_event_id(session) > before[-1].id
+    assert queries.find_settled_event_id(database) > before[-1].id

@@ -10,15 +10,11 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
-from sqlalchemy import text
-from sqlalchemy.exc import OperationalError
 
 from api import queries
-from api.db import Database
 from api.main import build_service, end_streams
-from api.queries import batches
 from api.settings import Settings
-from tests.api.service_making import TINY_SPEC, add_claimed_job, add_job, claim, make_metrics, post
+from tests.api.service_making import TINY_SPEC
 
 AT = "2026-01-02T03:04:05Z"
 
@@ -234,67 +230,3 @@ def test_a_position_that_is_no_number_is_refused(start: Callable[..., Live]) -> 
     answer = live.http.get(f"/jobs/{job_id}/events", headers={"last-event-id": "yesterday"})
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, "request_invalid")
     assert live.http.get(f"/jobs/{job_id}/events?after=-1").status_code == 422
-
-
-def later_id_commits_first(database: Database) -> bool:
-    """Whether another job's batch can become visible while an earlier id is still uncommitted."""
-    with database.write() as session:
-        first, second = add_claimed_job(session), add_claimed_job(session, name="second")
-    with database.write() as session:
-        post(session, first, [make_metrics(1, loss_generator=1.0)])
-        try:
-            with database.write() as other:
-                other.execute(text("SET LOCAL lock_timeout = '200ms'"))
-                post(other, second, [make_metrics(1, loss_generator=1.0)])
-        except OperationalError:
-            return False
-        return True
-
-
-def test_event_ids_rise_in_the_order_of_commits(postgresql: Database) -> None:
-    assert not later_id_commits_first(postgresql)
-
-
-def test_control_without_the_lock_a_later_id_commits_first(
-    postgresql: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(batches, "lock_event_ids", lambda _: None)
-    assert later_id_commits_first(postgresql)
-
-
-def test_many_writers_and_a_reader_that_asks_for_news_miss_nothing(database: Database) -> None:
-    with database.write() as session:
-        jobs = [add_job(session, name=f"job-{index}") for index in range(4)]
-    for _ in jobs:
-        with database.write() as session:
-            assert claim(session) is not None
-    done = threading.Event()
-    seen: list[int] = []
-
-    def read() -> None:
-        while True:
-            last_round = done.is_set()
-            with database.read() as session:
-                seen.extend(
-                    event_id for event_id, _ in queries.list_batch_ids(session, max(seen, default=0), 1000)
-                )
-            if last_round:
-                return
-
-    def write(job_id: str) -> None:
-        for index in range(15):
-            with database.write() as session:
-                job = queries.get_job(session, job_id)
-                post(session, job, [make_metrics(index, loss_generator=1.0)], first=index)
-
-    reader = threading.Thread(target=read)
-    writers = [threading.Thread(target=write, args=(job.id,)) for job in jobs]
-    for thread in (reader, *writers):
-        thread.start()
-    for thread in writers:
-        thread.join()
-    done.set()
-    reader.join()
-    with database.read() as session:
-        assert seen == [event_id for event_id, _ in queries.list_batch_ids(session, 0, 1000)]
-    assert len(seen) == 4 * (1 + 1 + 15)
