@@ -47,6 +47,8 @@ def judge_learning(
         return Verdict("No longer", "Among the newest losses are some that are no finite numbers.")
     if not recent:
         return Verdict("Not yet known", "No losses have arrived.")
+    if _large_losses(job):
+        return Verdict("Unlikely", "Networks that learn do not give losses as large as these.")
     other = _judge_by_pictures(job.spec)
     found = other and logits and _judge_by_logits(job.spec, logits)
     if other is not None and not found:
@@ -105,6 +107,12 @@ def _newest_losses(job: JobSummary) -> dict[str, float]:
     return {player: loss for player, loss in named.items() if loss is not None}
 
 
+def _large_losses(job: JobSummary) -> list[str]:
+    """Return, in words, the newest losses that are very large."""
+    losses = _newest_losses(job).items()
+    return [f"the {player}'s is {show_number(loss)}" for player, loss in losses if abs(loss) > LARGE_LOSS]
+
+
 def _is_early(job: JobRead, points: int) -> bool:
     # A run that logs seldom has few losses even late.
     return job.iteration < EARLY_ITERATIONS or (points < EARLY_POINTS and 2 * job.iteration < job.iterations)
@@ -125,9 +133,12 @@ def judge_health(job: JobSummary, warning_count: int, waiting: WaitingView | Non
         return Verdict("Diverged", "A loss is no longer a finite number.")
     if job.state == "running" and job.cancel_requested_at:
         return Verdict("Stopping", "The worker was asked to stop.")
-    large = [f"the {player}'s is {show_number(loss)}" for player, loss in losses.items() if abs(loss) > LARGE_LOSS]
+    large = _large_losses(job)
     if large:
-        return Verdict("Large losses", f"Losses are very large: {', '.join(large)}.")
+        advice = "Lower both learning rates, as by half."
+        return Verdict("Large losses", f"Losses are very large: {', '.join(large)}. {advice}")
+    if job.state == "running" and not losses and not warning_count:
+        return Verdict("Starting", "The trainer loads its data and builds the networks; no loss has come yet.")
     notes = []
     if job.attempt > 1:
         notes.append(f"attempt {job.attempt}, resumed from its checkpoint")

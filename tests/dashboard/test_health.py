@@ -92,6 +92,27 @@ def test_very_large_losses_are_called_out_whichever_loss_it_is(loss: float, word
     assert (f"the generator's is {'−' if loss < 0 else ''}{abs(loss):,.0f}" in verdict.text) == (word != "Steady")
 
 
+@pytest.mark.parametrize(("loss", "word"), [(6.5e27, "Unlikely"), (-2e4, "Unlikely"), (9_999.0, "Balanced")])
+@pytest.mark.parametrize("discriminator_loss", ["minimax", "hinge"])
+def test_no_balance_is_claimed_of_losses_beyond_all_bounds(
+    discriminator_loss: str, loss: float, word: str
+) -> None:
+    job = make_job(discriminator_loss, loss=loss)
+    assert judge_learning(job, [1.2] * 20, 50, make_logits(0.4, -0.4)).word == word
+    # Nor is it too early to say so.
+    assert (judge_learning(job, [1.2], 1).word == "Unlikely") == (word == "Unlikely")
+
+
+def test_very_large_losses_say_what_to_try() -> None:
+    assert "learning rates" in judge_health(make_job(loss=6.5e27), 0).text
+
+
+@pytest.mark.parametrize(("state", "word"), [("running", "Starting"), ("succeeded", "Steady")])
+def test_health_is_not_claimed_before_the_first_loss(state: str, word: str) -> None:
+    job = make_job(state=state).model_copy(update={"latest": {}})
+    assert judge_health(job, 0).word == word
+
+
 def test_no_balance_is_claimed_when_the_generators_loss_is_no_number() -> None:
     assert judge_learning(make_job(loss=float("nan")), [1.2] * 20, 50).word == "No longer"
 

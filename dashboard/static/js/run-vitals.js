@@ -37,6 +37,11 @@ class RunVitals extends HTMLElement {
     this.write(job);
     const stale = new Set(events.flatMap((event) => SECTIONS[event.kind] ?? []));
     if (events.some((event) => event.kind === "line_logged" && event.level !== "info")) stale.add("verdicts");
+    // With the first loss the trainer has started: the server says so.
+    if (!this.begun && events.some((event) => event.kind === "metrics_logged")) {
+      stale.add("verdicts");
+      this.begun = true;
+    }
     if (events.some((event) => event.kind === "metrics_logged" && this.bringsChart(event.values))) stale.add("measures");
     if (job.state !== this.dataset.state) this.findStale(job).forEach((id) => stale.add(id));
     const stands = `${job.attempt} ${Boolean(job.cancel_requested_at)}`;
