@@ -8,8 +8,10 @@ uncached.
 import gzip
 import hashlib
 import mimetypes
+import re
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from posixpath import normpath
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -19,6 +21,8 @@ from api.responses import accepts_gzip
 ROOT = Path(__file__).parent / "static"
 MEDIA_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".woff2": "font/woff2"}
 COMPRESSED = {"text/javascript", "text/css", "image/svg+xml", "text/plain"}
+# Only our own modules are imported, by relative paths: import … from "./dom.js", or import "./dom.js".
+_IMPORT = re.compile(r'^import (?:.* from )?"(\.[^"]+)";$', re.M)
 FOR_GOOD = "public, max-age=31536000, immutable"
 
 
@@ -40,15 +44,33 @@ class StaticTree:
         names_and_contents = (name.encode() + b"\0" + file.content for name, file in self._files.items())
         self.digest = hashlib.sha256(b"\0".join(names_and_contents)).hexdigest()[:12]
 
+        entries = [name for name in self._files if name == "js/main.js" or name.endswith("-page.js")]
+        self._modules = {
+            PurePosixPath(name).stem: [*map(self.url, self._follow_imports(name))] for name in entries
+        }
+
     def url(self, name: str) -> str:
         """Return the address of a file; KeyError when there is none, so that a wrong link fails in a test."""
         if name not in self._files:
             raise KeyError(name)
         return f"/static/{self.digest}/{name}"
 
-    def modules(self) -> list[str]:
-        """Return the addresses of all script modules, to load ahead side by side."""
-        return [self.url(name) for name in self._files if name.startswith("js/")]
+    def modules(self, entry: str) -> list[str]:
+        """Return the addresses of a page's script modules, to load side by side; KeyError for an unknown page."""
+        return self._modules[entry]
+
+    def _follow_imports(self, name: str) -> list[str]:
+        """Return the names of a module and of all that it imports."""
+        found = {name: None}
+        waiting = [name]
+        while waiting:
+            here = waiting.pop()
+            for path in _IMPORT.findall(self._files[here].content.decode()):
+                imported = normpath(PurePosixPath(here).parent / path)
+                if imported not in found:
+                    found[imported] = None
+                    waiting.append(imported)
+        return list(found)
 
     def find_response(self, request: Request, digest: str, name: str) -> Response | None:
         """Return the file as an answer to this request, or None."""

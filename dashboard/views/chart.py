@@ -5,9 +5,9 @@ drawn at the edge and named.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from api.schemas import Curve
 from dashboard.formats import show_count, show_number, show_tick
 from dashboard.views.common import DISCRIMINATOR_LOSS, GENERATOR_LOSS
 
@@ -71,14 +71,14 @@ def tick_at(value: float, low: float, high: float) -> TickView:
     return TickView(f"{at:.2f}%", show_tick(value))
 
 
-def draw_path(curve: Curve | None, iterations: int, low: float, high: float) -> str:
-    """Return the path; a gap where a value is no finite number."""
+def draw_path(places: Sequence[float], values: Sequence[float], length: float, low: float, high: float) -> str:
+    """Return the path of points on an axis that is so long; a gap where a value is no finite number."""
     parts, pen_down = [], False
-    for iteration, value in zip(curve.iterations, curve.values, strict=True) if curve else ():
+    for place, value in zip(places, values, strict=True):
         if not math.isfinite(value):
             pen_down = False
             continue
-        x = WIDTH * iteration / iterations
+        x = WIDTH * place / length
         y = HEIGHT * (high - min(max(value, low), high)) / (high - low)
         parts.append(f"{'L' if pen_down else 'M'}{x:.1f} {y:.1f}")
         pen_down = True

@@ -8,8 +8,9 @@ from urllib.parse import urlencode
 
 from api.schemas import Curve, JobRead, JobSummary
 from dashboard.formats import show_count, show_duration
+from dashboard.views.chart_frame import ChartAxis, CurveChart
 from dashboard.views.common import STATE_WORDS, Frame
-from dashboard.views.compare_curves import ChartAxis, CompareChart, RunCurves, build_charts
+from dashboard.views.compare_curves import RunCurves, build_charts
 from dashboard.views.compare_grids import RunFigure, build_figures, choose_pair, describe_latents
 from dashboard.views.compare_numbers import NumberRow, build_numbers
 from dashboard.views.compare_runs import FactRow, build_facts
@@ -91,7 +92,8 @@ class ComparePage:
     kept_for_metrics: list[tuple[str, str]]
     kept_for_runs: list[tuple[str, str]]
     kept_for_wipe: list[tuple[str, str]]
-    charts: list[CompareChart]
+    length: int
+    charts: list[CurveChart]
     metrics: list[MetricChoice]
     facts: list[FactRow]
     spec: SpecDifference
@@ -107,9 +109,10 @@ def build_compare_page(data: CompareData, frame: Frame, now: datetime) -> Compar
     """Return the page."""
     asked, tracks = data.asked, data.tracks
     at = asked.at if asked.at is not None else last_common(tracks)
-    figures = build_figures(tracks, at, len(tracks))
+    figures = build_figures(tracks, at, now)
     steps = build_steps(asked, tracks, at)
     is_ready = len(tracks) >= LEAST_RUNS
+    length = max((math.ceil(track.length(now)) for track in tracks), default=0) or 1
     return ComparePage(
         title="Compare",
         frame=frame,
@@ -126,7 +129,8 @@ def build_compare_page(data: CompareData, frame: Frame, now: datetime) -> Compar
         kept_for_metrics=asked.kept("metric"),
         kept_for_runs=asked.kept("run", "left", "right", "at"),
         kept_for_wipe=asked.kept("left", "right", "split"),
-        charts=_charts(data, at, now) if is_ready else [],
+        length=length,
+        charts=_charts(data, ChartAxis(asked.axis, length, at), now) if is_ready else [],
         metrics=[MetricChoice(name, name in data.drawn) for name in _known(data.jobs)],
         facts=build_facts(data.jobs, tracks, now) if is_ready else [],
         spec=compare_specs([job.spec for job in data.jobs]) if is_ready else SpecDifference([], ""),
@@ -156,7 +160,7 @@ def _wipe(asked: Comparison, figures: Sequence[RunFigure]) -> WipeView:
     return WipeView(left, right, asked.split, f"{asked.split / 100:g}")
 
 
-def _charts(data: CompareData, at: float | None, now: datetime) -> list[CompareChart]:
+def _charts(data: CompareData, axis: ChartAxis, now: datetime) -> list[CurveChart]:
     runs = [
         RunCurves(
             number,
@@ -164,11 +168,11 @@ def _charts(data: CompareData, at: float | None, now: datetime) -> list[CompareC
             track.job.name,
             curves,
             {name: track.place_iterations(curve.iterations, now) for name, curve in curves.items()},
+            "" if track.axis == "time" else str(track.scale),
         )
         for number, (track, curves) in enumerate(zip(data.tracks, data.curves, strict=True), 1)
     ]
-    length = max(math.ceil(track.length(now)) for track in data.tracks)
-    return build_charts(runs, data.drawn, ChartAxis(data.asked.axis, max(1, length), at))
+    return build_charts(runs, data.drawn, axis)
 
 
 def _until(tracks: Sequence[Track], at: float | None, now: datetime) -> list[float]:

@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from api.queries import artifact_url
 from api.queries.timeline import GridRow
 from api.schemas import JobState
 from dashboard.formats import show_count
 from dashboard.views.common import STATE_WORDS
-from dashboard.views.compare_tracks import Track, show_place
+from dashboard.views.compare_tracks import Track
 from dashboard.views.comparison import Comparison
+from dashboard.views.places import show_place
 
 # How large a grid is drawn, by the number of runs; beyond, as for the most.
 SIDES = {2: 560, 3: 448}
@@ -30,7 +32,8 @@ class PictureView:
 class RunFigure:
     """One run: its number and name, its grid if it has one there, what the caption says, and its set of latents.
 
-    scale: places on the axis that an iteration is. origin: when its time begins. side: how large grids are drawn.
+    scale: places on the axis that an iteration is. origin: when its time begins. reached, length: how far it has
+    come, as a number of iterations and on the axis. side: how large grids are drawn.
     """
 
     number: int
@@ -44,12 +47,14 @@ class RunFigure:
     latents: str
     scale: int
     origin: float
+    reached: int
+    length: float
     side: int
 
 
-def build_figures(tracks: Sequence[Track], at: float | None, count: int) -> list[RunFigure]:
+def build_figures(tracks: Sequence[Track], at: float | None, now: datetime) -> list[RunFigure]:
     """Return each run's newest grid at this place or before."""
-    shown = [_grid_at(track, at) for track in tracks]
+    shown, count = [_grid_at(track, at) for track in tracks], len(tracks)
     letters = name_latents(shown)
     return [
         RunFigure(
@@ -64,6 +69,8 @@ def build_figures(tracks: Sequence[Track], at: float | None, count: int) -> list
             latents=letter,
             scale=track.scale,
             origin=track.origin,
+            reached=track.job.iteration,
+            length=track.length(now),
             side=SIDES.get(count, SMALLEST_SIDE),
         )
         for number, (track, grid, letter) in enumerate(zip(tracks, shown, letters, strict=True), 1)

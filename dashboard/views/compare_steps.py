@@ -4,8 +4,9 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dashboard.views.compare_tracks import Track, all_places, last_common, show_place
+from dashboard.views.compare_tracks import Track, all_places, last_common
 from dashboard.views.comparison import Comparison, write_place
+from dashboard.views.places import describe_place
 
 UNITS = {"iteration": "Iteration", "images": "Images seen", "time": "Seconds since the start"}
 
@@ -37,22 +38,10 @@ def build_steps(asked: Comparison, tracks: Sequence[Track], at: float | None) ->
         has_grids=True,
         unit=unit,
         value=write_place(at),
-        at_word=describe_place(asked, at),
+        at_word=describe_place(asked.axis, at),
         first_href=asked.href(at=places[0]) if at != places[0] else "",
         previous_href=asked.href(at=places[before]) if before >= 0 else "",
         next_href=asked.href(at=places[after]) if after < len(places) else "",
         common_href=asked.href(at=None) if at != common else "",
         newest_href=asked.href(at=places[-1]) if at < places[-1] else "",
     )
-
-
-def describe_place(asked: Comparison, at: float) -> str:
-    """Say where the comparison stands: at iteration 1,000."""
-    shown = show_place(asked.axis, at)
-    match asked.axis:
-        case "iteration":
-            return f"iteration {shown}"
-        case "images":
-            return f"{shown} images seen"
-        case "time":
-            return f"{shown} after the start"

@@ -9,7 +9,6 @@ from itertools import accumulate
 
 from api.queries.timeline import GridRow
 from api.schemas import JobRead
-from dashboard.formats import show_count, show_duration
 from dashboard.timeline_data import stamp
 from dashboard.views.comparison import Axis
 
@@ -97,8 +96,3 @@ def last_common(tracks: Sequence[Track]) -> float | None:
     """Return the last place to which all runs that have grids have come, or None without a grid."""
     ends = [track.places[-1] for track in tracks if track.grids]
     return min(ends) if ends else None
-
-
-def show_place(axis: Axis, place: float) -> str:
-    """Return a place in human form."""
-    return show_duration(place) if axis == "time" else show_count(round(place))

@@ -5,7 +5,8 @@ import re
 from collections.abc import Iterable
 
 from api.schemas import Curve
-from dashboard.views.curves import NARROW_POINTS, Axis, CurveChart, build_curve_chart
+from dashboard.views.chart_frame import CurveChart
+from dashboard.views.curves import NARROW_POINTS, RunAxis, build_curve_chart
 
 # Metrics that belong into one chart, each with its word; every other `eval/…` has a chart of its own.
 TOGETHER: dict[str, dict[str, str]] = {
@@ -35,7 +36,7 @@ def measured_metrics(names: Iterable[str]) -> list[str]:
     return [name for name in [*together, *(name for name in alone if name not in together)] if name in known]
 
 
-def build_measures(curves: list[Curve], axis: Axis) -> list[CurveChart]:
+def build_measures(curves: list[Curve], axis: RunAxis) -> list[CurveChart]:
     """Return the charts of a run's measured metrics; none without a point."""
     by_name = {curve.name: curve for curve in curves if any(math.isfinite(value) for value in curve.values)}
     charts = {heading: words for heading, words in TOGETHER.items() if words.keys() & by_name.keys()}

@@ -7,13 +7,13 @@ from api.queries.reaping import Queue
 from api.schemas import TERMINAL_STATES, CurvesRead, JobRead, JobState, LogLineRead
 from dashboard.views.actions import ActionsView, build_actions
 from dashboard.views.cell import CellView, build_cell
+from dashboard.views.chart_frame import CurveChart
 from dashboard.views.common import STATE_WORDS, Frame, Moment, moment_of
 from dashboard.views.curves import (
     WIDE_POINTS,
     AttemptMark,
-    Axis,
     ChoiceView,
-    CurveChart,
+    RunAxis,
     build_attempt_marks,
     build_choices,
     build_curve_chart,
@@ -116,7 +116,7 @@ def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, no
     waiting = explain_waiting(job, data.queue)
     is_over = job.state in TERMINAL_STATES
     warning_count = sum(line.level != "info" for line in data.log)
-    axis = Axis(job.id, job.iterations, timeline.iteration if timeline else None)
+    axis = RunAxis(job.id, job.iterations, timeline.iteration if timeline else None)
     curves = data.curves.curves
     return RunPage(
         title=job.name,

@@ -5,7 +5,7 @@ import re
 from fastapi.testclient import TestClient
 
 from api.schemas import Curve
-from dashboard.views.curves import Axis
+from dashboard.views.curves import RunAxis
 from dashboard.views.measures import build_measures, measured_metrics
 from tests.dashboard.fake_worker import FakeWorker
 from tests.dashboard.test_pages import read, words
@@ -81,12 +81,12 @@ def test_metrics_are_read_for_charts_alone() -> None:
 
 def test_values_that_are_not_finite_leave_a_gap_and_many_points_have_no_dots() -> None:
     nan = float("nan")
-    (chart,) = build_measures([make_curve("eval/recall", {0: 0.0, 50: nan, 100: 1.0})], Axis("job", 100))
+    (chart,) = build_measures([make_curve("eval/recall", {0: 0.0, 50: nan, 100: 1.0})], RunAxis("job", 100))
     (line,) = chart.lines
     assert line.path.count("M") == 2
     assert [dot.x for dot in line.dots] == ["0.00%", "100.00%"]
     (chart,) = build_measures(
-        [make_curve("eval/recall", {step: step / 100 for step in range(100)})], Axis("job", 100)
+        [make_curve("eval/recall", {step: step / 100 for step in range(100)})], RunAxis("job", 100)
     )
     assert chart.lines[0].dots == []
-    assert build_measures([make_curve("eval/recall", {0: nan})], Axis("job", 100)) == []
+    assert build_measures([make_curve("eval/recall", {0: nan})], RunAxis("job", 100)) == []

@@ -1,8 +1,7 @@
 // <cell-cursor>: lies over the grid and marks one of its cells: the one below the pointer, or, with the focus, the one
 // that the arrow keys chose. A click or Enter follows it.
+import { cellBeside, cellUnder, coverCell, nearestCell } from "./cells.js";
 import { announce, build, listen, stopListening } from "./dom.js";
-
-const MOVES = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
 
 class CellCursor extends HTMLElement {
   connectedCallback() {
@@ -22,45 +21,32 @@ class CellCursor extends HTMLElement {
   }
 
   fit({ rows, columns }) {
-    if (this.rows === rows && this.columns === columns) return;
-    Object.assign(this, { rows, columns });
+    if (this.grid?.rows === rows && this.grid.columns === columns) return;
+    this.grid = { rows, columns };
     this.choose(this.cell);
-    if (!this.mark.hidden) this.place(this.mark, this.cell);
+    if (!this.mark.hidden) coverCell(this.mark, this.cell, this.grid);
   }
 
   point(event) {
-    if (!this.rows) return;
-    const box = this.getBoundingClientRect();
-    const row = 1 + Math.floor(((event.clientY - box.top) / box.height) * this.rows);
-    const column = 1 + Math.floor(((event.clientX - box.left) / box.width) * this.columns);
-    this.choose({ row, column });
+    if (this.grid) this.choose(cellUnder(this, event, this.grid));
   }
 
   press(event) {
-    const move = MOVES[event.key];
-    if (!move) return;
+    const cell = cellBeside(this.cell, event.key);
+    if (!cell || !this.grid) return;
     event.preventDefault();
-    this.choose({ row: this.cell.row + move[0], column: this.cell.column + move[1] });
+    this.choose(cell);
   }
 
-  choose({ row, column }) {
-    const inside = (value, count) => Math.min(Math.max(value, 1), count);
-    this.cell = { row: inside(row, this.rows), column: inside(column, this.columns) };
+  choose(cell) {
+    this.cell = nearestCell(cell, this.grid);
     this.button.ariaLabel = `Follow the cell in row ${this.cell.row}, column ${this.cell.column}`;
-    this.place(this.button, this.cell);
-  }
-
-  place(node, { row, column }) {
-    const percent = (part, whole) => `${(100 * part) / whole}%`;
-    node.style.top = percent(row - 1, this.rows);
-    node.style.left = percent(column - 1, this.columns);
-    node.style.height = percent(1, this.rows);
-    node.style.width = percent(1, this.columns);
+    coverCell(this.button, this.cell, this.grid);
   }
 
   markFollowed(row, column) {
     this.mark.hidden = !row;
-    if (row && this.rows) this.place(this.mark, { row, column });
+    if (row && this.grid) coverCell(this.mark, { row, column }, this.grid);
   }
 }
 

@@ -1,4 +1,5 @@
 // <cell-history data-run-url [data-row data-column]>: the history of the cell that is followed; the server draws it.
+import { writeAddress } from "./address.js";
 import { announce, listen, pickFromLinks, stopListening } from "./dom.js";
 import { nearestFrame } from "./frames.js";
 
@@ -40,10 +41,7 @@ class CellHistory extends HTMLElement {
 
   /** Follow this cell, or none; the address says which, so that it can be shared. */
   follow(row, column) {
-    const address = new URL(location.href);
-    ["row", "column", "cell"].forEach((name) => address.searchParams.delete(name));
-    if (row) address.searchParams.set("cell", `${row}-${column}`);
-    history.replaceState(undefined, "", address);
+    writeAddress({ row: undefined, column: undefined, cell: row && `${row}-${column}` });
     this.fetch(row ? `${row}-${column}` : "none");
   }
 

@@ -12,7 +12,8 @@ class CompareLinks extends HTMLElement {
     if (!link) return;
     const { changes: name } = link.dataset;
     const [address, wanted] = [new URL(location.href), new URL(link.href).searchParams.get(name)];
-    if (name === "axis") address.searchParams.delete("at");
+    // Places mean something else on another axis.
+    if (name === "axis") for (const place of ["at", "zoom"]) address.searchParams.delete(place);
     if (wanted) address.searchParams.set(name, wanted);
     else address.searchParams.delete(name);
     link.href = address.href;

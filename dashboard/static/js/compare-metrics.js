@@ -1,4 +1,5 @@
 // <compare-metrics>: the choice of metrics takes effect at once, and the address says what is chosen.
+import { writeAddress } from "./address.js";
 import { announce } from "./dom.js";
 
 class CompareMetrics extends HTMLElement {
@@ -8,10 +9,7 @@ class CompareMetrics extends HTMLElement {
   }
 
   show() {
-    const address = new URL(location.href);
-    address.searchParams.delete("metric");
-    for (const name of new FormData(this.querySelector("form")).getAll("metric")) address.searchParams.append("metric", name);
-    history.replaceState(history.state, "", address);
+    writeAddress({ metric: new FormData(this.querySelector("form")).getAll("metric") });
     announce("refresh", { ids: ["curves", "numbers"] });
   }
 }

@@ -1,6 +1,6 @@
 // <compare-player>: one slider for all compared runs, with play and keys; it only asks for places.
 import { announce, build, listen, stopListening } from "./dom.js";
-import { countUntil, describePlace } from "./compare-tracks.js";
+import { countUntil, describePlace } from "./places.js";
 import { isTyping } from "./keys.js";
 import { Slider, stepOf } from "./slider.js";
 

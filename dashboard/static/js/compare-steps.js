@@ -1,6 +1,6 @@
 // <compare-steps>: links to other places on the axis, and a field for one, in place of the page that each leads to.
 import { announce, listen, stopListening } from "./dom.js";
-import { countUntil, writePlace } from "./compare-tracks.js";
+import { countUntil, writePlace } from "./places.js";
 
 class CompareSteps extends HTMLElement {
   connectedCallback() {

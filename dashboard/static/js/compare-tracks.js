@@ -1,24 +1,20 @@
 // Where runs stand on the axis on which they are compared; dashboard/views/compare_tracks.py and _grids.py say the same.
+import { setClock } from "./curves/placings.js";
 import { readTimeline } from "./frames.js";
 import { showCount, showDuration } from "./format.js";
+import { countUntil } from "./places.js";
 
 const tenths = (value) => Math.round(10 * value) / 10;
 
-/** How many of the rising places are at this one or before. */
-export function countUntil(places, at) {
-  let [low, high] = [0, places.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (places[middle] <= at) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
-
 /** One run along an axis: its grids, and the place of each. */
 export class Track {
-  constructor({ axis, run, number, scale, origin }) {
-    Object.assign(this, { axis, run, number, scale, origin, frames: [], places: [] });
+  /** iteration, length: how far the run has come, as a number of iterations and on the axis. */
+  constructor({ axis, run, number, scale, origin, iteration, length }) {
+    Object.assign(this, { axis, run, number, scale, origin, iteration, length, frames: [], places: [] });
+  }
+
+  get metricsUrl() {
+    return `/jobs/${this.run}/metrics`;
   }
 
   /** Fetch the run's timeline; false when the service does not answer. */
@@ -32,7 +28,21 @@ export class Track {
       if (this.axis !== "time") return iteration * this.scale;
       return (latest = Math.max(latest, tenths(created / 1000 - this.origin)));
     });
+    if (this.axis === "time") this.setClock();
     return true;
+  }
+
+  /** Say when iterations were done: at the start, at each grid, and at the newest iteration. */
+  setClock() {
+    const iterations = [0, ...this.frames.map(({ iteration }) => iteration)];
+    const seconds = [0, ...this.places];
+    setClock(this.metricsUrl, [...iterations, Math.max(this.iteration, iterations.at(-1))], [...seconds, Math.max(this.length, seconds.at(-1))]);
+  }
+
+  /** The run has come further. */
+  hear({ state, iteration }) {
+    this.iteration = iteration;
+    if (state === "running") this.length = Math.max(this.length, tenths(Date.now() / 1000 - this.origin));
   }
 
   /** What is seen at this place: {frames, index}, its index -1 before the first grid, and what the caption says. */
@@ -60,10 +70,10 @@ export function lastCommon(tracks) {
   return Math.min(...tracks.filter(({ places }) => places.length).map(({ places }) => places.at(-1)));
 }
 
-export function describePlace(axis, place) {
-  if (axis === "time") return `${showDuration(place)} after the start`;
-  return axis === "images" ? `${showCount(Math.round(place))} images seen` : `iteration ${showCount(Math.round(place))}`;
+/** The runs that the server names within this element. */
+export function readTracks(host, axis) {
+  return [...host.querySelectorAll("[data-track]")].map(({ dataset: { track, number, ...numbers } }) => {
+    const [scale, origin, iteration, length] = ["scale", "origin", "iteration", "length"].map((name) => Number(numbers[name]));
+    return new Track({ axis, run: track, number, scale, origin, iteration, length });
+  });
 }
-
-/** A place as an address says it. */
-export const writePlace = (place) => place.toFixed(1).replace(/\.0$/, "");

@@ -1,5 +1,7 @@
 // <compare-wipe>: two runs' grids over each other; how much of the left one is seen follows pointer and slider.
-const REST_MS = 250;
+import { RestingAddress } from "./address.js";
+
+const address = new RestingAddress();
 
 class CompareWipe extends HTMLElement {
   connectedCallback() {
@@ -16,7 +18,7 @@ class CompareWipe extends HTMLElement {
   }
 
   disconnectedCallback() {
-    clearTimeout(this.rest);
+    address.cancel();
   }
 
   /** Other runs under the wipe: the server draws them, at the place that the address says now. */
@@ -42,15 +44,7 @@ class CompareWipe extends HTMLElement {
     this.shape.setAttribute("width", split / 100);
     for (const end of ["x1", "x2"]) this.line.setAttribute(end, `${split}%`);
     this.input.setAttribute("aria-valuetext", `${split} per cent`);
-    clearTimeout(this.rest);
-    this.rest = setTimeout(() => this.remember(split), REST_MS);
-  }
-
-  remember(split) {
-    const address = new URL(location.href);
-    if (split === 50) address.searchParams.delete("split");
-    else address.searchParams.set("split", split);
-    if (address.href !== location.href) history.replaceState(history.state, "", address);
+    address.write({ split: split === 50 ? undefined : split });
   }
 }
 

@@ -1,33 +1,27 @@
-// <curve-settings data-iterations>: how all curves of the page are shown: smoothing, axes, and the iterations in view.
-import { build, listen, stopListening } from "./dom.js";
-import { change, settings } from "./curves/settings.js";
-import { showCount } from "./format.js";
+// <curve-settings data-axis data-length>: how all curves of the page are shown: smoothing, axes, and the places in view.
+import { build, buildChoice, listen, stopListening } from "./dom.js";
+import { change, settings, STEPS } from "./curves/settings.js";
+import { showCount, showDuration } from "./format.js";
 
 const VALUES = [["usual", "usual values"], ["full", "all values"], ["log", "all values, log"]];
-const ITERATIONS = [["linear", "linear"], ["log", "log"]];
-const STEPS = 20;
-// The strongest smoothing fades to a half within a quarter of the run; each step is a third weaker.
-const shareOf = (step) => (step > 0 ? 0.25 * 1.5 ** (step - STEPS) : 0);
-
-/** A choice between [value, text] pairs: the select, and the label that holds it. */
-function buildChoice(name, options, chosen) {
-  const nodes = options.map(([value, text]) => build("option", { value, selected: value === chosen }, text));
-  const select = build("select", {}, ...nodes);
-  return [select, build("label", {}, name, select)];
-}
+const SCALES = [["linear", "linear"], ["log", "log"]];
+const WORDS = { iteration: "Iterations", images: "Images seen", time: "Time" };
+const UNITS = { iteration: "iteration", images: "images seen", time: "seconds" };
 
 class CurveSettings extends HTMLElement {
   connectedCallback() {
-    this.iterations = Number(this.dataset.iterations);
+    this.length = Number(this.dataset.length);
+    // An address may name what the axis does not reach.
+    if (settings.window?.from >= this.length) change({ window: undefined });
     const [values, valuesLabel] = buildChoice("Values", VALUES, settings.y);
     values.onchange = () => change({ y: values.value });
-    const [axis, axisLabel] = buildChoice("Iterations", ITERATIONS, settings.x);
-    axis.onchange = () => change({ x: axis.value });
-    this.smoothing = build("input", { type: "range", min: 0, max: STEPS, step: 1, value: 0 });
-    this.smoothing.oninput = () => change({ halfLife: shareOf(Number(this.smoothing.value)) });
+    const [scale, scaleLabel] = buildChoice(WORDS[this.dataset.axis], SCALES, settings.x);
+    scale.onchange = () => change({ x: scale.value });
+    this.smoothing = build("input", { type: "range", min: 0, max: STEPS, step: 1, value: settings.smoothing });
+    this.smoothing.oninput = () => change({ smoothing: Number(this.smoothing.value) });
     this.said = build("output", { className: "figure" });
     const smoothingLabel = build("label", {}, "Smoothing", this.smoothing, this.said);
-    this.replaceChildren(smoothingLabel, valuesLabel, axisLabel, this.buildWindow());
+    this.replaceChildren(smoothingLabel, valuesLabel, scaleLabel, this.buildWindow());
     listen(this, "curves", () => this.show());
     this.show();
   }
@@ -37,8 +31,9 @@ class CurveSettings extends HTMLElement {
   }
 
   buildWindow() {
-    const box = (label) => build("input", { type: "number", min: 0, max: this.iterations, ariaLabel: label, required: true });
-    [this.from, this.to] = [box("Zoom from iteration"), box("Zoom to iteration")];
+    const unit = UNITS[this.dataset.axis];
+    const box = (label) => build("input", { type: "number", min: 0, max: this.length, ariaLabel: label, required: true });
+    [this.from, this.to] = [box(`Zoom from ${unit}`), box(`Zoom to ${unit}`)];
     this.all = build("button", { type: "button", onclick: () => change({ window: undefined }) }, "All");
     const form = build("form", { className: "window" }, "Zoom", this.from, "to", this.to, build("button", {}, "Zoom"), this.all);
     form.addEventListener("submit", (event) => {
@@ -49,13 +44,21 @@ class CurveSettings extends HTMLElement {
     return form;
   }
 
+  /** How far smoothing reaches, in the axis's own unit. */
+  describe() {
+    const reach = settings.halfLife * this.length;
+    if (!reach) return "none";
+    const count = showCount(Math.max(1, Math.round(reach)));
+    const { axis } = this.dataset;
+    return `half-life ${axis === "time" ? showDuration(reach) : `${count} ${axis === "images" ? "images" : "iterations"}`}`;
+  }
+
   show() {
-    const { halfLife, window } = settings;
-    const half = `half-life ${showCount(Math.max(1, Math.round(halfLife * this.iterations)))} iterations`;
-    this.said.textContent = halfLife ? half : "none";
+    const { window } = settings;
+    this.said.textContent = this.describe();
     this.smoothing.setAttribute("aria-valuetext", this.said.textContent);
     this.from.value = window?.from ?? 0;
-    this.to.value = window?.to ?? this.iterations;
+    this.to.value = window?.to ?? this.length;
     this.all.disabled = !window;
   }
 }

@@ -1,6 +1,7 @@
 // <grid-timeline data-run-url [data-iteration]>: knows all grids of a run and which one is selected.
 // At the newest grid it follows the run; elsewhere it stays and counts what is new. However much comes or is picked,
 // the page is told once a frame.
+import { readAddress, RestingAddress } from "./address.js";
 import { announce, listen, stopListening } from "./dom.js";
 import { addFrame, dropFramesAfter, frameOf, nearestFrame, readTimeline } from "./frames.js";
 
@@ -13,7 +14,8 @@ class GridTimeline extends HTMLElement {
     this.unseen = 0;
     this.last = 0;
     this.iteration = Number(this.dataset.iteration ?? -1);
-    this.following = !new URLSearchParams(location.search).has("iteration");
+    this.following = readAddress("iteration") === null;
+    this.address = new RestingAddress();
     listen(this, "update", (update) => this.take(update));
     listen(this, "pick", ({ iteration }) => this.pick(iteration));
     if (this.dataset.iteration) this.load();
@@ -23,6 +25,7 @@ class GridTimeline extends HTMLElement {
     stopListening(this);
     cancelAnimationFrame(this.pending);
     clearTimeout(this.retry);
+    this.address.cancel();
   }
 
   /** Fetch all grids; what the stream brings meanwhile waits, unless the answer holds it already. */
@@ -69,6 +72,8 @@ class GridTimeline extends HTMLElement {
     const index = nearestFrame(this.frames, iteration);
     this.iteration = this.frames[index].iteration;
     this.following = index === this.frames.length - 1;
+    // Who follows the run sends an address that does.
+    this.address.write({ iteration: this.following ? undefined : this.iteration });
     this.settle();
   }
 

@@ -8,12 +8,12 @@ class HeatMap extends HTMLElement {
     this.querySelector(".cursor")?.remove();
     this.selected = this.appendChild(build("div", { className: "plot-line plot-selected" }));
     this.hovered = this.appendChild(build("div", { className: "plot-line plot-hovered" }));
-    listen(this, "frames", () => this.place(this.selected, selection.iteration));
-    listen(this, "point", ({ iteration }) => this.place(this.hovered, iteration));
-    this.place(this.selected, selection.iteration);
+    listen(this, "frames", () => this.place(this.selected, selection.at));
+    listen(this, "point", ({ at }) => this.place(this.hovered, at));
+    this.place(this.selected, selection.at);
     this.place(this.hovered, undefined);
-    this.onmousemove = (event) => announce("point", { iteration: this.iterationAt(event) });
-    this.onmouseleave = () => announce("point", { iteration: undefined });
+    this.onmousemove = (event) => announce("point", { at: this.iterationAt(event) });
+    this.onmouseleave = () => announce("point", { at: undefined });
     this.onclick = (event) => announce("pick", { iteration: this.iterationAt(event) });
   }
 

@@ -1,5 +1,6 @@
 // <metric-choice>: the checkboxes that say which metrics the chart around it shows. Without a script they are a form;
 // with one, each takes effect at once, and the page's address says what is chosen.
+import { writeAddress } from "./address.js";
 import { build, buildSvg } from "./dom.js";
 
 const STROKES = 8;
@@ -43,10 +44,7 @@ class MetricChoice extends HTMLElement {
   }
 
   remember() {
-    const address = new URL(location.href);
-    address.searchParams.delete("metric");
-    for (const row of this.chart.rows) address.searchParams.append("metric", row.dataset.metric);
-    history.replaceState(history.state, "", address);
+    writeAddress({ metric: this.chart.rows.map((row) => row.dataset.metric) });
   }
 }
 

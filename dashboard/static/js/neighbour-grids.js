@@ -9,7 +9,7 @@ class NeighbourGrids extends HTMLElement {
     this.shown = Number(this.dataset.iteration);
     listen(this, "frames", (detail) => this.follow(detail));
     // Drawn anew by the server while the timeline is elsewhere: it goes on there.
-    if (selection.iteration !== undefined) this.follow(selection);
+    if (selection.at !== undefined) this.follow(selection);
   }
 
   disconnectedCallback() {
@@ -21,7 +21,7 @@ class NeighbourGrids extends HTMLElement {
     this.grids ??= this.load();
     const grids = await this.grids;
     if (!grids.length || !this.isConnected) return;
-    const index = nearestFrame(grids, selection.iteration);
+    const index = nearestFrame(grids, selection.at);
     const grid = grids[index];
     if (grid.iteration !== this.shown) this.show(grid, index, grids.length);
   }

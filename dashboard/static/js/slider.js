@@ -3,6 +3,7 @@
 //   const slider = new Slider("Iteration", (iteration) => …, (step) => …);   picked on the axis; stepped by a key
 //   slider.input, slider.choice        the nodes to put into the page
 //   slider.draw({first, last}, iteration, "Iteration 300, grid 3 of 9")
+import { readAddress, writeAddress } from "./address.js";
 import { build, buildChoice } from "./dom.js";
 import { iterationAt, positionOf, SCALES } from "./timeline-axis.js";
 
@@ -17,8 +18,13 @@ export class Slider {
     this.input.addEventListener("input", () => this.axis && pick(iterationAt(this.axis, Number(this.input.value))));
     // A grid's place on the axis is no multiple of anything, so keys go from grid to grid instead.
     this.input.addEventListener("keydown", (event) => this.press(event, step));
-    [this.scale, this.choice] = buildChoice("Axis", Object.entries(SCALES));
-    this.scale.addEventListener("change", () => this.axis && this.draw(this.axis, this.iteration, this.label));
+    [this.scale, this.choice] = buildChoice("Axis", Object.entries(SCALES), readAddress("slider"));
+    this.scale.addEventListener("change", () => this.rescale());
+  }
+
+  rescale() {
+    writeAddress({ slider: this.scale.value === "log" ? "log" : undefined });
+    if (this.axis) this.draw(this.axis, this.iteration, this.label);
   }
 
   draw({ first, last }, iteration, label) {

@@ -1,6 +1,6 @@
-// Where a chart is looked at: at the pointer, else at the timeline's grid, else at the newest point.
+// Where a chart is looked at: at the pointer, else where the slider stands, else at the newest point.
 import { announce, setField } from "../dom.js";
-import { showCount } from "../format.js";
+import { describePlace } from "../places.js";
 import { selection } from "./settings.js";
 import { showRow } from "./table.js";
 
@@ -9,22 +9,28 @@ export class Cursor {
     this.chart = chart;
   }
 
-  /** The timeline shows another grid. */
+  /** The slider stands elsewhere. */
   select() {
-    this.chart.marks?.select(selection.iteration);
+    this.chart.marks?.select(selection.at);
     this.show();
   }
 
   /** The pointer is here: every chart of the page shows what it has there. */
-  point(iteration) {
-    if (this.pointed !== iteration) announce("point", { iteration });
-    this.pointed = iteration;
+  point(at) {
+    if (this.pointed !== at) announce("point", { at });
+    this.pointed = at;
   }
 
-  /** The pointer is at this iteration in some chart of the page, or in none. */
-  hover(iteration) {
-    this.hovered = iteration;
-    this.chart.marks?.hover(iteration);
+  /** Lead the page's slider there: that of one run, or of all that are compared. */
+  pick(at) {
+    if (this.chart.dataset.metricsUrl) announce("pick", { iteration: at });
+    else announce("place", { at: Math.max(0, at) });
+  }
+
+  /** The pointer is at this place in some chart of the page, or in none. */
+  hover(at) {
+    this.hovered = at;
+    this.chart.marks?.hover(at);
     this.show();
   }
 
@@ -32,8 +38,9 @@ export class Cursor {
   show() {
     const { plot } = this.chart;
     if (!plot) return;
-    const at = this.hovered ?? selection.iteration ?? Infinity;
-    setField(this.chart, "at", Number.isFinite(at) ? `at iteration ${showCount(Math.max(0, at))}` : "newest");
+    const at = this.hovered ?? selection.at ?? Infinity;
+    const where = Number.isFinite(at) && describePlace(plot.axis, Math.max(0, at));
+    setField(this.chart, "at", where ? `at ${where}` : "newest");
     for (const line of plot.lines) showRow(line, at);
   }
 }

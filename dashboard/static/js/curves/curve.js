@@ -1,7 +1,6 @@
 // A curve as data: stretches of iterations, each with its mean, lowest and highest value; a point is a stretch of one.
 import { readValue } from "../format.js";
-
-const NOTHING = { mean: undefined, low: undefined, high: undefined };
+import { countUntil } from "../places.js";
 
 export class Curve {
   /** Columns of one length, in rising order of iteration; `total` points are stored. */
@@ -24,47 +23,21 @@ export class Curve {
 
   /** Forget what a lost attempt reported after the checkpoint from which the next one goes on. */
   dropAfter(iteration) {
-    const kept = this.count(iteration);
+    const kept = countUntil(this.iterations, iteration);
     this.total -= this.iterations.length - kept;
     for (const column of [this.iterations, this.means, this.lows, this.highs]) column.length = kept;
   }
-
-  /** How many stretches end at this iteration or before. */
-  count(iteration) {
-    let [low, high] = [0, this.iterations.length];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (this.iterations[middle] <= iteration) low = middle + 1;
-      else high = middle;
-    }
-    return low;
-  }
-
-  /** Where the last stretch that is not after this iteration is; the first one when all are. */
-  indexAt(iteration) {
-    return Math.max(0, this.count(iteration) - 1);
-  }
-
-  /** Mean, lowest and highest value there. */
-  at(iteration) {
-    if (!this.iterations.length) return NOTHING;
-    const index = this.indexAt(iteration);
-    return { mean: this.means[index], low: this.lows[index], high: this.highs[index] };
-  }
 }
 
-/** Means without their noise: each fades to a half within `halfLife` iterations, however unevenly they come. */
-export function smooth(curve, halfLife) {
-  if (!(halfLife > 0)) return curve.means;
+/** Values without their noise: each fades to a half within `halfLife` places, however unevenly they stand. */
+export function smooth(places, values, halfLife) {
+  if (!(halfLife > 0)) return values;
   let [average, before] = [undefined, 0];
-  return curve.means.map((mean, index) => {
-    const iteration = curve.iterations[index];
-    if (Number.isFinite(mean)) {
-      const kept = average === undefined ? 0 : 2 ** (-(iteration - before) / halfLife);
-      average = kept * (average ?? 0) + (1 - kept) * mean;
-      before = iteration;
-      return average;
-    }
-    return mean;
+  return values.map((value, index) => {
+    if (!Number.isFinite(value)) return value;
+    const kept = average === undefined ? 0 : 2 ** (-(places[index] - before) / halfLife);
+    average = kept * (average ?? 0) + (1 - kept) * value;
+    before = places[index];
+    return average;
   });
 }

@@ -2,7 +2,7 @@
 import { build } from "../dom.js";
 import { showCount } from "../format.js";
 
-const outside = (u, iteration) => iteration < u.scales.x.min || iteration > u.scales.x.max;
+const outside = (u, at) => at < u.scales.x.min || at > u.scales.x.max;
 
 export class Marks {
   /** attempts: [{iteration, text}], where each went on. */
@@ -18,25 +18,25 @@ export class Marks {
     u.over.append(this.selected, this.hovered, ...this.attempts.map(({ tick }) => tick));
   }
 
-  select(iteration) {
-    this.place(this.selected, iteration);
+  select(at) {
+    this.place(this.selected, at);
   }
 
-  hover(iteration) {
-    this.place(this.hovered, iteration);
+  hover(at) {
+    this.place(this.hovered, at);
   }
 
   /** The axes have changed: everything stands elsewhere. */
-  settle(iteration) {
-    this.select(iteration);
-    for (const { iteration: at, tick } of this.attempts) this.place(tick, at);
+  settle(at) {
+    this.select(at);
+    for (const { iteration, tick } of this.attempts) this.place(tick, iteration);
   }
 
-  place(mark, iteration) {
-    mark.hidden = iteration === undefined || outside(this.u, iteration);
+  place(mark, at) {
+    mark.hidden = at === undefined || outside(this.u, at);
     if (mark.hidden) return;
-    const at = this.u.scales.x.distr === 3 ? Math.max(1, iteration) : iteration;
-    mark.style.transform = `translateX(${this.u.valToPos(at, "x")}px)`;
+    const place = this.u.scales.x.distr === 3 ? Math.max(1, at) : at;
+    mark.style.transform = `translateX(${this.u.valToPos(place, "x")}px)`;
   }
 }
 

@@ -1,16 +1,19 @@
 // The canvas of a chart, drawn by uPlot (a classic script that the page loads before the modules).
 import { buildAxes } from "./axes.js";
 import { smooth } from "./curve.js";
-import { distributionOf, finiteValues, LINEAR, LOG, rangeOfIterations, rangeOfValues } from "./scales.js";
+import { lengthOf } from "./lines.js";
+import { distributionOf, finiteValues, LINEAR, LOG, rangeOfPlaces, rangeOfValues } from "./scales.js";
 import { drawBehind } from "./strokes.js";
 
 const FEW_POINTS = 50;
 const DRAG_PIXELS = 6;
 
-/** A plot of these lines, [{curve, stroke, dash}], in a box; `on` is told {zoom, reset, hover, pick, move}. */
+/** A plot of these lines, [{curve, placing, stroke, width, dash}], in a box; `on` is told {zoom, reset, hover, pick,
+ *  move}. axis: what its places are; known: how far it goes at least. */
 export class Plot {
-  constructor(box, lines, { settings, iterations, colours, on }) {
-    Object.assign(this, { settings, iterations, on, beyond: "" });
+  constructor(box, lines, { settings, axis, known, colours, on }) {
+    const length = lengthOf(lines, known);
+    Object.assign(this, { settings, axis, length, on, beyond: "" });
     this.take(lines);
     this.distribution = distributionOf(settings.y, this.values());
     const isLog = settings.x === "log";
@@ -26,10 +29,10 @@ export class Plot {
         bind: { dblclick: () => () => on.reset() },
       },
       scales: {
-        x: { time: false, distr: isLog ? LOG : LINEAR, range: () => rangeOfIterations(settings, iterations) },
+        x: { time: false, distr: isLog ? LOG : LINEAR, range: () => rangeOfPlaces(settings, length) },
         y: { distr: this.distribution, asinh: 0.1, range: () => this.rangeY() },
       },
-      ...buildAxes(iterations, colours, isLog),
+      ...buildAxes({ axis, length, isLog }, colours),
       series: [{}, ...this.lines.map(describe)],
       hooks: {
         drawAxes: [(u) => drawBehind(u, this.lines)],
@@ -44,15 +47,15 @@ export class Plot {
   }
 
   take(lines) {
-    const halfLife = this.settings.halfLife * this.iterations;
+    const halfLife = this.settings.halfLife * this.length;
     const isLog = this.settings.x === "log";
-    this.lines = lines.map((line) => ({
-      ...line,
-      isSmoothed: halfLife > 0,
-      smoothed: smooth(line.curve, halfLife),
-      // Iteration 0 has no place on a logarithmic axis; it stands at 1.
-      x: isLog ? line.curve.iterations.map((iteration) => Math.max(1, iteration)) : line.curve.iterations,
-    }));
+    this.lines = lines.map((line) => {
+      const places = line.curve.iterations.map(line.placing.placeOf);
+      const smoothed = smooth(places, line.curve.means, halfLife);
+      // What is at 0 has no place on a logarithmic axis; it stands at 1.
+      const x = isLog ? places.map((place) => Math.max(1, place)) : places;
+      return { ...line, places, x, smoothed, isSmoothed: halfLife > 0 };
+    });
   }
 
   columns() {
@@ -83,9 +86,14 @@ export class Plot {
   /** Draw these lines; false where they need another axis, as a first value below 0 on a logarithmic one. */
   update(lines) {
     this.take(lines);
+    if (this.lines.some(({ places }) => places.at(-1) > this.length)) return false;
     if (distributionOf(this.settings.y, this.values()) !== this.distribution) return false;
     this.u.setData(this.columns());
     return true;
+  }
+
+  fit({ clientWidth: width, clientHeight: height }) {
+    this.u.setSize({ width, height });
   }
 
   destroy() {
@@ -94,7 +102,7 @@ export class Plot {
 }
 
 /** A line as uPlot wants it described; few points are dots as well. */
-function describe({ stroke, dash, curve }) {
+function describe({ stroke, width, dash, curve }) {
   const points = { show: curve.iterations.length <= FEW_POINTS, size: 5, fill: stroke };
-  return { stroke, width: 2, dash: dash.map((length) => length * devicePixelRatio), points };
+  return { stroke, width, dash: dash.map((length) => length * devicePixelRatio), points };
 }

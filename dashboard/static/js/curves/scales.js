@@ -8,9 +8,9 @@ const ROOM = 1.2;
 /** Every finite value of these lines in the window; both ends of a stretch that stands for more points. */
 export function finiteValues(lines, window = { from: -Infinity, to: Infinity }) {
   const found = [];
-  for (const { curve } of lines) {
-    for (let i = 0; i < curve.iterations.length; i += 1) {
-      const isOutside = curve.iterations[i] < window.from || curve.iterations[i] > window.to;
+  for (const { curve, places } of lines) {
+    for (let i = 0; i < places.length; i += 1) {
+      const isOutside = places[i] < window.from || places[i] > window.to;
       if (isOutside || !Number.isFinite(curve.means[i])) continue;
       found.push(curve.lows[i]);
       if (curve.highs[i] !== curve.lows[i]) found.push(curve.highs[i]);
@@ -19,9 +19,9 @@ export function finiteValues(lines, window = { from: -Infinity, to: Infinity }) 
   return found;
 }
 
-/** The iterations in view. A logarithmic axis begins at 1. */
-export function rangeOfIterations({ x, window }, iterations) {
-  const { from, to } = window ?? { from: 0, to: iterations };
+/** The places in view on an axis of this length. A logarithmic one begins at 1. */
+export function rangeOfPlaces({ x, window }, length) {
+  const { from, to } = window ?? { from: 0, to: length };
   return x === "log" ? [Math.max(1, from), Math.max(2, to)] : [from, Math.max(from + 1, to)];
 }
 

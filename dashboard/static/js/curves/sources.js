@@ -1,4 +1,5 @@
 // The curves that a chart's rows name, of one run or of several: one source for each run's metrics.
+import { iterationsOf, placingOf } from "./placings.js";
 import { Source } from "./source.js";
 
 export class Sources {
@@ -13,12 +14,18 @@ export class Sources {
     return this.byUrl.get(url);
   }
 
-  /** Fetch what these rows name, in this window; false when a service does not answer. */
+  /** Fetch what these rows name, in this window of places; false when a service does not answer. */
   async load(rows, window) {
     const wanted = Map.groupBy(rows, (row) => this.of(row));
     const names = (some) => some.map((row) => row.dataset.metric);
-    const loaded = await Promise.all([...wanted].map(([source, some]) => source.load(names(some), window)));
+    const cut = ([row]) => (window ? iterationsOf(placingOf(row), window) : null);
+    const loaded = await Promise.all([...wanted].map(([source, some]) => source.load(names(some), cut(some))));
     return loaded.every(Boolean);
+  }
+
+  /** Fetch anew what is drawn of the runs with these metrics. */
+  async reload(urls) {
+    await Promise.all([...this.byUrl].filter(([url]) => urls.includes(url)).map(([, source]) => source.load()));
   }
 
   curve(row) {

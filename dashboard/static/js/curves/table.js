@@ -1,12 +1,13 @@
 // A chart's table: how each curve is drawn, and what it is at the cursor.
 import { setField } from "../dom.js";
 import { showNumber } from "../format.js";
+import { countUntil } from "../places.js";
 
 /** How a row's curve is drawn: as the line in its first cell is. */
 export function readStroke(row) {
   const style = getComputedStyle(row.querySelector("line"));
   const dash = style.strokeDasharray === "none" ? [] : style.strokeDasharray.split(",").map(parseFloat);
-  return { stroke: style.stroke, dash };
+  return { stroke: style.stroke, width: parseFloat(style.strokeWidth), dash };
 }
 
 /** The colours of a chart's axes, as the style sheet has them now. */
@@ -16,14 +17,14 @@ export function readColours(host) {
   return { text: style.color, rule, font: `14px ${style.fontFamily}` };
 }
 
-/** Write a curve's value at this iteration into its row: the mean there, its range where it stands for more points. */
-export function showRow({ row, curve, smoothed, isSmoothed }, iteration) {
-  const { mean, low, high } = curve.at(iteration);
+/** Write a curve's value at this place into its row: the mean there, its range where it stands for more points. */
+export function showRow({ row, curve, places, smoothed, isSmoothed }, at) {
+  const index = Math.max(0, countUntil(places, at) - 1);
+  const [mean, low, high] = [curve.means, curve.lows, curve.highs].map((column) => column[index]);
   write(row, "value", showNumber(mean), mean);
   const isRange = curve.isThinned && low !== high;
   write(row, "range", isRange ? `${showNumber(low)} … ${showNumber(high)}` : "", isRange ? `${low} … ${high}` : "");
-  const average = isSmoothed && curve.iterations.length ? smoothed[curve.indexAt(iteration)] : undefined;
-  write(row, "smoothed", isSmoothed ? showNumber(average) : "", average);
+  write(row, "smoothed", isSmoothed ? showNumber(smoothed[index]) : "", isSmoothed ? smoothed[index] : undefined);
 }
 
 function write(row, field, text, exact) {

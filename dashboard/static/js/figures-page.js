@@ -1,0 +1,3 @@
+// The elements of the page of figures.
+import "./main.js";
+import "./figure-form.js";

@@ -1,0 +1,4 @@
+// The elements of the list of runs.
+import "./main.js";
+import "./run-rows.js";
+import "./chosen-runs.js";
