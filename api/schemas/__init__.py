@@ -1,0 +1,88 @@
+"""What travels over HTTP. A job is created from a `ganlib.spec.JobSpec` itself; everything else is here.
+
+Times are UTC, ISO 8601. Floats that are NaN or infinite leave as the strings "nan", "inf", "-inf".
+"""
+
+from api.schemas.common import TERMINAL_STATES, AttemptEnd, Item, JobState, Label, MediaType, Moment, Page, Reason
+from api.schemas.jobs import (
+    AttemptRead,
+    HealthRead,
+    JobEdit,
+    JobRead,
+    JobSummary,
+    LatestMetric,
+    QueuePart,
+    QueueRead,
+    StreamEvent,
+)
+from api.schemas.provenance import DiffRead, Provenance, ProvenanceRead
+from api.schemas.records import (
+    ArtifactRead,
+    ArtifactsRead,
+    CheckpointRead,
+    Curve,
+    CurvesRead,
+    FileHeader,
+    HistogramRead,
+    LogLineRead,
+    NeighbourGridRead,
+    SampleRead,
+)
+from api.schemas.workers import (
+    ClaimRead,
+    ClaimRequest,
+    EventsAccepted,
+    EventsPost,
+    FinishPost,
+    GpuState,
+    LeaseRead,
+    NumberedEvent,
+    ResumePoint,
+    WorkerPost,
+    WorkerRead,
+)
+
+__all__ = [
+    "TERMINAL_STATES",
+    "ArtifactRead",
+    "ArtifactsRead",
+    "AttemptEnd",
+    "AttemptRead",
+    "CheckpointRead",
+    "ClaimRead",
+    "ClaimRequest",
+    "Curve",
+    "CurvesRead",
+    "DiffRead",
+    "EventsAccepted",
+    "EventsPost",
+    "FileHeader",
+    "FinishPost",
+    "GpuState",
+    "HealthRead",
+    "HistogramRead",
+    "Item",
+    "JobEdit",
+    "JobRead",
+    "JobState",
+    "JobSummary",
+    "Label",
+    "LatestMetric",
+    "LeaseRead",
+    "LogLineRead",
+    "MediaType",
+    "Moment",
+    "NeighbourGridRead",
+    "NumberedEvent",
+    "Page",
+    "Provenance",
+    "ProvenanceRead",
+    "QueuePart",
+    "QueueRead",
+    "Reason",
+    "ResumePoint",
+    "SampleRead",
+    "StreamEvent",
+    "WorkerPost",
+    "WorkerRead",
+]
