@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -23,6 +23,8 @@ from ganlib.identity import training_identity
 from ganlib.state import TrainingState
 
 FORMAT = 1
+# What the file says of each tensor.
+_BYTES_OF_A_NAME = 512
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,31 @@ def take_snapshot(state: TrainingState) -> Snapshot:
     return Snapshot(state.iteration, training_identity(state.spec), tensors)
 
 
+def estimate_bytes(state: TrainingState) -> int:
+    """Return how large a checkpoint will be, or more: an optimiser holds nothing before its first step."""
+    size = 0
+    for tensor in _tensors_of(state).values():
+        size += tensor.nbytes + _BYTES_OF_A_NAME
+    for _, network, optimiser in _players(state):
+        fresh = [weights for weights in network.parameters() if weights not in optimiser.state]
+        # No optimiser here keeps more than two numbers of each weight, and how often it stepped.
+        size += sum(2 * (weights.nbytes + _BYTES_OF_A_NAME) for weights in fresh)
+    return size
+
+
 def write_checkpoint(snapshot: Snapshot, path: Path) -> None:
     """Write the snapshot as a safetensors file."""
+    tensors, metadata = _pack(snapshot)
+    save_file(tensors, path, metadata)
+
+
+def checkpoint_bytes(snapshot: Snapshot) -> bytes:
+    """Return what `write_checkpoint` writes."""
+    tensors, metadata = _pack(snapshot)
+    return save(tensors, metadata)
+
+
+def _pack(snapshot: Snapshot) -> tuple[dict[str, Tensor], dict[str, str]]:
     tensors = {name: tensor.cpu().contiguous() for name, tensor in snapshot.tensors.items()}
     facts = {
         "format": FORMAT,
@@ -51,7 +76,7 @@ def write_checkpoint(snapshot: Snapshot, path: Path) -> None:
         "digest": digest_tensors(tensors),
     }
     # One entry: the order of several is not kept, and the same state has to give the same bytes.
-    save_file(tensors, path, metadata={"ganvas": json.dumps(facts, sort_keys=True)})
+    return tensors, {"ganvas": json.dumps(facts, sort_keys=True)}
 
 
 def load_checkpoint(path: Path, state: TrainingState) -> None:

@@ -38,7 +38,7 @@ def store_file(folder: Path, name: str, write: Callable[[Path], None]) -> Stored
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
     return StoredFile(path=name, sha256=sha256, size=size)
 
 
@@ -54,7 +54,8 @@ def _sync_and_hash(path: Path) -> str:
     return hash_file(path)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder outlive a loss of power."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

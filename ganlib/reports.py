@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from ganlib.checkpoint import Snapshot, take_snapshot, write_checkpoint
+from ganlib.checkpoint import Snapshot, checkpoint_bytes, estimate_bytes, take_snapshot, write_checkpoint
 from ganlib.errors import DiskFull, TrainingDiverged
 from ganlib.events import (
     CheckpointSaved,
@@ -25,12 +25,14 @@ from ganlib.events import (
     MetricsLogged,
     NeighbourGridSaved,
     SampleGridSaved,
+    StoredFile,
     TrainingEnded,
     TrainingStarted,
 )
 from ganlib.files import is_no_room, store_file
 from ganlib.hardware import describe_device
 from ganlib.histograms import count_bins
+from ganlib.kept_room import KeptRoom
 from ganlib.metrics.neighbours import NeighbourSearch
 from ganlib.recorder import Recorder
 from ganlib.sampling import arrange_grid, draw_samples, write_latents, write_png
@@ -39,12 +41,18 @@ from ganlib.step import StepResult
 
 
 class Reports:
-    """The events of one run, made from its state and handed to the recorder."""
+    """The events of one run, made from its state and handed to the recorder.
 
-    def __init__(self, state: TrainingState, out_dir: Path, recorder: Recorder) -> None:
+    room: where the last checkpoint goes that finds none elsewhere; without it that is an error.
+    """
+
+    def __init__(
+        self, state: TrainingState, out_dir: Path, recorder: Recorder, room: KeptRoom | None = None
+    ) -> None:
         self._state = state
         self._out_dir = out_dir
         self._recorder = recorder
+        self._room = room
         self._latents_sha256 = ""
         self._checkpoint_waits = False
         self._timed_iteration = state.iteration
@@ -67,7 +75,9 @@ class Reports:
         for text in state.data.warnings if state.iteration == 0 else ():
             line = LineLogged(iteration=state.iteration, level="warning", text=text[:4000])
             self._recorder.put(partial(_hand_over, line))
-        self._recorder.put(partial(self._make_latents, state.fixed_latents, state.fixed_labels))
+        self._recorder.put(
+            partial(self._make_latents, state.fixed_latents, state.fixed_labels, estimate_bytes(state))
+        )
         if state.iteration == 0:
             self._recorder.put(partial(_hand_over, LineLogged(iteration=0, text=_describe(event))))
 
@@ -113,20 +123,20 @@ class Reports:
         self._recorder.put(partial(self._make_neighbour_grid, iteration, neighbours))
         self._recorder.put(partial(_make_distances, iteration, neighbours))
 
-    def report_checkpoint(self) -> None:
+    def report_checkpoint(self, *, is_last: bool = False) -> None:
         """Save all that is needed to go on after this iteration."""
         if self._checkpoint_waits:
             # A snapshot is a copy of all weights: a second one must not pile up behind a slow disk.
             self._recorder.drain()
         self._checkpoint_waits = True
-        self._recorder.put(partial(self._make_checkpoint, take_snapshot(self._state)))
+        self._recorder.put(partial(self._make_checkpoint, take_snapshot(self._state), is_last))
 
     def report_end(self, reason: Literal["completed", "stopped"]) -> None:
         """Say that the loop has ended."""
         event = TrainingEnded(iteration=self._state.iteration, reason=reason)
         self._recorder.put(lambda: event)
 
-    def _make_latents(self, latents: Tensor, labels: Tensor | None) -> Event:
+    def _make_latents(self, latents: Tensor, labels: Tensor | None, checkpoint_size: int) -> Event:
         latents, labels = latents.cpu(), None if labels is None else labels.cpu()
         try:
             file = store_file(self._out_dir, "latents.safetensors", partial(write_latents, latents, labels))
@@ -136,6 +146,8 @@ class Reports:
             # Grids are known by their latents: without these there is nothing to begin with.
             raise DiskFull("The disk has no room for what a run begins with; make some.") from error
         self._latents_sha256 = file.sha256
+        if self._room is not None:
+            self._room.keep(checkpoint_size)
         return LatentsFixed(file=file, count=latents.shape[0], latent_size=latents.shape[1])
 
     def _make_metrics(self, iteration: int, tensors: dict[str, Tensor], numbers: dict[str, float]) -> Event:
@@ -144,13 +156,23 @@ class Reports:
         values |= log_ratio_of(values.get("loss/generator", 0), values["loss/discriminator"])
         return MetricsLogged(iteration=iteration, values={**values, **numbers})
 
-    def _make_checkpoint(self, snapshot: Snapshot) -> Event:
-        name = f"checkpoints/{snapshot.iteration:08d}.safetensors"
+    def _make_checkpoint(self, snapshot: Snapshot, is_last: bool) -> Event:
         try:
-            file = store_file(self._out_dir, name, partial(write_checkpoint, snapshot))
+            file = self._store_checkpoint(snapshot, self._room if is_last else None)
         finally:
             self._checkpoint_waits = False
+        if self._room is not None:
+            self._room.release() if is_last else self._room.keep(file.size)
         return CheckpointSaved(iteration=snapshot.iteration, file=file)
+
+    def _store_checkpoint(self, snapshot: Snapshot, room: KeptRoom | None) -> StoredFile:
+        name = f"checkpoints/{snapshot.iteration:08d}.safetensors"
+        try:
+            return store_file(self._out_dir, name, partial(write_checkpoint, snapshot))
+        except Exception as error:
+            if room is None or not is_no_room(error):
+                raise
+        return room.fill(name, checkpoint_bytes(snapshot))
 
     def _make_grid(self, iteration: int, images: Tensor) -> Event:
         return SampleGridSaved(iteration=iteration, **self._store_grid("samples", iteration, images))

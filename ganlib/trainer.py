@@ -9,6 +9,7 @@ from ganlib.evaluation import prepare_evaluation
 from ganlib.events import Event
 from ganlib.hardware import choose_device
 from ganlib.histograms import HistogramReports
+from ganlib.kept_room import KeptRoom
 from ganlib.randomness import reproducible_torch
 from ganlib.ranks import Ranks, joined_ranks
 from ganlib.recorder import Recorder
@@ -44,7 +45,8 @@ def train(
     only the first writes files and calls on_event, and all stop when should_stop of any of them says so.
 
     A full disk ends the run, unless on_no_room is given: that hears of each sample grid or checkpoint that found
-    no room, on the thread of on_event, and training goes on without it.
+    no room, on the thread of on_event, and training goes on without it. The last checkpoint then has room that was
+    kept for it from the beginning.
 
     Raises DatasetUnavailable, DeviceUnavailable, CheckpointInvalid, TrainingDiverged, CompilationFailed,
     NotDealable, ProcessLost, DiskFull, and what on_event raised.
@@ -61,7 +63,7 @@ def train(
             load_checkpoint(resume_from, state)
         if not ranks.is_lead:
             return _follow(state, ranks, should_stop)
-        reports = Reports(state, out_dir, recorder)
+        reports = Reports(state, out_dir, recorder, KeptRoom(out_dir) if on_no_room else None)
         reports.report_start()
         evaluation, stopping = prepare_evaluation(state, reports, recorder, should_stop)
         histograms = HistogramReports(state, recorder)
@@ -83,7 +85,7 @@ def train(
                 evaluation.report()
             stopping = ranks.any(transfers.observe(stopping))
             if last or stopping or state.iteration % spec.checkpoint_every == 0:
-                reports.report_checkpoint()
+                reports.report_checkpoint(is_last=last or stopping)
         reason = StopReason.STOPPED if stopping else StopReason.COMPLETED
         reports.report_end(reason.value)
     return reason

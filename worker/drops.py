@@ -13,7 +13,10 @@ _RECORD_BYTES = 256
 
 
 class Drops(BaseModel):
-    """How many events were dropped, how many files with them, and the iterations of the first and the last."""
+    """How many events were dropped, how many files with them, and the iterations of the first and the last.
+
+    last_checkpoint: whether the run's last checkpoint is among them.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -21,14 +24,16 @@ class Drops(BaseModel):
     files: int = 0
     first_iteration: int = 0
     last_iteration: int = 0
+    last_checkpoint: bool = False
 
-    def plus(self, iteration: int, *, has_file: bool) -> "Drops":
+    def plus(self, iteration: int, *, has_file: bool, is_last_checkpoint: bool = False) -> "Drops":
         """Return the count with one event more."""
         return Drops(
             events=self.events + 1,
             files=self.files + has_file,
             first_iteration=self.first_iteration if self.events else iteration,
             last_iteration=iteration,
+            last_checkpoint=self.last_checkpoint or is_last_checkpoint,
         )
 
     def describe(self) -> str:
@@ -37,10 +42,11 @@ class Drops(BaseModel):
         where = f"iterations {self.first_iteration:,} to {self.last_iteration:,}"
         if self.first_iteration == self.last_iteration:
             where = f"iteration {self.last_iteration:,}"
+        last = " The last checkpoint is among them: the newest one is of an earlier iteration."
         noun = "event" if self.events == 1 else "events"
         return (
-            f"{self.events:,} {noun}{files} of {where} found no room in the worker's spool and were not recorded. "
-            "Make room on its disk, or raise GANVAS_SPOOL_MAX_BYTES."
+            f"{self.events:,} {noun}{files} of {where} found no room in the worker's spool and were not recorded."
+            f"{last if self.last_checkpoint else ''} Make room on its disk, or raise GANVAS_SPOOL_MAX_BYTES."
         )
 
 
@@ -63,9 +69,9 @@ class DropCounter:
                 raise
         return counter
 
-    def add(self, iteration: int, *, has_file: bool) -> None:
+    def add(self, iteration: int, *, has_file: bool, is_last_checkpoint: bool = False) -> None:
         """Count one event."""
-        self.drops = self.drops.plus(iteration, has_file=has_file)
+        self.drops = self.drops.plus(iteration, has_file=has_file, is_last_checkpoint=is_last_checkpoint)
         try:
             self._write()
         except OSError as error:

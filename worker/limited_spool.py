@@ -3,15 +3,19 @@
 What finds no room is dropped, the newest first: what waits on disk already stays and is delivered, in order and
 without a gap in its numbers. The first event that fits again is preceded by a line that says what is missing.
 Files (grids, checkpoints) stop a little before the limit, so that the numbers, which need next to nothing, go on.
+Of the checkpoints that find no room the newest is held back, for when there is some, or for the run's end: its
+line then goes where the disk has kept room.
 """
 
-from collections import deque
+import os
+from contextlib import suppress
 
-from ganlib.events import Event, LineLogged
+from ganlib.events import CheckpointSaved, Event, LineLogged, TrainingEnded
 from ganlib.files import is_no_room
+from ganlib.kept_room import LastCheckpointUnsaved
+from worker.backlog import Backlog
 from worker.disk import free_bytes
 from worker.drops import DropCounter, Drops
-from worker.position import read_position
 from worker.run_dir import RunDir
 from worker.spool import SpoolWriter
 
@@ -20,26 +24,28 @@ _FREE_BYTES_AGAIN = 1024 * 1024
 # The same below the limit, as a share of it.
 _SHARE_AGAIN = 0.9
 _SHARE_OF_FILES = 0.95
-# What waits is remembered in blocks of so many bytes, not event by event.
-_BLOCK_BYTES = 64 * 1024
+# The disk keeps room for the run's last lines, and is asked for a little more at a time.
+_LAST_BYTES = 4096
+_ROOM_AT_ONCE = 16 * 1024
 
 
 class LimitedSpool(SpoolWriter):
     """Appends events while there is room, and counts those that find none; never fails for want of it.
 
-    max_bytes: how much may wait for delivery, events and files together.
+    max_bytes: how much may wait for delivery, events and files together; at the end one checkpoint more.
     """
 
     def __init__(self, run_dir: RunDir, max_bytes: int) -> None:
         super().__init__(run_dir.spool_path)
         self._run_dir = run_dir
         self._max_bytes = max_bytes
-        self._block_bytes = min(_BLOCK_BYTES, max(max_bytes // 16, 1))
-        # The last number and the size of each block that the service has not taken.
-        self._blocks: deque[tuple[int, int]] = deque()
-        self._waiting_bytes = 0
+        self._backlog = Backlog(run_dir.position_path, max_bytes)
         self._counter = DropCounter.begin(run_dir.drops_path)
         self._untold = Drops()
+        self._held: CheckpointSaved | None = None
+        self._kept_end = 0
+        with suppress(OSError):
+            self.make_room(0)
         # What made the last event be dropped: the limit, or the disk itself.
         self._is_full = self._disk_is_full = False
 
@@ -49,75 +55,96 @@ class LimitedSpool(SpoolWriter):
         return self._counter.drops
 
     def append(self, event: Event) -> None:
-        """Write one event, or count it and delete its file."""
-        file = getattr(event, "file", None)
+        """Write one event, or count it and delete its file; a checkpoint is held back until a newer one comes."""
         with self._lock:
-            if self._has_room(file.size if file else 0) and self._tell_drops() and self._write(event):
+            if isinstance(event, TrainingEnded):
+                self._write_last(event)
                 return
-            self._drop(getattr(event, "iteration", 0), has_file=file is not None)
-        if file is not None:
-            (self._run_dir.artifacts_dir / file.path).unlink(missing_ok=True)
+            if self._held is not None and self._take(self._held):
+                self._held = None
+            if self._take(event):
+                self._hold(None) if isinstance(event, CheckpointSaved) else None
+            elif isinstance(event, CheckpointSaved):
+                self._hold(event)
+            else:
+                self._drop(event)
 
     def note_unsaved(self, error: Exception, iteration: int) -> None:
         """Count a file that could not even be written, and so has no event."""
         with self._lock:
-            self._drop(iteration, has_file=True)
+            self._count(iteration, has_file=True, is_last=isinstance(error, LastCheckpointUnsaved))
 
     def finish(self) -> None:
-        """Say what was dropped at the very end, if there is room for that."""
+        """Write what was held back, and say what was dropped at the very end, if the disk has kept its word."""
         with self._lock:
-            self._tell_drops()
+            self._write_last(None)
+
+    def _take(self, event: Event) -> bool:
+        size = event.file.size if hasattr(event, "file") else 0
+        return self._has_room(size) and self._tell_drops() and self._write(event)
+
+    def _hold(self, event: CheckpointSaved | None) -> None:
+        """Hold this checkpoint in the place of an older one, which nobody needs then."""
+        if self._held is not None:
+            self._drop(self._held)
+        self._held = event
+
+    def _write_last(self, event: TrainingEnded | None) -> None:
+        held, self._held = self._held, None
+        self._tell_drops(is_last=True)
+        for each in (held, event):
+            if each is not None and not self._write(each, is_last=True):
+                self._drop(each, is_last=True)
 
     def _has_room(self, file_bytes: int) -> bool:
         if self._disk_is_full:
             self._disk_is_full = free_bytes(self._run_dir.path) < _FREE_BYTES_AGAIN
-        if self._waiting_bytes + file_bytes > self._max_bytes * _SHARE_AGAIN:
-            self._forget_delivered()
+        if self._backlog.bytes + file_bytes > self._max_bytes * _SHARE_AGAIN:
+            self._backlog.forget_delivered()
         if self._is_full:
-            self._is_full = self._waiting_bytes > self._max_bytes * _SHARE_AGAIN
+            self._is_full = self._backlog.bytes > self._max_bytes * _SHARE_AGAIN
         if self._is_full or self._disk_is_full:
             return False
         if file_bytes:
-            return self._waiting_bytes + file_bytes <= self._max_bytes * _SHARE_OF_FILES
-        self._is_full = self._waiting_bytes > self._max_bytes
+            return self._backlog.bytes + file_bytes <= self._max_bytes * _SHARE_OF_FILES
+        self._is_full = self._backlog.bytes > self._max_bytes
         return not self._is_full
 
-    def _write(self, event: Event) -> bool:
+    def _write(self, event: Event, *, is_last: bool = False) -> bool:
         try:
-            size = self.write_line(event)
+            size = self.write_line(event, from_kept=is_last)
         except OSError as error:
             if not is_no_room(error):
                 raise
             self._disk_is_full = True
             return False
-        self._account(size + (event.file.size if hasattr(event, "file") else 0))
+        self._backlog.add(self.next_seq - 1, size + (event.file.size if hasattr(event, "file") else 0))
         return True
 
-    def _tell_drops(self) -> bool:
+    def make_room(self, size: int) -> None:
+        """Have the disk give room to a line before it is written, and go on to keep some for the last ones."""
+        wanted = self._end + size + _LAST_BYTES
+        if wanted > self._kept_end and hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(self._descriptor, self._end, size + _LAST_BYTES + _ROOM_AT_ONCE)
+            self._kept_end = wanted + _ROOM_AT_ONCE
+
+    def _tell_drops(self, *, is_last: bool = False) -> bool:
         """Write the line about what is missing before what comes next; returns whether that was possible."""
         if not self._untold.events:
             return True
         line = LineLogged(iteration=self._untold.last_iteration, level="warning", text=self._untold.describe())
-        if not self._write(line):
+        if not self._write(line, is_last=is_last):
             return False
         self._untold = Drops()
         return True
 
-    def _drop(self, iteration: int, *, has_file: bool) -> None:
-        self._counter.add(iteration, has_file=has_file)
-        self._untold = self._untold.plus(iteration, has_file=has_file)
+    def _drop(self, event: Event, *, is_last: bool = False) -> None:
+        file = getattr(event, "file", None)
+        is_checkpoint = isinstance(event, CheckpointSaved)
+        self._count(getattr(event, "iteration", 0), has_file=file is not None, is_last=is_last and is_checkpoint)
+        if file is not None:
+            (self._run_dir.artifacts_dir / file.path).unlink(missing_ok=True)
 
-    def _account(self, size: int) -> None:
-        seq = self.next_seq - 1
-        if self._blocks and self._blocks[-1][1] < self._block_bytes:
-            _, before = self._blocks.pop()
-            self._blocks.append((seq, before + size))
-        else:
-            self._forget_delivered()
-            self._blocks.append((seq, size))
-        self._waiting_bytes += size
-
-    def _forget_delivered(self) -> None:
-        next_seq = read_position(self._run_dir.position_path)
-        while self._blocks and self._blocks[0][0] < next_seq:
-            self._waiting_bytes -= self._blocks.popleft()[1]
+    def _count(self, iteration: int, *, has_file: bool, is_last: bool = False) -> None:
+        self._counter.add(iteration, has_file=has_file, is_last_checkpoint=is_last)
+        self._untold = self._untold.plus(iteration, has_file=has_file, is_last_checkpoint=is_last)

@@ -39,9 +39,10 @@ class SpoolWriter:
     """Append events, numbered from 0. Threads may share it; a call costs one write and no waiting."""
 
     def __init__(self, path: Path) -> None:
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._lock = Lock()
-        self._bytes = 0
+        # Where the next line begins; what lies behind is no line yet.
+        self._end = 0
         self.next_seq = 0
 
     def append(self, event: Event) -> None:
@@ -53,21 +54,23 @@ class SpoolWriter:
         """Hear of a file that found no room: here that ends the run."""
         raise error
 
-    def write_line(self, event: Event) -> int:
-        """Write one event while the caller holds the lock; returns its bytes."""
+    def make_room(self, size: int) -> None:
+        """Hear of a line before it is written; raises OSError when there is no room for it."""
+
+    def write_line(self, event: Event, *, from_kept: bool = False) -> int:
+        """Write one event while the caller holds the lock; returns its bytes.
+
+        from_kept: into room that was kept before, so none is made.
+        """
         at = datetime.now(UTC).isoformat()
         line = f'{{"seq":{self.next_seq},"at":"{at}","event":{event.model_dump_json()}}}\n'.encode()
-        # One write a line, past Python's buffers: a killed trainer loses no event that it reported.
-        try:
-            is_whole = os.write(self._descriptor, line) == len(line)
-        except OSError:
-            os.ftruncate(self._descriptor, self._bytes)
-            raise
-        if not is_whole:
-            # Half a line would swallow the next one.
-            os.ftruncate(self._descriptor, self._bytes)
+        if not from_kept:
+            self.make_room(len(line))
+        # One write a line, past Python's buffers: a killed trainer loses no event that it reported. Half a line is
+        # none: the next one is written over it.
+        if os.pwrite(self._descriptor, line, self._end) < len(line):
             raise OSError(errno.ENOSPC, "an event found no room in the spool")
-        self._bytes += len(line)
+        self._end += len(line)
         self.next_seq += 1
         return len(line)
 
