@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
   --config-settings editable_mode=compat
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test faults compose-test check format lock screenshots fuzz bench clean
+.PHONY: help install demo test faults compose-test kube-test check format lock screenshots fuzz bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -45,6 +45,9 @@ faults: $(VENV)/.dev ## kill, cut off and fill everything again and again; the t
 
 compose-test: $(VENV)/.dev ## bring docker-compose.yml up, break its parts one by one (needs Docker or podman)
 	@$(BIN)/python tests/containers/compose_faults.py $(ARGS)
+
+kube-test: $(VENV)/.dev ## play k8s/overlays/local in podman with a job to its end (needs podman, kubectl, built images)
+	@$(BIN)/python tests/containers/kube_play.py $(ARGS)
 
 check: $(VENV)/.dev ## format, lint, types, import directions
 	@$(BIN)/ruff format --check .

@@ -13,6 +13,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PROJECT = "ganvas-test"
 # Services that do one thing and end.
 TASKS = ("secrets", "migrate")
+# Services without a health check: whoever needs them asks again.
+UNCHECKED = ("worker", "store")
 SETTLE_SECONDS = 300.0
 
 
@@ -52,68 +54,91 @@ def _works(*command: str) -> bool:
 
 @dataclass(frozen=True)
 class Cluster:
-    """The project of docker-compose.yml under a name of its own; environment: variables of that file."""
+    """The project of docker-compose.yml under a name of its own.
+
+    environment: variables of that file; workers: how many; profiles: those that are switched on.
+    """
 
     engine: Engine
     environment: dict[str, str]
+    workers: int = 1
+    profiles: tuple[str, ...] = ()
 
     def compose(self, *arguments: str) -> None:
         """Run a compose command; its output is shown."""
-        command = [*self.engine.compose, "--project-name", PROJECT, *arguments]
+        profiles = [word for profile in self.profiles for word in ("--profile", profile)]
+        command = [*self.engine.compose, "--project-name", PROJECT, *profiles, *arguments]
         subprocess.run(command, cwd=ROOT, env={**os.environ, **self.environment}, check=True)
 
     def bring_up(self, *, build: bool) -> None:
         """Start everything in its order. Docker does so by itself; podman-compose does not wait for health."""
+        scale = ("--scale", f"worker={self.workers}")
         if self.engine.program == "docker":
-            self.compose("up", "--detach", *(["--build"] if build else []))
+            self.compose("up", "--detach", *scale, *(["--build"] if build else []))
             return
         if build:
             self.compose("build")
         # Without notes on who needs whom: with them podman 4 starts nothing that needs what needs something else.
-        self.compose("up", "--no-start", "--no-deps")
-        for stage in (("secrets",), ("postgres", "redis"), ("migrate",), ("service",), ("worker",)):
+        self.compose("up", "--no-start", "--no-deps", *scale)
+        store = ("store",) if "s3" in self.profiles else ()
+        for stage in (("secrets",), ("postgres", "redis", *store), ("migrate",), ("service",), ("worker",)):
             for service in stage:
-                self.engine.run("start", self.container(service))
+                self.engine.run("start", *self.containers(service))
             for service in stage:
                 self._wait_until_settled(service)
+
+    def take_down(self) -> None:
+        """Remove everything, volumes too; podman-compose forgets the containers of --scale, and what they hold."""
+        if self.engine.program == "podman" and self.workers > 1:
+            self.engine.run("rm", "--force", *self.containers("worker"))
+        self.compose("down", "--volumes")
 
     def _wait_until_settled(self, service: str) -> None:
         """Wait until a task has ended well, or a server answers; raises RuntimeError, TimeoutError."""
         deadline = time.monotonic() + SETTLE_SECONDS
         while time.monotonic() < deadline:
-            state = json.loads(self.engine.run("inspect", self.container(service)))[0]["State"]
+            state = json.loads(self.engine.run("inspect", *self.containers(service)))[0]["State"]
             if service in TASKS and not state["Running"]:
                 if state["ExitCode"] != 0:
                     raise RuntimeError(f"{service}: {self.engine.run('logs', self.container(service))[-2000:]}")
                 return
-            if service not in TASKS and (service == "worker" or self.is_healthy(service)):
+            if service not in TASKS and (service in UNCHECKED or self.is_healthy(service)):
                 return
             time.sleep(1.0)
         raise TimeoutError(f"{service} was not up within {SETTLE_SECONDS:g} s")
 
     def container(self, service: str) -> str:
         """Return the id of the one container of this service."""
+        found = self.containers(service)
+        if len(found) != 1:
+            raise RuntimeError(f"{service}: {len(found)} containers instead of one")
+        return found[0]
+
+    def containers(self, service: str) -> list[str]:
+        """Return the ids of this service's containers; raises RuntimeError where there is none."""
         found = self.engine.run(
             "ps", "--all", "--quiet", "--filter", f"label=com.docker.compose.project={PROJECT}",
             "--filter", f"label=com.docker.compose.service={service}",
         ).split()  # fmt: skip
-        if len(found) != 1:
-            raise RuntimeError(f"{service}: {len(found)} containers instead of one")
-        return found[0]
+        if not found:
+            raise RuntimeError(f"{service} has no container")
+        return found
 
     def execute(self, service: str, *command: str) -> str:
         """Run a command in a service's container and return what it prints."""
         return self.engine.run("exec", self.container(service), *command)
 
     def is_healthy(self, service: str) -> bool:
-        """Ask the container's own check; podman-compose leaves asking to others."""
+        """Ask the container's own check where it has one; podman-compose leaves asking to others."""
+        if service in UNCHECKED:
+            return True
         container = self.container(service)
         if self.engine.program == "podman":
             return _works("podman", "healthcheck", "run", container)
         states = json.loads(self.engine.run("inspect", container))
         return bool(states[0]["State"]["Health"]["Status"] == "healthy")
 
-    def networks(self, service: str) -> list[str]:
-        """Return the names of the networks that the service's container is in."""
-        settings = json.loads(self.engine.run("inspect", self.container(service)))[0]["NetworkSettings"]
+    def networks(self, container: str) -> list[str]:
+        """Return the names of the networks that the container is in."""
+        settings = json.loads(self.engine.run("inspect", container))[0]["NetworkSettings"]
         return sorted(settings["Networks"])
