@@ -7,7 +7,8 @@ from urllib.parse import parse_qsl
 
 from fastapi import Depends, Request
 
-from api.queries import SORT_PATTERN
+from api.errors import RequestInvalid
+from api.queries import check_sort
 from dashboard.views.columns import KNOWN, Column, arrange_columns, choose_columns, find_column
 from dashboard.views.done import Action
 from dashboard.views.listing import NEWEST_FIRST, VIEWS, Listing
@@ -17,7 +18,6 @@ MAX_SEARCH = 1000
 MAX_CHOSEN = 200
 _JOB_ID = re.compile(r"[a-z0-9]{1,32}")
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,49}")
-_SORT = re.compile(SORT_PATTERN)
 # Words that addresses had before there was one search.
 _EARLIER = ("state", "name", "tag", "commit")
 Pairs = list[tuple[str, str]]
@@ -28,10 +28,9 @@ def read_listing(request: Request) -> Listing:
     asked = request.query_params
     earlier = [f"{key}:{_quote(asked[key])}" for key in _EARLIER if asked.get(key, "").strip()]
     search = " ".join([asked.get("q", ""), *earlier])
-    sort = asked.get("sort", "")
     return Listing(
         q=search.replace("\0", "").strip()[:MAX_SEARCH],
-        sort=sort if _SORT.fullmatch(sort) else NEWEST_FIRST,
+        sort=_read_sort(asked.get("sort", "")),
         view=next((view for view in VIEWS if view == asked.get("view")), "table"),
         columns=tuple(column.key for column in choose_columns(_split(asked["columns"])))
         if "columns" in asked
@@ -75,6 +74,14 @@ def read_tag(fields: Pairs) -> str:
     """Return the tag that a form names, empty where it is none."""
     tag = dict(fields).get("tag", "").strip()
     return tag if _TAG.fullmatch(tag) else ""
+
+
+def _read_sort(sort: str) -> str:
+    try:
+        check_sort(sort)
+    except RequestInvalid:
+        return NEWEST_FIRST
+    return sort
 
 
 def _split(names: str) -> list[str]:

@@ -29,7 +29,7 @@ from api.queries.outlines import read_outlines
 from api.queries.reaping import Waiting, count_waiting, list_lost_jobs, reap_job
 from api.queries.retrying import retry_job
 from api.queries.settled import find_settled_event_id
-from api.queries.sorting import JOB_SORTS, SORT_PATTERN, JobSort
+from api.queries.sorting import JOB_SORTS, SORT_PATTERN, JobSort, check_sort
 from api.queries.timeline import (
     list_attempts,
     list_checkpoints,
@@ -77,6 +77,7 @@ __all__ = [
     "artifact_url",
     "attempt_read",
     "cancel_job",
+    "check_sort",
     "checkpoint_read",
     "choose_demand",
     "claim_job",

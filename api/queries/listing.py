@@ -48,11 +48,11 @@ def list_jobs(
     # An order without an index sorts all jobs: by their ids alone, which is all that it needs to read.
     query = whole if isinstance(order, ColumnOrder) else select(Job.id)
     rows = session.execute(order.apply(query.where(*wanted)).limit(limit + 1)).all()
-    found = [row for row, _ in rows[:limit]]
+    found = [row[0] for row in rows[:limit]]
     if not isinstance(order, ColumnOrder):
         by_id = {job.id: job for job in session.scalars(whole.where(Job.id.in_(found)))}
         found = [by_id[job_id] for job_id in found]
-    following = order.write_position(rows[limit - 1][1], found[-1].id) if len(rows) > limit else None
+    following = order.write_position(rows[limit - 1][1:], found[-1].id) if len(rows) > limit else None
     return Page(items=job_summaries(session, found), next=following)
 
 

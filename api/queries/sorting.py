@@ -4,6 +4,8 @@ Every order ends in the id, so that a cursor names one place. What has no value,
 logged, comes last in either direction.
 """
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
@@ -13,7 +15,9 @@ from sqlalchemy import ColumnElement, Integer, Select, and_, case, cast, extract
 from api.errors import RequestInvalid
 from api.models import Job, LatestValue
 from api.queries.cursors import read_cursor, write_cursor
+from api.queries.field_order import FieldKey, FieldOrder
 from api.search import is_metric
+from ganlib.spec_paths import NoSuchField, resolve_field
 
 JobSort = Literal[
     "created_at", "-created_at", "name", "-name", "state", "-state", "iteration", "-iteration",
@@ -21,10 +25,8 @@ JobSort = Literal[
 ]  # fmt: skip
 JOB_SORTS: tuple[JobSort, ...] = get_args(JobSort)
 DURATION = "duration"
-# One of those, how long a job has run, or a metric's newest value.
-SORT_PATTERN = (
-    r"^-?(created_at|name|state|iteration|iterations|duration|[a-z][a-z0-9_]{0,31}/[a-z][a-z0-9_.-]{0,63})$"
-)
+# One of those, how long a job has run, a metric's newest value, or a field of the spec.
+SORT_PATTERN = r"^-?([a-z][a-z0-9_]{0,31}/[a-z][a-z0-9_.-]{0,63}|[a-zA-Z0-9_]{1,64}(\.[a-zA-Z0-9_]{1,64}){0,9})$"
 
 
 @dataclass(frozen=True)
@@ -44,9 +46,10 @@ class ColumnOrder:
         order = (column.desc(), Job.id.desc()) if descending else (column, Job.id)
         return query.add_columns(column).order_by(*order)
 
-    def write_position(self, key: Any, job_id: str) -> str:
+    def write_position(self, key: Sequence[Any], job_id: str) -> str:
         """Write the cursor of the last row of a page."""
-        return write_cursor(self.sort, key.isoformat() if isinstance(key, datetime) else key, job_id)
+        (value,) = key
+        return write_cursor(self.sort, value.isoformat() if isinstance(value, datetime) else value, job_id)
 
 
 @dataclass(frozen=True)
@@ -73,9 +76,12 @@ class NumberOrder:
         keys = (number.desc(), Job.id.desc()) if descending else (number, Job.id)
         return query.add_columns(number).order_by(number.is_(None), *keys)
 
-    def write_position(self, key: Any, job_id: str) -> str:
+    def write_position(self, key: Sequence[Any], job_id: str) -> str:
         """Write the number, the id, and the moment, so that the next page has the same durations."""
-        return write_cursor(self.sort, "" if key is None else repr(float(key)), job_id, self.as_of.isoformat())
+        (number,) = key
+        return write_cursor(
+            self.sort, "" if number is None else repr(float(number)), job_id, self.as_of.isoformat()
+        )
 
     def _number(self, query: Select[Any]) -> tuple[ColumnElement[Any], Select[Any]]:
         metric = self.sort.removeprefix("-")
@@ -86,7 +92,7 @@ class NumberOrder:
         return value, query.outerjoin(LatestValue, mine)
 
 
-JobOrder = ColumnOrder | NumberOrder
+JobOrder = ColumnOrder | NumberOrder | FieldOrder
 
 
 def build_order(sort: str, cursor: str | None, dialect: str) -> JobOrder:
@@ -95,15 +101,40 @@ def build_order(sort: str, cursor: str | None, dialect: str) -> JobOrder:
     if sort in JOB_SORTS:
         return ColumnOrder(sort, None if cursor is None else _read_column_position(sort, cursor))
     if name != DURATION and not is_metric(name):
-        problem = {"field": "sort", "given": sort[:80], "message": "there is no such order"}
-        raise RequestInvalid(
-            "There is no such order; sort by a column of the list or by a metric.", problems=[problem]
-        )
+        return _build_field_order(sort, cursor, dialect)
     if cursor is None:
         return NumberOrder(sort, dialect, datetime.now(UTC), None)
     written_for, value, job_id, moment = read_cursor(cursor, str, str, str, str)
     _check_sort(written_for, sort)
     return NumberOrder(sort, dialect, _read_time(moment), (_read_number(value) if value else None, job_id))
+
+
+def check_sort(sort: str) -> None:
+    """Raise RequestInvalid for an order that there is not."""
+    if not re.fullmatch(SORT_PATTERN, sort):
+        raise _no_such_order(sort, "orders are columns of the list, metrics and fields of a spec")
+    build_order(sort, None, "sqlite")
+
+
+def _build_field_order(sort: str, cursor: str | None, dialect: str) -> FieldOrder:
+    try:
+        steps = resolve_field(sort.removeprefix("-"))
+    except NoSuchField as error:
+        raise _no_such_order(sort, str(error)) from None
+    if cursor is None:
+        return FieldOrder(sort, dialect, steps, None)
+    written_for, number, text, job_id = read_cursor(cursor, str, str, str, str)
+    _check_sort(written_for, sort)
+    key = FieldKey(_read_number(number) if number else None, text.removeprefix("=") if text else None)
+    return FieldOrder(sort, dialect, steps, (key, job_id))
+
+
+def _no_such_order(sort: str, why: str) -> RequestInvalid:
+    problem = {"field": "sort", "given": sort[:80], "message": why}
+    return RequestInvalid(
+        f"There is no such order: {why}. Sort by a column of the list, a metric, or a field of the spec.",
+        problems=[problem],
+    )
 
 
 def duration_seconds(dialect: str, as_of: datetime) -> ColumnElement[Any]:

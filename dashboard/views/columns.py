@@ -87,7 +87,7 @@ def find_column(name: str) -> Column | None:
         resolve_field(name)
     except NoSuchField:
         return None
-    return Column(name, name, kind="field")
+    return Column(name, name, name, kind="field")
 
 
 def arrange_columns(known: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:

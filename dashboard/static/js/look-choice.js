@@ -27,6 +27,8 @@ class LookChoice extends HTMLElement {
     const look = KEYS[event.key];
     if (look) this.choose(this.select.value === look ? "grid" : look);
     else if (event.key === "b" && this.select.value === "flicker") this.turn();
+    else return;
+    event.preventDefault();
   }
 
   choose(look) {

@@ -153,7 +153,7 @@ def test_difference_shows_what_changed_since_the_grid_before(open_page: OpenPage
     page.keyboard.press("d")
     expect(page.get_by_label("Show")).to_have_value("difference")
     against = page.locator("[data-field=against]")
-    expect(against).to_have_text("4 × the difference from iteration 100")
+    expect(against).to_have_text("4 × difference from iteration 100")
     expect(page.locator("grid-view canvas")).to_be_visible()
     page.wait_for_timeout(500)
     for row, column in ((0, 0), (3, 1), (7, 5)):
@@ -164,6 +164,29 @@ def test_difference_shows_what_changed_since_the_grid_before(open_page: OpenPage
     page.keyboard.press("d")
     expect(against).to_have_text("")
     expect(page.locator("grid-view canvas")).to_be_hidden()
+
+
+def test_nothing_below_the_grid_jumps_when_its_difference_is_shown(
+    open_page: OpenPage, worker: FakeWorker
+) -> None:
+    page = open_live(open_page, make_run(worker, 1100, 1200))
+    before = page.locator("frame-player").bounding_box()
+    page.keyboard.press("d")
+    expect(page.locator("[data-field=against]")).to_have_text("4 × difference from iteration 1,100")
+    assert page.locator("frame-player").bounding_box() == before
+
+
+def test_grids_and_checkpoints_are_saved_under_the_runs_name(open_page: OpenPage, worker: FakeWorker) -> None:
+    job = make_run(worker, 1100, 1200)
+    worker.save_checkpoint(1200)
+    page = open_live(open_page, job)
+    for link, name in (
+        ("Save PNG", "first-light-1200.png"),
+        ("everything", "first-light-1200.checkpoint.safetensors"),
+    ):
+        with page.expect_download() as download:
+            page.get_by_role("link", name=link).click()
+        assert download.value.suggested_filename == name
 
 
 def test_flicker_turns_by_itself_unless_the_reader_wants_no_motion(
@@ -213,7 +236,7 @@ def test_click_on_a_cell_shows_its_history_and_a_click_there_jumps(
     assert drawn == shade(make_grid_png(200), 2, 4)
     page.get_by_role("link", name="Stop following").click()
     expect(history_frames(page)).to_have_count(0)
-    assert page.url.endswith(job)
+    assert page.url.endswith(f"{job}?iteration=200")
 
 
 def test_a_cell_is_chosen_and_followed_with_keys_alone(open_page: OpenPage, worker: FakeWorker) -> None:

@@ -1,0 +1,60 @@
+"""The list of keys names what the pages do with keys: no more, and no less."""
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.dashboard.fake_worker import FakeWorker
+from tests.dashboard.in_browser.reading import OpenPage
+
+pytestmark = pytest.mark.browser
+
+# How the list writes keys, and as what they arrive.
+NAMES = {"←": "ArrowLeft", "→": "ArrowRight", "↑": "ArrowUp", "↓": "ArrowDown", "Space": " "} | {
+    "PgUp": "PageUp",
+    "PgDn": "PageDown",
+}
+# What the browser itself does, and what is done with a mouse.
+OTHERS = {"Tab", "Esc", "Enter", "Shift", "click", "wheel"}
+CANDIDATES = [chr(code) for code in range(32, 127)] + ["Home", "End", "Insert", "Delete", "Backspace", "F2", "F9"]
+# Where keys mean something of their own.
+FOCUSABLE = "body, frame-player input, compare-player input, cell-cursor button, compare-cell button"
+PRESS = """([keys, selector]) => keys.filter((key) =>
+  [...document.querySelectorAll(selector)].some((target) => {
+    const event = new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true });
+    const isTaken = !target.dispatchEvent(event);
+    document.querySelector("key-help dialog")?.close();
+    return isTaken;
+  }))"""
+
+
+def find_taken(page: Page) -> set[str]:
+    """Every key that some part of the page takes from the browser."""
+    keys = [*CANDIDATES, *NAMES.values()]
+    taken = set(page.evaluate(PRESS, [keys, FOCUSABLE]))
+    # By hand one turns only while the page flickers.
+    return taken | set(
+        page.evaluate(PRESS, [["f", "f", "b"] if page.locator("look-choice").count() else [], "body"])
+    )
+
+
+def read_list(page: Page) -> set[str]:
+    page.get_by_role("button", name="Keys").click()
+    listed = page.locator("dialog kbd").all_inner_texts()
+    page.get_by_role("button", name="Close").click()
+    return {NAMES.get(key, key) for key in listed if key not in OTHERS}
+
+
+def test_the_list_of_keys_is_what_each_page_takes(open_page: OpenPage, worker: FakeWorker) -> None:
+    jobs = []
+    for name in ("one", "other"):
+        jobs.append(worker.submit(name=name))
+        worker.claim()
+        worker.train(300)
+    compare = f"/compare?run={jobs[0]}&run={jobs[1]}"
+    for path in ("/", f"/runs/{jobs[0]}", compare, "/new", "/figures", "/queue-and-workers", "/docs"):
+        page = open_page(path)
+        for slider in page.locator("frame-player input, compare-player input").all():
+            expect(slider).to_have_attribute("aria-valuetext", re.compile(" of "))
+        assert find_taken(page) == read_list(page), path
