@@ -66,7 +66,13 @@ def to_service_error(error: Exception) -> ServiceError:
 
 def _from_database(error: OperationalError) -> ServiceError:
     text = str(error.orig).lower()
-    is_full = "disk is full" in text or "no space left" in text or "disk full" in text
+    # PostgreSQL's messages may be in another language; its code for this is not.
+    is_full = (
+        getattr(error.orig, "sqlstate", None) == "53100"
+        or "disk is full" in text
+        or "no space left" in text
+        or "disk full" in text
+    )
     return StorageFull() if is_full else ServiceUnavailable()
 
 

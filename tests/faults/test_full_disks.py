@@ -3,20 +3,21 @@
 import os
 import signal
 import sqlite3
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
 
-from api.client import Client, WorkerClient
-from api.errors import ServiceError
-from api.schemas import FinishPost, JobRead
-from tests.api.service_making import make_line, make_metrics
-from tests.faults.conftest import SPEC, encode_post, long_or_short
+from api.client import Client
+from api.schemas import JobRead
+from tests.faults.conftest import SPEC, long_or_short
 from tests.faults.disks import filled_disk, small_disk
-from tests.faults.holding import claim_as, hold
+from tests.faults.full_database import post_into_a_full_disk, read_everything
 from tests.faults.machines import Service, find_trainers, wait_until
+from tests.faults.postgres import run_postgres
 from tests.training import Record, read_record
 from worker.drops import Drops, read_drops
 
@@ -109,42 +110,21 @@ def test_a_full_disk_of_a_worker_lets_training_go_on_and_says_what_is_missing(
     )
 
 
-def make_body(first: int) -> bytes:
-    """Twenty points and a long line, numbered from `first`."""
-    points = [make_metrics(first + index, loss_generator=0.5) for index in range(20)]
-    return encode_post([*points, make_line(first + 19, "x" * 4000)], first * 21 // 20)
-
-
 def test_a_full_disk_of_the_database_refuses_writes_serves_reads_and_goes_on(
     start_service, connect, tmp_path, say
 ) -> None:
     with small_disk(tmp_path / "home", 32 * 1024) as home:
         service: Service = start_service(lease_seconds=2)
         client: Client = connect(service.url)
-        job_id = client.submit({**SPEC, "iterations": 1_000_000}).id
-        claim = claim_as(service.url, "test")
-        taken, refused = 0, []
-        with WorkerClient(service.url, claim.token) as worker, hold(service.url, claim):
-            with filled_disk(home):
-                while len(refused) < long_or_short(200, 10):
-                    if refusal := find_refusal(worker, job_id, make_body(taken * 20)):
-                        refused.append(refusal)
-                        read_everything(service.url, job_id)
-                    else:
-                        taken += 1
-                # Nobody can renew the lease now, and when it is over nobody is blamed for that.
-                ends_at = time.monotonic() + 3
-                wait_until(lambda: time.monotonic() > ends_at)
-            for _ in range(20):
-                worker.post_events(job_id, 1, make_body(taken * 20))
-                taken += 1
-            worker.finish(job_id, 1, FinishPost(end="succeeded", events_count=taken * 21))
+        job_id, taken, refused = post_into_a_full_disk(
+            client, filled_disk(home), long_or_short(200, 10), 2, partial(read_everything, service.url)
+        )
         service.kill()
         with sqlite3.connect(home / "ganvas.sqlite3") as database:
             assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         database.close()
         service.start()
-        assert client.curves(job_id)["loss/generator"].iterations == list(range(taken * 20))
+        assert client.curves(job_id)["loss/generator"].iterations == list(range(taken))
         service.kill()
     codes = sorted(set(refused))
     assert set(codes) <= {"503 service_unavailable", "507 storage_full"}
@@ -152,19 +132,48 @@ def test_a_full_disk_of_the_database_refuses_writes_serves_reads_and_goes_on(
         "disk full under the database (SQLite)",
         f"{len(refused)} writes",
         "507 or 503, reads go on, nothing corrupt; what was taken is there, and writes go on once there is room",
-        f"{', '.join(codes)}; then {taken * 20:,} points, all there",
+        f"{', '.join(codes)}; then {taken:,} points, all there",
     )
 
 
-def find_refusal(worker: WorkerClient, job_id: str, body: bytes) -> str:
-    """Post events and return status and code of the refusal; nothing if they were taken."""
-    try:
-        worker.post_events(job_id, 1, body)
-    except ServiceError as error:
-        return f"{error.status} {error.code}"
-    return ""
+@pytest.mark.parametrize("ends", [False, True], ids=["tables", "log"])
+def test_a_full_disk_of_postgresql_refuses_writes_and_the_service_goes_on(
+    start_service, connect, say, ends
+) -> None:
+    """Its tables find no room, which it says; or its own log finds none, which ends it until it is started."""
+    with run_postgres(disk_kib=256 * 1024) as postgres:
+        service: Service = start_service(database_url=postgres.url, lease_seconds=3)
+        client: Client = connect(service.url)
 
+        @contextmanager
+        def filled() -> Iterator[None]:
+            with filled_disk(postgres.folder.parent):
+                if ends:
+                    postgres.use_up_log()
+                yield
+            postgres.revive()
 
-def read_everything(url: str, job_id: str) -> None:
-    for path in ("/jobs", f"/jobs/{job_id}", f"/jobs/{job_id}/metrics", f"/jobs/{job_id}/log", "/healthz"):
-        assert httpx.get(url + path, timeout=30).status_code == 200, path
+        def look(job_id: str) -> None:
+            if ends:
+                assert httpx.get(f"{service.url}/jobs/{job_id}", timeout=30).status_code in (200, 503)
+            else:
+                read_everything(service.url, job_id)
+
+        job_id, taken, refused = post_into_a_full_disk(client, filled(), long_or_short(100, 5), 3, look)
+        postgres.crash()
+        wait_until(lambda: httpx.get(f"{service.url}/jobs/{job_id}", timeout=30).status_code == 200)
+        job = client.get(job_id)
+        assert (job.state, job.attempt) == ("succeeded", 1)
+        assert client.curves(job_id)["loss/generator"].iterations == list(range(taken))
+        service.kill()
+        damaged = postgres.stop_and_count_damaged()
+    codes = sorted(set(refused))
+    assert set(codes) <= {"503 service_unavailable", "507 storage_full"}
+    assert damaged == 0
+    say(
+        f"disk full under PostgreSQL{': no room for its own log, which ends it' if ends else ', past the lease'}",
+        f"{len(refused)} writes",
+        f"507 or 503, {'' if ends else 'reads go on, '}nobody reaped, no page damaged; with room"
+        f"{', and the server started again,' if ends else ''} writes go on and all that was taken is there",
+        f"{', '.join(codes)}; then {taken:,} points, all there",
+    )
