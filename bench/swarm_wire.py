@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 
 
 class WireError(Exception):
@@ -41,7 +41,7 @@ class Wire:
         """Send a request and return status and body; time and failure are noted under its kind."""
         begin = time.perf_counter()
         try:
-            status, content = await asyncio.wait_for(self._ask(method, path, token, body, media_type), 60)
+            status, content = await asyncio.wait_for(self._ask_again(method, path, token, body, media_type), 60)
         except (OSError, asyncio.IncompleteReadError, TimeoutError, WireError) as error:
             self.close()
             self.tally.errors[f"{kind}: {type(error).__name__}"] += 1
@@ -56,6 +56,17 @@ class Wire:
         if self._writer is not None:
             self._writer.close()
         self._reader = self._writer = None
+
+    async def _ask_again(self, *request: Any) -> tuple[int, bytes]:
+        """Ask; a server may have closed a connection that was kept for long, then on another one."""
+        is_kept = self._writer is not None
+        try:
+            return await self._ask(*request)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            if not is_kept:
+                raise
+            self.close()
+            return await self._ask(*request)
 
     async def _ask(self, method: str, path: str, token: str, body: bytes, media_type: str) -> tuple[int, bytes]:
         if self._reader is None or self._writer is None:

@@ -58,7 +58,7 @@ def insert_events(
     arriving = collect_tail(
         (item.event.iteration, item.event.values) for item in new if isinstance(item.event, MetricsRow)
     )
-    # Before this batch has its id: the lock on event ids holds up every other job's batches.
+    # Before this batch has its id: from there on readers of all jobs' news wait for it.
     is_folded = fold_long_tail(session, job, arriving)
     retired = apply_events(session, job, attempt, new, arriving, checkpoints_kept)
     _store(session, job, row, new, is_folded)
@@ -126,15 +126,18 @@ def _read_stored(session: Session, row: Attempt, first: int, last: int) -> dict[
 
 
 def _store(session: Session, job: Job, row: Attempt, events: Sequence[PostedEvent], is_folded: bool) -> None:
-    """Write the batch into the raw log: last, because the lock on event ids is held until the commit."""
-    batch_id = insert_batch(
-        session,
-        job.id,
-        attempt=row.attempt,
-        first_seq=events[0].seq,
-        last_seq=events[-1].seq,
-        body=pack_body(encode_events(events)),
-    )
+    """Write the batch into the raw log: last, because readers of all jobs' news wait from here to the commit."""
+    body = pack_body(encode_events(events))
+    # What has changed of the job is written once, below.
+    with session.no_autoflush:
+        batch_id = insert_batch(
+            session,
+            job.id,
+            attempt=row.attempt,
+            first_seq=events[0].seq,
+            last_seq=events[-1].seq,
+            body=body,
+        )
     row.next_seq = events[-1].seq + 1
     row.heartbeat_at = database_now()
     job.last_event_id = batch_id
