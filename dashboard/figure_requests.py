@@ -156,9 +156,19 @@ def _write_item(item: Any) -> str:
     return "-".join(map(str, item)) if isinstance(item, tuple) else str(item)
 
 
+# Of pydantic's sentences those that people meet who fill in the page's form.
+_WORDS = {
+    "int_parsing": "a whole number is wanted",
+    "float_parsing": "a number is wanted",
+    "greater_than_equal": "{ge} is the least",
+    "less_than_equal": "{le} is the most",
+}
+
+
 def _explain(details: ErrorDetails) -> str:
     problem = describe_problem(details)
-    return f"{details['loc'][0]}: {problem['message']} (given: {problem['given']})"
+    words = _WORDS.get(details["type"], problem["message"]).format(**details.get("ctx", {}))
+    return f"{details['loc'][0]}: {words} (given: {problem['given']}); the preview is drawn without it."
 
 
 def _collect(model: type[_Request], query: QueryParams) -> dict[str, Any]:

@@ -172,8 +172,11 @@ class _Legend:
         self._plan = plan
         self._metrics = list(dict.fromkeys(line.metric for line in lines))
         widest = text_width([self.name(line) for line in lines], SIZE)
-        self._columns = max(1, min(len(lines), int((width - 50) / (widest + HANDLE))))
-        self.height = -(-len(lines) // self._columns) * LEGEND_LINE
+        fitting = max(1, min(len(lines), int((width - 50) / (widest + HANDLE))))
+        rows = -(-len(lines) // fitting)
+        # No more columns than the rows need: four names stand two by two, not three and one.
+        self._columns = -(-len(lines) // rows)
+        self.height = rows * LEGEND_LINE
 
     def name(self, line: Line) -> str:
         """Return the run, the metric, or both: what tells the lines of the panel apart."""
@@ -185,7 +188,11 @@ class _Legend:
 
     def write(self, axes: Axes) -> None:
         """Write it."""
+        # Matplotlib goes down the columns; people read along the rows.
+        handles, names = axes.get_legend_handles_labels()
+        order = [place for column in range(self._columns) for place in range(column, len(names), self._columns)]
         axes.legend(
+            [handles[place] for place in order], [names[place] for place in order],
             loc="lower left", bbox_to_anchor=(0, 1.0), ncols=self._columns, frameon=False, fontsize=SIZE,
             borderaxespad=0.2, borderpad=0, handlelength=3, columnspacing=1.5, labelspacing=0.35,
         )  # fmt: skip

@@ -14,8 +14,9 @@ from dashboard.figures.drawing import POINTS_PER_MM, clean_text, drawing, make_f
 from dashboard.figures.pixels import enlarge, read_cells
 from dashboard.figures.plans import FigureOversize, Shot, TimelinesPlan, cells_size
 
-# Points. A row's label takes at most this share of the page's width.
+# Points. A row's label takes at most this share of the page's width; where a word would be broken, it is smaller.
 LABEL_SIZE, NOTE_SIZE = 8.0, 6.0
+LABEL_SIZES = (LABEL_SIZE, 7.0, NOTE_SIZE, 5.0)
 LINE_HEIGHT = 1.25
 GAP, ROW_GAP = 3.0, 5.0
 LABEL_SHARE = 0.22
@@ -45,10 +46,11 @@ def draw_timelines(plan: TimelinesPlan, files: Sequence[bytes], out: BinaryIO) -
     A PNG has at least the asked resolution, and as much more as makes every pixel a whole number of dots wide.
     """
     with drawing():
-        labels = [wrap_label(row.label, plan.page.width_mm) for row in plan.rows]
-        sizes = _measure(plan, labels)
+        letters = fit_labels([row.label for row in plan.rows], plan.page.width_mm)
+        labels = [wrap_label(row.label, plan.page.width_mm, letters) for row in plan.rows]
+        sizes = _measure(plan, labels, letters)
         images = [[_read(shot, files, plan) for shot in row.shots] for row in plan.rows]
-        heights = [_row_height(row, sizes) for row in images]
+        heights = [_row_height(row, label, letters, sizes) for row, label in zip(images, labels, strict=True)]
         notes = [_has_notes(plan, row.shots) for row in plan.rows]
         top = sizes.dots(LABEL_SIZE * LINE_HEIGHT + 2)
         below = [sizes.dots(NOTE_SIZE * LINE_HEIGHT) if noted else 0.0 for noted in notes]
@@ -61,7 +63,7 @@ def draw_timelines(plan: TimelinesPlan, files: Sequence[bytes], out: BinaryIO) -
         y = top
         for row, label, shown, tall, note in zip(plan.rows, labels, images, heights, below, strict=True):
             # Beside the images, and not beside the line below them.
-            canvas.write_label(label, y, tall)
+            canvas.write_label(label, letters, y, tall)
             canvas.place_row(plan, row.shots, shown, y, tall)
             y += tall + note + gap
         save_figure(figure, plan.page, plan.about, out)
@@ -85,10 +87,10 @@ class _Canvas:
         for place, iteration in enumerate(plan.iterations):
             self._write(self._left(place) + self._sizes.box / 2, y, f"{iteration:,}", size, "center", "baseline")
 
-    def write_label(self, label: str, y: float, tall: float) -> None:
+    def write_label(self, label: str, size: float, y: float, tall: float) -> None:
         """Write a row's label beside the middle of its images."""
         if label:
-            self._write(0, y + tall / 2, label, LABEL_SIZE, "left", "center")
+            self._write(0, y + tall / 2, label, size, "left", "center")
 
     def place_row(
         self,
@@ -106,7 +108,7 @@ class _Canvas:
                     left + self._sizes.box / 2, y + tall / 2, "–", LABEL_SIZE, "center", "center", "#5d5d59"
                 )
                 continue
-            self._place(image, left, y)
+            self._place(image, left, y, tall)
             if shot.iteration != plan.iterations[place]:
                 middle, below = left + self._sizes.box / 2, y + tall + self._sizes.dots(NOTE_SIZE)
                 self._write(middle, below, f"at {shot.iteration:,}", NOTE_SIZE, "center", "baseline", "#5d5d59")
@@ -114,12 +116,13 @@ class _Canvas:
     def _left(self, place: int) -> float:
         return self._sizes.label + place * (self._sizes.box + self._sizes.dots(GAP))
 
-    def _place(self, image: Image.Image, left: float, y: float) -> None:
+    def _place(self, image: Image.Image, left: float, y: float, tall: float) -> None:
         width, height = shown_size(image, self._sizes)
         if self._sizes.is_whole:
             image = enlarge(image, round(width / image.width))
         x = left + ((self._sizes.box - width) // 2 if self._sizes.is_whole else (self._sizes.box - width) / 2)
-        bottom = self._height - 0.001 - y - height
+        above = (tall - height) // 2 if self._sizes.is_whole else (tall - height) / 2
+        bottom = self._height - 0.001 - y - above - height
         box = (x / self._width, bottom / self._height, width / self._width, height / self._height)
         axes = self._figure.add_axes(box)
         axes.set_axis_off()
@@ -134,11 +137,22 @@ class _Canvas:
         )
 
 
-def wrap_label(label: str, width_mm: float) -> str:
+def fit_labels(labels: Sequence[str], width_mm: float) -> float:
+    """Return the largest size at which no word of the labels is broken, or else the smallest, in points."""
+    longest = max((len(word) for label in labels for word in clean_text(label).split()), default=0)
+    return next((size for size in LABEL_SIZES if longest <= _letters(width_mm, size)), LABEL_SIZES[-1])
+
+
+def wrap_label(label: str, width_mm: float, size: float = LABEL_SIZE) -> str:
     """Return a row's label in lines that take no more than their share of the page."""
-    letters = max(6, int(LABEL_SHARE * width_mm * POINTS_PER_MM / (LETTER_WIDTH * LABEL_SIZE)))
-    lines = [line for part in label.split("\n") for line in textwrap.wrap(clean_text(part), letters)]
+    room = _letters(width_mm, size)
+    lines = [line for part in label.split("\n") for line in textwrap.wrap(clean_text(part), room)]
     return "\n".join(lines)
+
+
+def _letters(width_mm: float, size: float) -> int:
+    """How many letters a label's line has room for."""
+    return max(6, int(LABEL_SHARE * width_mm * POINTS_PER_MM / (LETTER_WIDTH * size)))
 
 
 def shown_size(image: Image.Image, sizes: Sizes) -> tuple[float, float]:
@@ -149,10 +163,10 @@ def shown_size(image: Image.Image, sizes: Sizes) -> tuple[float, float]:
     return image.width * factor, image.height * factor
 
 
-def _measure(plan: TimelinesPlan, labels: Sequence[str]) -> Sizes:
+def _measure(plan: TimelinesPlan, labels: Sequence[str], letters: float) -> Sizes:
     """Divide the page's width among the labels and the columns, and find the resolution."""
     points = plan.page.width_mm * POINTS_PER_MM
-    label = text_width(labels, LABEL_SIZE)
+    label = text_width(labels, letters)
     label = label + 2 * GAP if label else 0.0
     columns = len(plan.iterations)
     box = (points - label - GAP * (columns - 1)) / columns
@@ -179,9 +193,11 @@ def _read(shot: Shot | None, files: Sequence[bytes], plan: TimelinesPlan) -> Ima
     return read_cells(files[shot.file], shot, plan.crop) if shot else None
 
 
-def _row_height(images: Sequence[Image.Image | None], sizes: Sizes) -> float:
+def _row_height(images: Sequence[Image.Image | None], label: str, letters: float, sizes: Sizes) -> float:
+    """Return the height of the images, or of a label that is higher: rows never run into each other."""
     heights = [shown_size(image, sizes)[1] for image in images if image]
-    return max(heights, default=sizes.dots(2 * LABEL_SIZE))
+    lines = label.count("\n") + 1
+    return max([*heights, sizes.dots(lines * letters * LINE_HEIGHT) if label else 0.0, sizes.dots(2 * LABEL_SIZE)])
 
 
 def _has_notes(plan: TimelinesPlan, shots: Sequence[Shot | None]) -> bool:

@@ -13,7 +13,7 @@ from PIL import Image
 from pypdf import PdfReader
 
 from dashboard.figures.plans import Crop, FigureOversize, FigureRefusal, ImageForm, Page, Plan, TimelineRow
-from dashboard.figures.timelines import draw_timelines, wrap_label
+from dashboard.figures.timelines import LABEL_SIZES, draw_timelines, fit_labels, wrap_label
 from tests.dashboard.figures.making import ABOUT, GRID, HOSTILE, draw, make_grid, make_timelines, to_png
 
 GRIDS = [make_grid(seed) for seed in range(5)]
@@ -154,3 +154,23 @@ def test_a_png_of_too_many_pixels_is_refused() -> None:
 def test_a_damaged_grid_is_named() -> None:
     with pytest.raises(FigureRefusal, match="grid of iteration 200 is damaged"):
         draw_here(make_timelines(), [FILES[0], FILES[1][:60], *FILES[2:]])
+
+
+def test_long_labels_are_smaller_before_their_words_are_broken() -> None:
+    labels = ["discriminator least_squares\ngenerator least_squares", "discriminator minimax\ngenerator minimax"]
+    assert fit_labels(labels, 170) == LABEL_SIZES[0]
+    assert fit_labels(labels, 85) == 6.0
+    words = [word for label in labels for word in wrap_label(label, 85, 6.0).split()]
+    assert set(words) == {"discriminator", "least_squares", "generator", "minimax"}
+    # At the usual size the longest would be in two.
+    assert "least_squares" not in wrap_label(labels[0], 85).split()
+    assert fit_labels(["a" * 200], 85) == LABEL_SIZES[-1]
+
+
+def test_a_row_is_at_least_as_high_as_its_label() -> None:
+    plan = make_timelines(page=Page("png", 60, 150))
+    rows = tuple(replace(row, label="\n".join(["label"] * 12)) for row in plan.rows)
+    lines_of_both_rows = 2 * 12 * LABEL_SIZES[0] * 1.25
+    for wanted, is_high in ((plan.rows, False), (rows, True)):
+        image = Image.open(io.BytesIO(draw_here(replace(plan, rows=wanted))))
+        assert (image.height * 72 / image.info["dpi"][1] > lines_of_both_rows) == is_high
