@@ -98,7 +98,7 @@ def parse_comparison(text: str, excluded: bool = False, source: str = "where") -
     field, value = found["field"], _unquote(found["value"].strip())
     operator: Operator = found["operator"]  # type: ignore[assignment]  # the pattern knows no other
     if not value:
-        raise _refuse(source, text, f"{field}{operator} wants a value")
+        raise _refuse(source, text, f"wants a value, as {field}{operator}…")
     number = _read_number(value)
     if operator in ORDERS and number is None:
         raise _refuse(source, text, f"{operator} compares numbers; {value[:40]} is none")

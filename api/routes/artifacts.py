@@ -119,8 +119,8 @@ def get_artifact(
     except FileNotFoundError:
         raise ArtifactNotFound(sha256=sha256) from None
     is_image = artifact.media_type == "image/png"
-    name = f"{sha256}.png" if is_image else f"{sha256}.bin"
-    headers["content-disposition"] = f'{"inline" if is_image else "attachment"}; filename="{name}"'
+    # Without a file name: a page's link says what the file is, and its name would lose against one from here.
+    headers["content-disposition"] = "inline" if is_image else "attachment"
     headers["content-length"] = str(artifact.size)
     return FileStream(file, headers, artifact.media_type)
 

@@ -7,6 +7,10 @@ from dashboard.views.common import Frame
 
 # For the sentences that are written for those who call the API.
 SENTENCES = {
+    403: (
+        "The token that you are logged in with may look, but not do this. Whoever runs the service makes one "
+        "that may: ganvas token create --scope user --name you."
+    ),
     404: "There is nothing at this address. It may have been mistyped, or the run was removed.",
     405: "This address does not answer this kind of request.",
     500: "Something went wrong in the service; its log has the details.",

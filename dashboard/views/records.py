@@ -58,7 +58,7 @@ class AttemptView:
 
 @dataclass(frozen=True)
 class CheckpointView:
-    """One checkpoint; `generator_url` gives the generator's weights alone."""
+    """One checkpoint; `generator_url` gives the generator's weights alone, `file` names it on disk."""
 
     iteration: str
     attempt: int
@@ -66,6 +66,7 @@ class CheckpointView:
     created: Moment
     sha256: str
     url: str
+    file: str
     generator_url: str
 
 
@@ -150,6 +151,7 @@ def build_checkpoint(job_id: str, checkpoint: CheckpointRead, now: datetime) -> 
         created=moment_of(checkpoint.created_at, now),
         sha256=checkpoint.sha256,
         url=checkpoint.url or "",
+        file=f"{checkpoint.iteration}.checkpoint.safetensors",
         generator_url=f"/jobs/{job_id}/checkpoints/{checkpoint.iteration}/generator" if checkpoint.url else "",
     )
 

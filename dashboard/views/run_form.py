@@ -138,6 +138,8 @@ def build_run_form(
 
 def _field(field: FieldSpec, draft: Draft, problems: Sequence[Problem]) -> FieldView:
     own = [problem.message for problem in problems if problem.field == field.path]
+    if own and field.path == "losses.generator":
+        own += _name_partner(draft)
     value = draft.fields.get(field.path, "")
     # What a spec holds that this form does not know is a choice all the same.
     known = field.choices if not field.choices or value in field.choices else (value, *field.choices)
@@ -151,8 +153,20 @@ def _field(field: FieldSpec, draft: Draft, problems: Sequence[Problem]) -> Field
         player=field.player,
         value=value,
         was=draft.was.get(field.path, ""),
-        problem="; ".join(own)[:1].upper() + "; ".join(own)[1:],
+        problem=_begin("; ".join(own)),
     )
+
+
+def _begin(sentence: str) -> str:
+    """Begin with a capital, unless with a value as a spec writes it."""
+    return sentence if "_" in sentence.partition(" ")[0] else sentence[:1].upper() + sentence[1:]
+
+
+def _name_partner(draft: Draft) -> list[str]:
+    """Say which loss of the discriminator the generator's belongs to, where another one is chosen."""
+    chosen, beside = draft.fields.get("losses.generator", ""), draft.fields.get("losses.discriminator", "")
+    partners = [name for name, generators in PARTNERS.items() if chosen in generators and name != beside]
+    return [f"or choose {partners[0].replace('_', ' ')} for the discriminator too"] if partners else []
 
 
 def _problem(problem: Problem, shown: set[str]) -> ProblemView:

@@ -109,6 +109,9 @@ def test_refused_form_says_what_is_wrong_beside_each_field_and_keeps_what_was_ty
     fixed = client.post("/new", data=again | {"name": "a name", "iterations": "10", "yaml": form["yaml"]})
     # What belongs together is said at the field that has to follow.
     assert 'id="field-losses-generator-problem"' in fixed.text
+    other = client.post("/new", data=parse_form(fixed.text) | {"losses.generator": "least_squares"})
+    assert "or choose least squares for the discriminator too" in other.text
+    assert ">least_squares does not go with" in other.text
     good = client.post("/new", data=parse_form(fixed.text) | {"losses.generator": "hinge"})
     assert read_spec(client, good.headers["location"])["losses"]["generator"] == "hinge"
 

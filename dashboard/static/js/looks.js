@@ -12,6 +12,6 @@ export function partsOf(look, index, flipped) {
 export function describeLook(look, before, flipped) {
   if (look === "grid") return "";
   if (!before) return "No grid comes before this one";
-  const words = { difference: `${GAIN} × the difference from`, flicker: flipped ? "Shown:" : "In turn with" };
+  const words = { difference: `${GAIN} × difference from`, flicker: flipped ? "Shown:" : "In turn with" };
   return `${words[look]} iteration ${showCount(before.iteration)}`;
 }

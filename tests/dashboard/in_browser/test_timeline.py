@@ -166,29 +166,6 @@ def test_difference_shows_what_changed_since_the_grid_before(open_page: OpenPage
     expect(page.locator("grid-view canvas")).to_be_hidden()
 
 
-def test_nothing_below_the_grid_jumps_when_its_difference_is_shown(
-    open_page: OpenPage, worker: FakeWorker
-) -> None:
-    page = open_live(open_page, make_run(worker, 1100, 1200))
-    before = page.locator("frame-player").bounding_box()
-    page.keyboard.press("d")
-    expect(page.locator("[data-field=against]")).to_have_text("4 × difference from iteration 1,100")
-    assert page.locator("frame-player").bounding_box() == before
-
-
-def test_grids_and_checkpoints_are_saved_under_the_runs_name(open_page: OpenPage, worker: FakeWorker) -> None:
-    job = make_run(worker, 1100, 1200)
-    worker.save_checkpoint(1200)
-    page = open_live(open_page, job)
-    for link, name in (
-        ("Save PNG", "first-light-1200.png"),
-        ("everything", "first-light-1200.checkpoint.safetensors"),
-    ):
-        with page.expect_download() as download:
-            page.get_by_role("link", name=link).click()
-        assert download.value.suggested_filename == name
-
-
 def test_flicker_turns_by_itself_unless_the_reader_wants_no_motion(
     open_page: OpenPage, worker: FakeWorker
 ) -> None:
