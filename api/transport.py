@@ -74,7 +74,8 @@ class Transport:
     def __init__(self, url: str | None = None, token: str | None = None) -> None:
         named = (url or os.environ.get("GANVAS_URL") or DEFAULT_URL).strip().rstrip("/")
         self.url = named if "://" in named else f"http://{named}"
-        token = token or os.environ.get("GANVAS_TOKEN")
+        # A token that was read from a file or through a terminal brings the end of its line with it.
+        token = (token or os.environ.get("GANVAS_TOKEN") or "").strip()
         try:
             # A proxy from the environment cannot reach this machine's own loopback address.
             trust_env = httpx.URL(self.url).host not in LOOPBACK_HOSTS

@@ -9,8 +9,9 @@ import click
 from pydantic import BaseModel
 
 from api.client import Client
-from ganlib.spec_files import apply_overrides, read_spec_file
+from ganlib.spec_files import apply_overrides, read_spec_file, read_spec_text
 from ganvas.address import default_home, read_service_url
+from recipes import read_texts
 
 Command = Callable[..., Any]
 
@@ -42,13 +43,16 @@ def set_option(command: Command) -> Command:
 
 
 def spec_argument(command: Command) -> Command:
-    """Add the spec file."""
+    """Add the spec file, or the name of a recipe that ships."""
     return click.argument("spec_path", metavar="SPEC", type=click.Path(dir_okay=False, path_type=Path))(command)
 
 
 def read_spec(path: Path, overrides: tuple[str, ...]) -> dict[str, Any]:
-    """Read a spec file and apply --set; not checked yet."""
-    return apply_overrides(read_spec_file(path), list(overrides))
+    """Read a spec file, or the recipe of that name where no file has it, and apply --set; not checked yet."""
+    name = path.as_posix().removeprefix("recipes/").removesuffix(".yaml")
+    recipe = None if path.exists() else read_texts().get(f"{name}.yaml")
+    spec = read_spec_file(path) if recipe is None else read_spec_text(recipe, str(path))
+    return apply_overrides(spec, list(overrides))
 
 
 def open_client(url: str | None) -> Client:

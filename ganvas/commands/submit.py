@@ -43,7 +43,7 @@ def command(
     url: str | None,
     as_json: bool,
 ) -> None:
-    """Submit SPEC (YAML or JSON) and print the job's id and its page."""
+    """Submit SPEC (a YAML or JSON file, or a recipe's name) and print the job's id and its page."""
     spec = parse_spec(read_spec(spec_path, overrides))
     if commit is not None:
         pinned = spec.queue.model_copy(update={"commit": resolve_commit(commit)})

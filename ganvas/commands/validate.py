@@ -16,7 +16,7 @@ from ganvas.commands.options import json_option, print_json, read_spec, set_opti
 @set_option
 @json_option
 def command(spec_path: Path, overrides: tuple[str, ...], as_json: bool) -> None:
-    """Check SPEC (YAML or JSON) and show its networks' shapes; --json prints it with every default filled in."""
+    """Check SPEC (a file, or a recipe's name) and show its networks' shapes; --json prints it with defaults."""
     spec = parse_spec(read_spec(spec_path, overrides))
     if as_json:
         print_json(spec)

@@ -119,9 +119,9 @@ def test_the_token_is_sent_as_a_bearer(serve: Callable[[Answer], str], monkeypat
         reply(handler, 200, b"{}")
 
     url = serve(answer)
-    for token in (None, "given"):
+    for token in (None, "given", "from-a-terminal\r\n"):
         Transport(url, token).request("GET", "/healthz")
-    assert seen == ["Bearer from-the-environment", "Bearer given"]
+    assert seen == ["Bearer from-the-environment", "Bearer given", "Bearer from-a-terminal"]
 
 
 def test_submit_tries_again_with_the_same_key_after_a_broken_connection(serve: Callable[[Answer], str]) -> None:

@@ -48,6 +48,18 @@ def test_file_that_is_no_spec_is_refused(ganvas: RunCommand, tmp_path: Path, tex
     assert (outcome.status, expected in outcome.err) == (1, True)
 
 
+@pytest.mark.parametrize("name", ["winkler-mnist", "recipes/winkler-mnist.yaml"])
+def test_a_recipe_that_ships_needs_no_file_and_gives_way_to_one(
+    ganvas: RunCommand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shipped = json.loads(ganvas("validate", name, "--json", "--set", "iterations=7").out)
+    assert (shipped["name"], shipped["iterations"]) == ("winkler-mnist", 7)
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text((RECIPES[0].parent / "lsgan-mnist.yaml").read_text(encoding="utf-8"))
+    assert json.loads(ganvas("validate", name, "--json").out)["name"] == "lsgan-mnist"
+
+
 def test_missing_file_is_named(ganvas: RunCommand, tmp_path: Path) -> None:
     outcome = ganvas("validate", tmp_path / "absent.yaml")
     assert (outcome.status, "absent.yaml" in outcome.err) == (1, True)
