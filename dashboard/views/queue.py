@@ -75,6 +75,7 @@ class QueuePage:
     waiting: list[WaitingRow]
     more: str
     workers: list[WorkerRow]
+    has_worker: bool
     stream_url: str
     last_event_id: int
 
@@ -82,13 +83,15 @@ class QueuePage:
 def build_queue_page(data: QueueData, frame: Frame, now: datetime) -> QueuePage:
     """Return the page."""
     more = data.waiting_count - len(data.waiting)
+    workers = _worker_rows(data, now)
     return QueuePage(
         title="Queue and workers",
         frame=frame,
         summary=_summarise(data),
         waiting=[_waiting_row(place, job, data, now) for place, job in enumerate(data.waiting, 1)],
         more=f"and {show_count(more)} more" if more else "",
-        workers=_worker_rows(data, now),
+        workers=workers,
+        has_worker=any(worker.is_alive for worker in workers),
         stream_url="/events",
         last_event_id=data.last_event_id,
     )

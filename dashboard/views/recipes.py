@@ -1,11 +1,13 @@
 """The recipes that a run can be started from, by the paper whose experiment each repeats."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
 from dashboard.views.common import Frame
+from dashboard.views.runs import LinkView
 
 FIRST = "first-light"
 
@@ -33,21 +35,32 @@ class PaperView:
 
 @dataclass(frozen=True)
 class NewRunPage:
-    """Where a run may begin; `first` is for those who have never started one."""
+    """Where a run may begin; `first` is for those who have never started one, `datasets` narrow the rest."""
 
     title: str
     frame: Frame
     first: RecipeView | None
+    datasets: list[LinkView]
     papers: list[PaperView]
 
 
-def build_new_run_page(recipes: Mapping[str, Mapping[str, Any]], frame: Frame) -> NewRunPage:
-    """Return the page of all recipes; `recipes` are their specs, unchecked, by name."""
+def build_new_run_page(recipes: Mapping[str, Mapping[str, Any]], frame: Frame, dataset: str = "") -> NewRunPage:
+    """Return the page of the recipes, of one data set or of all; `recipes` are their specs, unchecked, by name."""
+    views = {name: _recipe(name, spec) for name, spec in recipes.items()}
+    counts = Counter(view.dataset for view in views.values())
+    dataset = dataset if dataset in counts else ""
     papers: dict[str, list[RecipeView]] = {}
     for name, spec in recipes.items():
-        papers.setdefault((spec.get("recipe") or {}).get("paper", "Others"), []).append(_recipe(name, spec))
-    first = _recipe(FIRST, recipes[FIRST]) if FIRST in recipes else None
-    return NewRunPage("New run", frame, first, [PaperView(paper, papers[paper]) for paper in sorted(papers)])
+        if views[name].dataset == dataset or not dataset:
+            papers.setdefault((spec.get("recipe") or {}).get("paper", "Others"), []).append(views[name])
+    datasets = [
+        LinkView(
+            f"{name or 'All'} {count}", f"/new?{urlencode({'data': name})}" if name else "/new", name == dataset
+        )
+        for name, count in [("", len(views)), *counts.most_common()]
+    ]
+    shown = [PaperView(paper, papers[paper]) for paper in sorted(papers)]
+    return NewRunPage("New run", frame, views.get(FIRST), datasets, shown)
 
 
 def _recipe(name: str, spec: Mapping[str, Any]) -> RecipeView:

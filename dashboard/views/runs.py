@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, get_args
 
-from api.schemas import JobState, JobSummary, Page
+from api.schemas import TERMINAL_STATES, JobState, JobSummary, Page
 from dashboard.formats import NOTHING, show_count, show_duration, show_number, show_percent
 from dashboard.views.columns import (
     Column,
@@ -89,6 +89,7 @@ class RowView:
     state_word: str
     thumbnail: Thumbnail | None
     grid: GridView | None
+    no_grid: str
     iteration: int
     iterations: int
     progress: str
@@ -197,6 +198,7 @@ def _row(
         state_word=STATE_WORDS[job.state],
         thumbnail=thumbnail_of(job.newest_sample) if job.newest_sample else None,
         grid=_grid(job),
+        no_grid="No grid" if job.state in TERMINAL_STATES else "No grid yet",
         iteration=job.iteration,
         iterations=job.iterations,
         progress=f"{show_count(job.iteration)} / {show_count(job.iterations)}",

@@ -190,6 +190,7 @@ def test_queue_page_shows_what_waits_and_why_and_who_runs_what(client: TestClien
     assert client.post("/workers/heartbeat", json=described).status_code == 204
     html = read(client, "/queue-and-workers")
     shown = words(html)
+    assert "No worker" not in shown.replace("No worker has a card", "")
     for part in (
         "3 waiting, 1 running, 1 worker",
         "runs runs-now",

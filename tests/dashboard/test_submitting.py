@@ -57,6 +57,15 @@ def test_page_of_recipes_names_paper_section_expectation_and_cost_of_each(client
             assert spec["recipe"][part] in shown, (name, part)
 
 
+def test_recipes_are_narrowed_to_one_data_set(client: TestClient) -> None:
+    everything, digits = read(client, "/new"), read(client, "/new?data=mnist")
+    assert 'href="/new?data=mnist"' in everything
+    for page, has_colours in ((everything, True), (digits, False), (read(client, "/new?data=<b>"), True)):
+        assert 'href="/new?recipe=lsgan-mnist"' in page
+        assert ('href="/new?recipe=winkler-cifar"' in page) == has_colours
+        assert "<b>" not in page
+
+
 def test_every_recipe_can_be_queued_as_it_is(client: TestClient) -> None:
     for recipe, spec in read_recipes().items():
         answer = client.post("/new", data=read_form(client, f"/new?recipe={recipe}"))

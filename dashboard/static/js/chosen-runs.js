@@ -3,6 +3,9 @@
 import { build, findField } from "./dom.js";
 
 const chosen = new Set();
+// Runs that were tagged are often the next to be compared: they stay chosen on the page that comes then.
+const KEPT = "chosen-runs";
+const KEEPING = ["tag", "untag"];
 
 class ChosenRuns extends HTMLElement {
   connectedCallback() {
@@ -13,6 +16,11 @@ class ChosenRuns extends HTMLElement {
     this.rows.addEventListener("change", () => this.read(), { signal });
     this.all = build("button", { type: "button", onclick: () => this.toggleAll() });
     findField(this, "chosen").after(this.all);
+    this.addEventListener("submit", ({ submitter }) => {
+      if (KEEPING.includes(submitter?.value)) sessionStorage.setItem(KEPT, JSON.stringify([...chosen]));
+    });
+    for (const id of JSON.parse(sessionStorage.getItem(KEPT) ?? "[]")) chosen.add(id);
+    sessionStorage.removeItem(KEPT);
     // What the browser restored when somebody came back counts as well.
     for (const box of this.boxes()) box.checked ||= chosen.has(box.value);
     this.read();
@@ -53,6 +61,9 @@ class ChosenRuns extends HTMLElement {
     findField(this, "chosen").textContent = count ? `${count} chosen` : "Choose runs:";
     this.all.textContent = count === boxes.length ? "None" : "All";
     for (const button of this.querySelectorAll("form button:not([type=button])")) button.disabled = !count;
+    const cancel = this.querySelector("details");
+    cancel.inert = !count;
+    if (!count) cancel.open = false;
     const compare = this.querySelector("[formaction='/runs/compare']");
     compare.disabled = count < 2 || count > 10;
     compare.title = compare.disabled ? "Choose 2 to 10 runs" : "";

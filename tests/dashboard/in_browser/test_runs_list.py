@@ -53,10 +53,13 @@ def test_chosen_runs_stay_chosen_while_new_ones_come_in(open_page: OpenPage, wor
     page = open_page("/")
     expect(page.locator("live-stream")).to_have_text("Live")
     expect(page.get_by_role("button", name="Compare")).to_be_disabled()
+    # Nothing is chosen: nothing can be cancelled.
+    expect(page.locator("#chosen details")).to_have_attribute("inert", "")
     boxes = page.locator("input[name=run]")
     boxes.nth(0).check()
     boxes.nth(2).click(modifiers=["Shift"])
     expect(page.locator("[data-field=chosen]")).to_have_text("3 chosen")
+    expect(page.locator("#chosen details")).not_to_have_attribute("inert", "")
     worker.submit(name="newcomer")
     expect(page.get_by_role("link", name="newcomer")).to_be_visible()
     expect(page.locator("[data-field=chosen]")).to_have_text("3 chosen")
@@ -85,6 +88,11 @@ def test_runs_are_tagged_cancelled_deleted_and_brought_back(
     page.get_by_placeholder("tag", exact=True).fill("good")
     page.get_by_role("button", name="Add tag").click()
     expect(page.get_by_text("2 runs were tagged good.")).to_be_visible()
+    if scripts:
+        # What was tagged together is often compared next.
+        expect(page.locator("[data-field=chosen]")).to_have_text("2 chosen")
+        page.reload()
+        expect(page.locator("[data-field=chosen]")).to_have_text("Choose runs:")
     page.get_by_role("link", name="good").first.click()
     expect_names(page, "bravo", "alpha")
     expect(page.get_by_role("searchbox")).to_have_value("tag:good")
