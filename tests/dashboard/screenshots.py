@@ -58,6 +58,7 @@ def main() -> None:
             "compare": f"/compare?run={other.id}&run={shown.id}",
             "figures": f"/figures?run={other.id}&run={shown.id}",
             "new": "/new",
+            "form": "/new?recipe=first-light",
             "workers": "/queue-and-workers",
         }
         for name, path in pages.items():
