@@ -53,7 +53,7 @@ def test_interrupted_training_goes_on_to_the_same_grids(
         assert process.poll() is None
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=240)
     assert (process.returncode, "Run the same command again" in errors) == (130, True)
 
     assert ganvas("train", tiny_spec, "--out", tmp_path / "halved", *changes).status == 0
