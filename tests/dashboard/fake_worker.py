@@ -178,4 +178,4 @@ def make_histograms(iteration: int, ranges: dict[str, tuple[float, float]]) -> d
 
 def connect(url: str) -> FakeWorker:
     """A worker of the service at this address."""
-    return FakeWorker(httpx.Client(base_url=url, timeout=10))
+    return FakeWorker(httpx.Client(base_url=url, timeout=60))

@@ -253,7 +253,7 @@ def test_others_are_answered_while_a_figure_is_drawn_and_a_ninth_is_sent_away(
     async def ask() -> None:
         import httpx
 
-        async with httpx.AsyncClient(timeout=60) as many:
+        async with httpx.AsyncClient(timeout=240) as many:
             asked = [asyncio.create_task(many.get(path)) for _ in range(studio.MOST_WAITING)]
             await asyncio.to_thread(waiting.begun.wait, 30)
             assert (await many.get(f"{live_service.url}/healthz")).status_code == 200
@@ -280,7 +280,7 @@ def test_drawing_stops_when_its_reader_has_left(
     async def ask() -> None:
         import httpx
 
-        async with httpx.AsyncClient(timeout=60) as one:
+        async with httpx.AsyncClient(timeout=240) as one:
             asked = asyncio.create_task(one.get(f"{live_service.url}/runs/{run}/movie.gif"))
             await asyncio.to_thread(waiting.begun.wait, 30)
             asked.cancel()
