@@ -36,7 +36,7 @@ from dashboard.requests import (
 )
 from dashboard.static_files import StaticTree
 from dashboard.submit import build_again_router, build_new_router
-from dashboard.views.chart import CHART_METRICS, CHART_POINTS
+from dashboard.views.chart import CHART_METRICS, CHART_POINTS, MEASURE_POINTS
 from dashboard.views.curves import choose_words
 from dashboard.views.docs import build_docs_page
 from dashboard.views.heat_map import KINDS
@@ -81,15 +81,18 @@ def build_run_router(renderer: Renderer) -> APIRouter:
             job = queries.job_read(session, row)
             grids = list_grid_rows(session, job_id)
             chosen = choose_words(request.query_params.getlist("metric"), job.latest)
-            names = [*dict.fromkeys([*chosen, *CHART_METRICS, *measured_metrics(job.latest)])]
             judge = read_judge(session, job_id)
-            curves = queries.read_curves(session, job_id, names, CHART_POINTS)
+            curves = queries.read_curves(
+                session, job_id, [*dict.fromkeys([*chosen, *CHART_METRICS])], CHART_POINTS
+            )
+            # Small charts, so that a few points say as much.
+            measured = queries.read_curves(session, job_id, measured_metrics(job.latest), MEASURE_POINTS)
             heat_maps = [read_heat_map(session, job_id, kind, read_window(request)) for kind in KINDS]
             neighbours = read_neighbours(session, job_id, iteration)
             log = queries.list_log_lines(session, job_id, LOG_LINES)
             queue = count_queue(session, row) if row.state == "queued" else Queue()
         timeline = TimelineData(grids, read_cell(request))
-        data = RunData(job, timeline, curves, chosen, judge, heat_maps, neighbours, log.items, queue)
+        data = RunData(job, timeline, curves, measured, chosen, judge, heat_maps, neighbours, log.items, queue)
         page = build_run_page(data, iteration, read_frame(request), datetime.now(UTC))
         return renderer.render_page(request, "run.html", page)
 

@@ -95,12 +95,15 @@ class RunPage:
 class RunData:
     """What `api.queries` read about one run; `chosen` are the metrics of its large chart, each with its word.
 
+    curves: of the large chart, and both losses. measured: of the small charts.
+
     judge: who looked at the samples, and how many there were.
     """
 
     job: JobRead
     timeline: TimelineData
     curves: CurvesRead
+    measured: CurvesRead
     chosen: dict[str, str]
     judge: str
     heat_maps: list[HeatMapData]
@@ -117,7 +120,7 @@ def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, no
     is_over = job.state in TERMINAL_STATES
     warning_count = sum(line.level != "info" for line in data.log)
     axis = RunAxis(job.id, job.iterations, timeline.iteration if timeline else None)
-    curves = data.curves.curves
+    curves, measured = data.curves.curves, data.measured.curves
     return RunPage(
         title=job.name,
         frame=frame,
@@ -134,16 +137,16 @@ def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, no
         notice=build_notice(job),
         waiting=waiting,
         actions=build_actions(job, now),
-        vitals=build_vitals(job, curves, warning_count, waiting, now),
+        vitals=build_vitals(job, [*curves, *measured], warning_count, waiting, now),
         is_over=is_over,
-        has_bench=not is_over or timeline is not None or any(curve.values for curve in curves),
+        has_bench=not is_over or timeline is not None or any(curve.values for curve in [*curves, *measured]),
         no_grids=NO_GRIDS if is_over else FIRST_GRID,
         timeline=timeline,
         cell=build_cell(job.id, data.timeline.grids, data.timeline.cell, wanted_iteration),
         chart=build_curve_chart(_name_chart(data.chosen), data.chosen, curves, axis, WIDE_POINTS),
         choices=build_choices(job.latest, data.chosen),
         attempt_marks=build_attempt_marks(job),
-        measures=build_measures(curves, axis),
+        measures=build_measures(measured, axis),
         judge=data.judge,
         heat_maps=[(found.kind.group, build_heat_map(job.id, found, axis.cursor)) for found in data.heat_maps],
         neighbours=build_neighbours(job.id, data.neighbours),

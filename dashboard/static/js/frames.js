@@ -46,14 +46,24 @@ export function frameOf(event, at) {
   return { iteration, sha256, url: `/artifacts/${sha256}`, created: Date.parse(at) || Date.now(), ...layout };
 }
 
+const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
+const HASH_BYTES = 32;
+
+/** Hashes as text, from the bytes of all of them as base64. */
+function readHashes(base64) {
+  const digits = Array.from(atob(base64), (byte) => HEX[byte.charCodeAt(0)]);
+  return Array.from({ length: digits.length / HASH_BYTES }, (_, at) => digits.slice(at * HASH_BYTES, (at + 1) * HASH_BYTES).join(""));
+}
+
 /** The frames of a whole timeline, which the service sends in columns (dashboard/timeline_data.py). */
-export function readTimeline({ iterations, sha256, created, layouts }) {
+export function readTimeline({ iterations, files, created, layouts }) {
   const frames = [];
+  const hashes = readHashes(files);
   for (const { count, ...layout } of layouts) {
     for (const end = frames.length + count; frames.length < end; ) {
       const at = frames.length;
-      const file = sha256[at];
-      frames.push({ iteration: iterations[at], sha256: file, url: `/artifacts/${file}`, created: 1000 * created[at], ...layout });
+      const sha256 = hashes[at];
+      frames.push({ iteration: iterations[at], sha256, url: `/artifacts/${sha256}`, created: 1000 * created[at], ...layout });
     }
   }
   return frames;

@@ -14,8 +14,8 @@
 import { queue } from "../fetch-queue.js";
 import { nameSheet, placeThumbnails, STRIP_FRAMES } from "../strips.js";
 
-// A strip takes some 40 ms to be made and is a fifth of a megabyte; a part of it is there in a quarter of that.
-const GLIMPSE_FRAMES = 4;
+// A strip takes some 40 ms to be made and is a fifth of a megabyte; two of its frames are there in a fifth of the time.
+const GLIMPSE_FRAMES = 2;
 // Strips that are fetched ahead of the cursor where it goes, and behind it.
 const [AHEAD, BEHIND] = [3, 1];
 // A decoded strip is about a megabyte: so many may be kept in a page, shared by its stores.
