@@ -94,8 +94,8 @@ def list_jobs(
 
     `name` is a part of the name, `commit` its first digits, `recipe` a part of the paper that a job repeats.
     `where` compares a field of the spec (`losses.generator=wasserstein`, `techniques.technique=feature_matching`)
-    or a metric's newest value (`eval/classifier_score>5`). `sort` is a column, `duration`, or a metric, with `-`
-    in front for the other direction; jobs without a value come last.
+    or a metric's newest value (`eval/classifier_score>5`). `sort` is a column, `duration`, a metric, or a field of
+    the spec, with `-` in front for the other direction; jobs without a value come last.
     """
     terms = check_count([*map(parse_comparison, where), *parse_search(q)], "where")
     filters = queries.JobFilters(state, name, tag, commit, recipe, terms)

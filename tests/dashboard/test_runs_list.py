@@ -90,6 +90,23 @@ def test_every_shown_column_that_sorts_leads_to_its_order(client: TestClient, wo
     assert 'aria-sort="ascending"' in rising
 
 
+def test_a_field_of_the_spec_is_a_column_that_sorts(client: TestClient, worker: FakeWorker) -> None:
+    for name, size in (("alpha", 64), ("bravo", 128), ("charlie", 8)):
+        worker.submit(name=name, batch_size=size)
+    columns = "/?columns=losses.generator,batch_size"
+    html = read(client, columns)
+    (href,) = re.findall(r'<a href="([^"]*sort=batch_size[^"]*)"', html)
+    rising = read(client, href.replace("&amp;", "&"))
+    names = [name for name in re.findall(r"(alpha|bravo|charlie)</a>", rising)]
+    assert list(dict.fromkeys(names)) == ["charlie", "alpha", "bravo"]
+    assert 'aria-sort="ascending"' in rising
+    (href,) = re.findall(r'<a href="([^"]*sort=-batch_size[^"]*)"', rising)
+    falling = re.findall(r"(alpha|bravo|charlie)</a>", read(client, href.replace("&amp;", "&")))
+    assert list(dict.fromkeys(falling)) == ["bravo", "alpha", "charlie"]
+    for wrong in ("losses.genrator", "batch_size'--", "spec", "-"):
+        assert "aria-sort" not in read(client, f"{columns}&sort={wrong}")
+
+
 def test_gallery_shows_newest_grids_state_losses_and_verdict(client: TestClient, worker: FakeWorker) -> None:
     worker.submit(name="alpha")
     worker.claim()
