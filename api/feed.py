@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from api import queries
 from api.db import Database
 from api.schemas import StreamEvent
+from api.shared_reads import Messages, SharedReads
 
 logger = logging.getLogger(__name__)
 # A client far behind gets its batches in parts of this many, so that no stream holds much memory.
@@ -20,8 +21,8 @@ _IDS_AT_ONCE = 1000
 # The stream of all jobs sends each job at most this often.
 LIST_EVERY_SECONDS = 0.25
 
-# Reads what follows an event id; returns messages and the id of the last one.
-ReadMessages = Callable[[int], tuple[list[bytes], int]]
+# Reads what follows an event id.
+ReadMessages = Callable[[int], Messages]
 
 
 class Feed:
@@ -33,6 +34,7 @@ class Feed:
         self._poll_seconds = poll_seconds
         self._keepalive_seconds = keepalive_seconds
         self._followers: dict[asyncio.Event, str | None] = {}
+        self._reads = SharedReads()
         self._nudged = asyncio.Event()
         self._knows_newest = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -60,7 +62,7 @@ class Feed:
             while not self.closing:
                 # Cleared before the query: what is committed after it sets the event again.
                 news.clear()
-                messages, after = await run_in_threadpool(read, after)
+                messages, after = await self._reads.read(job_id, after, read)
                 for message in messages:
                     yield message
                 if messages:
@@ -108,6 +110,7 @@ class Feed:
         ids = await run_in_threadpool(self._read_ids, self._seen)
         for event_id, job_id in ids:
             self._seen = event_id
+            self._reads.note_news(job_id)
             for news, wanted in self._followers.items():
                 if wanted is None or wanted == job_id:
                     news.set()
@@ -136,7 +139,7 @@ class Feed:
             news.set()
 
 
-def read_job_messages(database: Database, job_id: str, after: int) -> tuple[list[bytes], int]:
+def read_job_messages(database: Database, job_id: str, after: int) -> Messages:
     """Read the next messages of one job: a batch each, in order."""
     with database.read() as session:
         batches = queries.list_batches(session, job_id, after, _BATCHES_AT_ONCE)
@@ -152,7 +155,7 @@ def read_job_messages(database: Database, job_id: str, after: int) -> tuple[list
     return [_write_message(message) for message in messages], batches[-1].id
 
 
-def read_list_messages(database: Database, after: int) -> tuple[list[bytes], int]:
+def read_list_messages(database: Database, after: int) -> Messages:
     """Read the next messages of the list: each changed job once, with no events, in order of its newest one."""
     settled = queries.find_settled_event_id(database)
     with database.read() as session:
