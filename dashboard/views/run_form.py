@@ -10,6 +10,13 @@ from ganlib.sections.losses import PARTNERS
 
 YAML_FIELD = "yaml"
 _GENERATOR_LOSSES = tuple(dict.fromkeys(name for names in PARTNERS.values() for name in names))
+# Of each player's losses those of the other that belong to it, as a script reads them.
+_BELONGING: Mapping[str, Mapping[str, str]] = {
+    "losses.discriminator": {name: " ".join(names) for name, names in PARTNERS.items()},
+    "losses.generator": {
+        loss: " ".join(name for name, names in PARTNERS.items() if loss in names) for loss in _GENERATOR_LOSSES
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,10 @@ FIELDS = (
 
 @dataclass(frozen=True)
 class FieldView:
-    """A field as it is shown: what stands in it, what stood in it at first, and what is wrong with it."""
+    """A field as it is shown: what stands in it, what stood in it at first, and what is wrong with it.
+
+    partners: of each choice the values of another field that belong to it, with spaces between them.
+    """
 
     id: str
     path: str
@@ -52,6 +62,7 @@ class FieldView:
     kind: str
     help: str
     choices: tuple[str, ...]
+    partners: Mapping[str, str]
     player: str
     value: str
     was: str
@@ -150,6 +161,7 @@ def _field(field: FieldSpec, draft: Draft, problems: Sequence[Problem]) -> Field
         kind=field.kind,
         help=field.help,
         choices=known,
+        partners=_BELONGING.get(field.path, {}),
         player=field.player,
         value=value,
         was=draft.was.get(field.path, ""),

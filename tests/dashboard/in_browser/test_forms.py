@@ -52,6 +52,26 @@ def test_run_again_with_another_learning_rate(open_page: OpenPage, worker: FakeW
     assert job not in page.url
 
 
+def test_the_other_players_loss_follows_the_one_that_is_chosen(open_page: OpenPage, worker: FakeWorker) -> None:
+    page = open_page("/new?recipe=first-light")
+    generator = page.get_by_label("Loss of the generator")
+    discriminator = page.get_by_label("Loss of the discriminator")
+    generator.select_option("least squares")
+    expect(discriminator).to_have_value("least_squares")
+    expect(page.locator("loss-pair")).to_have_text(
+        "The loss of the discriminator is now least squares: the two belong together."
+    )
+    # Back where it began, so is the other one.
+    discriminator.select_option("minimax")
+    expect(generator).to_have_value("non_saturating")
+    generator.select_option("minimax")
+    expect(discriminator).to_have_value("minimax")
+    expect(page.locator("loss-pair")).to_have_text("")
+    discriminator.select_option("hinge")
+    page.get_by_role("button", name="Queue this run").click()
+    expect(page.locator(".spec")).to_contain_text("losses: {discriminator: hinge, generator: hinge}")
+
+
 def test_failed_run_says_what_to_try_and_is_retried(open_page: OpenPage, worker: FakeWorker) -> None:
     job = worker.submit()
     worker.claim()

@@ -1,0 +1,3 @@
+// The elements of the form that starts a run.
+import "./main.js";
+import "./loss-pair.js";
