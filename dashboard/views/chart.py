@@ -12,7 +12,7 @@ from dashboard.formats import show_count, show_number, show_tick
 from dashboard.views.common import DISCRIMINATOR_LOSS, GENERATOR_LOSS
 
 CHART_METRICS = (GENERATOR_LOSS, DISCRIMINATOR_LOSS)
-CHART_POINTS, MEASURE_POINTS = 600, 240
+CHART_POINTS, MEASURE_POINTS = 600, 200
 # The plot's own coordinates; the page stretches them to its width and height.
 WIDTH, HEIGHT = 1000, 300
 SPIKE_REACH = 3

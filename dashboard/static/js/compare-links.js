@@ -1,4 +1,9 @@
-// <compare-links>: links to another axis or view, <a data-changes="view">, keep what was chosen since the page came.
+// <compare-links>: links to another axis or view, <a data-changes="view">, and a form that asks for other runs keep
+// what was chosen since the page came.
+import { build } from "./dom.js";
+
+// What says something of the runs that were compared alone.
+const OF_THESE_RUNS = new Set(["run", "left", "right", "at", "cell"]);
 
 class CompareLinks extends HTMLElement {
   connectedCallback() {
@@ -6,6 +11,13 @@ class CompareLinks extends HTMLElement {
     for (const kind of ["pointerdown", "click"]) {
       this.addEventListener(kind, ({ target }) => this.lead(target.closest("a[data-changes]")));
     }
+    this.addEventListener("submit", ({ target }) => this.keep(target));
+  }
+
+  keep(form) {
+    form.querySelectorAll("input[type=hidden]").forEach((input) => input.remove());
+    const kept = [...new URLSearchParams(location.search)].filter(([name]) => !OF_THESE_RUNS.has(name));
+    form.prepend(...kept.map(([name, value]) => build("input", { type: "hidden", name, value })));
   }
 
   lead(link) {

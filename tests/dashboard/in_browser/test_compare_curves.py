@@ -109,6 +109,11 @@ def test_the_address_holds_smoothing_axes_and_zoom_of_compared_curves(
     page.get_by_role("button", name="All", exact=True).click()
     expect(page).not_to_have_url(re.compile("zoom="))
     until(page, "plot.u.scales.x.max", 1200)
+    # Other runs are shown in the same way.
+    page.locator(".compare-choose button").click()
+    expect(page).to_have_url(re.compile("smoothing=15"))
+    expect(page).not_to_have_url(re.compile("zoom=|at="))
+    expect(page.get_by_label("Smoothing")).to_have_value("15")
 
 
 @pytest.mark.parametrize(
