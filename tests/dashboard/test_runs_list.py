@@ -97,7 +97,7 @@ def test_a_field_of_the_spec_is_a_column_that_sorts(client: TestClient, worker: 
     html = read(client, columns)
     (href,) = re.findall(r'<a href="([^"]*sort=batch_size[^"]*)"', html)
     rising = read(client, href.replace("&amp;", "&"))
-    names = [name for name in re.findall(r"(alpha|bravo|charlie)</a>", rising)]
+    names = re.findall(r"(alpha|bravo|charlie)</a>", rising)
     assert list(dict.fromkeys(names)) == ["charlie", "alpha", "bravo"]
     assert 'aria-sort="ascending"' in rising
     (href,) = re.findall(r'<a href="([^"]*sort=-batch_size[^"]*)"', rising)
