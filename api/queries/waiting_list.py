@@ -28,13 +28,15 @@ class QueuedJob:
 
 @dataclass(frozen=True)
 class RunningJob:
-    """A job that runs, on which worker, and when that was last heard of."""
+    """A job that runs, on which worker, when that was last heard of, and how far it is."""
 
     id: str
     name: str
     worker: str
     attempt: int
     heartbeat_at: datetime
+    iteration: int
+    iterations: int
 
 
 def list_queue(session: Session, limit: int) -> tuple[list[QueuedJob], int]:
@@ -64,7 +66,9 @@ def list_queue(session: Session, limit: int) -> tuple[list[QueuedJob], int]:
 
 def list_running(session: Session) -> list[RunningJob]:
     """Return the jobs that run, by worker."""
-    columns = (Job.id, Job.name, Attempt.worker, Job.attempt, Attempt.heartbeat_at)
+    columns = (
+        Job.id, Job.name, Attempt.worker, Job.attempt, Attempt.heartbeat_at, Job.iteration, Job.iterations
+    )  # fmt: skip
     mine = (Attempt.job_id == Job.id) & (Attempt.attempt == Job.attempt)
     query = select(*columns).join(Attempt, mine).where(Job.state == "running")
     return [RunningJob(*row) for row in session.execute(query.order_by(Attempt.worker, Job.id))]

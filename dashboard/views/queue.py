@@ -58,7 +58,7 @@ class WorkerRow:
     doing: str
     run_name: str
     run_href: str
-    attempt: str
+    progress: str
     device: str
     cards: list[CardView]
     version: str
@@ -169,7 +169,7 @@ def _worker_row(worker: WorkerRead, run: RunningJob | None, now: datetime) -> Wo
         doing=doing,
         run_name=run.name if run else "",
         run_href=f"/runs/{run.id}" if run else "",
-        attempt=f"attempt {run.attempt}" if run and run.attempt > 1 else "",
+        progress=_show_progress(run) if run else "",
         device=worker.device or NOTHING,
         cards=[_card(gpu) for gpu in worker.gpus],
         version=worker.version,
@@ -184,12 +184,17 @@ def _silent_row(run: RunningJob, now: datetime) -> WorkerRow:
         doing="runs",
         run_name=run.name,
         run_href=f"/runs/{run.id}",
-        attempt=f"attempt {run.attempt}" if run.attempt > 1 else "",
+        progress=_show_progress(run),
         device=NOTHING,
         cards=[],
         version="",
         heard=moment_of(run.heartbeat_at, now),
     )
+
+
+def _show_progress(run: RunningJob) -> str:
+    at = f"at {show_count(run.iteration)} of {show_count(run.iterations)}"
+    return f"{at}, attempt {run.attempt}" if run.attempt > 1 else at
 
 
 def _card(gpu: GpuState) -> CardView:

@@ -210,7 +210,7 @@ def test_queue_page_shows_what_waits_and_why_and_who_runs_what(client: TestClien
     assert "No worker" not in shown.replace("No worker has a card", "")
     for part in (
         "3 waiting, 1 running, 1 worker",
-        "runs runs-now",
+        "runs runs-now at 0 of 1,000",
         "1.0 of 16 GiB",
         "83 % busy",
         "24 GiB of a card",
