@@ -31,6 +31,9 @@ WIDE, NARROW = (1440, 940), (390, 844)
 # The photograph is taken when this share of the run is done: late enough for digits, early enough to be running.
 SHARE = 0.8
 FILM_FRAMES, FILM_WIDTH = 21, 840
+IS_DRAWN = """() => [...document.images]
+  .filter((image) => image.getBoundingClientRect().top < innerHeight)
+  .every((image) => image.complete)"""
 
 
 def main() -> None:
@@ -121,8 +124,8 @@ def photograph(
     page = context.new_page()
     page.goto(url)
     page.wait_for_timeout(1500)
-    # The preview of a figure takes a while to draw.
-    page.wait_for_function("[...document.images].every((image) => image.complete)", timeout=90_000)
+    # The preview of a figure takes a while to draw; what is further down is not even asked for.
+    wait_for(lambda: page.evaluate(IS_DRAWN), 90)
     page.screenshot(path=path)
     context.close()
     # Greys and a few hues: a palette keeps them, at a third of the bytes.
