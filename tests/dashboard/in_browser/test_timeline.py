@@ -311,13 +311,41 @@ def test_strips_far_from_the_cursor_are_given_back(open_page: OpenPage, worker: 
           const there = [...store.strips.keys()].toSorted();
           // What was given back comes again when the cursor does.
           await visit(0);
-          const isBack = store.draw(document.createElement("canvas"), 3);
+          const canvas = document.createElement("canvas");
+          const isGlimpsed = store.draw(canvas, 1);
+          while (!store.find(3)) await new Promise((resolve) => setTimeout(resolve, 10));
+          const isBack = isGlimpsed && store.draw(canvas, 3);
           for (const each of stores) each.close();
           return [there, isBack, store.strips.size];
         }""",
         f"/runs/{job}",
     )
     assert kept == [[2, 3, 4, 5, 6], True, 0]
+
+
+def test_after_a_jump_two_grids_come_first_then_their_strip_then_those_beside_it(
+    open_page: OpenPage, worker: FakeWorker, watches: list[Watch]
+) -> None:
+    job = worker.submit(iterations=2000)
+    worker.claim()
+    same = make_grid_png(1)
+    for iteration in range(1, 7 * 16 + 1):
+        worker.save_grid(iteration, same)
+    page = open_page(f"/runs/{job}")
+    expect(page.get_by_label("Iteration of the timeline")).to_have_attribute(
+        "aria-valuetext", re.compile(" of 112")
+    )
+    page.wait_for_timeout(1000)
+    before = len(watches[-1].requests)
+    page.get_by_label("Iteration of the timeline").focus()
+    page.keyboard.press("Home")
+    for _ in range(300):
+        asked = re.findall(r"/strips/(\d+-\d+)-", " ".join(watches[-1].requests[before:]))
+        if len(asked) >= 4:
+            break
+        page.wait_for_timeout(30)
+    assert asked[:2] == ["1-2", "1-16"]
+    assert set(asked[2:4]) <= {"17-32", "33-48", "49-64"}
 
 
 def test_a_timeline_that_could_not_be_fetched_is_asked_for_again(
