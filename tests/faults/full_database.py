@@ -4,15 +4,13 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-import httpx
-
 from api.client import Client, WorkerClient
 from api.errors import ServiceError
 from api.schemas import FinishPost
 from tests.api.service_making import make_line, make_metrics
 from tests.faults.conftest import SPEC, encode_post
 from tests.faults.holding import claim_as, hold
-from tests.faults.machines import wait_until
+from tests.faults.machines import get, wait_until
 
 POINTS = 20
 
@@ -35,7 +33,7 @@ def find_refusal(worker: WorkerClient, job_id: str, body: bytes) -> str:
 def read_everything(url: str, job_id: str) -> None:
     """Fail unless all that shows the job is answered."""
     for path in ("/jobs", f"/jobs/{job_id}", f"/jobs/{job_id}/metrics", f"/jobs/{job_id}/log", "/healthz"):
-        assert httpx.get(url + path, timeout=30).status_code == 200, path
+        assert get(url + path, timeout=30).status_code == 200, path
 
 
 def post_into_a_full_disk(

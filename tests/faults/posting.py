@@ -11,15 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from api.client import Client, WorkerClient
 from api.schemas import ClaimRequest, FinishPost
 from api.transport import ServiceUnreachable
 from ganlib.events import LineLogged, MetricsLogged, SampleGridSaved, StoredFile
 from tests.api.service_making import make_png
 from tests.faults.conftest import SEED, SPEC
-from tests.faults.machines import wait_until
+from tests.faults.machines import get, wait_until
 from worker.lease import Lease
 from worker.reporter import Reporter
 from worker.run_dir import open_run_dir
@@ -118,7 +116,7 @@ def check_nothing_lost_or_doubled(client: Client, posted: Posting) -> None:
     assert read_lines(client, posted.job_id) == [f"line {iteration}" for iteration in wanted]
     assert [(sample.iteration, sample.sha256) for sample in client.samples(posted.job_id)] == posted.grids
     for _, sha256 in posted.grids[:: max(1, len(posted.grids) // 20)]:
-        content = httpx.get(f"{client.url}/artifacts/{sha256}", timeout=60).content
+        content = get(f"{client.url}/artifacts/{sha256}").content
         assert hashlib.sha256(content).hexdigest() == sha256
 
 
@@ -127,7 +125,7 @@ def read_lines(client: Client, job_id: str) -> list[str]:
     lines: list[str] = []
     query: dict[str, Any] = {"tail": 5000}
     while True:
-        page = httpx.get(f"{client.url}/jobs/{job_id}/log", params=query, timeout=60).json()
+        page = get(f"{client.url}/jobs/{job_id}/log", params=query).json()
         lines = [item["text"] for item in page["items"]] + lines
         if page["next"] is None:
             return [line for line in lines if line.startswith("line ")]

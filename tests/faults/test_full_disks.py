@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-import httpx
 import pytest
 
 from api.client import Client
@@ -16,7 +15,7 @@ from api.schemas import JobRead
 from tests.faults.conftest import SPEC, long_or_short
 from tests.faults.disks import filled_disk, small_disk
 from tests.faults.full_database import post_into_a_full_disk, read_everything
-from tests.faults.machines import Service, find_trainers, wait_until
+from tests.faults.machines import Service, find_trainers, get, wait_until
 from tests.faults.postgres import run_postgres
 from tests.training import Record, read_record
 from worker.drops import Drops, read_drops
@@ -41,8 +40,8 @@ def check_what_is_missing(client: Client, job: JobRead, undisturbed: Record, hom
         assert points == sorted(points)
     assert set(record.grids) <= set(undisturbed.grids)
     assert len(record.points["loss/generator"]) < len(undisturbed.points["loss/generator"])
-    page = httpx.get(f"{home_url}/runs/{job.id}", headers={"accept": "text/html"}, timeout=60).text
-    log = httpx.get(f"{home_url}/jobs/{job.id}/log", params={"tail": 5000}, timeout=60).json()["items"]
+    page = get(f"{home_url}/runs/{job.id}", headers={"accept": "text/html"}).text
+    log = get(f"{home_url}/jobs/{job.id}/log", params={"tail": 5000}).json()["items"]
     assert "found no room in the worker" in page
     assert any("found no room in the worker" in line["text"] for line in log)
     return reason.message.partition(" found no room")[0]
@@ -155,13 +154,13 @@ def test_a_full_disk_of_postgresql_refuses_writes_and_the_service_goes_on(
 
         def look(job_id: str) -> None:
             if ends:
-                assert httpx.get(f"{service.url}/jobs/{job_id}", timeout=30).status_code in (200, 503)
+                assert get(f"{service.url}/jobs/{job_id}", timeout=30).status_code in (200, 503)
             else:
                 read_everything(service.url, job_id)
 
         job_id, taken, refused = post_into_a_full_disk(client, filled(), long_or_short(100, 5), 3, look)
         postgres.crash()
-        wait_until(lambda: httpx.get(f"{service.url}/jobs/{job_id}", timeout=30).status_code == 200)
+        wait_until(lambda: get(f"{service.url}/jobs/{job_id}", timeout=30).status_code == 200)
         job = client.get(job_id)
         assert (job.state, job.attempt) == ("succeeded", 1)
         assert client.curves(job_id)["loss/generator"].iterations == list(range(taken))

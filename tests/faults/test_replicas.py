@@ -13,7 +13,7 @@ import pytest
 
 from tests.faults.conftest import SEED, SPEC, StartService, long_or_short
 from tests.faults.holding import claim_as, hold
-from tests.faults.machines import Service, wait_until
+from tests.faults.machines import Service, get, wait_until
 from tests.faults.postgres import run_postgres
 from tests.faults.posting import check_nothing_lost_or_doubled, disturb, posting
 
@@ -130,7 +130,7 @@ def test_two_reapers_take_each_silent_attempt_once_and_no_other(start_replicas, 
     assert sum(len(job.attempts) for job in jobs) == silent
     for job in jobs:
         assert [attempt.end for attempt in job.attempts] == ["lost"] * job.attempt
-        lines = httpx.get(f"{second.url}/jobs/{job.id}/log", params={"tail": 100}, timeout=60).json()["items"]
+        lines = get(f"{second.url}/jobs/{job.id}/log", params={"tail": 100}, timeout=60).json()["items"]
         assert sum("was lost" in line["text"] for line in lines) == job.attempt
     say(
         "two services look for silent attempts at once",

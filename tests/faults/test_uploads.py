@@ -5,7 +5,6 @@ import os
 import sqlite3
 from pathlib import Path
 
-import httpx
 import pytest
 
 from api.client import Client, WorkerClient
@@ -14,7 +13,7 @@ from api.schemas import ClaimRequest
 from api.transport import ServiceUnreachable
 from tests.faults.conftest import SPEC, long_or_short
 from tests.faults.disks import small_disk
-from tests.faults.machines import Service
+from tests.faults.machines import Service, get
 from tests.faults.tampering import UPLOAD_STEPS
 
 
@@ -36,45 +35,49 @@ def claim_token(url: str) -> str:
     return claim.token
 
 
-def upload_through(
-    service: Service, token: str, folder: Path, content: bytes, *tampering: str
-) -> tuple[int, bool]:
-    """Upload to a service that dies on the way; returns what is answered afterwards, and if it is whole."""
-    service.kill()
-    service.start(*tampering)
+def upload_until_death(service: Service, token: str, folder: Path, content: bytes) -> None:
+    """Upload to a service that dies on the way."""
     with pytest.raises(ServiceUnreachable):
         put(service.url, token, folder, content)
     service.wait_for_end()
-    service.start()
-    sha256 = hashlib.sha256(content).hexdigest()
-    answer = httpx.get(f"{service.url}/artifacts/{sha256}", timeout=60)
-    return answer.status_code, answer.content == content
+
+
+def is_stored(url: str, content: bytes) -> bool:
+    """Say whether a file is there; fail if it is there in another form than it was sent."""
+    answer = get(f"{url}/artifacts/{hashlib.sha256(content).hexdigest()}")
+    assert (answer.status_code, answer.content == content) in [(404, False), (200, True)]
+    return answer.status_code == 200
 
 
 @pytest.mark.parametrize("fault", ["die", "power"])
 def test_a_service_that_ends_at_any_step_of_an_upload_names_no_damaged_file(
     start_service, tmp_path, say, fault
 ) -> None:
-    rounds = long_or_short(10, 1)
+    steps = UPLOAD_STEPS * long_or_short(10, 1)
     service: Service = start_service()
     token = claim_token(service.url)
-    answered: list[int] = []
-    for turn in range(rounds):
-        for step in UPLOAD_STEPS:
-            content = f"{fault} {step} {turn} ".encode() + os.urandom(100_000)
-            status, is_whole = upload_through(service, token, tmp_path, content, f"{fault}:{step}")
-            # Not there, or there as it was sent; what was answered as stored would be there.
-            assert (status, is_whole) in [(404, False), (200, True)], step
-            assert (status == 200) == (step == "committed"), step
-            sha256 = put(service.url, token, tmp_path, content)
-            assert httpx.get(f"{service.url}/artifacts/{sha256}", timeout=60).content == content
-            answered.append(status)
+    service.kill()
+    sent = [f"{fault} {turn} ".encode() + os.urandom(100_000) for turn in range(len(steps))]
+    stored: list[bool] = []
+    for turn, step in enumerate(steps):
+        service.start(f"{fault}:{step}")
+        # Each service that will die tells first what the one before it has left.
+        if turn > 0:
+            stored.append(is_stored(service.url, sent[turn - 1]))
+        upload_until_death(service, token, tmp_path, sent[turn])
+    service.start()
+    stored.append(is_stored(service.url, sent[-1]))
+    # Not there, or there as it was sent; what was answered as stored would be there.
+    assert stored == [step == "committed" for step in steps]
+    for content in sent:
+        put(service.url, token, tmp_path, content)
+        assert is_stored(service.url, content)
     say(
         "service killed at each step of an upload" if fault == "die" else "power lost at each step of an upload",
-        f"{len(answered)} ({len(UPLOAD_STEPS)} steps)",
+        f"{len(stored)} ({len(UPLOAD_STEPS)} steps)",
         "the file is absent or whole, never damaged; sent again it is stored"
         + ("" if fault == "die" else ". Control: fsync off"),
-        f"absent {answered.count(404)}, whole {answered.count(200)}; stored at the second try {len(answered)}",
+        f"absent {stored.count(False)}, whole {stored.count(True)}; stored at the second try {len(sent)}",
     )
 
 
@@ -108,7 +111,7 @@ def test_a_full_disk_of_the_service_refuses_files_and_serves_on(start_service, t
         for _ in range(times):
             with pytest.raises(StorageFull):
                 put(service.url, token, tmp_path, os.urandom(300_000))
-            read = httpx.get(f"{service.url}/artifacts/{hashlib.sha256(kept).hexdigest()}", timeout=60)
+            read = get(f"{service.url}/artifacts/{hashlib.sha256(kept).hexdigest()}")
             assert (read.status_code, read.content == kept) == (200, True)
         # What was refused has left no piece behind: a file that fits is still taken.
         put(service.url, token, tmp_path, os.urandom(150_000))
