@@ -122,8 +122,15 @@ def photograph(
         color_scheme=theme, viewport={"width": size[0], "height": size[1]}, device_scale_factor=2
     )
     page = context.new_page()
-    page.goto(url)
-    page.wait_for_timeout(1500)
+    failed: list[str] = []
+    page.on("requestfailed", lambda request: failed.append(request.url))
+    for _ in range(3):
+        failed.clear()
+        page.goto(url)
+        page.wait_for_timeout(1500)
+        # Without a stylesheet, as while the machine's network changes, it is no photograph of the page.
+        if not any("/static/" in each for each in failed):
+            break
     # The preview of a figure takes a while to draw; what is further down is not even asked for.
     wait_for(lambda: page.evaluate(IS_DRAWN), 90)
     page.screenshot(path=path)
@@ -133,13 +140,13 @@ def photograph(
     print(path)
 
 
-def reduce_colours(image: Image.Image) -> Image.Image:
+def reduce_colours(image: Image.Image, count: int = 256) -> Image.Image:
     """Return the image with a palette, at a third of the bytes: what covers most keeps its exact colour."""
     counted: Any = image.getcolors(image.width * image.height)
-    common = [colour for _, colour in sorted(counted, reverse=True)[:128]]
-    others = image.quantize(256 - len(common), Image.Quantize.MAXCOVERAGE).getpalette() or []
+    common = [colour for _, colour in sorted(counted, reverse=True)[: count // 2]]
+    others = image.quantize(count - len(common), Image.Quantize.MAXCOVERAGE).getpalette() or []
     palette = Image.new("P", (1, 1))
-    palette.putpalette([*(part for colour in common for part in colour), *others[: 3 * (256 - len(common))]])
+    palette.putpalette([*(part for colour in common for part in colour), *others[: 3 * (count - len(common))]])
     return image.quantize(palette=palette, dither=Image.Dither.NONE)
 
 
@@ -156,7 +163,7 @@ def film(browser: Browser, url: str, path: Path) -> None:
         shot = page.locator("#bench").screenshot()
         with Image.open(io.BytesIO(shot)) as image:
             small = image.convert("RGB").resize((FILM_WIDTH, round(image.height * FILM_WIDTH / image.width)))
-            frames.append(small.quantize(64, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE))
+            frames.append(reduce_colours(small, 64))
         page.keyboard.press("ArrowRight")
     context.close()
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=300, loop=0, optimize=True)
