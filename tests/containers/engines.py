@@ -88,10 +88,13 @@ class Cluster:
                 self._wait_until_settled(service)
 
     def take_down(self) -> None:
-        """Remove everything, volumes too; podman-compose forgets the containers of --scale, and what they hold."""
+        """Remove everything, volumes too; podman-compose forgets the containers of --scale and some volumes."""
         if self.engine.program == "podman" and self.workers > 1:
             self.engine.run("rm", "--force", *self.containers("worker"))
         self.compose("down", "--volumes")
+        left = self.engine.run("volume", "ls", "--quiet").split()
+        for volume in (each for each in left if each.startswith(f"{PROJECT}_")):
+            self.engine.run("volume", "rm", volume, check=False)
 
     def _wait_until_settled(self, service: str) -> None:
         """Wait until a task has ended well, or a server answers; raises RuntimeError, TimeoutError."""
