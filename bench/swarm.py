@@ -1,6 +1,7 @@
-"""Two hundred workers that train nothing, against one service on PostgreSQL and Redis, until something saturates.
+"""Two hundred workers that train nothing, against the service on PostgreSQL and Redis, until something saturates.
 
-Run: python -m bench.swarm FOLDER [--workers 200] [--speeds 0.25,0.5,1,2,4] [--seconds 30] [--sqlite]
+Run: python -m bench.swarm FOLDER [--workers 200] [--speeds 0.25,0.5,1,2,4] [--seconds 30] [--services 1]
+       [--sqlite]
 
 Each claims a job, posts a batch of 10 events (50 numbers) every 2 seconds, puts a sample grid of 76 kB every 30
 seconds, describes itself every 15, and finishes after 60 batches. That is speed 1; another divides the seconds
@@ -31,11 +32,12 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=200)
     parser.add_argument("--speeds", default="0.25,0.5,1,2,4")
     parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--services", type=int, default=1, help="processes of the service, each with its workers")
     parser.add_argument("--sqlite", action="store_true", help="SQLite in the place of PostgreSQL and Redis")
     given = parser.parse_args()
     given.folder.mkdir(parents=True)
     speeds = [float(speed) for speed in given.speeds.split(",")]
-    with Servers(given.folder, with_sqlite=given.sqlite) as servers:
+    with Servers(given.folder, services=given.services, with_sqlite=given.sqlite) as servers:
         stages = asyncio.run(run_stages(servers, given.workers, speeds, given.seconds))
     (given.folder / "swarm.json").write_text(json.dumps(stages, indent=1))
 
@@ -43,8 +45,10 @@ def main() -> None:
 async def run_stages(servers: Servers, workers: int, speeds: list[float], seconds: float) -> list[dict[str, Any]]:
     """Run the swarm at one speed after the other, until it cannot keep up."""
     cadence = Cadence(speed=speeds[0])
+    ports = servers.ports
     swarm = [
-        FakeWorker(number, Wire("127.0.0.1", servers.port), cadence, servers.token) for number in range(workers)
+        FakeWorker(number, Wire("127.0.0.1", ports[number % len(ports)]), cadence, servers.token)
+        for number in range(workers)
     ]
     tasks = [asyncio.create_task(worker.run()) for worker in swarm]
     stages = []

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,13 +16,14 @@ from bench.servers import Server
 class Servers:
     """Everything that the swarm talks to; it ends with the block. Data lies below `folder`."""
 
-    def __init__(self, folder: Path, *, with_sqlite: bool) -> None:
+    def __init__(self, folder: Path, *, services: int, with_sqlite: bool) -> None:
         self.token = secrets.token_urlsafe(24)
-        self.port = _find_port()
+        self.ports = [_find_port() for _ in range(services)]
         self._folder = folder.resolve()
         self._with_sqlite = with_sqlite
         self._postgres: Any = None
         self._redis: subprocess.Popen[bytes] | None = None
+        self._services = ExitStack()
         self._roots: dict[str, int] = {}
 
     def __enter__(self) -> Self:
@@ -33,15 +35,13 @@ class Servers:
         if not self._with_sqlite:
             environment["GANVAS_DATABASE_URL"] = self._start_postgres()
             environment["GANVAS_BROKER_URL"] = self._start_redis()
-        command = [sys.executable, "-m", "ganvas", "up", "--no-worker", "--port", str(self.port)]
-        command += ["--data-dir", str(self._folder / "home")]
-        url = f"http://127.0.0.1:{self.port}/healthz"
-        self._service = Server(command, url, self._folder / "home", environment).__enter__()
-        self._roots["service"] = self._service.pid
+        for number, port in enumerate(self.ports, 1):
+            name = f"service {number}" if len(self.ports) > 1 else "service"
+            self._roots[name] = self._start_service(port, self._folder / f"home{number}", environment)
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._service.__exit__(None, None, None)
+        self._services.close()
         if self._redis is not None:
             self._redis.terminate()
             self._redis.wait()
@@ -53,6 +53,21 @@ class Servers:
         times = os.times()
         servers = {part: _seconds_of(pid) for part, pid in self._roots.items()}
         return {"swarm": times.user + times.system, **servers}
+
+    def _start_service(self, port: int, home: Path, environment: dict[str, str]) -> int:
+        command = [
+            sys.executable,
+            "-m",
+            "ganvas",
+            "up",
+            "--no-worker",
+            "--port",
+            str(port),
+            "--data-dir",
+            str(home),
+        ]
+        url = f"http://127.0.0.1:{port}/healthz"
+        return self._services.enter_context(Server(command, url, home, environment)).pid
 
     def _start_postgres(self) -> str:
         # The package keeps its lock there, and warns where a system has no such folder.
