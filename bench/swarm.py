@@ -54,6 +54,10 @@ async def run_stages(servers: Servers, workers: int, speeds: list[float], second
     stages = []
     print(f"{workers} workers, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}")
     try:
+        begin = time.perf_counter()
+        while not all(worker.has_job for worker in swarm):
+            await asyncio.sleep(0.5)
+        print(f"all have a job after {time.perf_counter() - begin:.0f} s", flush=True)
         for speed in speeds:
             cadence.speed = speed
             await asyncio.sleep(SETTLE_SECONDS + cadence.batch_seconds / speed)

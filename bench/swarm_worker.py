@@ -56,6 +56,11 @@ class FakeWorker:
         self._random = random.Random(number)
         self._begin(None)
 
+    @property
+    def has_job(self) -> bool:
+        """Whether it holds a job now."""
+        return self._claim is not None
+
     def _begin(self, claim: dict[str, object] | None) -> None:
         self._claim = claim
         self._path = f"/jobs/{claim['job_id']}/attempts/{claim['attempt']}" if claim else ""
