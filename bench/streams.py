@@ -118,7 +118,9 @@ async def streaming(servers: Servers, poster: Poster, given: argparse.Namespace)
     paths = [path if index < given.stalled else path + newest for index, path in enumerate(paths)]
     context = multiprocessing.get_context("spawn")
     ready, ended = context.Event(), context.Event()
-    process = context.Process(target=hold_streams, args=(servers.port, servers.token, paths, newest, ready, ended))
+    process = context.Process(
+        target=hold_streams, args=(servers.ports[0], servers.token, paths, newest, ready, ended)
+    )
     process.start()
     try:
         while not await asyncio.to_thread(ready.wait, BEAT_SECONDS):
@@ -160,7 +162,7 @@ async def measure(poster: Poster, posts: int) -> list[float]:
 
 async def run(servers: Servers, given: argparse.Namespace) -> dict[str, list[list[float]]]:
     """Take turns without and with streams; returns the milliseconds of each turn's posts."""
-    poster = Poster(Wire("127.0.0.1", servers.port), servers.token)
+    poster = Poster(Wire("127.0.0.1", servers.ports[0]), servers.token)
     await poster.claim(given.jobs)
     written = 0
     while written < HISTORY_BYTES:
@@ -172,7 +174,7 @@ async def run(servers: Servers, given: argparse.Namespace) -> dict[str, list[lis
     for _ in range(given.turns):
         turns["without"].append(await measure(poster, given.posts))
         async with streaming(servers, poster, given):
-            await wait_for_stall(servers.port, given.stalled, poster)
+            await wait_for_stall(servers.ports[0], given.stalled, poster)
             turns["with"].append(await measure(poster, given.posts))
         await asyncio.sleep(SETTLE_SECONDS)
     return turns

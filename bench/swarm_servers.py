@@ -16,7 +16,7 @@ from bench.servers import Server
 class Servers:
     """Everything that the swarm talks to; it ends with the block. Data lies below `folder`."""
 
-    def __init__(self, folder: Path, *, services: int, with_sqlite: bool) -> None:
+    def __init__(self, folder: Path, *, with_sqlite: bool, services: int = 1) -> None:
         self.token = secrets.token_urlsafe(24)
         self.ports = [_find_port() for _ in range(services)]
         self._folder = folder.resolve()
