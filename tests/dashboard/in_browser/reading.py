@@ -32,3 +32,17 @@ def expect_points(page: Page, count: int) -> None:
     while count_points(page) != count and time.monotonic() < end:
         page.wait_for_timeout(20)
     assert count_points(page) == count
+
+
+def read_plot(chart: str, page: Page, code: str) -> Any:
+    """Return what the code says of `plot`, that of the chart which this selector finds."""
+    return page.evaluate(f"(({{ plot }}) => {code})(document.querySelector('{chart}'))")
+
+
+def wait_for_plot(chart: str, page: Page, code: str, wanted: Any) -> None:
+    """Wait until the plot says so; the page's policy forbids Playwright's own waiting for code."""
+    for _ in range(300):
+        if (found := read_plot(chart, page, code)) == wanted:
+            return
+        page.wait_for_timeout(30)
+    assert found == wanted

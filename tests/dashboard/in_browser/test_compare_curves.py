@@ -1,32 +1,22 @@
 """Curves of compared runs as a reader uses them, the cell that is outlined in all, and the address of a view."""
 
 import re
-from typing import Any
+from functools import partial
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.dashboard.axe import find_violations_in_both_themes
 from tests.dashboard.fake_worker import ROWS, FakeWorker
+from tests.dashboard.in_browser import reading
 from tests.dashboard.in_browser.reading import OpenPage, open_live, shown_iteration
 from tests.dashboard.in_browser.test_compare import make_pair, make_run, open_compared, shown, slider
 from tests.dashboard.in_browser.test_reading import SCREENS
 
 pytestmark = pytest.mark.browser
 CHART = "#curves curve-chart"
-
-
-def read_plot(page: Page, code: str) -> Any:
-    return page.evaluate(f"(({{ plot }}) => {code})(document.querySelector('{CHART}'))")
-
-
-def until(page: Page, code: str, wanted: Any) -> None:
-    """Wait until the plot says so; the page's policy forbids Playwright's own waiting for code."""
-    for _ in range(300):
-        if (found := read_plot(page, code)) == wanted:
-            return
-        page.wait_for_timeout(30)
-    assert found == wanted
+read_plot = partial(reading.read_plot, CHART)
+until = partial(reading.wait_for_plot, CHART)
 
 
 def open_alive(open_page: OpenPage, query: str) -> Page:

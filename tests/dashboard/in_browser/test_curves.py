@@ -2,7 +2,7 @@
 
 import math
 import re
-from typing import Any
+from functools import partial
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -10,10 +10,13 @@ from playwright.sync_api import Page, expect
 from dashboard import formats
 from tests.dashboard.axe import find_violations_in_both_themes
 from tests.dashboard.fake_worker import FakeWorker, make_histograms
+from tests.dashboard.in_browser import reading
 from tests.dashboard.in_browser.reading import OpenPage, count_points, open_live, shown_iteration
 
 pytestmark = pytest.mark.browser
 MAIN = ".bench curve-chart"
+read_plot = partial(reading.read_plot, MAIN)
+until = partial(reading.wait_for_plot, MAIN)
 SPIKE, SPIKE_AT = 40.0, 6321
 
 
@@ -35,19 +38,6 @@ def make_long_run(worker: FakeWorker) -> str:
 def make_noise(at: int) -> dict[str, float]:
     swing = 0.1 * math.sin(at)
     return {"loss/generator": SPIKE if at == SPIKE_AT else 1 + swing, "loss/discriminator": 2 - swing}
-
-
-def read_plot(page: Page, code: str) -> Any:
-    return page.evaluate(f"(({{ plot }}) => {code})(document.querySelector('{MAIN}'))")
-
-
-def until(page: Page, code: str, wanted: Any) -> None:
-    """Wait until the plot says so; the page's policy forbids Playwright's own waiting for code."""
-    for _ in range(300):
-        if (found := read_plot(page, code)) == wanted:
-            return
-        page.wait_for_timeout(30)
-    assert found == wanted
 
 
 def test_thinned_curve_keeps_its_spike_in_a_band_and_zoom_fetches_every_point(
