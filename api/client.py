@@ -305,8 +305,8 @@ class Client:
         """Yield jobs, newest first unless `sort` says otherwise; further pages are fetched as they are needed.
 
         where: comparisons of spec fields and of metrics' newest values, which must all hold. q: what one would
-        write into the dashboard's search box. sort: a column of the list, `duration`, a
-        metric, or a field of the spec.
+        write into the dashboard's search box. sort: a column of the list, `duration`, a metric,
+        or a field of the spec.
 
         >>> best = client.list(where=["losses.generator=hinge", "eval/fid<30"], sort="eval/fid")  # doctest: +SKIP
         >>> [job.name for job in client.list(state="running")]  # doctest: +SKIP

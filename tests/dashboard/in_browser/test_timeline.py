@@ -285,12 +285,18 @@ def test_scripts_find_sheets_where_the_server_draws_them(open_page: OpenPage) ->
         assert digest == digest_of([row.sha256 for row in run])
 
 
-def test_strips_far_from_the_cursor_are_given_back(open_page: OpenPage, worker: FakeWorker) -> None:
+def make_seven_strips(worker: FakeWorker) -> str:
+    """Make a run whose timeline takes seven strips of sixteen grids."""
     job = worker.submit(iterations=2000)
     worker.claim()
     same = make_grid_png(1)
     for iteration in range(1, 7 * 16 + 1):
         worker.save_grid(iteration, same)
+    return job
+
+
+def test_strips_far_from_the_cursor_are_given_back(open_page: OpenPage, worker: FakeWorker) -> None:
+    job = make_seven_strips(worker)
     page = open_page(f"/runs/{job}")
     kept = page.evaluate(
         """async (run) => {
@@ -326,11 +332,7 @@ def test_strips_far_from_the_cursor_are_given_back(open_page: OpenPage, worker: 
 def test_after_a_jump_two_grids_come_first_then_their_strip_then_those_beside_it(
     open_page: OpenPage, worker: FakeWorker, watches: list[Watch]
 ) -> None:
-    job = worker.submit(iterations=2000)
-    worker.claim()
-    same = make_grid_png(1)
-    for iteration in range(1, 7 * 16 + 1):
-        worker.save_grid(iteration, same)
+    job = make_seven_strips(worker)
     page = open_page(f"/runs/{job}")
     expect(page.get_by_label("Iteration of the timeline")).to_have_attribute(
         "aria-valuetext", re.compile(" of 112")
