@@ -41,7 +41,9 @@ class Wire:
         """Send a request and return status and body; time and failure are noted under its kind."""
         begin = time.perf_counter()
         try:
-            status, content = await asyncio.wait_for(self._ask_again(method, path, token, body, media_type), 60)
+            # Not wait_for: in Python 3.11 it may swallow the cancellation that ends the swarm.
+            async with asyncio.timeout(60):
+                status, content = await self._ask_again(method, path, token, body, media_type)
         except (OSError, asyncio.IncompleteReadError, TimeoutError, WireError) as error:
             self.close()
             self.tally.errors[f"{kind}: {type(error).__name__}"] += 1
