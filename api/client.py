@@ -85,10 +85,16 @@ class Client:
         """The service's address."""
         return self._transport.url
 
-    def submit(self, spec: dict[str, Any] | str | Path | JobSpec, idempotency_key: str | None = None) -> JobRead:
+    def submit(
+        self,
+        spec: dict[str, Any] | str | Path | JobSpec,
+        idempotency_key: str | None = None,
+        made_from: str | None = None,
+    ) -> JobRead:
         """Queue a job from a mapping, a YAML or JSON file, or a JobSpec; raises SpecRefused for a bad one.
 
         The request carries a key, so that trying again after a broken connection makes no second job.
+        made_from: the id of the job whose spec was changed; the pages of both then lead to each other.
 
         >>> client.submit({"name": "first", "dataset": "mnist", ...}).state  # doctest: +SKIP
         'queued'
@@ -101,6 +107,7 @@ class Client:
             JobRead,
             "POST",
             "/jobs",
+            params=None if made_from is None else {"made_from": made_from},
             delays=SUBMIT_DELAYS,
             # What JSON cannot hold (a date that YAML read) goes as text, for the service to refuse by name.
             content=json.dumps(data, default=str),

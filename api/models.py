@@ -95,6 +95,8 @@ class Job(Base):
     pinned_commit: Mapped[str] = mapped_column(String(40), default="", server_default="")
     # The failed or cancelled job that this one repeats.
     retry_of: Mapped[str | None] = mapped_column(String(32))
+    # The job whose spec was taken and changed, or repeated; it may be gone by now.
+    made_from: Mapped[str | None] = mapped_column(String(32), index=True)
     attempt: Mapped[int] = mapped_column(Integer, default=0)
     # Attempts that were lost or failed through no preemption; at the budget the job fails.
     attempts_used: Mapped[int] = mapped_column(Integer, default=0)

@@ -1,10 +1,10 @@
 """The words in which people and programs search for jobs.
 
-    digits tag:sweep state:failed commit:ab12 recipe:winkler losses.generator=wasserstein eval/coverage<0.5
+    digits tag:sweep state:failed commit:ab12 recipe:winkler from:ID losses.generator=wasserstein eval/coverage<0.5
 
 A bare word is a part of the name or of a tag, or the beginning of an id. A field of the spec, a metric (its newest
-value), or one of JOB_FIELDS is compared. A minus in front excludes; quotes hold words together. Every error is a
-RequestInvalid that says what to write instead.
+value), or one of JOB_FIELDS is compared. `from:` and the beginning of a job's id finds what was made from it. A
+minus in front excludes; quotes hold words together. Every error is a RequestInvalid that says what to write instead.
 """
 
 import math
@@ -20,7 +20,7 @@ from ganlib.events import METRIC_NAME_PATTERN
 from ganlib.spec_paths import NoSuchField, Step, resolve_field
 
 Operator = Literal["=", "!=", "<", "<=", ">", ">=", "~"]
-Key = Literal["name", "tag", "state", "commit", "recipe"]
+Key = Literal["name", "tag", "state", "commit", "recipe", "from"]
 KEYS: tuple[Key, ...] = get_args(Key)
 # What a job has beside its spec and its metrics.
 JOB_FIELDS = ("iteration", "attempt")

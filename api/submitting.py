@@ -6,13 +6,17 @@ from api.services import Services
 from ganlib.spec import JobSpec
 
 
-def submit_job(services: Services, spec: JobSpec, idempotency_key: str | None = None) -> tuple[JobRead, bool]:
+def submit_job(
+    services: Services, spec: JobSpec, idempotency_key: str | None = None, made_from: str | None = None
+) -> tuple[JobRead, bool]:
     """Store a queued job, then wake the workers; returns it and whether it is new.
 
-    Whoever calls has counted the submit. Raises IdempotencyConflict when the key came with another spec.
+    made_from: the job from whose spec it was made. Whoever calls has counted the submit. Raises
+    IdempotencyConflict when the key came with another spec, and JobNotFound when made_from is no job.
     """
+    allowed = services.settings.attempts_allowed
     with services.database.write() as session:
-        job, is_new = queries.insert_job(session, spec, services.settings.attempts_allowed, idempotency_key)
+        job, is_new = queries.insert_job(session, spec, allowed, idempotency_key, made_from=made_from)
         shown = queries.job_read(session, job)
     if is_new:
         _tell(services)

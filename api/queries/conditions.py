@@ -81,6 +81,8 @@ def _match_word(word: Word) -> Condition:
             return Job.commit_hash.startswith(word.wanted, autoescape=True)
         case "recipe":
             return is_of_recipe(word.wanted)
+        case "from":
+            return Job.made_from.startswith(word.wanted, autoescape=True)
         case "name":
             return _name_holds(word.wanted)
         case None:

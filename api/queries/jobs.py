@@ -28,13 +28,16 @@ def insert_job(
     attempts_allowed: int = 5,
     idempotency_key: str | None = None,
     retry_of: str | None = None,
+    made_from: str | None = None,
 ) -> tuple[Job, bool]:
     """Store a queued job; returns it and True, or False with the one that this key made before.
 
-    retry_of: the job that this one repeats.
+    retry_of: the job that this one repeats. made_from: the job from whose spec it was made.
 
-    Raises IdempotencyConflict when the key came with another spec.
+    Raises IdempotencyConflict when the key came with another spec, JobNotFound when made_from is no job.
     """
+    if made_from is not None:
+        get_job(session, made_from)
     data = spec.model_dump(mode="json")
     row: dict[str, Any] = {
         "id": "".join(secrets.choice(_ID_LETTERS) for _ in range(_ID_LENGTH)),
@@ -52,6 +55,7 @@ def insert_job(
         "pinned_commit": spec.queue.commit or "",
         "attempts_allowed": attempts_allowed,
         "retry_of": retry_of,
+        "made_from": made_from or retry_of,
         "idempotency_key": idempotency_key,
         "created_at": database_now(),
     }

@@ -132,6 +132,7 @@ def job_read(session: Session, job: Job) -> JobRead:
         spec=job.spec,
         seed=job.seed,
         retry_of=job.retry_of,
+        made_from=job.made_from,
         latents_sha256=job.latents_sha256,
         attempts=[attempt_read(attempt) for attempt in attempts],
         checkpoints=[checkpoint_read(checkpoint) for checkpoint in checkpoints],

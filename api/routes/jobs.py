@@ -48,6 +48,7 @@ _Condition = Annotated[str, StringConstraints(max_length=300, pattern=r"^[^\x00]
 _Where = Query(
     max_length=MAX_TERMS, description="a field or metric, one of = != < <= > >= ~ (contains), a value; repeatable"
 )
+_MadeFrom = Query(min_length=1, max_length=32, pattern=r"^[^\x00]*$", description="the job whose spec was changed")
 _Search = Query(max_length=1000, pattern=r"^[^\x00]*$", description="what one would write into the search box")
 
 
@@ -57,7 +58,7 @@ _Search = Query(max_length=1000, pattern=r"^[^\x00]*$", description="what one wo
     response_model=JobRead,
     responses={
         200: {"model": JobRead, "description": "This Idempotency-Key made this job before."},
-        **documented(SpecRefused, BodyTooLarge, IdempotencyConflict),
+        **documented(SpecRefused, BodyTooLarge, IdempotencyConflict, JobNotFound),
     },
     openapi_extra=request_body(JobSpec, SPEC_EXAMPLE),
 )
@@ -66,12 +67,13 @@ def create_job(
     services: ServicesDep,
     response: Response,
     caller: Caller,
+    made_from: Annotated[str | None, _MadeFrom] = None,
     idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200, pattern=r"^[!-~]+$")] = None,
 ) -> Any:
     """Store a queued job, then wake the workers. The body is the job spec itself."""
     services.limits.count_submit(caller)
     spec = parse_job_spec(raw)
-    shown, is_new = submitting.submit_job(services, spec, idempotency_key)
+    shown, is_new = submitting.submit_job(services, spec, idempotency_key, made_from)
     response.status_code = 201 if is_new else 200
     return shown
 

@@ -63,12 +63,13 @@ class JobSummary(Schema):
 
 
 class JobRead(JobSummary):
-    """A job in full."""
+    """A job in full. `made_from`: the job whose spec was changed or repeated; `retry_of`: only the latter."""
 
     note: str = ""
     spec: dict[str, Any]
     seed: int
     retry_of: str | None = None
+    made_from: str | None = None
     latents_sha256: str | None
     attempts: list[AttemptRead]
     checkpoints: list[CheckpointRead]

@@ -43,6 +43,7 @@ EXAMPLES = (
     ("losses.generator=hinge", "a field of the spec"),
     ("techniques=feature_matching", "any element of a list"),
     ("eval/coverage<0.5", "a metric's newest value"),
+    ("from:7kq2", "made from the run with this id"),
     ("-tag:old", "without"),
 )
 OPERATORS = "= != < <= > >= and ~ (contains)"

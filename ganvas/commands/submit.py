@@ -31,6 +31,9 @@ from ganvas.progress import follow_job
     callback=check_commit,
     help="Only workers that run this commit take the job; HEAD, or no value: the one that is checked out here.",
 )
+@click.option(
+    "--made-from", metavar="ID", help="The job whose spec this one changes; their pages then link each other."
+)
 @click.option("--idempotency-key", metavar="KEY", help="Submit at most once under this key.")
 @url_option
 @json_option
@@ -39,6 +42,7 @@ def command(
     overrides: tuple[str, ...],
     wait: bool,
     commit: str | None,
+    made_from: str | None,
     idempotency_key: str | None,
     url: str | None,
     as_json: bool,
@@ -49,7 +53,7 @@ def command(
         pinned = spec.queue.model_copy(update={"commit": resolve_commit(commit)})
         spec = spec.model_copy(update={"queue": pinned})
     with open_client(url) as client:
-        job = client.submit(spec, idempotency_key=idempotency_key)
+        job = client.submit(spec, idempotency_key, made_from)
         if wait:
             if not as_json:
                 click.echo(f"{job.id}  {client.page_url(job.id)}")

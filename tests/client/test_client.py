@@ -103,6 +103,13 @@ def test_one_key_makes_one_job(client: Client) -> None:
         client.submit({**SPEC, "seed": 9}, idempotency_key="key")
 
 
+def test_a_job_may_be_made_from_another(client: Client) -> None:
+    first = client.submit(SPEC)
+    assert client.submit({**SPEC, "seed": 9}, made_from=first.id).made_from == first.id
+    with pytest.raises(JobNotFound):
+        client.submit(SPEC, made_from="nothing")
+
+
 def test_jobs_are_listed_over_all_pages_and_by_field(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     for index in range(5):
         client.submit({**SPEC, "name": f"job {index}", "tags": ["even" if index % 2 == 0 else "odd"]})

@@ -42,6 +42,14 @@ def test_repeated_idempotency_key_submits_once(
     assert len(ids) == 1
 
 
+def test_job_can_be_submitted_as_made_from_another(
+    ganvas: RunCommand, live_service: LiveService, tiny_spec: Path
+) -> None:
+    first = ganvas("submit", tiny_spec, "--url", live_service.url).out.split()[0]
+    made = ganvas("submit", tiny_spec, "--made-from", first, "--url", live_service.url, "--json").out
+    assert json.loads(made)["made_from"] == first
+
+
 def test_service_is_found_through_the_environment(
     ganvas: RunCommand, live_service: LiveService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
