@@ -3,8 +3,8 @@
     digits tag:sweep state:failed commit:ab12 recipe:winkler from:ID losses.generator=wasserstein eval/coverage<0.5
 
 A bare word is a part of the name or of a tag, or the beginning of an id. A field of the spec, a metric (its newest
-value), or one of JOB_FIELDS is compared. `from:` and the beginning of a job's id finds what was made from it. A
-minus in front excludes; quotes hold words together. Every error is a RequestInvalid that says what to write instead.
+value), or one of JOB_FIELDS is compared. `from:` and the beginning of a job's id finds what was made from it.
+A minus in front excludes; quotes hold words together. Every error is a RequestInvalid that says what to write.
 """
 
 import math

@@ -9,6 +9,7 @@ from api import queries
 from api.deps import ServicesDep
 from api.errors import JobStateConflict, RouteNotFound
 from api.openapi import build_openapi
+from api.queries.lineage import read_lineage
 from api.queries.reaping import Queue, count_queue
 from api.queries.timeline import list_grid_rows
 from api.security import needs
@@ -91,8 +92,11 @@ def build_run_router(renderer: Renderer) -> APIRouter:
             neighbours = read_neighbours(session, job_id, iteration)
             log = queries.list_log_lines(session, job_id, LOG_LINES)
             queue = count_queue(session, row) if row.state == "queued" else Queue()
+            lineage = read_lineage(session, row)
         timeline = TimelineData(grids, read_cell(request))
-        data = RunData(job, timeline, curves, measured, chosen, judge, heat_maps, neighbours, log.items, queue)
+        data = RunData(
+            job, timeline, curves, measured, chosen, judge, heat_maps, neighbours, log.items, queue, lineage
+        )
         page = build_run_page(data, iteration, read_frame(request), datetime.now(UTC))
         return renderer.render_page(request, "run.html", page)
 

@@ -68,7 +68,8 @@ def build_again_router(renderer: Renderer) -> APIRouter:
     ) -> Response:
         """Queue the form's run, or show the form again with what is wrong."""
         job = _read_job(services, job_id)
-        return submit(renderer, request, fields, services, caller, _source_of_run(job), f"/runs/{job.id}/again")
+        source, action = _source_of_run(job), f"/runs/{job.id}/again"
+        return submit(renderer, request, fields, services, caller, source, action, made_from=job.id)
 
     @router.post("/runs/{job_id}/retry", dependencies=needs("user"))
     def retry_run(job_id: str, fields: FormFields, services: ServicesDep, caller: Caller) -> Response:
@@ -92,13 +93,14 @@ def submit(
     caller: str,
     source: Source,
     action: str,
+    made_from: str | None = None,
 ) -> Response:
     """Queue what a form asks for and lead to its run; or show the form again, as it was typed."""
     draft, problems, refusal, status = read_draft(fields), list[Problem](), "", 422
     try:
         spec = read_spec(draft)
         services.limits.count_submit(caller)
-        job, _ = submitting.submit_job(services, spec, _key_of(draft, spec))
+        job, _ = submitting.submit_job(services, spec, _key_of(draft, spec), made_from)
         return RedirectResponse(f"/runs/{job.id}", 303)
     except SpecInvalid as error:
         problems = error.problems

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from api.queries.lineage import Lineage
 from api.queries.reaping import Queue
 from api.schemas import TERMINAL_STATES, CurvesRead, JobRead, JobState, LogLineRead
 from dashboard.views.actions import ActionsView, build_actions
@@ -19,6 +20,7 @@ from dashboard.views.curves import (
     build_curve_chart,
 )
 from dashboard.views.heat_map import HeatMapData, HeatMapView, build_heat_map
+from dashboard.views.lineage import LineageView, build_lineage
 from dashboard.views.listing import Listing
 from dashboard.views.measures import build_measures
 from dashboard.views.neighbours import NeighbourData, NeighboursView, build_neighbours
@@ -62,6 +64,7 @@ class RunPage:
     state_word: str
     is_deleted: bool
     note: str
+    lineage: LineageView | None
     attempt: int
     created: Moment
     notice: NoticeView | None
@@ -110,6 +113,7 @@ class RunData:
     neighbours: NeighbourData
     log: list[LogLineRead]
     queue: Queue
+    lineage: Lineage
 
 
 def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, now: datetime) -> RunPage:
@@ -132,6 +136,7 @@ def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, no
         state_word=STATE_WORDS[job.state],
         is_deleted=job.deleted_at is not None,
         note=job.note,
+        lineage=build_lineage(job, data.lineage),
         attempt=job.attempt,
         created=moment_of(job.created_at, now),
         notice=build_notice(job),
