@@ -8,13 +8,13 @@ from pathlib import Path
 import boto3
 import pytest
 from fastapi.testclient import TestClient
-from moto.server import ThreadedMotoServer
 
 from api.errors import ArtifactRefused, ServiceUnavailable
 from api.main import build_service
 from api.settings import Settings
 from api.storage_s3 import S3Blobs
 from tests.api.service_making import HOST, QUIET, make_png, sha256
+from tests.s3_server import serve_s3
 
 CONTENT = b"any bytes at all" * 1000
 NAME = hashlib.sha256(CONTENT).hexdigest()
@@ -22,11 +22,8 @@ NAME = hashlib.sha256(CONTENT).hexdigest()
 
 @pytest.fixture(scope="module")
 def endpoint_url() -> Iterator[str]:
-    server = ThreadedMotoServer("127.0.0.1", 0)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with serve_s3() as url:
+        yield url
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import boto3
-from moto.server import ThreadedMotoServer
+
+from tests.s3_server import serve_s3
 
 BUCKET = "grids"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_DEFAULT_REGION": "us-east-1"}
@@ -23,22 +24,19 @@ class FaultyStore:
     share: how many of the requests meet a fault, 0 to 1. happened: how often each kind of fault came.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, upstream_url: str) -> None:
         self.share = 0.0
         self.happened = dict.fromkeys(FAULTS, 0)
         self._random = random.Random(seed)
         self._lock = threading.Lock()
-        self._moto = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-        self._moto.start()
-        self.upstream = self._moto.get_host_and_port()
+        self.upstream = upstream_url.removeprefix("http://")
         store = self
         self._proxy = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"store": store}))
         self._proxy.daemon_threads = True
         threading.Thread(target=self._proxy.serve_forever, daemon=True).start()
         self.url = f"http://127.0.0.1:{self._proxy.server_port}"
-        host, port = self.upstream
         session = boto3.Session("any", "any", region_name="us-east-1")
-        self.direct = session.client("s3", endpoint_url=f"http://{host}:{port}")
+        self.direct = session.client("s3", endpoint_url=upstream_url)
         self.direct.create_bucket(Bucket=BUCKET)
 
     def choose_fault(self) -> str | None:
@@ -58,11 +56,10 @@ class FaultyStore:
         return {key.rpartition("/")[2]: body.read() for key, body in bodies.items()}
 
     def close(self) -> None:
-        """Stop both servers."""
+        """Stop the proxy."""
         self.direct.close()
         self._proxy.shutdown()
         self._proxy.server_close()
-        self._moto.stop()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -92,7 +89,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _forward(self, body: bytes, sent: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
         """Send the request on, with the length of `body`; an answer is waited for only if all of it is sent."""
-        connection = http.client.HTTPConnection(*self.store.upstream, timeout=30)
+        connection = http.client.HTTPConnection(self.store.upstream, timeout=30)
         try:
             connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
             for name, value in self.headers.items():
@@ -128,8 +125,9 @@ def _error(code: str) -> bytes:
 @contextmanager
 def run_faulty_store(seed: int) -> Iterator[FaultyStore]:
     """Start both servers; they stop with the block."""
-    store = FaultyStore(seed)
-    try:
-        yield store
-    finally:
-        store.close()
+    with serve_s3() as upstream_url:
+        store = FaultyStore(seed, upstream_url)
+        try:
+            yield store
+        finally:
+            store.close()

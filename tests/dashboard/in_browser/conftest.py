@@ -9,11 +9,9 @@ from playwright.sync_api import Browser, Page, expect
 from tests.conftest import LiveService
 from tests.dashboard.browser import Watch, open_browser
 from tests.dashboard.fake_worker import FakeWorker, connect
-from tests.dashboard.in_browser.reading import OpenPage
+from tests.dashboard.in_browser.reading import PATIENCE_SECONDS, OpenPage
 
-# Far more than anything here takes on an idle machine; a test that waits for long has failed anyway.
-PATIENCE_MILLISECONDS = 30_000
-expect.set_options(timeout=PATIENCE_MILLISECONDS)
+expect.set_options(timeout=1000 * PATIENCE_SECONDS)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +41,7 @@ def open_page(browser: Browser, live_service: LiveService, watches: list[Watch])
         context = browser.new_context(base_url=live_service.url, timezone_id="Asia/Kolkata", **options)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(PATIENCE_MILLISECONDS)
+        page.set_default_timeout(1000 * PATIENCE_SECONDS)
         watches.append(Watch(page, live_service.url))
         page.goto(path)
         return page

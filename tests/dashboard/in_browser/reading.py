@@ -7,6 +7,8 @@ from typing import Any
 from playwright.sync_api import Page, expect
 
 OpenPage = Callable[..., Page]
+# Far more than anything here takes on an idle machine; a test that waits for long has failed anyway.
+PATIENCE_SECONDS = 30
 
 
 def shown_iteration(page: Page) -> Any:
@@ -26,12 +28,25 @@ def count_points(page: Page) -> int:
     return int(page.evaluate(f"{lines}?.[0].curve.iterations.length ?? 0"))
 
 
-def expect_points(page: Page, count: int) -> None:
-    """Wait until the chart holds this many points; the page's policy forbids Playwright's own waiting for code."""
-    end = time.monotonic() + 10
-    while count_points(page) != count and time.monotonic() < end:
+def eventually(page: Page, read: Callable[[], Any], wanted: Any) -> None:
+    """Wait until this reads what is wanted; the page's policy forbids Playwright's own waiting for code.
+
+    For what a page does a moment after what a test saw: write its address, fetch a picture, draw.
+    """
+    end = time.monotonic() + PATIENCE_SECONDS
+    while (found := read()) != wanted and time.monotonic() < end:
         page.wait_for_timeout(20)
-    assert count_points(page) == count
+    assert found == wanted, f"{found!r} is not {wanted!r}"
+
+
+def expect_fit(page: Page, width: int) -> None:
+    """Wait until nothing on the page is wider than this; charts take a new width in their next frame."""
+    eventually(page, lambda: page.evaluate("document.documentElement.scrollWidth") <= width, True)
+
+
+def expect_points(page: Page, count: int) -> None:
+    """Wait until the chart holds this many points."""
+    eventually(page, lambda: count_points(page), count)
 
 
 def read_plot(chart: str, page: Page, code: str) -> Any:
@@ -40,9 +55,5 @@ def read_plot(chart: str, page: Page, code: str) -> Any:
 
 
 def wait_for_plot(chart: str, page: Page, code: str, wanted: Any) -> None:
-    """Wait until the plot says so; the page's policy forbids Playwright's own waiting for code."""
-    for _ in range(300):
-        if (found := read_plot(chart, page, code)) == wanted:
-            return
-        page.wait_for_timeout(30)
-    assert found == wanted
+    """Wait until the plot says so."""
+    eventually(page, lambda: read_plot(chart, page, code), wanted)

@@ -10,7 +10,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests.dashboard.axe import find_violations_in_both_themes
 from tests.dashboard.browser import Watch
 from tests.dashboard.fake_worker import CELL, ROWS, FakeWorker
-from tests.dashboard.in_browser.reading import OpenPage
+from tests.dashboard.in_browser.reading import OpenPage, expect_fit
 from tests.dashboard.in_browser.test_reading import LOW_CONTRAST, SCREENS
 
 pytestmark = pytest.mark.browser
@@ -284,7 +284,7 @@ def test_comparison_fits_every_screen_and_axe_finds_nothing(
     for scheme, width in SCREENS:
         page.emulate_media(color_scheme=scheme)
         page.set_viewport_size({"width": width, "height": 900})
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, width
+        expect_fit(page, width)
         assert page.evaluate(LOW_CONTRAST) == [], (scheme, width)
     for width in (1440, 390):
         page.set_viewport_size({"width": width, "height": 900})

@@ -145,7 +145,7 @@ def test_any_metric_can_be_chosen_and_the_address_says_which(open_page: OpenPage
     until(page, "plot.lines.length", 2)
     worker.log_metrics(30)
     expect(row.locator("[data-field=value]")).to_have_text("4.63")
-    assert page.url.endswith("?metric=loss%2Fgenerator&metric=speed%2Fiterations_per_second")
+    expect(page).to_have_url(re.compile(r"\?metric=loss%2Fgenerator&metric=speed%2Fiterations_per_second$"))
     page.reload()
     expect(page.locator(f"{MAIN} tbody tr")).to_have_count(2)
     expect(page.locator(f"{MAIN} h2")).to_have_text("Curves")

@@ -8,7 +8,7 @@ from PIL import Image
 from playwright.sync_api import Locator, expect
 
 from tests.dashboard.fake_worker import FakeWorker
-from tests.dashboard.in_browser.reading import OpenPage, open_live
+from tests.dashboard.in_browser.reading import OpenPage, expect_fit, open_live
 from tests.dashboard.in_browser.test_reading import LOW_CONTRAST, SCREENS
 
 pytestmark = pytest.mark.browser
@@ -40,7 +40,7 @@ def test_figures_fit_every_screen_in_their_players_hues(open_page: OpenPage, wor
     for scheme, width in SCREENS:
         page.emulate_media(color_scheme=scheme)
         page.set_viewport_size({"width": width, "height": 900})
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, width
+        expect_fit(page, width)
         assert page.evaluate(LOW_CONTRAST) == [], scheme
         # Blue for real, orange for generated: the mask is loaded, and coloured by the theme.
         real, fake = (colours(plots.nth(place)) for place in (0, 1))

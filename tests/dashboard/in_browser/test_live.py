@@ -5,7 +5,7 @@ from playwright.sync_api import expect
 
 from dashboard import formats
 from tests.dashboard.fake_worker import FakeWorker
-from tests.dashboard.in_browser.reading import OpenPage, expect_points, open_live, shown_iteration
+from tests.dashboard.in_browser.reading import OpenPage, eventually, expect_points, open_live, shown_iteration
 
 pytestmark = pytest.mark.browser
 
@@ -29,7 +29,7 @@ def test_new_grid_and_points_arrive_without_a_reload(open_page: OpenPage, worker
     expect(page).to_have_title("30 % · first-light · Ganvas")
     expect_points(page, 22)
     assert page.evaluate("window.neverReloaded")
-    assert page.evaluate("document.querySelector('img.grid').naturalWidth") == 224
+    expect(page.locator("img.grid")).to_have_js_property("naturalWidth", 224)
 
 
 def test_nothing_is_missed_or_doubled_between_the_first_paint_and_the_stream(
@@ -71,7 +71,7 @@ def test_slider_keys_and_player_move_through_the_timeline(open_page: OpenPage, w
     slider = page.get_by_label("Iteration of the timeline")
     slider.fill("0.34")
     expect(iteration).to_have_text("200")
-    assert slider.get_attribute("aria-valuetext") == "Iteration 200, grid 2 of 4"
+    expect(slider).to_have_attribute("aria-valuetext", "Iteration 200, grid 2 of 4")
     page.get_by_role("link", name="Next").click()
     expect(iteration).to_have_text("300")
     page.locator("frame-strip a").first.click()
@@ -246,9 +246,8 @@ def test_axes_are_as_wide_as_their_labels_and_count_whole_iterations(
         page.evaluate(WATCH_TEXT)
         expect(page.locator(".bench canvas")).to_be_visible()
         page.evaluate("document.querySelector('curve-chart').rebuild()")
-        page.wait_for_timeout(200)
+        eventually(page, lambda: len(page.evaluate("window.drawn")) > 0, True)
         drawn = page.evaluate("window.drawn")
-        assert drawn
         for text, left, right, width in drawn:
             assert left >= 0, (text, left)
             assert right <= width, (text, right, width)

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.dashboard.fake_worker import FakeWorker
-from tests.dashboard.in_browser.reading import OpenPage
+from tests.dashboard.in_browser.reading import OpenPage, eventually
 
 pytestmark = pytest.mark.browser
 STROKES = """() => [...document.querySelectorAll('.spark')].map((svg) => svg.getBBox().width)"""
@@ -27,8 +27,7 @@ def test_sparklines_are_drawn_from_one_file_in_both_themes(open_page: OpenPage, 
     page.on("request", lambda request: asked.append(request.url))
     page.goto("/")
     expect(page.locator(".spark")).to_have_count(2)
-    page.wait_for_timeout(500)
-    assert all(width > 50 for width in page.evaluate(STROKES)), page.evaluate(STROKES)
+    eventually(page, lambda: all(width > 50 for width in page.evaluate(STROKES)), True)
     assert len({url for url in asked if "sparklines.svg" in url}) == 1
 
 
