@@ -46,7 +46,7 @@ faults: $(VENV)/.dev ## kill, cut off and fill everything again and again; the t
 compose-test: $(VENV)/.dev ## bring docker-compose.yml up, break its parts one by one (needs Docker or podman)
 	@$(BIN)/python tests/containers/compose_faults.py $(ARGS)
 
-kube-test: $(VENV)/.dev ## play k8s/overlays/local in podman with a job to its end (needs podman, kubectl, built images)
+kube-test: $(VENV)/.dev ## play k8s/overlays/local in podman with a job to its end (needs podman and built images)
 	@$(BIN)/python tests/containers/kube_play.py $(ARGS)
 
 check: $(VENV)/.dev ## format, lint, types, import directions

@@ -48,6 +48,12 @@ def find_engine() -> Engine | str:
     )
 
 
+def find_kubectl() -> str | None:
+    """Return the kubectl that came with the tests' packages, or else this machine's own."""
+    beside = Path(sys.executable).with_name("kubectl")
+    return str(beside) if beside.exists() else shutil.which("kubectl")
+
+
 def _works(*command: str) -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 

@@ -18,7 +18,7 @@ import yaml
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from ganvas import Client
-from tests.containers.engines import ROOT
+from tests.containers.engines import ROOT, find_kubectl
 from tests.containers.playground import PORT, Playground
 from tests.containers.steps import CADENCE, PATIENCE_SECONDS, check, expect, say, wait, wait_for_progress
 
@@ -49,12 +49,12 @@ def main() -> int:
 
 def find_obstacle(images: dict[str, str]) -> str | None:
     """Return why nothing can be played here, None where it can."""
-    for program, known in (("podman", ("info",)), ("kubectl", ("kustomize", "--help"))):
-        if (
-            not shutil.which(program)
-            or subprocess.run([program, *known], capture_output=True, check=False).returncode
-        ):
-            return f"{program} does not work here"
+    for name, found, known in (
+        ("podman", shutil.which("podman"), ("info",)),
+        ("kubectl", find_kubectl(), ("kustomize", "--help")),
+    ):
+        if not found or subprocess.run([found, *known], capture_output=True, check=False).returncode:
+            return f"{name} does not work here"
     for image in images.values():
         if subprocess.run(["podman", "image", "exists", image], check=False).returncode:
             return f"{image} is not built"

@@ -22,7 +22,7 @@ from typing import Any
 import yaml
 
 from ganvas.cluster_secrets import write_cluster_secrets
-from tests.containers.engines import ROOT
+from tests.containers.engines import ROOT, find_kubectl
 
 Document = dict[str, Any]
 WORKLOADS = ("Deployment", "StatefulSet", "Job")
@@ -48,7 +48,7 @@ def render_overlay(overlay: str, folder: Path) -> list[Document]:
     copied = folder / "k8s"
     shutil.copytree(ROOT / "k8s", copied, ignore=shutil.ignore_patterns("secrets"))
     write_cluster_secrets(copied / "overlays" / overlay / "secrets", "postgres", "redis")
-    command = ["kubectl", "kustomize", str(copied / "overlays" / overlay)]
+    command = [find_kubectl() or "kubectl", "kustomize", str(copied / "overlays" / overlay)]
     built = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return [document for document in yaml.safe_load_all(built) if document]
 

@@ -1,6 +1,6 @@
 """What the Kubernetes manifests, the compose file and the pipelines promise, read from the files themselves."""
 
-import shutil
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +10,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from ganvas.cluster_secrets import write_cluster_secrets
+from tests.containers.engines import find_kubectl
+from tests.containers.pods import render_overlay
 
 ROOT = Path(__file__).resolve().parents[2]
 K8S = ROOT / "k8s"
@@ -18,6 +19,8 @@ KUBERNETES = "1.34"
 # Kinds of operators that are not Kubernetes' own, and kustomize's: no schema comes with the validator.
 FOREIGN_KINDS = {"ScaledObject", "TriggerAuthentication", "Kustomization", "Component"}
 WORKLOADS = {"Deployment", "StatefulSet", "Job"}
+
+needs_kubectl = pytest.mark.skipif(not find_kubectl(), reason="kubectl, which builds overlays, is missing")
 
 
 def read_documents(path: Path) -> list[dict[str, Any]]:
@@ -74,17 +77,10 @@ def test_every_pod_has_a_rule_of_its_own_for_the_network(pod: dict[str, Any]) ->
     assert any(p["spec"]["podSelector"]["matchLabels"].items() <= labels.items() for p in policies)
 
 
-@pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl, which builds overlays, is not installed")
+@needs_kubectl
 @pytest.mark.parametrize("overlay", ["local", "gpu"])
 def test_an_overlay_builds_and_fits_the_schemas(overlay: str, tmp_path: Path) -> None:
-    copy = tmp_path / "k8s"
-    shutil.copytree(K8S, copy, ignore=shutil.ignore_patterns("secrets"))
-    write_cluster_secrets(copy / "overlays" / "local" / "secrets", "postgres", "redis")
-    done = subprocess.run(
-        ["kubectl", "kustomize", str(copy / "overlays" / overlay)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    built = [document for document in yaml.safe_load_all(done.stdout) if document["kind"] not in FOREIGN_KINDS]
+    built = [each for each in render_overlay(overlay, tmp_path) if each["kind"] not in FOREIGN_KINDS]
     for document in built:
         kubernetes_validate.validate(document, KUBERNETES, strict=True)
     mounted = {
@@ -98,11 +94,13 @@ def test_an_overlay_builds_and_fits_the_schemas(overlay: str, tmp_path: Path) ->
     assert mounted <= (made or {"ganvas-service", "ganvas-worker"})
 
 
-@pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl, which builds overlays, is not installed")
+@needs_kubectl
 def test_the_workers_of_a_commit_are_named_after_it_and_run_its_image() -> None:
     commit = "0123456789abcdef0123456789abcdef01234567"
     command = ["bash", str(K8S / "commit" / "start.sh"), commit, "registry.example/ganvas-worker", "--print"]
-    job = yaml.safe_load(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    path = f"{Path(find_kubectl() or '').parent}:{os.environ['PATH']}"
+    printed = subprocess.run(command, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=True)
+    job = yaml.safe_load(printed.stdout)
     kubernetes_validate.validate(job, KUBERNETES, strict=True)
     assert job["metadata"]["name"] == "worker-0123456789ab"
     assert job["spec"]["template"]["spec"]["containers"][0]["image"] == f"registry.example/ganvas-worker:{commit}"
@@ -126,11 +124,3 @@ def test_compose_shows_the_password_of_the_database_to_nobody_else() -> None:
     assert readers == {"secrets", "postgres", "migrate", "service"}
     variables = {name for service in services.values() for name in service.get("environment", {})}
     assert not any(name.endswith(("PASSWORD", "TOKEN", "SECRET_KEY")) for name in variables)
-
-
-def test_both_pipelines_are_yaml_and_run_what_ci_runs() -> None:
-    for name in (".github/workflows/experiment.yml", ".gitlab-ci.yml"):
-        text = (ROOT / name).read_text()
-        assert yaml.safe_load(text)
-        assert "bash .ci/run" in text
-        assert "k8s/commit/start.sh" in text

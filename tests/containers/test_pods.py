@@ -1,18 +1,16 @@
 """`make kube-test` plays in podman what Kubernetes would run; the tests of clusters say why they skip."""
 
 import base64
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.containers import compose_faults, engines, kube_play
+from tests.containers.engines import find_kubectl
 from tests.containers.pods import list_pods, list_settings, publish, render_overlay
 
-needs_kubectl = pytest.mark.skipif(
-    not shutil.which("kubectl"), reason="kubectl, which builds overlays, is missing"
-)
+needs_kubectl = pytest.mark.skipif(not find_kubectl(), reason="kubectl, which builds overlays, is missing")
 
 
 @pytest.fixture
