@@ -21,7 +21,7 @@ from dashboard.figure_requests import CurvesRequest, MovieRequest, TimelinesRequ
 from dashboard.figures.process import missing_package
 from dashboard.rendering import Renderer
 from dashboard.requests import read_frame
-from dashboard.views.figures import KINDS, Asked, FiguresData, Kind, build_figures_page, known_metrics
+from dashboard.views.figures import KINDS, NEEDED, Asked, FiguresData, Kind, build_figures_page, known_metrics
 
 RUNS_TO_CHOOSE = 30
 READERS: dict[Kind, Callable[[QueryParams], tuple[Asked | None, list[str]]]] = {
@@ -54,7 +54,7 @@ def read_figures(session: Session, services: Services, request: Request) -> Figu
     chosen = [job for job in found if job is not None]
     problems = ["One of the runs does not exist; it is left out."] if len(chosen) < len(found) else []
     find = query.get("find", "").replace("\0", "")[:MAX_TEXT].strip()
-    jobs = _list_jobs(session, chosen, find)
+    jobs = _list_jobs(session, chosen, find, kind)
     asked, more = _read_asked(kind, chosen, request)
     note, refusal = _try(session, services, kind, chosen, asked, jobs)
     given = {name: value.replace("\0", "")[:MAX_TEXT] for name, value in query.items()}
@@ -64,12 +64,14 @@ def read_figures(session: Session, services: Services, request: Request) -> Figu
     )  # fmt: skip
 
 
-def _list_jobs(session: Session, chosen: list[Job], find: str) -> list[JobSummary]:
-    """Return the chosen runs, and then the newest others."""
-    listed = queries.list_jobs(session, JobFilters(name=find or None), "-created_at", RUNS_TO_CHOOSE, None).items
-    first = queries.job_summaries(session, chosen)
-    ids = {job.id for job in first}
-    return [*first, *(job for job in listed if job.id not in ids)]
+def _list_jobs(session: Session, chosen: list[Job], find: str, kind: Kind) -> list[JobSummary]:
+    """Return the chosen runs, the newest that a figure can be made of, and where those are few others too."""
+    found = queries.job_summaries(session, chosen)
+    for has in (NEEDED[kind], None):
+        filters = JobFilters(name=find or None, has=has)
+        if len(found) < RUNS_TO_CHOOSE + len(chosen):
+            found += queries.list_jobs(session, filters, "-created_at", RUNS_TO_CHOOSE, None).items
+    return list({job.id: job for job in found}.values())[: RUNS_TO_CHOOSE + len(chosen)]
 
 
 def _read_asked(kind: Kind, chosen: list[Job], request: Request) -> tuple[Asked | None, list[str]]:

@@ -28,11 +28,12 @@ def build_new_router(renderer: Renderer) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/new", dependencies=needs("user"))
-    def show_new(request: Request, recipe: str = "", data: str = "") -> HTMLResponse:
-        """Show the recipes, those of one data set, or one of them in a form."""
+    def show_new(request: Request, recipe: str = "", data: str = "", order: str = "") -> HTMLResponse:
+        """Show the recipes, those of one data set, in their order, or one of them in a form."""
         frame = read_frame(request)
         if not recipe:
-            return renderer.render_page(request, "new.html", build_new_run_page(read_recipes(), frame, data))
+            page = build_new_run_page(read_recipes(), frame, data, order)
+            return renderer.render_page(request, "new.html", page)
         if recipe not in read_recipes():
             raise RouteNotFound("No recipe has this name; /new lists them.")
         spec = parse_spec(read_recipes()[recipe]).model_dump(mode="json")

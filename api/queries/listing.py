@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, exists, select
 from sqlalchemy.orm import Session, defer
 
-from api.models import Job
+from api.models import Job, LatestValue
 from api.queries.conditions import build_condition, has_tag, is_of_recipe
 from api.queries.sorting import ColumnOrder, build_order
 from api.queries.views import job_summaries
@@ -21,7 +21,7 @@ class JobFilters:
     """Which jobs to list; all that is asked for must hold.
 
     `name`: a part of it; `tag`: one of its tags; `commit`: its first digits; `recipe`: a part of the paper that it
-    repeats; `terms`: what `api.search` read.
+    repeats; `terms`: what `api.search` read; `has`: only jobs with a grid, or with a point of a curve.
     """
 
     states: Sequence[JobState] = ()
@@ -30,6 +30,7 @@ class JobFilters:
     commit: str | None = None
     recipe: str | None = None
     terms: Sequence[Term] = ()
+    has: Literal["grids", "curves"] | None = None
 
 
 def list_jobs(
@@ -73,6 +74,10 @@ def _conditions(filters: JobFilters, dialect: str) -> list[ColumnElement[bool]]:
         conditions.append(Job.commit_hash.startswith(filters.commit.lower(), autoescape=True))
     if filters.recipe:
         conditions.append(is_of_recipe(filters.recipe))
+    if filters.has == "grids":
+        conditions.append(Job.newest_sample_id.is_not(None))
+    if filters.has == "curves":
+        conditions.append(exists().where(LatestValue.job_id == Job.id))
     return conditions + [build_condition(term, dialect) for term in filters.terms if term not in named]
 
 

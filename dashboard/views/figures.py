@@ -14,6 +14,7 @@ from dashboard.views.runs import LinkView
 Kind = Literal["timelines", "curves", "movie"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 KIND_WORDS = {"timelines": "Timelines", "curves": "Curves", "movie": "Movie"}
+NEEDED: dict[Kind, Literal["grids", "curves"]] = {"timelines": "grids", "curves": "curves", "movie": "grids"}
 PREVIEW_DPI, PREVIEW_FRAMES, PREVIEW_SIZE = 110, 30, 224
 LABELLINGS = {
     "name": "the run's name",
@@ -26,13 +27,17 @@ Asked = TimelinesRequest | CurvesRequest | MovieRequest
 
 @dataclass(frozen=True)
 class ChoiceView:
-    """A run that can be chosen; `label` is what the figure shall call it, if not what it calls it by itself."""
+    """A run to choose; `label` is what the figure shall call it, if not what it calls it by itself.
+
+    is_barred: it has nothing to draw yet, as `detail` says. One that was chosen all the same can be let go.
+    """
 
     id: str
     name: str
     detail: str
     href: str
     is_chosen: bool
+    is_barred: bool
     label: str
 
 
@@ -142,8 +147,11 @@ def _kind_href(kind: Kind, chosen: Sequence[str]) -> str:
 
 def _choice(job: JobSummary, data: FiguresData) -> ChoiceView:
     words = f"{STATE_WORDS[job.state].lower()} at {show_count(job.iteration)} of {show_count(job.iterations)}"
-    label = data.given.get(f"label.{job.id}", "")
-    return ChoiceView(job.id, job.name, words, f"/runs/{job.id}", job.id in data.chosen, label)
+    needed = NEEDED[data.kind]
+    has = job.newest_sample is not None if needed == "grids" else bool(job.latest)
+    detail = words if has else f"no {needed} yet" if job.state in ("queued", "running") else f"it has no {needed}"
+    is_chosen, label = job.id in data.chosen, data.given.get(f"label.{job.id}", "")
+    return ChoiceView(job.id, job.name, detail, f"/runs/{job.id}", is_chosen, not has and not is_chosen, label)
 
 
 def _options(words: dict[str, str], chosen: str) -> list[OptionView]:

@@ -8,7 +8,6 @@ from api.schemas import JobRead, JobSummary
 from dashboard.formats import show_count, show_number, show_percent
 from dashboard.views.balance import MeanLogits, judge_balance
 from dashboard.views.common import DISCRIMINATOR_LOSS, GENERATOR_LOSS, latest_value
-from dashboard.views.waiting import WaitingView
 
 # The discriminator's loss is -log D(x) - log(1 - D(G(z))). Where it cannot tell, D = 1/2, this is 2 ln 2 = 1.386.
 # Below 0.1 it is right with more than 95 % certainty on both: its gradient teaches the generator little.
@@ -118,11 +117,10 @@ def _is_early(job: JobRead, points: int) -> bool:
     return job.iteration < EARLY_ITERATIONS or (points < EARLY_POINTS and 2 * job.iteration < job.iterations)
 
 
-def judge_health(job: JobSummary, warning_count: int, waiting: WaitingView | None = None) -> Verdict:
-    """Judge whether the run goes as it should; `waiting` says why it waits, if it does."""
-    if waiting:
-        return Verdict("Waiting", waiting.short)
+def judge_health(job: JobSummary, warning_count: int) -> Verdict:
+    """Judge whether the run goes as it should."""
     by_state = {
+        "queued": Verdict("Waiting", "The reason is at the top."),
         "failed": Verdict("Failed", "The reason is at the top."),
         "cancelled": Verdict("Cancelled", "It was stopped on request."),
     }

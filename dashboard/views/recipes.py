@@ -1,35 +1,41 @@
-"""The recipes that a run can be started from, by the paper whose experiment each repeats."""
+"""The recipes that a run can be started from, by the paper whose experiment each repeats or by what they cost."""
 
+import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 from urllib.parse import urlencode
 
 from dashboard.views.common import Frame
+from dashboard.views.costs import name_band, read_seconds
 from dashboard.views.runs import LinkView
 
 FIRST = "first-light"
+Order = Literal["paper", "time"]
+ORDERS: dict[Order, str] = {"paper": "By paper", "time": "Quickest first"}
 
 
 @dataclass(frozen=True)
 class RecipeView:
-    """One recipe: what it is, where it was published, what comes of it, and what it costs."""
+    """A recipe: where it was published, what comes of it, what it costs (in seconds too, where they are known)."""
 
     name: str
     href: str
     description: str
     dataset: str
+    paper: str
     section: str
     expected: str
     cost: str
+    seconds: float | None
 
 
 @dataclass(frozen=True)
-class PaperView:
-    """The recipes of one paper."""
+class GroupView:
+    """The recipes of one paper, or those that cost about the same."""
 
-    paper: str
+    heading: str
     recipes: list[RecipeView]
 
 
@@ -41,37 +47,61 @@ class NewRunPage:
     frame: Frame
     first: RecipeView | None
     datasets: list[LinkView]
-    papers: list[PaperView]
+    orders: list[LinkView]
+    order: Order
+    groups: list[GroupView]
 
 
-def build_new_run_page(recipes: Mapping[str, Mapping[str, Any]], frame: Frame, dataset: str = "") -> NewRunPage:
+def build_new_run_page(
+    recipes: Mapping[str, Mapping[str, Any]], frame: Frame, dataset: str = "", order: str = ""
+) -> NewRunPage:
     """Return the page of the recipes, of one data set or of all; `recipes` are their specs, unchecked, by name."""
     views = {name: _recipe(name, spec) for name, spec in recipes.items()}
     counts = Counter(view.dataset for view in views.values())
     dataset = dataset if dataset in counts else ""
-    papers: dict[str, list[RecipeView]] = {}
-    for name, spec in recipes.items():
-        if views[name].dataset == dataset or not dataset:
-            papers.setdefault((spec.get("recipe") or {}).get("paper", "Others"), []).append(views[name])
+    chosen: Order = next((known for known in get_args(Order) if known == order), "paper")
+    shown = [view for view in views.values() if view.dataset == dataset or not dataset]
     datasets = [
-        LinkView(
-            f"{name or 'All'} {count}", f"/new?{urlencode({'data': name})}" if name else "/new", name == dataset
-        )
+        LinkView(f"{name or 'All'} {count}", _href(name, chosen), name == dataset)
         for name, count in [("", len(views)), *counts.most_common()]
     ]
-    shown = [PaperView(paper, papers[paper]) for paper in sorted(papers)]
-    return NewRunPage("New run", frame, views.get(FIRST), datasets, shown)
+    orders = [LinkView(text, _href(dataset, known), known == chosen) for known, text in ORDERS.items()]
+    groups = _group_by_time(shown) if chosen == "time" else _group_by_paper(shown)
+    return NewRunPage("New run", frame, views.get(FIRST), datasets, orders, chosen, groups)
+
+
+def _href(dataset: str, order: Order) -> str:
+    query = {"data": dataset, "order": "" if order == "paper" else order}
+    given = {key: value for key, value in query.items() if value}
+    return f"/new?{urlencode(given)}" if given else "/new"
+
+
+def _group_by_paper(views: Iterable[RecipeView]) -> list[GroupView]:
+    papers: dict[str, list[RecipeView]] = {}
+    for view in views:
+        papers.setdefault(view.paper or "Others", []).append(view)
+    return [GroupView(paper, papers[paper]) for paper in sorted(papers)]
+
+
+def _group_by_time(views: Sequence[RecipeView]) -> list[GroupView]:
+    bands: dict[str, list[RecipeView]] = {}
+    # The order of equals is that of the names.
+    for view in sorted(views, key=lambda view: math.inf if view.seconds is None else view.seconds):
+        bands.setdefault(name_band(view.seconds), []).append(view)
+    return [GroupView(band, found) for band, found in bands.items()]
 
 
 def _recipe(name: str, spec: Mapping[str, Any]) -> RecipeView:
     facts, dataset = spec.get("recipe") or {}, spec.get("dataset", "")
-    section = str(facts.get("section", ""))
+    section, cost = str(facts.get("section", "")), str(facts.get("cost", ""))
     return RecipeView(
         name=name,
         href=f"/new?{urlencode({'recipe': name})}",
         description=str(spec.get("description", "")),
         dataset=str(dataset.get("name", "")) if isinstance(dataset, Mapping) else str(dataset),
+        paper=str(facts.get("paper", "")),
         section=f"section {section}" if section[:1].isdigit() else section,
         expected=str(facts.get("expected", "")),
-        cost=str(facts.get("cost", "")),
+        cost=cost,
+        seconds=read_seconds(cost),
     )

@@ -142,7 +142,7 @@ def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, no
         notice=build_notice(job),
         waiting=waiting,
         actions=build_actions(job, now),
-        vitals=build_vitals(job, [*curves, *measured], warning_count, waiting, now),
+        vitals=build_vitals(job, [*curves, *measured], warning_count, now),
         is_over=is_over,
         has_bench=not is_over or timeline is not None or any(curve.values for curve in [*curves, *measured]),
         no_grids=NO_GRIDS if is_over else FIRST_GRID,

@@ -17,7 +17,6 @@ from dashboard.views.common import (
     seconds_taken,
 )
 from dashboard.views.health import Verdict, judge_health, judge_learning
-from dashboard.views.waiting import WaitingView
 
 
 @dataclass(frozen=True)
@@ -37,9 +36,7 @@ class VitalsView:
     health: Verdict
 
 
-def build_vitals(
-    job: JobRead, curves: list[Curve], warning_count: int, waiting: WaitingView | None, now: datetime
-) -> VitalsView:
+def build_vitals(job: JobRead, curves: list[Curve], warning_count: int, now: datetime) -> VitalsView:
     """Return the answers; `curves` holds the discriminator's loss and mean logits, if there are any."""
     speed = latest_value(job, SPEED)
     curve = next((c for c in curves if c.name == DISCRIMINATOR_LOSS), None)
@@ -59,5 +56,5 @@ def build_vitals(
         learning=judge_learning(
             job, curve.values if curve else [], curve.total if curve else 0, read_mean_logits(curves)
         ),
-        health=judge_health(job, warning_count, waiting),
+        health=judge_health(job, warning_count),
     )

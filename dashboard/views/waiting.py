@@ -16,13 +16,9 @@ ENDS = {
 
 @dataclass(frozen=True)
 class WaitingView:
-    """Sentences for the top of the page, the short form for the verdict.
-
-    `command` says which worker to start: any, one with CUDA, or none (empty).
-    """
+    """Sentences for the top of the page. command: the worker to start, any, one with CUDA, or none (empty)."""
 
     sentences: list[str]
-    short: str
     command: str
 
 
@@ -33,7 +29,7 @@ def explain_waiting(job: JobRead, queue: Queue) -> WaitingView | None:
     interrupted = _explain_interruption(job)
     if job.obstacle:
         sentences = [interrupted, f"Nobody takes this run: {job.obstacle}."]
-        return WaitingView([sentence for sentence in sentences if sentence], _begin(f"{job.obstacle}."), "")
+        return WaitingView([sentence for sentence in sentences if sentence], "")
     place = _explain_place(queue)
     wants_cuda = job.spec.get("device") == "cuda"
     sentences = [interrupted, place]
@@ -41,19 +37,9 @@ def explain_waiting(job: JobRead, queue: Queue) -> WaitingView | None:
         sentences.append("It waits for a worker with a CUDA GPU, as its spec asks (device: cuda).")
     elif not interrupted and not place:
         sentences.append("No worker has claimed this run yet.")
-    if wants_cuda:
-        short = "For a worker with a CUDA GPU."
-    else:
-        short = place.removeprefix("Waiting: ") or (
-            "For a free worker." if interrupted else "No worker has come yet."
-        )
     # With others under way there are workers; one that only lost its own may have none left.
     command = "" if queue.running else ("CUDA" if wants_cuda else "any")
-    return WaitingView([sentence for sentence in sentences if sentence], _begin(short), command)
-
-
-def _begin(sentence: str) -> str:
-    return sentence[0].upper() + sentence[1:]
+    return WaitingView([sentence for sentence in sentences if sentence], command)
 
 
 def _explain_interruption(job: JobRead) -> str:

@@ -9,6 +9,7 @@ import yaml
 from fastapi.testclient import TestClient
 
 from dashboard.recipe_book import read_recipes
+from dashboard.views.costs import BANDS, UNKNOWN, name_band, read_seconds
 from tests.dashboard.fake_worker import FakeWorker
 from tests.dashboard.test_pages import read, words
 
@@ -64,6 +65,30 @@ def test_recipes_are_narrowed_to_one_data_set(client: TestClient) -> None:
         assert 'href="/new?recipe=lsgan-mnist"' in page
         assert ('href="/new?recipe=winkler-cifar"' in page) == has_colours
         assert "<b>" not in page
+
+
+def test_recipes_stand_by_what_they_cost_when_asked(client: TestClient) -> None:
+    page = read(client, "/new?data=mnist&order=time")
+    assert 'href="/new?data=mnist&amp;order=time"' in read(client, "/new?data=mnist")
+    rows = re.findall(r'<th scope="row"><a href="/new\?recipe=([^"]+)"', page)
+    seconds = [read_seconds(read_recipes()[name]["recipe"]["cost"]) for name in rows]
+    assert len(rows) > 30
+    assert None not in seconds
+    assert seconds == sorted(seconds, key=float)
+    headings = re.findall(r'class="paper">([^<]+)<', page)
+    assert headings == [name for _, name in BANDS if name in headings], "the quickest group comes first"
+    assert "Arjovsky et al. (2017), Wasserstein GAN, algorithm 1" in words(page)
+    assert "Quickest first" in words(read(client, "/new?order=<b>"))
+
+
+def test_every_recipe_says_its_cost_so_that_it_can_be_sorted() -> None:
+    for name, spec in read_recipes().items():
+        assert read_seconds(spec["recipe"]["cost"]) is not None, name
+    costs = ("about 1.5 min for 2,000 iterations", "25 s", "2 h; meant for a GPU", "x")
+    assert [read_seconds(text) for text in costs] == [90.0, 25.0, 7200.0, None]
+    assert [name_band(seconds) for seconds in (90.0, 90.1, 1e9, None)] == [
+        BANDS[0][1], BANDS[1][1], BANDS[-1][1], UNKNOWN
+    ]  # fmt: skip
 
 
 def test_every_recipe_can_be_queued_as_it_is(client: TestClient) -> None:

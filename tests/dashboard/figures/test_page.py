@@ -41,7 +41,7 @@ def test_the_form_comes_back_as_it_was_filled_in_and_its_files_are_what_it_asks_
         client, f"/figures?kind=timelines&run={run}&iteration=100,+300&rows=2&columns=&dpi=600&label.{run}=ours"
     )
     assert f'value="{run}" checked' in html
-    assert f'value="{other}">' in html
+    assert f'value="{other}" disabled>' in html
     assert 'name="iteration" value="100, 300"' in html
     files = links(html)
     query = f"run={run}&label.{run}=ours"
@@ -52,6 +52,32 @@ def test_the_form_comes_back_as_it_was_filled_in_and_its_files_are_what_it_asks_
         "/figures/timelines.pdf", "/figures/timelines.svg", "/figures/timelines.png", "/figures/timelines.png"
     ]  # fmt: skip
     assert "dpi=110" in files[-1]
+
+
+@pytest.mark.parametrize(("kind", "wants"), [("timelines", "grids"), ("movie", "grids"), ("curves", "curves")])
+def test_runs_that_can_give_no_figure_stand_last_with_the_reason_and_cannot_be_chosen(
+    client: TestClient, worker: FakeWorker, run: str, kind: str, wants: str
+) -> None:
+    waiting = worker.submit(name="waiting")
+    client.post(f"/jobs/{worker.submit(name='ended')}/cancel")
+    html = read(client, f"/figures?kind={kind}")
+    shown = words(html)
+    assert f'value="{run}">' in html
+    assert f'value="{waiting}" disabled>' in html
+    assert html.index(run) < html.index(waiting)
+    assert f"waiting no {wants} yet, " in shown
+    assert f"ended it has no {wants}, " in shown
+    # Whoever comes from its page can let it go.
+    assert f'value="{waiting}" checked>' in read(client, f"/figures?kind={kind}&run={waiting}")
+
+
+def test_many_runs_that_wait_hide_none_that_can_be_drawn(
+    client: TestClient, worker: FakeWorker, run: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figure_pages, "RUNS_TO_CHOOSE", 2)
+    waiting = [worker.submit(name=f"waiting-{number}") for number in range(3)]
+    html = read(client, "/figures")
+    assert [job in html for job in (run, *waiting)] == [True, False, False, True]
 
 
 @pytest.mark.parametrize(
