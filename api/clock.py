@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Float, literal
+from sqlalchemy import BindParameter, Float, literal
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -18,9 +18,10 @@ class DatabaseTime(FunctionElement[Any]):
     name = "database_time"
 
 
-def database_now(plus_seconds: float = 0.0) -> DatabaseTime:
+def database_now(plus_seconds: float | BindParameter[float] = 0.0) -> DatabaseTime:
     """Return the expression; SQLite counts milliseconds, PostgreSQL microseconds."""
-    return DatabaseTime(literal(float(plus_seconds), Float))
+    seconds = plus_seconds if isinstance(plus_seconds, BindParameter) else literal(float(plus_seconds), Float)
+    return DatabaseTime(seconds)
 
 
 @compiles(DatabaseTime, "sqlite")

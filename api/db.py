@@ -99,9 +99,18 @@ def build_database(settings: Settings) -> Database:
 
 def insert_into(session: Session, table: type[DeclarativeBase]) -> Any:
     """Return this database's INSERT, which knows ON CONFLICT."""
-    name = session.get_bind().dialect.name
-    statement: Insert = postgresql.insert(table) if name == "postgresql" else sqlite.insert(table)
+    return insert_for(dialect_name(session), table)
+
+
+def insert_for(dialect: str, table: type[DeclarativeBase]) -> Any:
+    """Return the same for the database of this name."""
+    statement: Insert = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
     return statement
+
+
+def dialect_name(session: Session) -> str:
+    """Return which database this is: `sqlite` or `postgresql`."""
+    return session.get_bind().dialect.name
 
 
 def migrate(engine: Engine) -> None:

@@ -7,13 +7,14 @@ from api.queries.artifacts import (
     insert_artifact,
     list_orphans,
 )
-from api.queries.attempts import Claimed, claim_job, finish_attempt, renew_lease
+from api.queries.attempts import Claimed, claim_job, finish_attempt
 from api.queries.batches import Batch, list_batch_ids, list_batches, list_changed_jobs
 from api.queries.curves import CurveWindow, read_curves, read_stored_curves
 from api.queries.demand import NEEDS, Demand, choose_demand, list_demand
 from api.queries.diffs import get_diff
 from api.queries.events import Accepted, insert_events
 from api.queries.histograms import list_histograms
+from api.queries.holding import renew_lease
 from api.queries.jobs import (
     cancel_job,
     count_attempt_ends,

@@ -9,11 +9,12 @@ from sqlalchemy import ColumnElement, case, delete, func, insert, literal, or_, 
 from sqlalchemy.orm import Session
 
 from api.clock import database_now
-from api.errors import AttemptFenced, JobNotFound, JobStateConflict, SequenceConflict
+from api.errors import AttemptFenced, JobStateConflict, SequenceConflict
 from api.models import Attempt, Checkpoint, HistogramRow, Job, NeighbourGrid, Sample
 from api.queries.batches import insert_service_events, say
 from api.queries.curves import discard_points, fold_tail
-from api.queries.jobs import find_job, join_labels, state_changed
+from api.queries.holding import hold_attempt
+from api.queries.jobs import join_labels, state_changed
 from api.queries.outcomes import Outcome, decide_outcome, describe_end
 from api.schemas import AttemptEnd, ClaimRequest, FinishPost, Provenance, Reason
 
@@ -38,11 +39,6 @@ def claimable(offer: ClaimRequest) -> list[ColumnElement[bool]]:
         # Every set of labels that this worker has: there are few, and an equality is what both databases can do.
         Job.worker_labels.in_(_label_sets(offer.labels)),
     ]
-
-
-def holds(job_id: str, attempt: int) -> list[ColumnElement[bool]]:
-    """Return the fence of every worker's write: this attempt is the live one."""
-    return [Job.id == job_id, Job.attempt == attempt, Job.state == "running"]
 
 
 def claim_job(
@@ -103,27 +99,6 @@ def discard_after(session: Session, job: Job, iteration: int) -> None:
     session.refresh(job)
 
 
-def hold_attempt(session: Session, job_id: str, attempt: int, lease_seconds: float) -> Job:
-    """Lock the job's row for a write of this attempt and renew its lease.
-
-    Raises AttemptFenced when the attempt no longer holds the job, JobNotFound when there is no such job.
-    """
-    job = _update_job(session, holds(job_id, attempt), {"lease_ends_at": database_now(lease_seconds)})
-    if job is None:
-        if find_job(session, job_id) is None:
-            raise JobNotFound(job_id=job_id)
-        raise AttemptFenced(job_id=job_id, attempt=attempt)
-    return job
-
-
-def renew_lease(session: Session, job_id: str, attempt: int, lease_seconds: float) -> Job:
-    """Take a heartbeat; raises AttemptFenced."""
-    job = hold_attempt(session, job_id, attempt, lease_seconds)
-    own = (Attempt.job_id == job_id, Attempt.attempt == attempt)
-    session.execute(update(Attempt).where(*own).values(heartbeat_at=database_now()))
-    return job
-
-
 def finish_attempt(session: Session, job_id: str, attempt: int, finish: FinishPost, lease_seconds: float) -> Job:
     """End the attempt as its worker says; the same finish may be sent again.
 
@@ -131,12 +106,13 @@ def finish_attempt(session: Session, job_id: str, attempt: int, finish: FinishPo
     AttemptFenced.
     """
     try:
-        job = hold_attempt(session, job_id, attempt, lease_seconds)
+        hold_attempt(session, job_id, attempt, lease_seconds)
     except AttemptFenced:
         if _has_ended_so(session, job_id, attempt, finish.end):
             return session.get_one(Job, job_id)
         raise
-    row = session.get_one(Attempt, (job_id, attempt))
+    job = session.get_one(Job, job_id, populate_existing=True)
+    row = session.get_one(Attempt, (job_id, attempt), populate_existing=True)
     if finish.events_count != row.next_seq:
         message = f"The attempt counts {finish.events_count} events but {row.next_seq} are stored."
         raise SequenceConflict(message, next_seq=row.next_seq)

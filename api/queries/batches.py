@@ -14,6 +14,9 @@ from api.clock import database_now
 from api.models import EventBatch, Job, LogLine
 from api.queries.settled import announce_event_id
 
+# Built once: see `api.queries.holding`.
+_INSERT = insert(EventBatch).values(created_at=database_now()).returning(EventBatch.id)
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -42,8 +45,8 @@ def insert_batch(session: Session, job_id: str, **columns: Any) -> int:
     The caller holds the job's row, so ids of one job rise as they are committed; of several they may not.
     """
     announce_event_id(session)
-    row = insert(EventBatch).values(job_id=job_id, created_at=database_now(), **columns)
-    return session.execute(row.returning(EventBatch.id)).scalar_one()
+    batch_id: int = session.connection().execute(_INSERT, {"job_id": job_id, **columns}).scalar_one()
+    return batch_id
 
 
 def insert_service_events(session: Session, job: Job, *events: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ from api.models import CurveChunk, EventBatch, Job, LatestValue
 from api.points import Points, cut_points, join_points, reduce_points, unpack_points
 from api.queries.batches import unpack_body
 from api.queries.chunks import Tail, insert_chunks, merge_into_chunks, merge_points
+from api.queries.holding import HeldJob
 from api.schemas import Curve, CurvesRead
 
 # A tail that would grow longer than this is folded.
@@ -88,23 +89,26 @@ def collect_tail(logged: Iterable[tuple[int, Mapping[str, float | str]]]) -> Tai
     return tail
 
 
-def fold_tail(session: Session, job: Job, arriving: Tail | None = None) -> None:
-    """Move the tail's points into chunks, and those that arrive; the caller holds the job's row."""
-    tail = _read_tail(session, job.id, job.folded_event_id)
-    for metric, values in (arriving or {}).items():
-        tail.setdefault(metric, {}).update(values)
-    merge_into_chunks(session, job.id, tail)
+def fold_tail(session: Session, job: Job) -> None:
+    """Move the tail's points into chunks; the caller holds the job's row."""
+    merge_into_chunks(session, job.id, _read_tail(session, job.id, job.folded_event_id))
     folded = {"folded_event_id": job.last_event_id, "tail_batches": 0, "tail_points": 0}
     session.execute(update(Job).where(Job.id == job.id).values(folded))
     session.refresh(job)
 
 
-def fold_long_tail(session: Session, job: Job, arriving: Tail) -> bool:
-    """Fold, with what arrives, when reading the tail would become slow otherwise; say whether that was done."""
+def fold_long_tail(session: Session, job: HeldJob, arriving: Tail) -> bool:
+    """Fold, with what arrives, when reading the tail would become slow otherwise; say whether that was done.
+
+    The caller then writes that nothing is left of the tail.
+    """
     points = job.tail_points + sum(len(values) for values in arriving.values())
     if job.tail_batches < TAIL_BATCHES and points < TAIL_POINTS:
         return False
-    fold_tail(session, job, arriving)
+    tail = _read_tail(session, job.id, job.folded_event_id)
+    for metric, values in arriving.items():
+        tail.setdefault(metric, {}).update(values)
+    merge_into_chunks(session, job.id, tail)
     return True
 
 

@@ -1,13 +1,14 @@
 """What events change in what lists and pages read: newest values, timeline, histograms, log, checkpoints."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from api.clock import database_now
-from api.db import insert_into
+from api.db import dialect_name, insert_for, insert_into
 from api.errors import ArtifactMissing
 from api.models import Artifact, Checkpoint, Job, LatestValue, LogLine, NeighbourGrid, Sample
 from api.posted_events import MetricsRow, PostedEvent
@@ -15,6 +16,7 @@ from api.queries.artifacts import require_artifacts, retire_checkpoints
 from api.queries.chunks import Tail
 from api.queries.curves import latest_columns
 from api.queries.histograms import insert_histograms
+from api.queries.holding import HeldJob
 from ganlib.events import (
     CheckpointSaved,
     HistogramsLogged,
@@ -26,65 +28,70 @@ from ganlib.events import (
 
 
 def apply_events(
-    session: Session, job: Job, attempt: int, events: Sequence[PostedEvent], points: Tail, checkpoints_kept: int
+    session: Session, job: HeldJob, events: Sequence[PostedEvent], points: Tail, checkpoints_kept: int
 ) -> list[str]:
     """Bring all that lists and pages read up to date; returns the retired checkpoints' sha256.
 
     points: those of the events' metrics.
     """
-    _apply_points(session, job, points)
+    _apply_points(session, job.id, points)
     # Numbers are most of what arrives, and the rest is looked through several times.
     others = [item for item in events if not isinstance(item.event, MetricsRow)]
+    return _apply_others(session, job, others, checkpoints_kept) if others else []
+
+
+def _apply_others(
+    session: Session, job: HeldJob, others: Sequence[PostedEvent], checkpoints_kept: int
+) -> list[str]:
     files = [
         item.event.file.sha256
         for item in others
         if isinstance(item.event, (SampleGridSaved, NeighbourGridSaved, CheckpointSaved, LatentsFixed))
     ]
     artifacts = require_artifacts(session, files)
-    _apply_lines(session, job, attempt, others)
+    _apply_lines(session, job, others)
     insert_histograms(session, job.id, [item.event for item in others if isinstance(item.event, HistogramsLogged)])
-    _apply_samples(session, job, attempt, others, artifacts)
+    _apply_samples(session, job, others, artifacts)
     has_checkpoint = False
     for item in others:
         event = item.event
         if isinstance(event, NeighbourGridSaved):
-            _insert_neighbour_grid(session, job, attempt, event, artifacts)
+            _insert_neighbour_grid(session, job, event, artifacts)
         elif isinstance(event, CheckpointSaved):
-            _insert_checkpoint(session, job, attempt, event, artifacts)
+            _insert_checkpoint(session, job, event, artifacts)
             has_checkpoint = True
         elif isinstance(event, LatentsFixed):
-            job.latents_sha256 = event.file.sha256
-    reached = max((item.event.iteration for item in events if not isinstance(item.event, LatentsFixed)), default=0)
-    job.iteration = max(job.iteration, reached)
+            _update_job(session, job, latents_sha256=event.file.sha256)
     return retire_checkpoints(session, job.id, checkpoints_kept) if has_checkpoint else []
 
 
-def _apply_points(session: Session, job: Job, points: Tail) -> None:
+def _apply_points(session: Session, job_id: str, points: Tail) -> None:
     newest = {metric: max(values) for metric, values in points.items()}
     rows = [
-        {"job_id": job.id, "metric": metric, **latest_columns(iteration, points[metric][iteration])}
+        {"job_id": job_id, "metric": metric, **latest_columns(iteration, points[metric][iteration])}
         for metric, iteration in newest.items()
     ]
-    if not rows:
-        return
-    insert_latest = insert_into(session, LatestValue)
+    if rows:
+        # A row at a time: one statement for all of them would be another one for every number of metrics.
+        session.connection().execute(_keep_newest(dialect_name(session)), rows)
+
+
+@cache
+def _keep_newest(dialect: str) -> Any:
+    insert_latest = insert_for(dialect, LatestValue)
     given = insert_latest.excluded
-    # A row at a time: one statement for all of them would be another one for every number of metrics.
-    session.execute(
-        insert_latest.on_conflict_do_update(
-            index_elements=["job_id", "metric"],
-            set_={"iteration": given.iteration, "value": given.value, "flag": given.flag},
-            where=given.iteration >= LatestValue.iteration,
-        ),
-        rows,
+    return insert_latest.on_conflict_do_update(
+        index_elements=["job_id", "metric"],
+        set_={"iteration": given.iteration, "value": given.value, "flag": given.flag},
+        where=given.iteration >= LatestValue.iteration,
     )
 
 
-def _apply_lines(session: Session, job: Job, attempt: int, events: Sequence[PostedEvent]) -> None:
+def _apply_lines(session: Session, job: HeldJob, events: Sequence[PostedEvent]) -> None:
     lines = [
         {
             "job_id": job.id,
-            "attempt": attempt,
+            "attempt": job.attempt,
             "iteration": item.event.iteration,
             "level": item.event.level,
             # PostgreSQL's texts cannot hold this character.
@@ -99,7 +106,7 @@ def _apply_lines(session: Session, job: Job, attempt: int, events: Sequence[Post
 
 
 def _apply_samples(
-    session: Session, job: Job, attempt: int, events: Sequence[PostedEvent], artifacts: dict[str, Artifact]
+    session: Session, job: HeldJob, events: Sequence[PostedEvent], artifacts: dict[str, Artifact]
 ) -> None:
     # A grid that comes again for the same iteration takes the place of the earlier one.
     grids = {item.event.iteration: item.event for item in events if isinstance(item.event, SampleGridSaved)}
@@ -107,18 +114,18 @@ def _apply_samples(
         return
     session.execute(delete(Sample).where(Sample.job_id == job.id, Sample.iteration.in_(grids)))
     rows = [
-        {"job_id": job.id, "iteration": iteration, **_grid_columns(attempt, event, artifacts)}
+        {"job_id": job.id, "iteration": iteration, **_grid_columns(job.attempt, event, artifacts)}
         for iteration, event in grids.items()
     ]
     session.execute(insert(Sample).values(created_at=database_now()), rows)
     newest = select(Sample.id).where(Sample.job_id == job.id).order_by(Sample.iteration.desc()).limit(1)
-    job.newest_sample_id = session.scalars(newest).one()
+    _update_job(session, job, newest_sample_id=newest.scalar_subquery())
 
 
 def _insert_neighbour_grid(
-    session: Session, job: Job, attempt: int, event: NeighbourGridSaved, artifacts: dict[str, Artifact]
+    session: Session, job: HeldJob, event: NeighbourGridSaved, artifacts: dict[str, Artifact]
 ) -> None:
-    row = {**_grid_columns(attempt, event, artifacts), "created_at": database_now()}
+    row = {**_grid_columns(job.attempt, event, artifacts), "created_at": database_now()}
     insert_row = insert_into(session, NeighbourGrid).values(job_id=job.id, iteration=event.iteration, **row)
     session.execute(insert_row.on_conflict_do_update(index_elements=["job_id", "iteration"], set_=row))
 
@@ -141,11 +148,11 @@ def _grid_columns(
 
 
 def _insert_checkpoint(
-    session: Session, job: Job, attempt: int, event: CheckpointSaved, artifacts: dict[str, Artifact]
+    session: Session, job: HeldJob, event: CheckpointSaved, artifacts: dict[str, Artifact]
 ) -> None:
     sha256 = event.file.sha256
     row: dict[str, Any] = {
-        "attempt": attempt,
+        "attempt": job.attempt,
         "sha256": sha256,
         "size": artifacts[sha256].size,
         "stored": True,
@@ -153,3 +160,7 @@ def _insert_checkpoint(
     }
     insert_row = insert_into(session, Checkpoint).values(job_id=job.id, iteration=event.iteration, **row)
     session.execute(insert_row.on_conflict_do_update(index_elements=["job_id", "iteration"], set_=row))
+
+
+def _update_job(session: Session, job: HeldJob, **values: Any) -> None:
+    session.connection().execute(update(Job).where(Job.id == job.id).values(values))

@@ -29,7 +29,7 @@ _FIND_ANNOUNCED = text(
 def announce_event_id(session: Session) -> None:
     """Say that this transaction will take an id above the newest given one; SQLite has one writer at a time."""
     if session.get_bind().dialect.name == "postgresql":
-        session.execute(_ANNOUNCE, {"base": _LOCK_BITS << 48})
+        session.connection().execute(_ANNOUNCE, {"base": _LOCK_BITS << 48})
 
 
 def find_settled_event_id(database: Database) -> int:

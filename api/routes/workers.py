@@ -16,7 +16,6 @@ from api.errors import (
     RequestInvalid,
     SequenceConflict,
 )
-from api.models import Job
 from api.openapi import request_body
 from api.posted_events import read_events
 from api.responses import documented
@@ -35,7 +34,6 @@ from api.schemas import (
     WorkerRead,
 )
 from api.security import OWN_ATTEMPT, needs
-from api.services import Services
 from api.tokens import hash_token, make_attempt_token
 
 claims = APIRouter(tags=["workers"], dependencies=needs("worker"))
@@ -100,7 +98,10 @@ def renew_lease(job_id: str, attempt: AttemptPath, services: ServicesDep) -> Any
     """Renew the lease; the answer says whether the job is to be cancelled."""
     with services.database.write() as session:
         job = queries.renew_lease(session, job_id, attempt, services.settings.lease_seconds)
-    return LeaseRead(**_lease(services, job))
+    lease = LeaseRead(
+        lease_seconds=services.settings.lease_seconds, cancel_requested=job.cancel_requested_at is not None
+    )
+    return _answer(lease)
 
 
 @attempts.post(
@@ -123,7 +124,12 @@ def post_events(job_id: str, attempt: AttemptPath, raw: RawBody, services: Servi
     services.metrics.events.inc(accepted.new_events)
     services.metrics.points.inc(accepted.new_points)
     services.delete_unused_blobs(accepted.retired)
-    return EventsAccepted(**_lease(services, accepted.job), next_seq=accepted.next_seq)
+    answer = EventsAccepted(
+        lease_seconds=settings.lease_seconds,
+        cancel_requested=accepted.cancel_requested,
+        next_seq=accepted.next_seq,
+    )
+    return _answer(answer)
 
 
 @attempts.post(
@@ -152,8 +158,6 @@ def _spec_for_trainer(spec: dict[str, Any]) -> dict[str, Any]:
     return {**spec, "queue": asked}
 
 
-def _lease(services: Services, job: Job) -> dict[str, Any]:
-    return {
-        "lease_seconds": services.settings.lease_seconds,
-        "cancel_requested": job.cancel_requested_at is not None,
-    }
+def _answer(body: LeaseRead) -> Response:
+    # Written here: FastAPI would check and copy it first, for each of a swarm of workers.
+    return Response(body.model_dump_json(), media_type="application/json")

@@ -93,7 +93,11 @@ def number(events: Sequence[Any], first: int = 0) -> list[PostedEvent]:
 def post(
     session: Session, job: Job, events: Sequence[Any], first: int = 0, attempt: int | None = None
 ) -> Accepted:
-    return queries.insert_events(session, job.id, attempt or job.attempt, number(events, first), LEASE)
+    accepted = queries.insert_events(session, job.id, attempt or job.attempt, number(events, first), LEASE)
+    if job in session:
+        # A post writes past the objects of its session.
+        session.refresh(job)
+    return accepted
 
 
 def finish(session: Session, job: Job, end: str, count: int = 0, code: str | None = None) -> Job:

@@ -12,7 +12,7 @@ from api.clock import database_now
 from api.db import Database
 from api.errors import AttemptFenced, JobNotFound, JobStateConflict, SequenceConflict
 from api.models import Attempt, Job
-from api.queries import attempts, reaping
+from api.queries import attempts, holding, reaping
 from tests.api.service_making import add_claimed_job, add_job, claim, finish, kinds, make_metrics, post
 
 
@@ -156,7 +156,7 @@ def test_a_stale_attempt_writes_nothing(database: Database, write: Callable[[Dat
 def test_control_without_the_fence_a_stale_attempt_writes(
     sqlite: Database, write: Callable[[Database, Job], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attempts, "holds", lambda job_id, _: [Job.id == job_id])
+    monkeypatch.setattr(holding, "HOLD", holding.build_hold(holding.FENCE[:1]))
     assert stale_write_is_taken(sqlite, write)
 
 
@@ -185,7 +185,7 @@ def test_a_terminal_state_is_final(database: Database) -> None:
 def test_control_without_the_state_in_the_fence_an_ended_job_changes(
     sqlite: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attempts, "holds", lambda job_id, attempt: [Job.id == job_id, Job.attempt == attempt])
+    monkeypatch.setattr(holding, "HOLD", holding.build_hold(holding.FENCE[:2]))
     assert end_and_write_again(sqlite) == "succeeded"
 
 

@@ -145,11 +145,12 @@ def test_bins_count_as_points_of_a_post(sqlite: Database) -> None:
 def test_a_neighbour_grid_is_a_png_that_was_put_before(database: Database) -> None:
     with database.write() as session:
         job = add_claimed_job(session)
-        with pytest.raises(ArtifactMissing, match="image/png"):
-            post(session, job, [make_neighbours(session, 5, b"bytes", "application/octet-stream")])
-        missing = make_neighbours(session, 5, b"known").model_dump() | {"file": make_stored_file(b"unknown")}
-        with pytest.raises(ArtifactMissing):
-            post(session, job, [NeighbourGridSaved.model_validate(missing)])
+        known = make_neighbours(session, 5, b"known").model_dump()
+    with pytest.raises(ArtifactMissing, match="image/png"), database.write() as session:
+        post(session, job, [make_neighbours(session, 5, b"bytes", "application/octet-stream")])
+    missing = NeighbourGridSaved.model_validate(known | {"file": make_stored_file(b"unknown")})
+    with pytest.raises(ArtifactMissing), database.write() as session:
+        post(session, job, [missing])
 
 
 def test_a_neighbour_grids_file_is_in_use(database: Database) -> None:
