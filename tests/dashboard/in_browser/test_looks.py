@@ -1,0 +1,45 @@
+"""How parts of pages stand and what they look like, where that says something."""
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.dashboard.fake_worker import FakeWorker
+from tests.dashboard.in_browser.reading import OpenPage, eventually
+from tests.dashboard.in_browser.test_compare import make_run, open_compared
+
+pytestmark = pytest.mark.browser
+
+
+def span(part: Locator) -> tuple[float, float]:
+    """Return where a part begins and ends from left to right."""
+    box = part.bounding_box()
+    assert box is not None
+    return box["x"], box["x"] + box["width"]
+
+
+def free_space(page: Page) -> tuple[int, int]:
+    """Return how much of the film is free at the left of the compared grids, and at their right."""
+    grids = page.locator("compare-grid")
+    film_left, film_right = span(page.locator("#film"))
+    return round(span(grids.first)[0] - film_left), round(film_right - span(grids.last)[1])
+
+
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_compared_grids_stand_in_the_middle_below_their_names(
+    open_page: OpenPage, worker: FakeWorker, count: int
+) -> None:
+    jobs = [make_run(worker, "a name that needs two lines" if count == 5 else "short", 100) for _ in range(count)]
+    page = open_compared(open_page, "&".join(f"run={job}" for job in jobs))
+    page.set_viewport_size({"width": 1440, "height": 900})
+    eventually(page, lambda: abs(free_space(page)[0] - free_space(page)[1]) <= 2, True)
+    tops = [grid.bounding_box() for grid in page.locator("compare-grid").all()]
+    assert len({box["y"] for box in tops if box}) == 1
+    for figure in page.locator(".compare-grids figure").all():
+        assert span(figure.locator(".compare-name")) == span(figure.locator("compare-grid"))
+
+
+def test_tags_look_like_links(open_page: OpenPage, worker: FakeWorker) -> None:
+    job = worker.submit(tags=["sharp"])
+    for path in ("/", "/?view=gallery", f"/runs/{job}"):
+        tag = open_page(path).get_by_role("link", name="sharp")
+        expect(tag).to_have_css("text-decoration-line", "underline")
