@@ -27,6 +27,8 @@ from api.tokens import (
 LOGIN_COOKIE = "ganvas_login"
 # How long a token that was revoked elsewhere may still work.
 REMEMBERED_SECONDS = 2.0
+# An attempt's token stays that attempt's for ever, and whether it may still write the fence decides.
+FENCED_SECONDS = 300.0
 _MAX_REMEMBERED = 10_000
 
 
@@ -42,19 +44,24 @@ class Access:
         self._token_sha256 = hash_token(token) if token else None
         self._is_closed = token is not None
         self._asked_at = float("-inf")
+        # When each credential was looked up, and what it allows.
         self._remembered: dict[str, tuple[float, Grant]] = {}
         self._own_worker_sha256: str | None = None
 
-    async def find_grant(self, headers: Mapping[str, str]) -> Grant:
-        """Return what these headers allow; raises NotAuthenticated for a wrong credential, or for none."""
+    async def find_grant(self, headers: Mapping[str, str], is_fenced: bool = False) -> Grant:
+        """Return what these headers allow; raises NotAuthenticated for a wrong credential, or for none.
+
+        is_fenced: the route itself asks the database whether an attempt is live.
+        """
         if not await self._wants_tokens():
             return EVERYTHING
         bearer = read_bearer(headers.get("authorization"))
         if bearer is not None:
-            return await self._recall(f"bearer {hash_token(bearer)}", bearer)
+            seconds = FENCED_SECONDS if is_fenced and bearer.startswith(ATTEMPT_PREFIX) else REMEMBERED_SECONDS
+            return await self._recall(f"bearer {hash_token(bearer)}", bearer, seconds)
         login = _read_cookie(headers.get("cookie", ""), LOGIN_COOKIE)
         if login:
-            return await self._recall(f"login {hash_token(login)}", login)
+            return await self._recall(f"login {hash_token(login)}", login, REMEMBERED_SECONDS)
         raise NotAuthenticated
 
     def make_worker_token(self) -> str:
@@ -88,14 +95,15 @@ class Access:
             return self._is_closed
         return await run_in_threadpool(self.is_closed)
 
-    async def _recall(self, key: str, secret: str) -> Grant:
-        until, grant = self._remembered.get(key, (0.0, OPEN))
-        if time.monotonic() < until:
+    async def _recall(self, key: str, secret: str, seconds: float) -> Grant:
+        asked_at, grant = self._remembered.get(key, (float("-inf"), OPEN))
+        if time.monotonic() < asked_at + seconds:
             return grant
+        asked_at = time.monotonic()
         grant = await run_in_threadpool(self._look_up, key.startswith("login "), secret)
         if len(self._remembered) >= _MAX_REMEMBERED:
             self._remembered.clear()
-        self._remembered[key] = (time.monotonic() + REMEMBERED_SECONDS, grant)
+        self._remembered[key] = (asked_at, grant)
         return grant
 
     def _look_up(self, is_login: bool, secret: str) -> Grant:

@@ -27,6 +27,8 @@ from api.tokens import OPEN
 MAX_BODY_BYTES = MIB
 # Files are streamed to disk by their own route, which has its own limit.
 STREAMED_PREFIX = "/artifacts/"
+# An attempt's own routes: each of their writes passes the fence.
+FENCED_PREFIX = "/jobs/"
 # Several files in one body.
 _LARGER_BODIES = {("POST", "/artifacts"): MAX_BUNDLE_BYTES}
 
@@ -75,7 +77,9 @@ class Gate:
         if scope["path"] in OPEN_PATHS or scope["path"].startswith(OPEN_PREFIX):
             scope[GRANT] = OPEN
         else:
-            scope[GRANT] = await self._access.find_grant(headers)
+            scope[GRANT] = await self._access.find_grant(
+                headers, is_fenced=scope["path"].startswith(FENCED_PREFIX)
+            )
 
 
 def _send_to_login(scope: Scope) -> Response | None:
