@@ -39,7 +39,9 @@ class Gate:
     def __init__(self, app: ASGIApp, settings: Settings, access: Access) -> None:
         self._app = app
         self._access = access
-        self._hosts = LOOPBACK_HOSTS | {host.lower() for host in settings.allowed_hosts}
+        self._hosts = LOOPBACK_HOSTS | {
+            host.lower() for host in (*settings.allowed_hosts, settings.own_address) if host
+        }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer it with an error."""

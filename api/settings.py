@@ -33,6 +33,8 @@ class Settings(SecretSettings):
     token: str | None = None
     # Host names beyond localhost, separated by commas in the environment.
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    # Where this replica alone is reached, as monitoring asks each pod: one more name that it answers to.
+    own_address: str = ""
 
     submits_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 600
     login_failures_per_minute: Annotated[int, Field(ge=1, le=1000)] = 10

@@ -21,7 +21,7 @@ TOKEN = "correct horse"
 @pytest.fixture
 def guarded(home: Path) -> Iterator[TestClient]:
     """A service that wants a token."""
-    settings = Settings(home=home, token=TOKEN, allowed_hosts=("gpu.example",), **QUIET)
+    settings = Settings(home=home, token=TOKEN, allowed_hosts=("gpu.example",), own_address="10.1.2.3", **QUIET)
     with TestClient(build_service(settings), base_url=HOST) as client:
         yield client
 
@@ -44,9 +44,12 @@ def test_only_hosts_of_this_machine_are_answered(client: TestClient, host: str, 
     assert status == 200 or answer.json()["error"]["code"] == "origin_refused"
 
 
-def test_an_allowed_host_is_answered(guarded: TestClient) -> None:
-    headers = {"host": "GPU.example:443", "authorization": f"Bearer {TOKEN}"}
-    assert guarded.get("/jobs", headers=headers).status_code == 200
+@pytest.mark.parametrize(
+    ("host", "status"), [("GPU.example:443", 200), ("10.1.2.3:8000", 200), ("10.1.2.4:8000", 403)]
+)
+def test_an_allowed_host_and_the_own_address_are_answered(guarded: TestClient, host: str, status: int) -> None:
+    headers = {"host": host, "authorization": f"Bearer {TOKEN}"}
+    assert guarded.get("/metrics", headers=headers).status_code == status
 
 
 @pytest.mark.parametrize(

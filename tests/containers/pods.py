@@ -6,6 +6,7 @@ podman plays pods; what Kubernetes' controllers make of the rest is made here:
 - a Service is a name of the network that all of its pods answer to, and one published port for the outside;
 - secrets are handed over as ConfigMaps, for podman 4 mounts a Secret's base64 instead of its bytes;
 - probes are left out: podman has no kubelet that asks; the test asks the readiness probe itself;
+- a pod's own address, which only monitoring asks, is left out: podman 4 does not know it beforehand;
 - an emptyDir is named after its pod, for podman shares those of one name between pods.
 
 Left out, for podman knows nothing like it: Namespace, NetworkPolicy, PodDisruptionBudget, affinity, autoscaling.
@@ -43,11 +44,16 @@ class Pod:
         return f"{self.name}-{self.service}"
 
 
-def render_overlay(overlay: str, folder: Path) -> list[Document]:
-    """Build an overlay in a copy of k8s/ with passwords of its own; raises CalledProcessError."""
+def render_overlay(overlay: str, folder: Path, files: dict[str, str] | None = None) -> list[Document]:
+    """Build an overlay in a copy of k8s/ with passwords of its own; raises CalledProcessError.
+
+    files: texts by name, for an overlay that is not there yet.
+    """
     copied = folder / "k8s"
     shutil.copytree(ROOT / "k8s", copied, ignore=shutil.ignore_patterns("secrets"))
     write_cluster_secrets(copied / "overlays" / overlay / "secrets", "postgres", "redis")
+    for name, text in (files or {}).items():
+        (copied / "overlays" / overlay / name).write_text(text, encoding="utf-8")
     command = [find_kubectl() or "kubectl", "kustomize", str(copied / "overlays" / overlay)]
     built = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return [document for document in yaml.safe_load_all(built) if document]
@@ -95,6 +101,7 @@ def _build_pod(workload: Document, prefix: str, number: int, images: dict[str, s
     probe = container.get("readinessProbe", {}).get("exec", {}).get("command", ())
     for kind in ("startupProbe", "readinessProbe", "livenessProbe"):
         container.pop(kind, None)
+    container["env"] = [each for each in container.get("env", ()) if not _is_own_address(each)]
     container["image"] = images.get(container["image"].split(":")[0], container["image"])
     claims = [claim["metadata"]["name"] for claim in workload["spec"].get("volumeClaimTemplates", ())]
     spec["volumes"] = [_build_volume(volume, prefix, name) for volume in spec["volumes"]]
@@ -106,6 +113,10 @@ def _build_pod(workload: Document, prefix: str, number: int, images: dict[str, s
     metadata = {"name": name, "labels": template["metadata"]["labels"]}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
     return Pod(name, service, pod, tuple(probe))
+
+
+def _is_own_address(variable: Document) -> bool:
+    return bool(variable.get("valueFrom", {}).get("fieldRef", {}).get("fieldPath") == "status.podIP")
 
 
 def _build_volume(volume: Document, prefix: str, pod: str) -> Document:

@@ -1,6 +1,7 @@
 """What the Kubernetes manifests, the compose file and the pipelines promise, read from the files themselves."""
 
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,6 +93,49 @@ def test_an_overlay_builds_and_fits_the_schemas(overlay: str, tmp_path: Path) ->
     }
     made = {document["metadata"]["name"] for document in built if document["kind"] == "Secret"}
     assert mounted <= (made or {"ganvas-service", "ganvas-worker"})
+
+
+@needs_kubectl
+def test_the_overlay_of_the_readme_builds_and_changes_what_it_says(tmp_path: Path) -> None:
+    (text,) = re.findall(r"```yaml\n(.*?)```", (K8S / "README.md").read_text(), re.DOTALL)
+    built = render_overlay("mine", tmp_path, {"kustomization.yaml": text})
+    by_name = {(each["kind"], each["metadata"]["name"].partition("-")[0]): each for each in built}
+    settings = by_name["ConfigMap", "ganvas"]["data"]
+    assert settings["GANVAS_BLOBS_URL"] == "s3://my-bucket"
+    assert "gan.example.org" in settings["GANVAS_ALLOWED_HOSTS"].split(",")
+    assert by_name["Ingress", "service"]["spec"]["rules"][0]["host"] == "gan.example.org"
+    images = {
+        container["image"]
+        for each in built
+        if each["kind"] in WORKLOADS
+        for container in each["spec"]["template"]["spec"]["containers"]
+    }
+    assert images == {f"ghcr.io/me/ganvas-{name}:v1" for name in ("service", "worker", "worker-cpu")}
+
+
+def test_no_image_is_asked_of_a_registry_that_was_loaded_into_the_node() -> None:
+    """Where a tag is `latest`, a node asks a registry each time."""
+    images = yaml.safe_load((K8S / "base" / "kustomization.yaml").read_text())["images"]
+    assert {image["newTag"] for image in images} == {"local"}
+
+
+def test_prometheus_may_ask_a_pod_by_its_address() -> None:
+    template = read_documents(K8S / "base" / "service.yaml")[0]["spec"]["template"]
+    assert template["metadata"]["annotations"]["prometheus.io/scrape"] == "true"
+    address = {"name": "GANVAS_OWN_ADDRESS", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}
+    assert address in template["spec"]["containers"][0]["env"]
+
+
+def test_workers_are_counted_by_all_that_they_may_do() -> None:
+    """KEDA takes the largest of several triggers unless a formula over their names says otherwise."""
+    scaled = next(
+        each
+        for each in read_documents(K8S / "components" / "autoscaling" / "keda.yaml")
+        if each["kind"] == "ScaledObject"
+    )
+    names = [trigger["name"] for trigger in scaled["spec"]["triggers"]]
+    assert scaled["spec"]["advanced"]["scalingModifiers"]["formula"] == " + ".join(names)
+    assert scaled["spec"]["minReplicaCount"] == 0
 
 
 @needs_kubectl
