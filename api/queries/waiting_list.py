@@ -24,6 +24,8 @@ class QueuedJob:
     device: str
     gpu_memory: int
     labels: Sequence[str]
+    gpus: int
+    commit: str
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,8 @@ def list_queue(session: Session, limit: int) -> tuple[list[QueuedJob], int]:
     """Return the first jobs that wait, in the order in which they will be claimed, and how many wait in all."""
     order = (Job.priority.desc(), Job.created_at, Job.id)
     columns = (Job.id, Job.name, Job.priority, Job.created_at, Job.not_before, Job.attempt)
-    query = select(*columns, Job.device, Job.gpu_memory, Job.worker_labels).where(Job.state == "queued")
+    wishes = (Job.device, Job.gpu_memory, Job.worker_labels, Job.gpus, Job.pinned_commit)
+    query = select(*columns, *wishes).where(Job.state == "queued")
     now = session.execute(select(database_now())).scalar_one()
     rows = session.execute(query.order_by(*order).limit(limit)).all()
     found = [
@@ -57,6 +60,8 @@ def list_queue(session: Session, limit: int) -> tuple[list[QueuedJob], int]:
             row.device,
             row.gpu_memory,
             row.worker_labels.split(),
+            row.gpus,
+            row.pinned_commit,
         )
         for row in rows
     ]

@@ -30,7 +30,8 @@ class SpecDifference:
 
 def compare_specs(specs: Sequence[Mapping[str, Any]]) -> SpecDifference:
     """Return where these specs are not all alike."""
-    rows = [_row(path, values) for path, values in _differences("", list(specs)) if path not in NAMES]
+    found = _differences("", list(specs))
+    rows = [_row(path, values) for path, values in found if path.partition("[")[0] not in NAMES]
     more = len(rows) - MOST_FIELDS
     return SpecDifference(rows[:MOST_FIELDS], f"and {show_count(more)} more" if more > 0 else "")
 

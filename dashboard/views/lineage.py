@@ -30,13 +30,15 @@ class RelativeView:
 class LineageView:
     """Where a run comes from (`word` begins the sentence), and what was made from it.
 
-    lost: the id of a run that it was made from and that is gone for good. more: names the link to all of them.
+    lost: the id of a run that it was made from and that is gone for good. count: says how many were made from it.
+    more: names the link to all of them.
     """
 
     word: str
     parent: RelativeView | None
     lost: str
     made: list[RelativeView]
+    count: str
     more: str
     more_href: str
 
@@ -52,6 +54,7 @@ def build_lineage(job: JobRead, lineage: Lineage) -> LineageView | None:
         parent=_relative(parent, job.spec, parent.spec, job.id) if parent else None,
         lost=job.made_from if job.made_from and parent is None else "",
         made=[_relative(each, each.spec, job.spec, job.id) for each in lineage.made],
+        count=_count(lineage.made_count),
         more=f"All {show_count(lineage.made_count)}" if has_more else "",
         more_href=Listing(q=f"from:{job.id}").href() if has_more else "",
     )
@@ -65,6 +68,10 @@ def describe_difference(young: dict[str, Any], old: dict[str, Any]) -> str:
     more = len(rows) - FIELDS_SHOWN
     parts = [_describe(row) for row in rows[:FIELDS_SHOWN]]
     return "; ".join([*parts, *([f"{show_count(more)} more"] if more > 0 else [])])
+
+
+def _count(count: int) -> str:
+    return "1 run was made from this one" if count == 1 else f"{show_count(count)} runs were made from this one"
 
 
 def _relative(other: Relative, young: dict[str, Any], old: dict[str, Any], job_id: str) -> RelativeView:

@@ -7,7 +7,7 @@ from datetime import datetime
 from api.queries.waiting_list import QueuedJob, RunningJob
 from api.schemas import GpuState, WorkerRead
 from dashboard.formats import NOTHING, show_count, show_moment, show_percent
-from dashboard.views.common import Frame, Moment, moment_of
+from dashboard.views.common import Frame, Moment, moment_of, short_commit
 
 QUEUED_ROWS = 100
 GIB = 1_073_741_824
@@ -112,6 +112,10 @@ def explain_waiting(job: QueuedJob, workers: Sequence[WorkerRead], running: Sequ
         return f"No worker has a card of {show_gib(job.gpu_memory)}; {largest}."
     if job.labels:
         return f"Waits for a worker with the label{'s' * (len(job.labels) > 1)} {', '.join(job.labels)}."
+    if job.commit and not any(
+        (worker.commit or "").startswith(job.commit) and not worker.dirty for worker in alive
+    ):
+        return f"No worker runs commit {short_commit(job.commit)}."
     busy = {run.worker for run in running}
     if all(worker.job_id or worker.name in busy for worker in alive):
         return "The worker is busy." if len(alive) == 1 else f"All {len(alive)} workers are busy."
@@ -145,7 +149,9 @@ def _waiting_row(place: int, job: QueuedJob, data: QueueData, now: datetime) -> 
 def _show_wishes(job: QueuedJob) -> str:
     wishes = [{"cuda": "CUDA", "cpu": "CPU"}.get(job.device, "")]
     wishes += [f"{show_gib(job.gpu_memory)} of a card"] if job.gpu_memory else []
+    wishes += [f"{job.gpus} card{'s' * (job.gpus > 1)}"] if job.gpus else []
     wishes += [f"label {label}" for label in job.labels]
+    wishes += [f"commit {short_commit(job.commit)}"] if job.commit else []
     return ", ".join(filter(None, wishes)) or "any worker"
 
 

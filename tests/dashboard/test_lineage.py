@@ -18,9 +18,10 @@ def run_again(client: TestClient, job: str, **changes: str) -> str:
 
 
 def show_lineage(client: TestClient, job: str) -> str:
-    """Return what the run's page says about where it comes from, as it is read."""
-    found = re.search(r'<dl class="lineage">(.*?)</dl>', read(client, f"/runs/{job}"))
-    return re.sub(r"\s+([;)])", r"\1", words(found[1])).strip() if found else ""
+    """Return what the run's page says about where it comes from and what came of it, as it is read."""
+    page = read(client, f"/runs/{job}")
+    found = re.findall(r'<p class="lineage">.*?</p>|<section id="made">.*?</section>', page)
+    return re.sub(r"\s+([;)])", r"\1", words(" ".join(found))).strip()
 
 
 def test_a_run_of_its_own_says_nothing(client: TestClient, worker: FakeWorker) -> None:
@@ -32,7 +33,7 @@ def test_a_run_made_with_changes_and_its_source_lead_to_each_other(client: TestC
     made = run_again(client, job, name="longer", iterations="2000", seed="8")
     young, old = show_lineage(client, made), show_lineage(client, job)
     assert young == "Made from first-light (seed 7 → 8; iterations 1000 → 2000; compare with first-light)"
-    assert old.startswith("Made from this run longer (")
+    assert old.startswith("1 run was made from this one Made from this run longer (")
     assert "iterations 1000 → 2000" in old
     assert f'href="/runs/{job}">first-light' in read(client, f"/runs/{made}")
     assert f'href="/runs/{made}">longer' in read(client, f"/runs/{job}")
@@ -40,8 +41,9 @@ def test_a_run_made_with_changes_and_its_source_lead_to_each_other(client: TestC
 
 
 def test_many_changes_are_counted_and_a_name_alone_is_none(client: TestClient, worker: FakeWorker) -> None:
-    job = worker.submit()
-    same = run_again(client, job, name="another")
+    job = worker.submit(tags=["mnist"])
+    other_tags = read_form(client, f"/runs/{job}/again")["yaml"].replace("mnist]", "other]")
+    same = run_again(client, job, name="another", yaml=other_tags)
     assert "Made from first-light (the same spec; compare" in show_lineage(client, same)
     changes = {"iterations": "2", "seed": "8", "batch_size": "16", "sample_every": "1", "checkpoint_every": "2"}
     shown = show_lineage(client, run_again(client, job, **changes))
@@ -64,6 +66,7 @@ def test_of_many_the_newest_are_named_and_a_search_finds_all(client: TestClient,
     page = read(client, f"/runs/{job}")
     shown = show_lineage(client, job)
     assert re.findall(r"made-\d", re.sub(r"with made-\d", "", shown)) == [f"made-{n}" for n in (6, 5, 4, 3, 2)]
+    assert shown.startswith("7 runs were made from this one")
     assert shown.endswith("All 7")
     assert f'href="/?q=from%3A{job}">All 7' in page
     found = read(client, f"/?q=from%3A{job}")

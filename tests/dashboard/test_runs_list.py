@@ -201,19 +201,22 @@ def test_queue_page_shows_what_waits_and_why_and_who_runs_what(client: TestClien
     worker.submit(name="second")
     worker.submit(name="first", queue={"priority": 5})
     worker.submit(name="needs-card", queue={"gpu_memory_gib": 24})
+    worker.submit(name="pinned", queue={"commit": "0123456789", "gpus": 2})
     assert "No worker is there." in words(read(client, "/queue-and-workers"))
     card = {"index": 0, "name": "A100", "memory_total": 16 * 2**30, "memory_used": 2**30, "utilisation": 0.83}
     described = {"name": "bench-2:4711", "device": "cpu", "gpus": [card], "job_id": worker.job_id, "attempt": 1}
     assert client.post("/workers/heartbeat", json=described).status_code == 204
     html = read(client, "/queue-and-workers")
     shown = words(html)
-    assert "No worker" not in shown.replace("No worker has a card", "")
+    assert "No worker" not in shown.replace("No worker has a card", "").replace("No worker runs commit", "")
     for part in (
-        "3 waiting, 1 running, 1 worker",
+        "4 waiting, 1 running, 1 worker",
         "runs runs-now at 0 of 1,000",
         "1.0 of 16 GiB",
         "83 % busy",
         "24 GiB of a card",
+        "2 cards, commit 0123456",
+        "No worker runs commit 0123456.",
         "No worker has a card of 24 GiB; the largest has 16 GiB.",
         "The worker is busy.",
     ):

@@ -43,3 +43,23 @@ def test_tags_look_like_links(open_page: OpenPage, worker: FakeWorker) -> None:
     for path in ("/", "/?view=gallery", f"/runs/{job}"):
         tag = open_page(path).get_by_role("link", name="sharp")
         expect(tag).to_have_css("text-decoration-line", "underline")
+
+
+def test_rows_of_the_list_are_no_higher_than_what_they_hold(open_page: OpenPage, worker: FakeWorker) -> None:
+    worker.submit()
+    page = open_page("/")
+    row, last = page.locator("tr[data-run]"), page.locator("tr[data-run] [data-label=Commit]")
+    handles = [row.element_handle(), last.element_handle()]
+    below = "([row, cell]) => row.getBoundingClientRect().bottom - cell.getBoundingClientRect().bottom"
+    for width in (600, 900):
+        page.set_viewport_size({"width": width, "height": 900})
+        eventually(page, lambda: page.evaluate(below, handles) <= 20, True)
+
+
+def test_the_runs_of_a_figure_stand_in_columns(open_page: OpenPage, worker: FakeWorker) -> None:
+    for name in ("a", "much-longer-than-the-others", "c", "d", "e", "f"):
+        worker.submit(name=name)
+    page = open_page("/figures")
+    page.set_viewport_size({"width": 900, "height": 900})
+    lefts = [round(span(each)[0]) for each in page.locator(".choices li").all()]
+    assert lefts[:3] == lefts[3:6]
