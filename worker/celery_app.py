@@ -31,11 +31,14 @@ ARGUMENTS = ["--quiet", "worker", "--without-gossip", "--without-mingle", "--wit
 
 def main() -> None:
     """Run a worker until SIGTERM or Ctrl-C; raises ServiceError when the service refuses it."""
+    status: int | str | None = None
     try:
         app.worker_main(ARGUMENTS)
     except SystemExit as ended:
-        from worker.tasks import loop
+        status = ended.code
+    from worker.tasks import idle_end, loop
 
-        if loop.refusal is not None:
-            raise loop.refusal from None
-        sys.exit(ended.code)
+    if loop.refusal is not None:
+        raise loop.refusal
+    idle_end.leave()
+    sys.exit(status)

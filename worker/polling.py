@@ -36,15 +36,15 @@ class PollingWorker:
             signal.signal(number, self._hear)
         idle_end = IdleEnd(self.loop, self._settings.exit_when_idle)
         try:
-            if not join(self._registrar, self._settings, self._must_end):
-                return
-            self._registrar.start()
-            idle_end.start()
-            with Client(self._settings.url, self._settings.token) as client:
-                self._work(client)
+            if join(self._registrar, self._settings, self._must_end):
+                self._registrar.start()
+                idle_end.start()
+                with Client(self._settings.url, self._settings.token) as client:
+                    self._work(client)
         finally:
             idle_end.close()
             self._registrar.close()
+        idle_end.leave()
 
     def _work(self, client: Client) -> None:
         # At once: an earlier worker's leftovers are delivered whether anything is queued or not.

@@ -53,12 +53,16 @@ def broker_answers(settings: WorkerSettings) -> bool:
 
 
 def _run_celery(settings: WorkerSettings) -> None:
+    from worker.idle_end import early_status
     from worker.joining import join
     from worker.registry import Registrar
 
+    def end(number: int, frame: FrameType | None) -> None:
+        sys.exit(early_status(settings.exit_when_idle))
+
     # Until Celery listens for them itself: a worker with nothing in hand just ends.
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _end)
+        signal.signal(number, end)
     registrar = Registrar(settings, find_held=lambda: None)
     try:
         join(registrar, settings, lambda: False)
@@ -67,7 +71,3 @@ def _run_celery(settings: WorkerSettings) -> None:
     from worker import celery_app
 
     celery_app.main()
-
-
-def _end(number: int, frame: FrameType | None) -> None:
-    sys.exit(0)

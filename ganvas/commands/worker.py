@@ -43,7 +43,8 @@ from ganvas.commands.server_options import data_dir_option, need_server_extra, n
     "--exit-when-idle",
     metavar="SECONDS",
     type=click.FloatRange(0, min_open=True),
-    help="End, with status 0, after so long without a job  [env: GANVAS_EXIT_WHEN_IDLE]",
+    help="End, with status 0, after so long without a job; with 143 where it is told to end before  "
+    "[env: GANVAS_EXIT_WHEN_IDLE]",
 )
 def command(
     url: str | None,

@@ -125,11 +125,32 @@ def test_a_worker_that_nobody_needs_ends_by_itself(live_service, start_polling, 
         assert client.get(job_id).state == "succeeded"
 
 
+def test_a_worker_that_has_to_go_before_it_is_idle_says_so_by_its_status(live_service, start_polling) -> None:
+    """Kubernetes counts a worker of a commit that ends with status 0 as one that was not needed any more."""
+    ends = {}
+    for arguments in ((), ("--exit-when-idle", 600)):
+        worker = start_polling(live_service.url, *arguments)
+        worker.read_until("^Joined")
+        ends[len(arguments)] = worker.end(signal.SIGTERM)
+    assert ends == {0: 0, 2: 143}
+
+
 def test_a_broker_that_cannot_be_reached_is_done_without(live_service, start_polling, tiny_spec) -> None:
     worker = start_polling(live_service.url, "--broker", "redis://127.0.0.1:9/0")
     worker.read_until("broker cannot be reached")
     with Client(live_service.url) as client:
         assert client.wait(client.submit(tiny_spec).id, timeout=120).state == "succeeded"
+
+
+@pytest.mark.parametrize("seconds", [None, 600])
+def test_a_worker_that_messages_wake_has_the_same_statuses(live_service, start_polling, seconds) -> None:
+    """Also where it is told to end before it joined."""
+    idle = () if seconds is None else ("--exit-when-idle", seconds)
+    broker = ("--broker", "filesystem://")
+    for service_url, line in ((live_service.url, "ready"), ("http://127.0.0.1:9", "Trying again")):
+        worker = start_polling(service_url, *broker, *idle)
+        worker.read_until(line)
+        assert worker.end(signal.SIGTERM) == (0 if seconds is None else 143)
 
 
 def test_a_worker_that_messages_wake_ends_too_when_nobody_needs_it(live_service, tmp_path) -> None:
