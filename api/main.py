@@ -42,11 +42,12 @@ def build_service(settings: Settings) -> FastAPI:
     app.state.services = services
     for router in (
         jobs.write,
+        # Early: routes are tried in this order, and nothing is asked as often as these.
+        workers.attempts,
         jobs.read,
         keeping.router,
         events.router,
         workers.claims,
-        workers.attempts,
         workers.listing,
         queue.router,
         artifacts.write,

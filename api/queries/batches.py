@@ -4,18 +4,18 @@ import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from pydantic_core import from_json
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningInsert
 
 from api.clock import database_now
+from api.db import dialect_name
 from api.models import EventBatch, Job, LogLine
-from api.queries.settled import announce_event_id
-
-# Built once: see `api.queries.holding`.
-_INSERT = insert(EventBatch).values(created_at=database_now()).returning(EventBatch.id)
+from api.queries.settled import announcement
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,32 @@ def insert_batch(session: Session, job_id: str, **columns: Any) -> int:
 
     The caller holds the job's row, so ids of one job rise as they are committed; of several they may not.
     """
-    announce_event_id(session)
-    batch_id: int = session.connection().execute(_INSERT, {"job_id": job_id, **columns}).scalar_one()
+    insert_row = _insert_on(dialect_name(session))
+    batch_id: int = session.connection().execute(insert_row, {"job_id": job_id, **columns}).scalar_one()
     return batch_id
+
+
+def build_insert(dialect: str, *, announces: bool) -> ReturningInsert[int]:
+    """Return the INSERT of a batch, which on PostgreSQL announces its id before it takes it."""
+    columns = (
+        EventBatch.job_id,
+        EventBatch.attempt,
+        EventBatch.first_seq,
+        EventBatch.last_seq,
+        EventBatch.body,
+    )
+    values: dict[str, Any] = {column.key: bindparam(column.key, type_=column.type) for column in columns}
+    values["created_at"] = database_now()
+    row = insert(EventBatch).values(values)
+    if dialect == "postgresql" and announces:
+        row = insert(EventBatch).from_select(list(values), select(*values.values()).select_from(announcement()))
+    return row.returning(EventBatch.id)
+
+
+@cache
+def _insert_on(dialect: str) -> ReturningInsert[int]:
+    # Built once: see `api.queries.holding`.
+    return build_insert(dialect, announces=True)
 
 
 def insert_service_events(session: Session, job: Job, *events: dict[str, Any]) -> None:

@@ -7,8 +7,7 @@ ends with their transaction, an id that theirs will be larger than; readers stop
 announced.
 """
 
-from sqlalchemy import func, select, text
-from sqlalchemy.orm import Session
+from sqlalchemy import FromClause, func, select, text
 
 from api.db import Database
 from api.models import EventBatch
@@ -17,7 +16,9 @@ from api.models import EventBatch
 _LOCK_BITS = 0x6776
 _LAST_GIVEN = "CASE WHEN is_called THEN last_value ELSE 0 END"
 _SEQUENCE = "event_batches_id_seq"
-_ANNOUNCE = text(f"SELECT pg_advisory_xact_lock_shared(:base + {_LAST_GIVEN}) FROM {_SEQUENCE}")  # noqa: S608
+_ANNOUNCE = text(
+    f"SELECT pg_advisory_xact_lock_shared({_LOCK_BITS << 48} + {_LAST_GIVEN}) FROM {_SEQUENCE}"  # noqa: S608
+)
 _FIND_LAST = text(f"SELECT {_LAST_GIVEN} FROM {_SEQUENCE}")  # noqa: S608
 _FIND_ANNOUNCED = text(
     "SELECT min(((classid::bigint & 65535) << 32) | objid::bigint) FROM pg_locks WHERE locktype = 'advisory' "
@@ -26,10 +27,12 @@ _FIND_ANNOUNCED = text(
 )
 
 
-def announce_event_id(session: Session) -> None:
-    """Say that this transaction will take an id above the newest given one; SQLite has one writer at a time."""
-    if session.get_bind().dialect.name == "postgresql":
-        session.connection().execute(_ANNOUNCE, {"base": _LOCK_BITS << 48})
+def announcement() -> FromClause:
+    """Return PostgreSQL's one row that says: this transaction will take an id above the newest given one.
+
+    What is selected from it is worked out after that was said, a new id too. SQLite has one writer at a time.
+    """
+    return _ANNOUNCE.columns().subquery("announcement")
 
 
 def find_settled_event_id(database: Database) -> int:

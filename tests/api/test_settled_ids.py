@@ -50,7 +50,7 @@ def test_control_without_the_announcement_the_earlier_one_is_missed(
 ) -> None:
     slow, quick = add_two_jobs(postgresql)
     known = max(read_news(postgresql, 0))
-    monkeypatch.setattr(batches, "announce_event_id", lambda _: None)
+    monkeypatch.setattr(batches, "_insert_on", lambda dialect: batches.build_insert(dialect, announces=False))
     with ExitStack() as under_way:
         post_at_once(under_way.enter_context(postgresql.write()), slow)
         with postgresql.write() as session:
