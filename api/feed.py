@@ -14,8 +14,10 @@ from api.schemas import StreamEvent
 from api.shared_reads import Messages, SharedReads
 
 logger = logging.getLogger(__name__)
-# A client far behind gets its batches in parts of this many, so that no stream holds much memory.
+# A client far behind gets its batches in parts of this many, or so many bytes and what makes them full: a stalled
+# stream holds one part.
 _BATCHES_AT_ONCE = 8
+_BYTES_AT_ONCE = 262_144
 _JOBS_AT_ONCE = 100
 _IDS_AT_ONCE = 1000
 # The stream of all jobs sends each job at most this often.
@@ -146,13 +148,14 @@ def read_job_messages(database: Database, job_id: str, after: int) -> Messages:
         if not batches:
             return [], after
         summary = queries.job_summary(session, queries.get_job(session, job_id))
-    messages = [
-        StreamEvent.model_construct(
-            id=batch.id, attempt=batch.attempt, events=[_show_event(item) for item in batch.events], job=summary
-        )
-        for batch in batches
-    ]
-    return [_write_message(message) for message in messages], batches[-1].id
+    messages: list[bytes] = []
+    for batch in batches:
+        events = [_show_event(item) for item in batch.events]
+        message = StreamEvent.model_construct(id=batch.id, attempt=batch.attempt, events=events, job=summary)
+        messages.append(_write_message(message))
+        if sum(map(len, messages)) >= _BYTES_AT_ONCE:
+            break
+    return messages, batches[len(messages) - 1].id
 
 
 def read_list_messages(database: Database, after: int) -> Messages:

@@ -20,11 +20,19 @@ from api.queries.settled import announcement
 
 @dataclass(frozen=True)
 class Batch:
-    """Events as they were posted: each a mapping with `event`, `at` and, if a worker sent it, `seq`."""
+    """Events that arrived together; `body` holds them packed."""
 
     id: int
     attempt: int | None
-    events: list[dict[str, Any]]
+    body: bytes
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """Events as they were posted: each a mapping with `event`, `at` and, if a worker sent it, `seq`.
+
+        Unpacked when they are asked for: that takes many times the memory of the body.
+        """
+        return unpack_body(self.body)
 
 
 def pack_body(events_json: bytes) -> bytes:
@@ -103,7 +111,7 @@ def list_batches(session: Session, job_id: str, after: int, limit: int) -> list[
     columns = (EventBatch.id, EventBatch.attempt, EventBatch.body)
     query = select(*columns).where(EventBatch.job_id == job_id, EventBatch.id > after).order_by(EventBatch.id)
     rows: Sequence[Any] = session.execute(query.limit(limit)).all()
-    return [Batch(row.id, row.attempt, unpack_body(row.body)) for row in rows]
+    return [Batch(*row) for row in rows]
 
 
 def list_batch_ids(session: Session, after: int, settled: int, limit: int) -> list[tuple[int, str]]:

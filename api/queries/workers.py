@@ -1,22 +1,37 @@
 """The workers that were heard of."""
 
-from sqlalchemy import delete, select
+from functools import cache
+from typing import Any
+
+from sqlalchemy import bindparam, delete, select
 from sqlalchemy.orm import Session
 
 from api.clock import database_now
-from api.db import insert_into
+from api.db import dialect_name, insert_for
 from api.models import Worker
 from api.schemas import GpuState, WorkerPost, WorkerRead
 
 # Four missed descriptions.
 ALIVE_SECONDS = 60.0
 REMEMBERED_SECONDS = 86_400.0
+_FORGET = delete(Worker).where(Worker.seen_at < database_now(-REMEMBERED_SECONDS))
+_DESCRIBED = (
+    "name",
+    "device",
+    "gpus",
+    "gpu_count",
+    "commit_hash",
+    "is_dirty",
+    "version",
+    "job_id",
+    "attempt",
+)
 
 
 def record_worker(session: Session, post: WorkerPost) -> None:
     """Store a worker's description of itself in the place of its last; those not heard of for a day go."""
     described = {
-        "seen_at": database_now(),
+        "name": post.name,
         "device": post.device,
         "gpus": [gpu.model_dump() for gpu in post.gpus],
         "gpu_count": post.gpu_count,
@@ -26,9 +41,18 @@ def record_worker(session: Session, post: WorkerPost) -> None:
         "job_id": post.job_id,
         "attempt": post.attempt,
     }
-    insert = insert_into(session, Worker).values(name=post.name, first_seen_at=database_now(), **described)
-    session.execute(insert.on_conflict_do_update(index_elements=["name"], set_=described))
-    session.execute(delete(Worker).where(Worker.seen_at < database_now(-REMEMBERED_SECONDS)))
+    connection = session.connection()
+    connection.execute(_describe_on(dialect_name(session)), described)
+    connection.execute(_FORGET)
+
+
+@cache
+def _describe_on(dialect: str) -> Any:
+    # Built once: see `api.queries.holding`.
+    given = {name: bindparam(name, type_=Worker.__table__.c[name].type) for name in _DESCRIBED}
+    described = {**given, "seen_at": database_now()}
+    insert = insert_for(dialect, Worker).values(first_seen_at=database_now(), **described)
+    return insert.on_conflict_do_update(index_elements=["name"], set_=described)
 
 
 def list_workers(session: Session) -> list[WorkerRead]:
