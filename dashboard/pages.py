@@ -13,6 +13,7 @@ from api.queries.lineage import read_lineage
 from api.queries.reaping import Queue, count_queue
 from api.queries.timeline import list_grid_rows
 from api.security import needs
+from api.services import Services
 from dashboard.compare_routes import build_compare_router
 from dashboard.error_pages import show_errors_as_pages
 from dashboard.figure_data import read_heat_map, read_judge, read_neighbours
@@ -21,6 +22,7 @@ from dashboard.figure_routes import build_figure_router, build_studio
 from dashboard.heat_map_routes import build_heat_map_router
 from dashboard.image_routes import build_image_router
 from dashboard.images.darkroom import Darkroom
+from dashboard.images.shelf import Shelf
 from dashboard.list_routes import build_list_router
 from dashboard.login import LOGIN_PATH, build_login_router
 from dashboard.queue_page import build_queue_router
@@ -57,7 +59,7 @@ def add_dashboard(app: FastAPI) -> None:
     app.include_router(build_run_router(renderer))
     app.include_router(build_queue_router(renderer))
     app.include_router(build_heat_map_router())
-    app.include_router(build_image_router(renderer, Darkroom()))
+    app.include_router(build_image_router(renderer, build_darkroom(app)))
     app.include_router(build_figure_page_router(renderer))
     app.include_router(build_figure_router(build_studio(app)))
     app.include_router(build_compare_router(renderer))
@@ -67,6 +69,12 @@ def add_dashboard(app: FastAPI) -> None:
     app.include_router(build_again_router(renderer))
     app.state.login_path = LOGIN_PATH
     show_errors_as_pages(app, renderer)
+
+
+def build_darkroom(app: FastAPI) -> Darkroom:
+    """Return where the service's sheets are made, and kept beside its data."""
+    services: Services = app.state.services
+    return Darkroom(Shelf(services.settings.home.expanduser().resolve() / "sheets"))
 
 
 def build_run_router(renderer: Renderer) -> APIRouter:

@@ -1,4 +1,4 @@
-"""Where sheets are made: a few at a time, each once however many ask for it, and the newest kept in memory."""
+"""Where sheets are made: a few at a time, each once however many ask for it. The newest are kept."""
 
 import asyncio
 from collections import OrderedDict
@@ -7,11 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from api.errors import ServiceUnavailable
+from dashboard.images.shelf import Shelf
 
 KEPT_BYTES = 64 * 1_048_576
 # Decoding is work for a processor: more at once would only take it from the requests.
 MAKERS = 2
 MOST_WAITING = 200
+_MEDIA_TYPES = {"jpg": "image/jpeg", "png": "image/png"}
 
 
 @dataclass(frozen=True)
@@ -24,9 +26,13 @@ class Sheet:
 
 
 class Darkroom:
-    """Makes sheets in threads of its own, so that a request that waits for one holds none of the service's."""
+    """Makes sheets in threads of its own, so that a request that waits for one holds none of the service's.
 
-    def __init__(self, kept_bytes: int = KEPT_BYTES) -> None:
+    shelf: where sheets are looked for that memory does not hold, before they are made, and put when they were.
+    """
+
+    def __init__(self, shelf: Shelf, kept_bytes: int = KEPT_BYTES) -> None:
+        self._shelf = shelf
         self._makers = ThreadPoolExecutor(MAKERS, thread_name_prefix="darkroom")
         self._kept: OrderedDict[str, Sheet] = OrderedDict()
         self._kept_bytes = kept_bytes
@@ -34,7 +40,7 @@ class Darkroom:
         self._making: dict[str, asyncio.Future[Sheet]] = {}
 
     async def develop(self, name: str, make: Callable[[], Sheet]) -> Sheet:
-        """Return the sheet of this name; it is made unless it is kept or being made.
+        """Return the sheet of this name, which ends with its kind; it is made unless it is kept or being made.
 
         Raises what `make` raises, and ServiceUnavailable when too many wait.
         """
@@ -45,11 +51,20 @@ class Darkroom:
             if len(self._making) >= MOST_WAITING:
                 raise ServiceUnavailable("Too many images are being made; ask again in a moment.")
             loop = asyncio.get_running_loop()
-            future = loop.run_in_executor(self._makers, make)
+            future = loop.run_in_executor(self._makers, self._find_or_make, name, make)
             self._making[name] = future
             future.add_done_callback(lambda done: self._finish(name, done))
         # Who leaves takes nothing from the others who wait for the same sheet.
         return await asyncio.shield(self._making[name])
+
+    def _find_or_make(self, name: str, make: Callable[[], Sheet]) -> Sheet:
+        content = self._shelf.find(name)
+        if content is not None:
+            return Sheet(content, _MEDIA_TYPES[name.rpartition(".")[2]], is_whole=True)
+        sheet = make()
+        if sheet.is_whole:
+            self._shelf.put(name, sheet.content)
+        return sheet
 
     def _finish(self, name: str, made: asyncio.Future[Sheet]) -> None:
         del self._making[name]
