@@ -35,9 +35,16 @@ def check(client: Client, job_id: str, state: str, iterations: int) -> None:
 
 
 def wait_for_progress(client: Client, job_id: str, what: str) -> None:
-    """Wait until the job has come further than it is now."""
+    """Wait until the job has come further than it is now; raises AssertionError where it is over already."""
     before = client.get(job_id).iteration
-    wait(what, lambda: client.get(job_id).state == "running" and client.get(job_id).iteration > before + 200)
+
+    def is_further() -> bool:
+        job = client.get(job_id)
+        if job.ended_at:
+            raise AssertionError(f"the job is over too early ({job.state}): give it more --iterations")
+        return job.state == "running" and job.iteration > before + 200
+
+    wait(what, is_further)
 
 
 def wait(what: str, is_so: Callable[[], bool]) -> None:
