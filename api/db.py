@@ -4,10 +4,10 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Insert, create_engine, event, inspect, text
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 
@@ -104,7 +104,8 @@ def insert_into(session: Session, table: type[DeclarativeBase]) -> Any:
 
 def insert_for(dialect: str, table: type[DeclarativeBase]) -> Any:
     """Return the same for the database of this name."""
-    statement: Insert = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+    # SQLAlchemy's PostgreSQL is large, and loaded where there is one.
+    statement: Insert = import_module(f"sqlalchemy.dialects.{dialect}").insert(table)
     return statement
 
 

@@ -19,7 +19,6 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     false,
-    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -30,8 +29,6 @@ NAMING = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
     "pk": "pk_%(table_name)s",
 }
-# Jobs that were not deleted and those that were, as indexes over them alone say it.
-_LISTED, _DELETED = text("deleted_at IS NULL"), text("deleted_at IS NOT NULL")
 # SQLite gives rising ids that are never used again only to INTEGER PRIMARY KEY AUTOINCREMENT.
 BigId = BigInteger().with_variant(Integer, "sqlite")
 
@@ -66,12 +63,13 @@ class Job(Base):
     __tablename__ = "jobs"
     __table_args__ = (
         Index("ix_jobs_claim_order", "state", "priority", "created_at"),
-        # One for each sort of the list, of the jobs that it shows.
+        # One for each sort of the list, over the jobs that it shows alone, and one over the deleted ones. It is
+        # migrations that say so: said here, SQLAlchemy would load its part for PostgreSQL on SQLite, too.
         *(
-            Index(f"ix_jobs_{column}_id", column, "id", sqlite_where=_LISTED, postgresql_where=_LISTED)
+            Index(f"ix_jobs_{column}_id", column, "id")
             for column in ("created_at", "name", "state", "iteration", "iterations")
         ),
-        Index("ix_jobs_deleted_at", "deleted_at", sqlite_where=_DELETED, postgresql_where=_DELETED),
+        Index("ix_jobs_deleted_at", "deleted_at"),
         Index("ix_jobs_state_lease_ends_at", "state", "lease_ends_at"),
     )
 

@@ -20,7 +20,6 @@ from sqlalchemy import (
     or_,
     select,
 )
-from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 
 from api.models import Job, LatestValue
 from api.search import FieldComparison, MetricComparison, Operator, Term, Word
@@ -185,6 +184,8 @@ def _sqlite_leaf(kind: Any, value: Any) -> Leaf:
 
 def _reach_in_postgresql(document: Any, steps: tuple[Step, ...], test: Test) -> Condition:
     """Return whether a value at these steps passes; a JSON path knows "any element" itself."""
+    from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
+
     path = cast(literal(_write_path(steps), String), JSONPATH)
     value = func.jsonb_path_query(cast(document, JSONB), path, type_=JSONB).column_valued("found")
     kind = func.jsonb_typeof(value)

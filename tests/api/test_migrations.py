@@ -7,7 +7,7 @@ import pytest
 from alembic import autogenerate, command
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, create_engine, inspect, text
 
 from api import db, queries
 from api.db import Database, build_engine, migrate
@@ -22,6 +22,17 @@ def test_migrations_make_the_tables_of_the_models(database: Database) -> None:
     with database.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert autogenerate.compare_metadata(context, Base.metadata) == []
+
+
+def test_the_lists_indexes_hold_only_what_is_listed_and_one_only_what_was_deleted(database: Database) -> None:
+    conditions = {
+        index["name"]: index["dialect_options"].get(f"{database.engine.dialect.name}_where")
+        for index in inspect(database.engine).get_indexes("jobs")
+    }
+    partial = {name: str(where).strip("()") for name, where in conditions.items() if where is not None}
+    sorts = ("created_at", "name", "state", "iteration", "iterations")
+    listed = {f"ix_jobs_{column}_id": "deleted_at IS NULL" for column in sorts}
+    assert partial == {**listed, "ix_jobs_deleted_at": "deleted_at IS NOT NULL"}
 
 
 def test_the_newest_step_is_the_one_that_a_start_looks_for(sqlite: Database) -> None:

@@ -17,7 +17,8 @@ def test_every_route_of_the_joined_application_declares_who_may_use_it(tmp_path:
 
 
 def test_a_service_loads_nothing_that_an_idle_one_does_not_need() -> None:
-    heavy = ("alembic", "boto3", "celery", "httpx", "kombu", "matplotlib", "numpy", "PIL", "torch")
+    packages = ("alembic", "boto3", "celery", "httpx", "kombu", "matplotlib", "numpy", "PIL", "torch")
+    heavy = (*packages, "sqlalchemy.dialects.postgresql")
     program = f"import sys; import ganvas.app; print([name for name in {heavy} if name in sys.modules])"
     said = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
     assert said.strip() == "[]"
