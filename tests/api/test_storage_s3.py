@@ -83,7 +83,8 @@ def test_bytes_of_another_sha256_are_refused(blobs: S3Blobs) -> None:
 
 def test_objects_lie_below_the_prefix_by_their_sha256(blobs: S3Blobs, endpoint_url: str) -> None:
     write(blobs, CONTENT, NAME)
-    listed = boto3.client("s3", endpoint_url=endpoint_url).list_objects_v2(Bucket="grids")["Contents"]
+    client = boto3.client("s3", endpoint_url=endpoint_url)
+    listed = client.list_objects_v2(Bucket="grids", Prefix="lab/")["Contents"]
     assert [item["Key"] for item in listed] == [f"lab/{NAME[:2]}/{NAME}"]
 
 
