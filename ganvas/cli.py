@@ -90,6 +90,13 @@ def main() -> None:
         named = f": {error.filename}" if error.filename else ""
         click.echo(f"Error: {error.strerror or error}{named}", err=True)
         sys.exit(1)
+    except Exception as error:
+        # Loaded only by the commands that use a database themselves.
+        database = sys.modules.get("sqlalchemy.exc")
+        if database is None or not isinstance(error, database.OperationalError):
+            raise
+        click.echo(f"Error: The database cannot be used: {str(error.orig).strip().splitlines()[0]}", err=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from ganvas.app import build_app
 from ganvas.cli import cli
 from ganvas.cluster_secrets import write_cluster_secrets
 from tests.api.service_making import HOST, QUIET
+from tests.ganvas.conftest import RunCommand
 
 CLAIM = {"worker": "gpu-1", "devices": ["cpu"]}
 
@@ -105,3 +106,15 @@ def test_a_file_with_a_token_of_another_scope_is_refused(home: Path, tmp_path: P
     run(home, "create", "--name", "a", "--scope", "worker", "--file", str(path))
     refused = run(home, "create", "--name", "b", "--scope", "user", "--file", str(path))
     assert (refused.exit_code, "no valid token of the scope user" in refused.output) == (1, True)
+
+
+@pytest.mark.parametrize("command", [("token", "list"), ("backup", "copy")], ids=" ".join)
+def test_a_database_that_is_away_gets_one_sentence(
+    ganvas: RunCommand, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: tuple[str, str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GANVAS_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    outcome = ganvas(*command)
+    assert outcome.status == 1
+    assert outcome.err.startswith("Error: The database cannot be used: ")
+    assert outcome.err.count("\n") == 1
