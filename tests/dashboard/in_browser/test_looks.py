@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.dashboard.fake_worker import FakeWorker
-from tests.dashboard.in_browser.reading import OpenPage, eventually
+from tests.dashboard.in_browser.reading import OpenPage, eventually, expect_fit
 from tests.dashboard.in_browser.test_compare import make_run, open_compared
 
 pytestmark = pytest.mark.browser
@@ -63,3 +63,13 @@ def test_the_runs_of_a_figure_stand_in_columns(open_page: OpenPage, worker: Fake
     page.set_viewport_size({"width": 900, "height": 900})
     lefts = [round(span(each)[0]) for each in page.locator(".choices li").all()]
     assert lefts[:3] == lefts[3:6]
+
+
+def test_no_page_is_wider_than_the_screen_between_phone_and_desk(open_page: OpenPage, worker: FakeWorker) -> None:
+    job = make_run(worker, "a-run-with-a-name-of-some-length", 100)
+    worker.submit(name="waits", tags=["one-tag", "another-tag"], queue={"commit": "0123456789"})
+    for path in ("/", f"/runs/{job}", f"/figures?run={job}", "/new?order=time", "/queue-and-workers", "/docs"):
+        page = open_page(path)
+        for width in (600, 768, 900, 1024, 1261):
+            page.set_viewport_size({"width": width, "height": 900})
+            expect_fit(page, width)
