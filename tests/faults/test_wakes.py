@@ -62,7 +62,7 @@ def run_redis(folder: Path) -> Iterator[RedisServer]:
 def test_a_wake_up_that_comes_a_hundred_times_runs_each_job_once(
     start_service, start_worker, connect, say
 ) -> None:
-    wakes, jobs = long_or_short(100, 20), 3
+    wakes, jobs = long_or_short(100, 20), long_or_short(3, 2)
     service = start_service()
     client = connect(service.url)
     broker = build_broker(None, service.home)
