@@ -3,6 +3,7 @@
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests.dashboard.axe import find_violations_in_both_themes
 from tests.dashboard.fake_worker import FakeWorker
 from tests.dashboard.in_browser.reading import OpenPage, eventually, expect_fit
 from tests.dashboard.in_browser.test_compare import make_run, open_compared
@@ -54,6 +55,18 @@ def test_rows_of_the_list_are_no_higher_than_what_they_hold(open_page: OpenPage,
     for width in (600, 900):
         page.set_viewport_size({"width": width, "height": 900})
         eventually(page, lambda: page.evaluate(below, handles) <= 20, True)
+
+
+@pytest.mark.parametrize("width", [390, 900])
+def test_the_list_is_sorted_on_narrow_screens_too(open_page: OpenPage, worker: FakeWorker, width: int) -> None:
+    for name in ("second", "first", "third"):
+        worker.submit(name=name)
+    page = open_page("/", viewport={"width": width, "height": 900})
+    page.get_by_role("link", name="Run", exact=True).click()
+    expect(page.locator("[data-run] .run > a")).to_have_text(["first", "second", "third"])
+    expect(page.locator("thead [aria-sort=ascending]")).to_have_text("Run")
+    expect_fit(page, width)
+    assert find_violations_in_both_themes(page) == []
 
 
 def test_the_runs_of_a_figure_stand_in_columns(open_page: OpenPage, worker: FakeWorker) -> None:
