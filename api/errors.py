@@ -1,7 +1,7 @@
 """Every error that the service answers with: a stable code, a status and a sentence that says what to do.
 
-One handler turns these into JSON (`api.main`), one into a page (`dashboard.pages`); `api.client` turns the code
-back into the same class. Nobody parses messages.
+One handler turns these into JSON, one into a page, and the client turns the code back into the same class.
+Nobody parses messages.
 """
 
 from typing import Any, ClassVar

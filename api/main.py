@@ -7,14 +7,19 @@ from importlib.metadata import PackageNotFoundError, version
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 
-from api.db import prepare_tables
-from api.failures import add_error_handlers
-from api.gate import Gate
-from api.hearing import Listener
-from api.metrics import Meter
-from api.routes import artifacts, docs, events, generators, health, jobs, keeping, metrics, queue, workers
-from api.services import Services, build_services
+from api.artifacts import routes as artifact_routes
+from api.events import routes as event_routes
+from api.jobs import routes as job_routes
+from api.server.database.engine import prepare_tables
+from api.server.http import openapi
+from api.server.http.error_handlers import add_error_handlers
+from api.server.http.middleware import Gate
+from api.server.operations import health
+from api.server.operations.availability import Listener
+from api.server.operations.prometheus import Meter
+from api.server.services import Services, build_services
 from api.settings import Settings
+from api.workers import routes as worker_routes
 
 
 def build_service(settings: Settings) -> FastAPI:
@@ -41,23 +46,23 @@ def build_service(settings: Settings) -> FastAPI:
     )
     app.state.services = services
     for router in (
-        jobs.write,
+        job_routes.write,
         # Early: routes are tried in this order, and nothing is asked as often as these.
-        workers.attempts,
-        jobs.read,
-        keeping.router,
-        events.router,
-        workers.claims,
-        workers.listing,
-        queue.router,
-        artifacts.write,
-        artifacts.read,
-        generators.router,
+        worker_routes.attempts,
+        job_routes.read,
+        job_routes.router,
+        event_routes.router,
+        worker_routes.claim_routes,
+        worker_routes.listing,
+        worker_routes.router,
+        artifact_routes.write,
+        artifact_routes.read,
+        artifact_routes.router,
     ):
         app.include_router(router)
     app.include_router(health.router)
-    app.include_router(metrics.router)
-    app.include_router(docs.router)
+    app.include_router(health.metrics_router)
+    app.include_router(openapi.router)
     add_error_handlers(app)
     app.add_middleware(Gate, settings=settings, access=services.access)
     app.add_middleware(Meter, metrics=services.metrics)

@@ -1,13 +1,47 @@
-"""Everything that a person can set about the service, each by an environment variable: GANVAS_ and its name."""
+"""Everything that a person can set about the service: GANVAS_ and a name, in the environment or in a file."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, field_validator
-from pydantic_settings import NoDecode, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
 
 from api import DEFAULT_PORT
-from api.secret_files import SecretSettings
+
+SECRETS_DIR = "GANVAS_SECRETS_DIR"
+
+
+class SecretsDirMissing(OSError):
+    """GANVAS_SECRETS_DIR names something that is not a folder."""
+
+
+class SecretSettings(BaseSettings):
+    """Settings from arguments, then the environment, then the files below GANVAS_SECRETS_DIR."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return where settings come from; raises SecretsDirMissing."""
+        folder = os.environ.get(SECRETS_DIR)
+        if not folder:
+            return init_settings, env_settings
+        if not Path(folder).is_dir():
+            raise SecretsDirMissing(f"{SECRETS_DIR} names {folder}, which is no folder here.")
+        return init_settings, env_settings, SecretsSettingsSource(settings_cls, secrets_dir=folder)
+
 
 MIB = 1_048_576
 

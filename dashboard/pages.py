@@ -5,29 +5,36 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from api import queries
-from api.deps import ServicesDep
+from api.attempts.lease_expiry import Queue, count_queue
+from api.curves import queries as curve_queries
 from api.errors import JobStateConflict, RouteNotFound
-from api.openapi import build_openapi
-from api.queries.lineage import read_lineage
-from api.queries.reaping import Queue, count_queue
-from api.queries.timeline import list_grid_rows
-from api.security import needs
-from api.services import Services
-from dashboard.compare_routes import build_compare_router
-from dashboard.error_pages import show_errors_as_pages
-from dashboard.figure_data import read_heat_map, read_judge, read_neighbours
-from dashboard.figure_pages import build_figure_page_router
-from dashboard.figure_routes import build_figure_router, build_studio
-from dashboard.heat_map_routes import build_heat_map_router
-from dashboard.image_routes import build_image_router
-from dashboard.images.darkroom import Darkroom
-from dashboard.images.shelf import Shelf
-from dashboard.list_routes import build_list_router
-from dashboard.login import LOGIN_PATH, build_login_router
-from dashboard.queue_page import build_queue_router
-from dashboard.rendering import Renderer
-from dashboard.requests import (
+from api.jobs import queries as job_queries
+from api.jobs import serializers
+from api.jobs.lineage import read_lineage
+from api.samples import queries as sample_queries
+from api.samples.queries import list_grid_rows
+from api.server.access.scopes import needs
+from api.server.http.dependencies import ServicesDep
+from api.server.http.openapi import build_openapi
+from api.server.services import Services
+from dashboard.charts.chart import CHART_METRICS, CHART_POINTS, MEASURE_POINTS
+from dashboard.compare.routes import build_compare_router
+from dashboard.figures.routes import build_figure_page_router, build_figure_router, build_studio
+from dashboard.new_run.routes import build_again_router, build_new_router
+from dashboard.run.curves import choose_words, measured_metrics
+from dashboard.run.heat_map_pictures import build_heat_map_router, read_heat_map, read_judge, read_neighbours
+from dashboard.run.heat_maps import KINDS
+from dashboard.run.view import LOG_LINES, RunData, build_run_page
+from dashboard.runs.routes import build_list_router
+from dashboard.timeline.disk_cache import Shelf
+from dashboard.timeline.routes import build_image_router
+from dashboard.timeline.sheet_cache import Darkroom
+from dashboard.timeline.view import TimelineData
+from dashboard.web.api_docs import build_docs_page
+from dashboard.web.errors import show_errors_as_pages
+from dashboard.web.login import LOGIN_PATH, build_login_router
+from dashboard.web.rendering import Renderer
+from dashboard.web.requests import (
     THEME_COOKIE,
     FormFields,
     read_cell,
@@ -37,15 +44,8 @@ from dashboard.requests import (
     read_way_back,
     read_window,
 )
-from dashboard.static_files import StaticTree
-from dashboard.submit import build_again_router, build_new_router
-from dashboard.views.chart import CHART_METRICS, CHART_POINTS, MEASURE_POINTS
-from dashboard.views.curves import choose_words
-from dashboard.views.docs import build_docs_page
-from dashboard.views.heat_map import KINDS
-from dashboard.views.measures import measured_metrics
-from dashboard.views.run import LOG_LINES, RunData, build_run_page
-from dashboard.views.timeline import TimelineData
+from dashboard.web.static_files import StaticTree
+from dashboard.workers.routes import build_queue_router
 
 YEAR_SECONDS = 31_536_000
 
@@ -86,19 +86,19 @@ def build_run_router(renderer: Renderer) -> APIRouter:
         """Show one run, its timeline at `?iteration=` or at the newest grid."""
         iteration = read_iteration(request)
         with services.database.read() as session:
-            row = queries.get_job(session, job_id)
-            job = queries.job_read(session, row)
+            row = job_queries.get_job(session, job_id)
+            job = serializers.job_read(session, row)
             grids = list_grid_rows(session, job_id)
             chosen = choose_words(request.query_params.getlist("metric"), job.latest)
             judge = read_judge(session, job_id)
-            curves = queries.read_curves(
+            curves = curve_queries.read_curves(
                 session, job_id, [*dict.fromkeys([*chosen, *CHART_METRICS])], CHART_POINTS
             )
             # Small charts, so that a few points say as much.
-            measured = queries.read_curves(session, job_id, measured_metrics(job.latest), MEASURE_POINTS)
+            measured = curve_queries.read_curves(session, job_id, measured_metrics(job.latest), MEASURE_POINTS)
             heat_maps = [read_heat_map(session, job_id, kind, read_window(request)) for kind in KINDS]
             neighbours = read_neighbours(session, job_id, iteration)
-            log = queries.list_log_lines(session, job_id, LOG_LINES)
+            log = sample_queries.list_log_lines(session, job_id, LOG_LINES)
             queue = count_queue(session, row) if row.state == "queued" else Queue()
             lineage = read_lineage(session, row)
         timeline = TimelineData(grids, read_cell(request))
@@ -113,7 +113,7 @@ def build_run_router(renderer: Renderer) -> APIRouter:
         """Cancel the run and show it; one that has ended meanwhile is only shown."""
         try:
             with services.database.write() as session:
-                queries.cancel_job(session, job_id)
+                job_queries.cancel_job(session, job_id)
         except JobStateConflict:
             return RedirectResponse(f"/runs/{job_id}", 303)
         services.feed.nudge()

@@ -4,20 +4,20 @@ from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 
-from ganlib.checkpoint import load_checkpoint
-from ganlib.evaluation import prepare_evaluation
+from ganlib.evaluation.evaluator import prepare_evaluation
+from ganlib.evaluation.transfer import TransferReports
 from ganlib.events import Event
-from ganlib.hardware import choose_device
-from ganlib.histograms import HistogramReports
-from ganlib.kept_room import KeptRoom
-from ganlib.randomness import reproducible_torch
-from ganlib.ranks import Ranks, joined_ranks
-from ganlib.recorder import Recorder
-from ganlib.reports import Reports, refuse_divergence
-from ganlib.spec import JobSpec
-from ganlib.state import TrainingState, build_state
-from ganlib.step import train_step
-from ganlib.transfer.reports import TransferReports
+from ganlib.runtime.device import choose_device
+from ganlib.runtime.process_group import Ranks, joined_ranks
+from ganlib.runtime.random_streams import reproducible_torch
+from ganlib.spec.job import JobSpec
+from ganlib.training.checkpoint import load_checkpoint
+from ganlib.training.recording.background_writer import Recorder
+from ganlib.training.recording.disk_reserve import KeptRoom
+from ganlib.training.recording.histograms import HistogramReports
+from ganlib.training.recording.run_reporter import Reports, refuse_divergence
+from ganlib.training.state import TrainingState, build_state
+from ganlib.training.step import train_step
 
 
 class StopReason(StrEnum):

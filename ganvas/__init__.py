@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from api.client import Client
+    from api.client.client import Client
 
 __version__ = "0.1.0"
 __all__ = ["Client", "__version__"]
@@ -12,7 +12,7 @@ __all__ = ["Client", "__version__"]
 def __getattr__(name: str) -> Any:
     # Loaded when it is asked for: the service needs no HTTP client, which is megabytes of an idle one's memory.
     if name == "Client":
-        from api.client import Client
+        from api.client.client import Client
 
         return Client
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -21,14 +21,14 @@ from typing import Any
 from sqlalchemy import Column, LargeBinary, Table, func, insert, select, text
 from sqlalchemy.orm import Session
 
-from api.db import HEAD_REVISION, Database, build_database, migrate
+from api.artifacts.storage import Blobs
+from api.attempts.claims import end_attempt
 from api.errors import ArtifactRefused
-from api.models import Artifact, Base, Job, Login, UtcDateTime
-from api.queries.attempts import end_attempt
-from api.schemas import Reason
-from api.services import build_blobs
+from api.server.database.engine import HEAD_REVISION, Database, build_database, migrate
+from api.server.database.models import Artifact, Base, Job, Login, UtcDateTime
+from api.server.http.schemas import Reason
+from api.server.services import build_blobs
 from api.settings import Settings
-from api.storage import Blobs
 
 FORMAT = 1
 MANIFEST = "manifest.json"

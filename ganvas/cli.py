@@ -6,32 +6,32 @@ from typing import Any
 
 import click
 
-# Name → (module, one-line help). The module holds a click command called `command`.
+# Name → (module, one-line help). The module holds a click command called `<name>_command`.
 COMMANDS: dict[str, tuple[str, str]] = {
-    "demo": ("ganvas.commands.demo", "Train a GAN on MNIST and watch it on the dashboard."),
-    "up": ("ganvas.commands.up", "Start the service, the dashboard and a worker on this machine."),
-    "worker": ("ganvas.commands.worker", "Start a worker for a service that already runs."),
+    "demo": ("ganvas.commands.serve", "Train a GAN on MNIST and watch it on the dashboard."),
+    "up": ("ganvas.commands.serve", "Start the service, the dashboard and a worker on this machine."),
+    "worker": ("ganvas.commands.serve", "Start a worker for a service that already runs."),
     "submit": ("ganvas.commands.submit", "Submit a job spec to the service."),
-    "list": ("ganvas.commands.list_jobs", "List jobs, newest first."),
+    "list": ("ganvas.commands.show", "List jobs, newest first."),
     "show": ("ganvas.commands.show", "Show one job."),
-    "logs": ("ganvas.commands.logs", "Print a job's log."),
-    "retry": ("ganvas.commands.retry", "Try a failed or cancelled job again, from its newest checkpoint."),
-    "workers": ("ganvas.commands.list_workers", "List the workers and what they are doing."),
-    "figure": ("ganvas.commands.figure", "Draw timelines beside each other, or curves, into a PDF, SVG or PNG."),
-    "movie": ("ganvas.commands.movie", "Make a movie of a job's timeline."),
-    "cancel": ("ganvas.commands.cancel", "Cancel a job."),
-    "tag": ("ganvas.commands.tag", "Give a job tags and a note, or take tags away."),
-    "delete": ("ganvas.commands.delete", "Delete jobs that have ended; for some days they can be brought back."),
-    "undelete": ("ganvas.commands.undelete", "Bring deleted jobs back."),
-    "token": ("ganvas.commands.token", "Make, list and revoke the service's tokens."),
-    "secrets": ("ganvas.commands.make_secrets", "Make the passwords of a cluster's parts."),
-    "backup": ("ganvas.commands.backup", "Write everything that the service knows into a folder."),
-    "restore": ("ganvas.commands.restore", "Fill an empty service from such a folder."),
-    "migrate": ("ganvas.commands.migrate", "Bring the database up to date and exit."),
-    "doctor": ("ganvas.commands.doctor", "Check that everything is there, and say what to do."),
-    "validate": ("ganvas.commands.validate", "Check a spec and show its networks' shapes."),
-    "recipes": ("ganvas.commands.recipes", "List the published experiments that ship, or show one."),
-    "train": ("ganvas.commands.train", "Train a spec right here, without any service."),
+    "logs": ("ganvas.commands.show", "Print a job's log."),
+    "retry": ("ganvas.commands.jobs", "Try a failed or cancelled job again, from its newest checkpoint."),
+    "workers": ("ganvas.commands.show", "List the workers and what they are doing."),
+    "figure": ("ganvas.commands.figures", "Draw timelines beside each other, or curves, into a PDF, SVG or PNG."),
+    "movie": ("ganvas.commands.figures", "Make a movie of a job's timeline."),
+    "cancel": ("ganvas.commands.jobs", "Cancel a job."),
+    "tag": ("ganvas.commands.jobs", "Give a job tags and a note, or take tags away."),
+    "delete": ("ganvas.commands.jobs", "Delete jobs that have ended; for some days they can be brought back."),
+    "undelete": ("ganvas.commands.jobs", "Bring deleted jobs back."),
+    "token": ("ganvas.commands.access", "Make, list and revoke the service's tokens."),
+    "secrets": ("ganvas.commands.access", "Make the passwords of a cluster's parts."),
+    "backup": ("ganvas.commands.database", "Write everything that the service knows into a folder."),
+    "restore": ("ganvas.commands.database", "Fill an empty service from such a folder."),
+    "migrate": ("ganvas.commands.database", "Bring the database up to date and exit."),
+    "doctor": ("ganvas.commands.serve", "Check that everything is there, and say what to do."),
+    "validate": ("ganvas.commands.specs", "Check a spec and show its networks' shapes."),
+    "recipes": ("ganvas.commands.specs", "List the published experiments that ship, or show one."),
+    "train": ("ganvas.commands.specs", "Train a spec right here, without any service."),
 }
 
 
@@ -47,7 +47,7 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         loaded: Any = importlib.import_module(COMMANDS[cmd_name][0])
-        command: click.Command = loaded.command
+        command: click.Command = getattr(loaded, f"{cmd_name}_command")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -15,11 +15,11 @@ from typing import Any
 
 import click
 
-from api.client import Client
+from api.client.client import Client
 from api.errors import ServiceError
-from api.schemas import JobRead, JobSummary
+from api.jobs.schemas import JobRead, JobSummary
 from api.settings import Settings
-from ganlib.spec_files import read_spec_text
+from ganlib.spec.files import read_spec_text
 from ganvas.address import forget_service_url, read_service_url
 from ganvas.local import open_log
 from ganvas.progress import follow_job

@@ -65,7 +65,7 @@ def check_disk(settings: Settings) -> Finding:
 
 def check_database(settings: Settings) -> Finding:
     """The database answers, and its tables are up to date."""
-    from api.db import HEAD_REVISION, build_engine, find_revision
+    from api.server.database.engine import HEAD_REVISION, build_engine, find_revision
 
     engine = build_engine(settings)
     try:
@@ -86,8 +86,8 @@ def check_clock(settings: Settings) -> Finding:
     """Leases live on the database's clock; people read times by this machine's."""
     from sqlalchemy import select
 
-    from api.clock import database_now
-    from api.db import build_engine
+    from api.server.database.clock import database_now
+    from api.server.database.engine import build_engine
 
     engine = build_engine(settings)
     try:
@@ -106,9 +106,9 @@ def check_blobs(settings: Settings) -> Finding:
     """Files that the database names are there."""
     from sqlalchemy import func, select
 
-    from api.db import build_database, find_revision
-    from api.models import Artifact
-    from api.services import build_blobs
+    from api.server.database.engine import build_database, find_revision
+    from api.server.database.models import Artifact
+    from api.server.services import build_blobs
 
     database = build_database(settings)
     try:
@@ -130,7 +130,7 @@ def check_blobs(settings: Settings) -> Finding:
 
 def check_broker(settings: Settings) -> Finding:
     """Wake-ups can be sent."""
-    from api.broker import build_broker
+    from api.server.broker.celery import build_broker
 
     broker = build_broker(settings.broker_url, settings.home.expanduser().resolve())
     try:

@@ -6,8 +6,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from api.client import Client
-from api.schemas import JobRead, JobSummary
+from api.client.client import Client
+from api.jobs.schemas import JobRead, JobSummary
 
 BAR_FORMAT = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
 

@@ -14,7 +14,7 @@ import uvicorn
 
 from api.settings import Settings
 from ganvas.app import build_app
-from tests import endings
+from tests.support import endings
 
 # One thread a trainer: two that spin beside a busy neighbour are slower than one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.machines import is_alive, wait_until
+from tests.support.faults.machines import is_alive, wait_until
 
 ROOT = Path(__file__).parents[1]
 needs_setpriv = pytest.mark.skipif(not shutil.which("setpriv"), reason="setpriv, a part of Linux, is missing")
@@ -32,7 +32,7 @@ def test_that_waits(tidy):
 @pytest.mark.parametrize("is_orderly", [True, False], ids=["orderly", "control"])
 def test_a_run_that_is_told_to_end_tidies_up_first(tmp_path: Path, is_orderly: bool) -> None:
     (tmp_path / "test_waiting.py").write_text(WAITING_TEST)
-    plugins = ["-p", "no:cacheprovider", *(["-p", "tests.endings"] if is_orderly else [])]
+    plugins = ["-p", "no:cacheprovider", *(["-p", "tests.support.endings"] if is_orderly else [])]
     command = [sys.executable, "-m", "pytest", "-s", *plugins, "test_waiting.py"]
     with subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True) as run:
         assert run.stdout is not None
@@ -57,7 +57,7 @@ def start_and_kill(program: str) -> int:
 @needs_setpriv
 def test_a_worker_of_the_tests_ends_with_a_run_that_is_killed(tmp_path: Path) -> None:
     program = (
-        "from pathlib import Path; from tests.faults.machines import Worker;"
+        "from pathlib import Path; from tests.support.faults.machines import Worker;"
         f"print(Worker('http://127.0.0.1:9', Path({str(tmp_path)!r})).process.pid, flush=True)"
     )
     child = start_and_kill(program)

@@ -1,5 +1,5 @@
 """`python -m worker` runs a worker."""
 
-from worker.start import main
+from worker.main import main
 
 main()

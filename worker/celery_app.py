@@ -1,4 +1,4 @@
-"""The Celery app of a worker that messages wake; `worker.start` runs it.
+"""The Celery app of a worker that messages wake; `worker.main` runs it.
 
 One process runs one job at a time in its main thread (pool `solo`): no forks, and a signal reaches the supervisor.
 """
@@ -7,8 +7,8 @@ import sys
 
 from celery.signals import setup_logging
 
-from api.broker import build_broker
-from api.logs import set_up_logs
+from api.server.broker.celery import build_broker
+from api.server.operations.logging import set_up_logs
 from worker.settings import WorkerSettings
 
 settings = WorkerSettings()

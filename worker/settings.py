@@ -8,9 +8,9 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from api.secret_files import SecretSettings
-from api.transport import DEFAULT_URL
-from ganlib.sections.queue import MAX_WORKER_LABELS, WorkerLabel
+from api.client.transport import DEFAULT_URL
+from api.settings import SecretSettings
+from ganlib.spec.sections.execution import MAX_WORKER_LABELS, WorkerLabel
 
 # In the place of a broker's address.
 NO_BROKER = "none"

@@ -6,12 +6,12 @@ from typing import Any
 
 from celery.signals import worker_ready, worker_shutting_down
 
-from api.broker import WAKE_EXPIRES_SECONDS, WORK_TASK
+from api.server.broker.celery import WAKE_EXPIRES_SECONDS, WORK_TASK
 from worker.celery_app import app, settings
-from worker.idle_end import IdleEnd
-from worker.loop import WorkLoop
-from worker.registry import Registrar
-from worker.self_wake import SelfWaker
+from worker.loop.idle_shutdown import IdleEnd
+from worker.loop.presence import Registrar
+from worker.loop.queue_poller import SelfWaker
+from worker.loop.work_loop import WorkLoop
 
 loop = WorkLoop(settings)
 waker = SelfWaker(

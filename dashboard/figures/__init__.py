@@ -1,5 +1,1 @@
-"""Figures and movies for papers and talks: plain data in, the bytes of a file out.
-
-The service never imports what draws: `process` starts `python -m dashboard.figures` for one figure and reads its
-file. So an idle service stays small, what leaks is gone with the process, and no figure can hold the service up.
-"""
+"""The page, files and process of figures and movies."""

@@ -9,14 +9,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from ganlib.datasets.cifar10 import load_cifar10
-from ganlib.datasets.decoding import to_grey
 from ganlib.datasets.digits import load_digits
-from ganlib.datasets.folder import load_folder
+from ganlib.datasets.folder import load_folder, to_grey
 from ganlib.datasets.gaussians import load_gaussians
 from ganlib.datasets.labelled import LabelledImages, Split, choose_labelled, hold_out
 from ganlib.datasets.mnist import load_mnist
 from ganlib.errors import DatasetUnavailable
-from ganlib.sections.datasets import DatasetSpec
+from ganlib.spec.sections.datasets import DatasetSpec
 
 __all__ = [
     "DATASETS", "LabelledImages", "choose_labelled", "find_problem", "gather_images", "is_available",

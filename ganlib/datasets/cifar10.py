@@ -2,11 +2,10 @@
 
 import torch
 
+from ganlib.datasets.folder import load_pictures
 from ganlib.datasets.labelled import LabelledImages, Split
-from ganlib.datasets.pictures import load_pictures
-from ganlib.datasets.roots import find_in_roots
-from ganlib.datasets.torchvision_files import TorchvisionFiles
-from ganlib.sections.datasets import Cifar10Spec
+from ganlib.datasets.sources import TorchvisionFiles, find_in_roots
+from ganlib.spec.sections.datasets import Cifar10Spec
 
 JPEG_ZIP = "cifar10-jpeg.zip"
 _FILES = TorchvisionFiles(

@@ -3,7 +3,7 @@
 import torch
 
 from ganlib.datasets.labelled import LabelledImages, Split
-from ganlib.sections.datasets import DigitsSpec
+from ganlib.spec.sections.datasets import DigitsSpec
 
 
 def load_digits(spec: DigitsSpec, split: Split) -> LabelledImages | None:

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from ganlib.datasets.labelled import LabelledImages, Split
-from ganlib.randomness import make_generator
-from ganlib.sections.datasets import GaussiansSpec, Layout
+from ganlib.runtime.random_streams import make_generator
+from ganlib.spec.sections.datasets import GaussiansSpec, Layout
 
 # The square of the modes reaches from −0.6 to 0.6 on a picture that reaches from −1 to 1.
 _REACH = 0.6

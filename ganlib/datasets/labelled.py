@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ganlib.errors import DatasetUnavailable, LabelBudgetInvalid
-from ganlib.randomness import make_generator
+from ganlib.runtime.random_streams import make_generator
 
 Split = Literal["train", "test"]
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from ganlib.datasets.labelled import LabelledImages, Split
-from ganlib.datasets.torchvision_files import TorchvisionFiles
-from ganlib.sections.datasets import MnistSpec
+from ganlib.datasets.sources import TorchvisionFiles
+from ganlib.spec.sections.datasets import MnistSpec
 
 _FILES = TorchvisionFiles("MNIST", "MNIST", "raw", "MNIST/raw, or use `dataset: digits`")
 

@@ -8,13 +8,19 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from ganlib.losses.adversarial import (
+    hinge_discriminator_loss,
+    hinge_generator_loss,
+    least_squares_discriminator_loss,
+    least_squares_generator_loss,
+    minimax_discriminator_loss,
+    minimax_generator_loss,
+    non_saturating_generator_loss,
+    wasserstein_discriminator_loss,
+    wasserstein_generator_loss,
+)
 from ganlib.losses.catgan import catgan_discriminator_loss, catgan_generator_loss
 from ganlib.losses.heads import HEADS, ONE_LOGIT, Head, class_loss
-from ganlib.losses.hinge import hinge_discriminator_loss, hinge_generator_loss
-from ganlib.losses.least_squares import least_squares_discriminator_loss, least_squares_generator_loss
-from ganlib.losses.minimax import minimax_discriminator_loss, minimax_generator_loss
-from ganlib.losses.non_saturating import non_saturating_generator_loss
-from ganlib.losses.wasserstein import wasserstein_discriminator_loss, wasserstein_generator_loss
 
 DiscriminatorLoss = Callable[[Tensor, Tensor], Tensor]
 GeneratorLoss = Callable[[Tensor], Tensor]

@@ -8,7 +8,7 @@ certainty, and all categories alike. Every term lies between 0 and log K.
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
-from ganlib.shares import batch_mean
+from ganlib.runtime.batch_sharding import batch_mean
 
 
 def catgan_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:

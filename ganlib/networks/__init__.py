@@ -1,1 +1,1 @@
-"""Networks as layer lists, and the modules that they become."""
+"""Networks built from layer lists, and the layers that torch does not have."""

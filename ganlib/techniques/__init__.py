@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from ganlib.spec import JobSpec
+from ganlib.spec.job import JobSpec
 from ganlib.techniques.base import Networks, StepBatch, Technique
 from ganlib.techniques.diff_augment import DiffAugment
 from ganlib.techniques.feature_matching import FeatureMatching

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from ganlib.losses import ONE_LOGIT, DiscriminatorLoss, GeneratorLoss, Head
-from ganlib.modules.conditional import takes_labels
-from ganlib.modules.simple import at_least_float32
+from ganlib.networks.conditional import takes_labels
+from ganlib.networks.simple import at_least_float32
 
 # One pass through a network: inputs, and labels where it takes some → outputs.
 Pass = Callable[..., Tensor]

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ganlib.modules.simple import Before
-from ganlib.sections.techniques import DiffAugmentSpec
-from ganlib.shares import own_items, whole_count
-from ganlib.spec import JobSpec
+from ganlib.networks.simple import Before
+from ganlib.runtime.batch_sharding import own_items, whole_count
+from ganlib.spec.job import JobSpec
+from ganlib.spec.sections.techniques import DiffAugmentSpec
 from ganlib.techniques.base import Technique
 
 

@@ -4,9 +4,9 @@ import torch
 from torch import Tensor, nn
 
 from ganlib.losses import GeneratorLoss, no_loss
-from ganlib.sections.techniques import FeatureMatchingSpec
-from ganlib.shares import batch_mean
-from ganlib.spec import JobSpec
+from ganlib.runtime.batch_sharding import batch_mean
+from ganlib.spec.job import JobSpec
+from ganlib.spec.sections.techniques import FeatureMatchingSpec
 from ganlib.techniques.base import Networks, StepBatch, Technique
 
 

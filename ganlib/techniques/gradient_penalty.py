@@ -1,14 +1,29 @@
 """Bound D's slope by a penalty between real and fake images (Gulrajani et al., 2017, equation 3)."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
-from ganlib.randomness import make_generator
-from ganlib.sections.techniques import GradientPenaltySpec
-from ganlib.shares import own_items, whole_count
-from ganlib.spec import JobSpec
+from ganlib.runtime.batch_sharding import own_items, whole_count
+from ganlib.runtime.random_streams import make_generator
+from ganlib.spec.job import JobSpec
+from ganlib.spec.sections.techniques import GradientPenaltySpec
 from ganlib.techniques.base import Networks, StepBatch, Technique
-from ganlib.techniques.slopes import slopes_of
+
+
+def slopes_of(realness: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """Return the gradients (N, features) of D's logits at images (N, C, H, W), ready to be differentiated again.
+
+    realness: images → one logit for each, (N,) or (N, 1). In float32 at least, whatever the precision of the run:
+    the gradient of a gradient loses too much in bfloat16. Only where D judges each image for itself are these the
+    slopes of single logits.
+    """
+    with torch.autocast(images.device.type, enabled=False):
+        points = images.detach().to(torch.promote_types(images.dtype, torch.float32)).requires_grad_()
+        logits = realness(points)
+        (gradients,) = torch.autograd.grad(logits.sum(), points, create_graph=True)
+    return gradients.flatten(1)
 
 
 class GradientPenalty(Technique):

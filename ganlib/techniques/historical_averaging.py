@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from ganlib.sections.techniques import HistoricalAveragingSpec
-from ganlib.spec import JobSpec
+from ganlib.spec.job import JobSpec
+from ganlib.spec.sections.techniques import HistoricalAveragingSpec
 from ganlib.techniques.base import Networks, StepBatch, Technique
 
 

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor, nn
 
-from ganlib.modules.simple import Before
-from ganlib.sections.techniques import InstanceNoiseSpec
-from ganlib.shares import own_items, whole_like
-from ganlib.spec import JobSpec
+from ganlib.networks.simple import Before
+from ganlib.runtime.batch_sharding import own_items, whole_like
+from ganlib.spec.job import JobSpec
+from ganlib.spec.sections.techniques import InstanceNoiseSpec
 from ganlib.techniques.base import Networks, Technique
 
 

@@ -3,8 +3,8 @@
 from torch import Tensor
 
 from ganlib.losses import DiscriminatorLoss
-from ganlib.sections.techniques import LabelSmoothingSpec
-from ganlib.spec import JobSpec
+from ganlib.spec.job import JobSpec
+from ganlib.spec.sections.techniques import LabelSmoothingSpec
 from ganlib.techniques.base import Technique
 
 

@@ -2,10 +2,10 @@
 
 from torch import Tensor
 
-from ganlib.sections.techniques import R1Spec
-from ganlib.spec import JobSpec
+from ganlib.spec.job import JobSpec
+from ganlib.spec.sections.techniques import R1Spec
 from ganlib.techniques.base import Networks, StepBatch, Technique
-from ganlib.techniques.slopes import slopes_of
+from ganlib.techniques.gradient_penalty import slopes_of
 
 
 class R1(Technique):

@@ -6,8 +6,8 @@ from copy import deepcopy
 import torch
 from torch import Tensor, nn
 
-from ganlib.sections.techniques import EmaDiscriminatorSpec, EmaGeneratorSpec
-from ganlib.spec import JobSpec
+from ganlib.spec.job import JobSpec
+from ganlib.spec.sections.techniques import EmaDiscriminatorSpec, EmaGeneratorSpec
 from ganlib.techniques.base import Networks, Technique
 
 

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from ganlib.sections.techniques import WeightClippingSpec
-from ganlib.spec import JobSpec
+from ganlib.spec.job import JobSpec
+from ganlib.spec.sections.techniques import WeightClippingSpec
 from ganlib.techniques.base import Networks, Technique
 
 

@@ -1,18 +1,92 @@
-"""`ganvas show`: one job."""
+"""`ganvas list`, `show`, `logs` and `workers`: print what the service knows."""
+
+import time
+from typing import get_args
 
 import click
 import yaml
 
-from api.schemas import JobRead
+from api.jobs.schemas import JobRead, JobSummary
+from api.samples.schemas import LogLineRead
+from api.server.http.schemas import TERMINAL_STATES, JobState
+from api.workers.schemas import GpuState, WorkerRead
 from ganvas.commands.options import json_option, open_client, print_json, url_option
 from ganvas.progress import human_age, human_losses
+
+
+@click.command()
+@click.option("--state", type=click.Choice(get_args(JobState)), help="Only jobs in this state.")
+@click.option("--name", help="Only jobs whose name holds this text.")
+@click.option("--tag", help="Only jobs with this tag.")
+@click.option("--recipe", help="Only jobs that repeat a paper whose name holds this text.")
+@click.option(
+    "--where",
+    metavar="COMPARISON",
+    multiple=True,
+    help="Only jobs for which this holds, of the spec or of a metric's newest value (repeatable): "
+    "losses.generator=hinge, techniques.technique=feature_matching, 'eval/fid<30'.",
+)
+@click.option("--sort", help="By a column, `duration` or a metric; `-` in front turns it round.")
+@click.option("--limit", type=click.IntRange(1, 200), default=20, show_default=True, help="How many to print.")
+@click.option("--cursor", help="Go on where an earlier list ended (its `next`).")
+@url_option
+@json_option
+def list_command(
+    state: JobState | None,
+    name: str | None,
+    tag: str | None,
+    recipe: str | None,
+    where: tuple[str, ...],
+    sort: str | None,
+    limit: int,
+    cursor: str | None,
+    url: str | None,
+    as_json: bool,
+) -> None:
+    """List jobs, newest first unless sorted otherwise."""
+    with open_client(url) as client:
+        page = client.list_page(
+            state=state,
+            name=name,
+            tag=tag,
+            recipe=recipe,
+            where=where,
+            sort=sort or "-created_at",
+            limit=limit,
+            cursor=cursor,
+        )
+    if as_json:
+        print_json(page)
+        return
+    if not page.items:
+        asked = any((state, name, tag, recipe, where))
+        click.echo("No such job." if asked else "No jobs. Submit one: ganvas submit recipes/winkler-mnist.yaml")
+        return
+    click.echo(HEADING)
+    for job in page.items:
+        click.echo(render_job_row(job))
+    for job in page.items:
+        if job.obstacle:
+            click.echo(f"{job.id} waits: {job.obstacle}")
+    if page.next:
+        click.echo(f"… more: ganvas list --limit {limit} --cursor {page.next}")
+
+
+HEADING = f"{'id':<12}  {'state':<10}{'iterations':>16}  {'losses':<28}{'age':>9}  name"
+
+
+def render_job_row(job: JobSummary) -> str:
+    """Return one line of the table."""
+    progress = f"{job.iteration:,}/{job.iterations:,}"
+    age = human_age(job.created_at)
+    return f"{job.id}  {job.state:<10}{progress:>16}  {human_losses(job):<28}{age:>9}  {job.name}"
 
 
 @click.command()
 @click.argument("job_id", metavar="ID")
 @url_option
 @json_option
-def command(job_id: str, url: str | None, as_json: bool) -> None:
+def show_command(job_id: str, url: str | None, as_json: bool) -> None:
     """Show one job: where it stands, what ran, its spec."""
     with open_client(url) as client:
         job, page_url = client.get(job_id), client.page_url(job_id)
@@ -48,3 +122,69 @@ def render_job(job: JobRead) -> str:
             f"attempt {attempt.attempt:<4}from iteration {attempt.resumed_from:,} on {attempt.worker}: {end}{why}"
         )
     return "\n".join(lines)
+
+
+@click.command()
+@click.argument("job_id", metavar="ID")
+@click.option("--tail", type=click.IntRange(1, 1000), default=200, show_default=True, help="How many lines.")
+@click.option("--follow", "-f", is_flag=True, help="Go on until the job ends.")
+@url_option
+@json_option
+def logs_command(job_id: str, tail: int, follow: bool, url: str | None, as_json: bool) -> None:
+    """Print a job's newest log lines."""
+    with open_client(url) as client:
+        page = client.log(job_id, tail=tail)
+        if as_json:
+            print_json(page)
+            return
+        shown = _print_new(page.items, [])
+        if not shown:
+            click.echo("No log lines yet.", err=True)
+        while follow and client.get(job_id).state not in TERMINAL_STATES:
+            time.sleep(1)
+            shown = _print_new(client.log(job_id, tail=1000).items, shown)
+
+
+def _print_new(lines: list[LogLineRead], shown: list[LogLineRead]) -> list[LogLineRead]:
+    after = next((index + 1 for index in range(len(lines) - 1, -1, -1) if shown and lines[index] == shown[-1]), 0)
+    for line in lines[after:]:
+        level = "" if line.level == "info" else f"{line.level}: "
+        click.echo(f"{line.at:%H:%M:%S}  {line.iteration:>8,}  {level}{line.text}")
+    return lines or shown
+
+
+GIB = 1_073_741_824
+
+
+@click.command()
+@url_option
+@json_option
+def workers_command(url: str | None, as_json: bool) -> None:
+    """List the workers that were heard of in the last day."""
+    with open_client(url) as client:
+        workers = client.list_workers()
+    if as_json:
+        print_json({"items": [worker.model_dump(mode="json") for worker in workers], "next": None})
+        return
+    if not workers:
+        click.echo("No worker was heard of in the last day. Start one: ganvas worker")
+    for worker in workers:
+        click.echo(render_worker(worker))
+
+
+def render_worker(worker: WorkerRead) -> str:
+    """Return one worker's lines."""
+    if not worker.is_alive:
+        state = f"not heard of for {human_age(worker.seen_at)}"
+    elif worker.job_id:
+        state = f"runs {worker.job_id}, attempt {worker.attempt}"
+    else:
+        state = "idle"
+    lines = [f"{worker.name}  {state}  {worker.device}"]
+    return "\n".join(lines + [f"    {render_gpu(gpu)}" for gpu in worker.gpus])
+
+
+def render_gpu(gpu: GpuState) -> str:
+    """Return one card's line."""
+    load = "" if gpu.utilisation is None else f"  {gpu.utilisation:.0%} busy"
+    return f"GPU {gpu.index}  {gpu.name}  {gpu.memory_used / GIB:.1f} of {gpu.memory_total / GIB:.1f} GiB{load}"

@@ -8,11 +8,11 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import text
 
-from api.db import Database, build_database, migrate
 from api.main import build_service
-from api.models import Base
+from api.server.database.engine import Database, build_database, migrate
+from api.server.database.models import Base
 from api.settings import Settings
-from tests.api.service_making import HOST, QUIET
+from tests.support.services import HOST, QUIET
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ from typing import Any
 
 import yaml
 
-from ganvas.cluster_secrets import write_cluster_secrets
+from ganvas.commands.access import write_cluster_secrets
 from tests.containers.engines import ROOT, find_kubectl
 
 Document = dict[str, Any]

@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 
 from api.settings import Settings
 from ganvas.app import build_app
-from tests.dashboard.fake_worker import FakeWorker
+from tests.support.fake_worker import FakeWorker
 
 
 @pytest.fixture

@@ -20,10 +20,10 @@ from typing import Any, Literal
 from PIL import Image
 from playwright.sync_api import Browser
 
-from api.client import Client
+from api.client.client import Client
 from api.errors import ServiceError
-from ganlib.spec_files import read_spec_file
-from tests.dashboard.browser import open_browser
+from ganlib.spec.files import read_spec_file
+from tests.support.browser import open_browser
 
 ROOT = Path(__file__).parents[2]
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")

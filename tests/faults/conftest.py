@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from api.client import Client
-from api.schemas import EventsPost, NumberedEvent
+from api.client.client import Client
+from api.workers.schemas import EventsPost, NumberedEvent
 from ganlib.events import Event
-from tests.api.service_making import AT
 from tests.conftest import FAULT
-from tests.faults.machines import Service, Starter, Wire, Worker
-from tests.training import DIGITS_SPEC, Record, train_undisturbed
-from worker import reporter as reporter_module
+from tests.support.faults.machines import Service, Starter, Wire, Worker
+from tests.support.services import AT
+from tests.support.training import DIGITS_SPEC, Record, train_undisturbed
+from worker.attempt import reporter as reporter_module
 
 IS_LONG = os.environ.get("GANVAS_FAULTS") == "long"
 SEED = int(os.environ.get("GANVAS_FAULTS_SEED", "7"))

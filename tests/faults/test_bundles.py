@@ -5,13 +5,13 @@ import os
 
 import pytest
 
-from api.bundles import BundledFile
-from api.client import WorkerClient
-from api.transport import ServiceUnreachable
+from api.artifacts.bundles import BundledFile
+from api.client.client import WorkerClient
+from api.client.transport import ServiceUnreachable
 from tests.faults.conftest import long_or_short
-from tests.faults.machines import Service, get
-from tests.faults.tampering import UPLOAD_STEPS
 from tests.faults.test_uploads import claim_token, rows_without_file
+from tests.support.faults.machines import Service, get
+from tests.support.faults.tampering import UPLOAD_STEPS
 
 FILES = 20
 

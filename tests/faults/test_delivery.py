@@ -6,9 +6,9 @@ from contextlib import nullcontext
 import pytest
 
 from tests.faults.conftest import SEED, long_or_short
-from tests.faults.machines import Service, wait_until
-from tests.faults.postgres import run_postgres
-from tests.faults.posting import check_nothing_lost_or_doubled, disturb, posting
+from tests.support.faults.machines import Service, wait_until
+from tests.support.faults.postgres import run_postgres
+from tests.support.faults.posting import check_nothing_lost_or_doubled, disturb, posting
 
 pytestmark = pytest.mark.usefixtures("short_waits")
 

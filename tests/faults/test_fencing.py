@@ -7,13 +7,13 @@ from contextlib import ExitStack
 
 import pytest
 
-from api.client import Client, WorkerClient
+from api.client.client import Client, WorkerClient
 from api.errors import AttemptFenced, NotAuthenticated
-from api.schemas import FinishPost
-from tests.api.service_making import make_line, make_metrics
+from api.workers.schemas import FinishPost
 from tests.faults.conftest import SPEC, encode_post, long_or_short
-from tests.faults.holding import claim_as, hold
-from tests.faults.machines import find_trainers, wait_until
+from tests.support.faults.holding import claim_as, hold
+from tests.support.faults.machines import find_trainers, wait_until
+from tests.support.services import make_line, make_metrics
 
 FOREVER = {**SPEC, "iterations": 1_000_000, "sample_every": 100_000, "checkpoint_every": 100_000}
 

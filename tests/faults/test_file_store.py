@@ -5,9 +5,9 @@ import hashlib
 import pytest
 
 from tests.faults.conftest import SEED, long_or_short
-from tests.faults.faulty_store import BUCKET, CREDENTIALS, run_faulty_store
-from tests.faults.machines import Service, wait_until
-from tests.faults.posting import check_nothing_lost_or_doubled, posting
+from tests.support.faults.faulty_store import BUCKET, CREDENTIALS, run_faulty_store
+from tests.support.faults.machines import Service, wait_until
+from tests.support.faults.posting import check_nothing_lost_or_doubled, posting
 
 pytestmark = pytest.mark.usefixtures("short_waits")
 

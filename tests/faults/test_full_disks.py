@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from api.client import Client
-from api.schemas import JobRead
+from api.client.client import Client
+from api.jobs.schemas import JobRead
 from tests.faults.conftest import SPEC, long_or_short
-from tests.faults.disks import filled_disk, small_disk
-from tests.faults.full_database import post_into_a_full_disk, read_everything
-from tests.faults.machines import Service, find_trainers, get, wait_until
-from tests.faults.postgres import run_postgres
-from tests.training import Record, read_record
-from worker.drops import Drops, read_drops
+from tests.support.faults.disks import filled_disk, small_disk
+from tests.support.faults.full_database import post_into_a_full_disk, read_everything
+from tests.support.faults.machines import Service, find_trainers, get, wait_until
+from tests.support.faults.postgres import run_postgres
+from tests.support.training import Record, read_record
+from worker.spool.bounded_spool import Drops, read_drops
 
 RUN = {**SPEC, "iterations": 4000}
 

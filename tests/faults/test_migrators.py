@@ -7,12 +7,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from api.db import HEAD_REVISION, build_database, find_revision
-from api.models import Base
+from api.server.database.engine import HEAD_REVISION, build_database, find_revision
+from api.server.database.models import Base
 from api.settings import Settings
 from tests.faults.conftest import long_or_short
-from tests.faults.machines import is_alive, wait_until
-from tests.faults.postgres import run_postgres
+from tests.support.faults.machines import is_alive, wait_until
+from tests.support.faults.postgres import run_postgres
 
 
 @contextmanager

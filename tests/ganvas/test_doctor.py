@@ -12,12 +12,12 @@ from click.testing import CliRunner, Result
 from fastapi.testclient import TestClient
 from sqlalchemy.engine import make_url
 
-from api import db
+from api.server.database import engine
 from api.settings import Settings
 from ganvas import doctor
 from ganvas.app import build_app
 from ganvas.cli import cli
-from tests.api.service_making import HOST, QUIET, make_png, make_spec, sha256
+from tests.support.services import HOST, QUIET, make_png, make_spec, sha256
 
 
 class Usage(NamedTuple):
@@ -61,7 +61,7 @@ def test_files_that_are_gone_are_found(tmp_path: Path) -> None:
 def test_tables_of_a_newer_version_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with TestClient(build_app(Settings(home=tmp_path, **QUIET)), base_url=HOST):
         pass
-    monkeypatch.setattr(db, "HEAD_REVISION", "0001")
+    monkeypatch.setattr(engine, "HEAD_REVISION", "0001")
     _, found = ask(tmp_path)
     assert found["database"]["state"] == "failed"
 
@@ -109,4 +109,4 @@ def test_a_database_without_an_encoding_keeps_every_text_and_is_healthy(
     monkeypatch.setenv("GANVAS_DATABASE_URL", ascii_database)
     result, found = ask(tmp_path)
     assert (result.exit_code, found["database"]["state"], found["files"]["state"]) == (0, "ok", "ok")
-    assert found["database"]["text"] == f"postgresql, revision {db.HEAD_REVISION}"
+    assert found["database"]["text"] == f"postgresql, revision {engine.HEAD_REVISION}"

@@ -18,7 +18,7 @@ import pytest
 from ganvas import Client
 from ganvas.address import read_service_url, write_service_url
 from ganvas.local import HomeInUse, hold_home
-from tests.ganvas.processes import DEADLINE_SECONDS, Command
+from tests.support.processes import DEADLINE_SECONDS, Command
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from api.client import Client, WorkerClient
-from api.schemas import ClaimRead, ClaimRequest
-from tests.training import DIGITS_SPEC, Record, train_undisturbed
-from worker.loop import WorkLoop
-from worker.run_dir import RunDir, open_run_dir
+from api.client.client import Client, WorkerClient
+from api.workers.schemas import ClaimRead, ClaimRequest
+from tests.support.training import DIGITS_SPEC, Record, train_undisturbed
+from worker.attempt.run_dir import RunDir, open_run_dir
+from worker.loop.work_loop import WorkLoop
 from worker.settings import WorkerSettings
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def find_trainer() -> Callable[[Path], int | None]:
                 state = (process / "stat").read_text().rpartition(")")[2].split()[0]
             except (FileNotFoundError, ProcessLookupError):
                 continue
-            if "worker.trainer_process" in command and str(home) in command and state != "Z":
+            if "worker.trainer.process" in command and str(home) in command and state != "Z":
                 return int(process.name)
         return None
 

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from tests.api.service_making import TINY_SPEC
+from tests.support.services import TINY_SPEC
 
 AT = "2026-01-02T03:04:05Z"
 

@@ -11,7 +11,7 @@ from api.settings import Settings
 from ganvas.app import build_app
 from tests.api.hostile.attempt import HeldAttempt
 from tests.api.hostile.judging import judge
-from tests.api.service_making import HOST, QUIET
+from tests.support.services import HOST, QUIET
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tests.api.hostile.attempt import HeldAttempt
-from tests.api.service_making import TINY_SPEC, make_png, make_spec, sha256
+from tests.support.services import TINY_SPEC, make_png, make_spec, sha256
 
 LARGEST, SMALLEST = 1.7976931348623157e308, 5e-324
 PAGE = {"accept": "text/html"}

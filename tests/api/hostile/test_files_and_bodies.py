@@ -13,8 +13,8 @@ from fastapi.routing import iter_route_contexts
 from fastapi.testclient import TestClient
 
 from tests.api.hostile.attempt import HeldAttempt
-from tests.api.service_making import make_png, sha256
 from tests.conftest import LiveService
+from tests.support.services import make_png, sha256
 
 BYTES, PNG = "application/octet-stream", "image/png"
 GIB = 1_073_741_824
@@ -94,8 +94,8 @@ class Evil:
 def test_an_evil_pickle_is_bytes_to_the_service_and_no_checkpoint_to_the_trainer(
     attempt: HeldAttempt, tmp_path: Path
 ) -> None:
-    from ganlib.checkpoint import _read
     from ganlib.errors import CheckpointInvalid
+    from ganlib.training.checkpoint import _read
 
     trace = tmp_path / "was here"
     content = pickle.dumps(Evil(trace))

@@ -26,12 +26,12 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from api.main import build_service
-from api.openapi import build_openapi
+from api.server.http.openapi import build_openapi
 from api.settings import Settings
 from ganvas.app import build_app
 from tests.api.hostile.attempt import HeldAttempt
 from tests.api.hostile.judging import judge_error
-from tests.api.service_making import QUIET
+from tests.support.services import QUIET
 
 EXAMPLES = int(os.environ.get("GANVAS_FUZZ_EXAMPLES", "8"))
 CHECKS = [

@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 from ganlib.events import StoredFile
 from tests.api.hostile.attempt import HeldAttempt
 from tests.api.hostile.names import NAMES
-from tests.api.service_making import make_spec
+from tests.support.services import make_spec
 
 SECRET = "what no answer may hold"
 

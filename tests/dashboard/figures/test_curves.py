@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from pypdf import PdfReader
 
-from api.points import Points
-from dashboard.figures.curves import DASHES, PLAYERS, draw_curves, smooth, style_of, visible
-from dashboard.figures.plans import FigureRefusal, Line, Page, Plan
-from dashboard.figures.process import pack_line
-from dashboard.figures.table import defuse, write_table
-from tests.dashboard.figures.making import CURVE_FILES, HOSTILE, make_curves
+from api.curves.points import Points
+from dashboard.figures.drawing.curves import DASHES, PLAYERS, draw_curves, smooth, style_of, visible
+from dashboard.figures.drawing.plans import FigureRefusal, Line, Page, Plan
+from dashboard.figures.drawing.process import pack_line
+from dashboard.figures.routes import defuse, write_table
+from tests.support.figures import CURVE_FILES, HOSTILE, make_curves
 
 
 def draw_here(plan: Plan, files: list[bytes] = CURVE_FILES) -> bytes:

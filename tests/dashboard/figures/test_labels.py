@@ -3,8 +3,8 @@
 from types import SimpleNamespace
 from typing import Any, cast
 
-from api.models import Job
-from dashboard.figure_labels import label_runs
+from api.server.database.models import Job
+from dashboard.figures.labels import label_runs
 
 
 def make_job(job_id: str, name: str = "a", **spec: Any) -> Job:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
-from dashboard.figures.movies import write_movie
-from dashboard.figures.plans import Crop, FigureOversize, MovieForm, MoviePlan, Shot
-from tests.dashboard.figures.making import ABOUT, GRID, draw, make_grid, make_movie, to_png
+from dashboard.figures.drawing.movies import write_movie
+from dashboard.figures.drawing.plans import Crop, FigureOversize, MovieForm, MoviePlan, Shot
+from tests.support.figures import ABOUT, GRID, draw, make_grid, make_movie, to_png
 
 COUNT = 5
 GREYS = [make_grid(seed) for seed in range(COUNT)]

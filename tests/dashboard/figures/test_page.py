@@ -5,9 +5,9 @@ import re
 import pytest
 from fastapi.testclient import TestClient
 
-from dashboard import figure_pages
-from tests.dashboard.fake_worker import FakeWorker
-from tests.dashboard.test_pages import SCRIPT, read, words
+from dashboard.figures import routes as figures_routes
+from tests.dashboard.web.test_pages import SCRIPT, read, words
+from tests.support.fake_worker import FakeWorker
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_runs_that_can_give_no_figure_stand_last_with_the_reason_and_cannot_be_c
 def test_many_runs_that_wait_hide_none_that_can_be_drawn(
     client: TestClient, worker: FakeWorker, run: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(figure_pages, "RUNS_TO_CHOOSE", 2)
+    monkeypatch.setattr(figures_routes, "RUNS_TO_CHOOSE", 2)
     waiting = [worker.submit(name=f"waiting-{number}") for number in range(3)]
     html = read(client, "/figures")
     assert [job in html for job in (run, *waiting)] == [True, False, False, True]
@@ -114,7 +114,7 @@ def test_a_wrong_field_is_named_and_the_page_still_shown(
 
 
 def test_a_service_without_figures_says_so(client: TestClient, run: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(figure_pages, "missing_package", lambda *_: "matplotlib")
+    monkeypatch.setattr(figures_routes, "missing_package", lambda *_: "matplotlib")
     html = read(client, f"/figures?run={run}")
     assert "installed without figures" in html
     assert links(html) == []

@@ -16,12 +16,12 @@ from PIL import Image
 from pypdf import PdfReader
 
 from api.settings import Settings
-from dashboard import figure_plans, studio
-from dashboard.figures import process
-from dashboard.figures.plans import Plan
+from dashboard.figures import planning, render_queue
+from dashboard.figures.drawing import process
+from dashboard.figures.drawing.plans import Plan
 from tests.conftest import LiveService
-from tests.dashboard.fake_worker import COMMIT, FakeWorker, connect, make_grid_png
-from tests.dashboard.figures.making import HOSTILE
+from tests.support.fake_worker import COMMIT, FakeWorker, connect, make_grid_png
+from tests.support.figures import HOSTILE
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -79,9 +79,9 @@ def test_columns_are_spread_evenly_where_no_iteration_is_named(
 ) -> None:
     worker.train(900)
     with client.app.state.services.database.read() as session:  # type: ignore[attr-defined]
-        asked = figure_plans.TimelinesRequest(run=[run])
-        plan = figure_plans.plan_timelines(session, client.app.state.services.blobs, asked, "png").plan  # type: ignore[attr-defined]
-    assert isinstance(plan, figure_plans.TimelinesPlan)
+        asked = planning.TimelinesRequest(run=[run])
+        plan = planning.plan_timelines(session, client.app.state.services.blobs, asked, "png").plan  # type: ignore[attr-defined]
+    assert isinstance(plan, planning.TimelinesPlan)
     assert plan.iterations == (100, 300, 500, 700, 900)
 
 
@@ -93,8 +93,8 @@ def test_figures_of_other_grids_have_another_name_for_caches(
     digests = []
     for job_id in (run, run, same_layout):
         with services.database.read() as session:
-            asked = figure_plans.TimelinesRequest(run=[job_id], labels="none")
-            digests.append(figure_plans.plan_timelines(session, services.blobs, asked, "png").digest)
+            asked = planning.TimelinesRequest(run=[job_id], labels="none")
+            digests.append(planning.plan_timelines(session, services.blobs, asked, "png").digest)
     assert digests[0] == digests[1]
     assert digests[0] != digests[2]
 
@@ -106,7 +106,7 @@ def test_a_figure_that_the_reader_has_is_not_drawn_again(
     first = client.get(path)
     assert "first-light" in PdfReader(io.BytesIO(first.content)).pages[0].extract_text()
     etag = first.headers["etag"]
-    monkeypatch.setattr(studio, "draw_figure", lambda *_: pytest.fail("it was drawn again"))
+    monkeypatch.setattr(render_queue, "draw_figure", lambda *_: pytest.fail("it was drawn again"))
     assert client.get(path, headers={"if-none-match": etag}).status_code == 304
 
 
@@ -185,9 +185,9 @@ def test_too_much_is_refused_before_anything_is_read(
 ) -> None:
     runs = "&".join(f"run={n}" for n in range(13))
     assert error_of(client, f"/figures/timelines.png?{runs}")[:2] == (422, "request_invalid")
-    monkeypatch.setattr(figure_plans, "MAX_GRID_PIXELS", 3 * 224 * 224 - 1)
+    monkeypatch.setattr(planning, "MAX_GRID_PIXELS", 3 * 224 * 224 - 1)
     assert error_of(client, f"/figures/timelines.png?run={run}")[:2] == (422, "figure_too_large")
-    monkeypatch.setattr(figure_plans, "MAX_POINTS", 59)
+    monkeypatch.setattr(planning, "MAX_POINTS", 59)
     assert error_of(client, f"/figures/curves.png?run={run}")[:2] == (422, "figure_too_large")
 
 
@@ -200,7 +200,7 @@ def test_a_page_too_large_for_its_png_is_refused_by_the_drawing_process(client: 
 def test_a_service_without_figures_says_how_to_get_them(
     client: TestClient, run: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(studio, "missing_package", lambda *_: "matplotlib")
+    monkeypatch.setattr(render_queue, "missing_package", lambda *_: "matplotlib")
     status, code, message = error_of(client, f"/figures/timelines.png?run={run}")
     assert (status, code) == (501, "figures_not_installed")
     assert "pip install 'ganvas[figures]'" in message
@@ -243,7 +243,7 @@ def test_others_are_answered_while_a_figure_is_drawn_and_a_ninth_is_sent_away(
     live_service: LiveService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waiting = _Waiting()
-    monkeypatch.setattr(studio, "draw_figure", waiting.draw)
+    monkeypatch.setattr(render_queue, "draw_figure", waiting.draw)
     worker = connect(live_service.url)
     worker.submit()
     run = worker.claim()
@@ -254,14 +254,14 @@ def test_others_are_answered_while_a_figure_is_drawn_and_a_ninth_is_sent_away(
         import httpx
 
         async with httpx.AsyncClient(timeout=240) as many:
-            asked = [asyncio.create_task(many.get(path)) for _ in range(studio.MOST_WAITING)]
+            asked = [asyncio.create_task(many.get(path)) for _ in range(render_queue.MOST_WAITING)]
             await asyncio.to_thread(waiting.begun.wait, 30)
             assert (await many.get(f"{live_service.url}/healthz")).status_code == 200
             while (refused := await many.get(path)).status_code != 429:
                 await asyncio.sleep(0.05)
             assert refused.headers["retry-after"] == "10"
             waiting.go_on.set()
-            assert [(await answer).content for answer in asked] == [b"drawn"] * studio.MOST_WAITING
+            assert [(await answer).content for answer in asked] == [b"drawn"] * render_queue.MOST_WAITING
 
     asyncio.run(ask())
     worker.client.close()
@@ -271,7 +271,7 @@ def test_drawing_stops_when_its_reader_has_left(
     live_service: LiveService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waiting = _Waiting()
-    monkeypatch.setattr(studio, "draw_figure", waiting.draw)
+    monkeypatch.setattr(render_queue, "draw_figure", waiting.draw)
     worker = connect(live_service.url)
     worker.submit()
     run = worker.claim()
@@ -295,8 +295,8 @@ def test_drawing_stops_when_its_reader_has_left(
 
 
 def test_a_drawing_that_takes_too_long_is_ended(tmp_path: Path) -> None:
-    from dashboard.figures.plans import FigureOversize
-    from tests.dashboard.figures.making import GRID, make_grid, make_movie, to_png
+    from dashboard.figures.drawing.plans import FigureOversize
+    from tests.support.figures import GRID, make_grid, make_movie, to_png
 
     with pytest.raises(FigureOversize, match="longer than 0 seconds"):
         process.draw_figure(make_movie("gif"), [to_png(make_grid(1, GRID))], tmp_path, seconds=0)

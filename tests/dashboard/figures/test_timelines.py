@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 from pypdf import PdfReader
 
-from dashboard.figures.plans import Crop, FigureOversize, FigureRefusal, ImageForm, Page, Plan, TimelineRow
-from dashboard.figures.timelines import LABEL_SIZES, draw_timelines, fit_labels, wrap_label
-from tests.dashboard.figures.making import ABOUT, GRID, HOSTILE, draw, make_grid, make_timelines, to_png
+from dashboard.figures.drawing.plans import Crop, FigureOversize, FigureRefusal, ImageForm, Page, Plan, TimelineRow
+from dashboard.figures.drawing.timelines import LABEL_SIZES, draw_timelines, fit_labels, wrap_label
+from tests.support.figures import ABOUT, GRID, HOSTILE, draw, make_grid, make_timelines, to_png
 
 GRIDS = [make_grid(seed) for seed in range(5)]
 FILES = [to_png(grid) for grid in GRIDS]

@@ -7,9 +7,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.conftest import LiveService
-from tests.dashboard.browser import Watch, open_browser
-from tests.dashboard.fake_worker import FakeWorker, connect
-from tests.dashboard.in_browser.reading import PATIENCE_SECONDS, OpenPage
+from tests.support.browser import PATIENCE_SECONDS, OpenPage, Watch, open_browser
+from tests.support.fake_worker import FakeWorker, connect
 
 expect.set_options(timeout=1000 * PATIENCE_SECONDS)
 

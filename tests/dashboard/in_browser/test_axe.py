@@ -8,9 +8,8 @@ from playwright.sync_api import Browser, expect
 
 from api.settings import Settings
 from tests.conftest import LiveService
-from tests.dashboard.axe import find_violations, find_violations_in_both_themes
-from tests.dashboard.fake_worker import FakeWorker
-from tests.dashboard.in_browser.reading import OpenPage
+from tests.support.browser import OpenPage, find_violations, find_violations_in_both_themes
+from tests.support.fake_worker import FakeWorker
 
 pytestmark = pytest.mark.browser
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 390, "height": 844}

@@ -7,8 +7,8 @@ from urllib.parse import urlencode
 import pytest
 from playwright.sync_api import Page
 
-from tests.dashboard.fake_worker import PROVENANCE, FakeWorker, make_spec
-from tests.dashboard.in_browser.reading import OpenPage
+from tests.support.browser import OpenPage
+from tests.support.fake_worker import PROVENANCE, FakeWorker, make_spec
 
 pytestmark = pytest.mark.browser
 

@@ -5,8 +5,8 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.dashboard.fake_worker import FakeWorker
-from tests.dashboard.in_browser.reading import OpenPage
+from tests.support.browser import OpenPage
+from tests.support.fake_worker import FakeWorker
 
 pytestmark = pytest.mark.browser
 

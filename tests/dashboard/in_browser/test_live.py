@@ -3,9 +3,9 @@
 import pytest
 from playwright.sync_api import expect
 
-from dashboard import formats
-from tests.dashboard.fake_worker import FakeWorker
-from tests.dashboard.in_browser.reading import OpenPage, eventually, expect_points, open_live, shown_iteration
+from dashboard.web import formats
+from tests.support.browser import OpenPage, eventually, expect_points, open_live, shown_iteration
+from tests.support.fake_worker import FakeWorker
 
 pytestmark = pytest.mark.browser
 

@@ -8,10 +8,9 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.conftest import LiveService
-from tests.dashboard.browser import Watch
-from tests.dashboard.fake_worker import FakeWorker
-from tests.dashboard.in_browser.reading import OpenPage, expect_fit, open_live, shown_iteration
-from tests.dashboard.test_pages import SCRIPT, make_hostile_run
+from tests.dashboard.web.test_pages import SCRIPT, make_hostile_run
+from tests.support.browser import OpenPage, Watch, expect_fit, open_live, shown_iteration
+from tests.support.fake_worker import FakeWorker
 
 pytestmark = pytest.mark.browser
 

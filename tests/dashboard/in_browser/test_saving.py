@@ -3,8 +3,8 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.dashboard.fake_worker import FakeWorker
-from tests.dashboard.in_browser.reading import OpenPage, open_live
+from tests.support.browser import OpenPage, open_live
+from tests.support.fake_worker import FakeWorker
 
 pytestmark = pytest.mark.browser
 

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from dashboard import formats
-from dashboard.views.chart import describe_beyond, usual_range
-from dashboard.views.timeline import evenly_spaced, nearest_index
-from tests.dashboard.in_browser.reading import OpenPage
+from dashboard.charts.chart import describe_beyond, usual_range
+from dashboard.timeline.view import evenly_spaced, nearest_index
+from dashboard.web import formats
+from tests.support.browser import OpenPage
 
 pytestmark = pytest.mark.browser
 

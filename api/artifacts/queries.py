@@ -1,0 +1,82 @@
+"""Stored files: rows that name blobs by their sha256."""
+
+from collections.abc import Iterable
+
+from sqlalchemy import ColumnElement, delete, exists, select, update
+from sqlalchemy.orm import Session
+
+from api.errors import ArtifactMissing, ArtifactNotFound
+from api.server.database.clock import database_now
+from api.server.database.engine import insert_into
+from api.server.database.models import Artifact, Attempt, Checkpoint, Job, NeighbourGrid, Sample
+from api.server.http.schemas import MediaType
+
+
+def insert_artifact(session: Session, sha256: str, size: int, media_type: MediaType) -> Artifact:
+    """Record a blob that is stored; one that comes again as a checked PNG stays or becomes an image."""
+    insert = insert_into(session, Artifact).values(
+        sha256=sha256, size=size, media_type=media_type, created_at=database_now()
+    )
+    changed = {"created_at": database_now()} | ({"media_type": media_type} if media_type == "image/png" else {})
+    stored = insert.on_conflict_do_update(index_elements=["sha256"], set_=changed).returning(Artifact)
+    artifact: Artifact = session.scalars(stored, execution_options={"populate_existing": True}).one()
+    return artifact
+
+
+def get_artifact(session: Session, sha256: str) -> Artifact:
+    """Return the row; raises ArtifactNotFound."""
+    artifact = session.get(Artifact, sha256)
+    if artifact is None:
+        raise ArtifactNotFound(sha256=sha256)
+    return artifact
+
+
+def require_artifacts(session: Session, wanted: Iterable[str]) -> dict[str, Artifact]:
+    """Return the rows by sha256; raises ArtifactMissing, which names what is not stored."""
+    names = sorted(set(wanted))
+    if not names:
+        return {}
+    rows = {row.sha256: row for row in session.scalars(select(Artifact).where(Artifact.sha256.in_(names)))}
+    missing = [name for name in names if name not in rows]
+    if missing:
+        raise ArtifactMissing(sha256=missing)
+    return rows
+
+
+def retire_checkpoints(session: Session, job_id: str, kept: int) -> list[str]:
+    """Mark all but the newest `kept` stored checkpoints as no longer stored; returns their sha256.
+
+    A live attempt resumes from the newest or has written newer ones since, so what is retired is in no use.
+    """
+    own = (Checkpoint.job_id == job_id, Checkpoint.stored)
+    newest = select(Checkpoint.iteration).where(*own).order_by(Checkpoint.iteration.desc()).limit(kept)
+    retired = update(Checkpoint).where(*own, Checkpoint.iteration.not_in(newest))
+    return list(session.scalars(retired.values(stored=False).returning(Checkpoint.sha256)))
+
+
+def find_resumed_checkpoint(session: Session, job_id: str, attempt: int) -> str | None:
+    """Return the sha256 of the checkpoint that this attempt went on from, None when it began anew."""
+    query = select(Checkpoint.sha256).join(
+        Attempt, (Attempt.job_id == Checkpoint.job_id) & (Attempt.resumed_from == Checkpoint.iteration)
+    )
+    return session.scalars(query.where(Attempt.job_id == job_id, Attempt.attempt == attempt)).one_or_none()
+
+
+def delete_unused_artifact(session: Session, sha256: str) -> bool:
+    """Delete the row if nothing refers to it; the caller then deletes the blob, before the commit."""
+    deleted = delete(Artifact).where(Artifact.sha256 == sha256, *_is_unused(sha256))
+    return session.scalars(deleted.returning(Artifact.sha256)).one_or_none() is not None
+
+
+def list_orphans(session: Session, older_than_seconds: float, limit: int = 1000) -> list[str]:
+    """Return artifacts that were put long ago and that nothing refers to."""
+    old = Artifact.created_at < database_now(-older_than_seconds)
+    return list(session.scalars(select(Artifact.sha256).where(old, *_is_unused(Artifact.sha256)).limit(limit)))
+
+
+def _is_unused(sha256: object) -> list[ColumnElement[bool]]:
+    in_samples = exists().where(Sample.sha256 == sha256)
+    in_neighbours = exists().where(NeighbourGrid.sha256 == sha256)
+    in_checkpoints = exists().where(Checkpoint.sha256 == sha256, Checkpoint.stored)
+    in_latents = exists().where(Job.latents_sha256 == sha256)
+    return [~in_samples, ~in_neighbours, ~in_checkpoints, ~in_latents]

@@ -1,0 +1,219 @@
+"""Stored files: sample grids and checkpoints, known by the sha256 of their bytes."""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, BinaryIO
+
+from fastapi import APIRouter, Header, Path, Request, Response
+from fastapi.responses import StreamingResponse
+from starlette.concurrency import run_in_threadpool
+from starlette.types import Receive, Scope, Send
+
+from api.artifacts import queries as artifact_queries
+from api.artifacts.bundles import read_bundle
+from api.artifacts.generator_export import NoGenerator, cut_generator, find_prefix
+from api.artifacts.png import MAX_PNG_BYTES, check_png_header
+from api.artifacts.storage import HEAD_BYTES, BlobWriter, store_together
+from api.errors import (
+    ArtifactNotFound,
+    ArtifactRefused,
+    BodyTooLarge,
+    JobNotFound,
+    RequestInvalid,
+    ServiceUnavailable,
+    StorageFull,
+)
+from api.jobs import queries as job_queries
+from api.jobs import serializers
+from api.samples import queries as sample_queries
+from api.samples.schemas import ArtifactRead, ArtifactsRead
+from api.server.access.scopes import LIVE_ATTEMPT, needs
+from api.server.http.dependencies import RawBody, ServicesDep, Sha256Path
+from api.server.http.responses import documented
+from api.server.http.schemas import MediaType
+from api.server.services import Services
+
+read = APIRouter(tags=["artifacts"], dependencies=[*needs("read", "attempt"), LIVE_ATTEMPT])
+write = APIRouter(tags=["artifacts"], dependencies=[*needs("attempt"), LIVE_ATTEMPT])
+
+_CHUNK_BYTES = 262_144
+_MEDIA_TYPES: dict[str, MediaType] = {
+    "image/png": "image/png",
+    "application/octet-stream": "application/octet-stream",
+}
+
+
+class FileStream(StreamingResponse):
+    """Sends an open file, and closes it also when the client has left before the first byte."""
+
+    def __init__(
+        self, file: BinaryIO, headers: dict[str, str], media_type: str, content: Iterator[bytes] | None = None
+    ) -> None:
+        self._file = file
+        super().__init__(content or _read_chunks(file), headers=headers, media_type=media_type)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        with self._file:
+            await super().__call__(scope, receive, send)
+
+
+@write.put(
+    "/artifacts/{sha256}",
+    response_model=ArtifactRead,
+    responses=documented(ArtifactRefused, BodyTooLarge, RequestInvalid, StorageFull),
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {name: {"schema": {"type": "string", "format": "binary"}} for name in _MEDIA_TYPES},
+        }
+    },
+)
+async def put_artifact(sha256: Sha256Path, request: Request, services: ServicesDep) -> Any:
+    """Store a file under the sha256 of its bytes, streamed to disk. The same file may be sent again."""
+    media_type = _read_media_type(request.headers.get("content-type", ""))
+    limit = MAX_PNG_BYTES if media_type == "image/png" else services.settings.max_checkpoint_bytes
+    length = request.headers.get("content-length", "")
+    _check_size(int(length) if length.isdigit() else 0, limit)
+    writer = await run_in_threadpool(services.blobs.begin, sha256)
+    try:
+        async for chunk in request.stream():
+            _check_size(writer.size + len(chunk), limit)
+            if chunk:
+                await run_in_threadpool(writer.write, chunk)
+        return await run_in_threadpool(_store, services, writer, sha256, media_type)
+    finally:
+        await run_in_threadpool(writer.abort)
+
+
+@write.post(
+    "/artifacts",
+    response_model=ArtifactsRead,
+    responses=documented(ArtifactRefused, BodyTooLarge, RequestInvalid, StorageFull),
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+        }
+    },
+)
+def put_artifacts(raw: RawBody, services: ServicesDep) -> Any:
+    """Store several small files: of each a line of JSON (`sha256`, `size`, `media_type`), and then its bytes.
+
+    At most 64 files and 8 MiB. All of them are stored, or none is known afterwards.
+    """
+    files = read_bundle(raw)
+    for file in files:
+        if file.media_type == "image/png":
+            check_png_header(file.content[:HEAD_BYTES])
+    store_together(services.blobs, {file.sha256: file.content for file in files})
+    sizes = {file.sha256: (len(file.content), file.media_type) for file in files}
+    return ArtifactsRead(items=_record(services, sizes))
+
+
+@read.get("/artifacts/{sha256}", response_class=Response, responses=documented(ArtifactNotFound))
+def get_artifact(
+    sha256: Sha256Path, services: ServicesDep, if_none_match: Annotated[str | None, Header()] = None
+) -> Response:
+    """Send a file. Images are shown in place; anything else is a download. It never changes."""
+    with services.database.read() as session:
+        artifact = artifact_queries.get_artifact(session, sha256)
+    headers = {"etag": f'"{sha256}"', "cache-control": "private, max-age=31536000, immutable"}
+    if if_none_match is not None and f'"{sha256}"' in if_none_match:
+        return Response(status_code=304, headers=headers)
+    try:
+        file = services.blobs.open(sha256)
+    except FileNotFoundError:
+        raise ArtifactNotFound(sha256=sha256) from None
+    is_image = artifact.media_type == "image/png"
+    # Without a file name: a page's link says what the file is, and its name would lose against one from here.
+    headers["content-disposition"] = "inline" if is_image else "attachment"
+    headers["content-length"] = str(artifact.size)
+    return FileStream(file, headers, artifact.media_type)
+
+
+def _store(services: Services, writer: BlobWriter, sha256: str, media_type: MediaType) -> ArtifactRead:
+    if media_type == "image/png":
+        check_png_header(writer.head)
+    writer.commit()
+    return _record(services, {sha256: (writer.size, media_type)})[0]
+
+
+def _record(services: Services, files: Mapping[str, tuple[int, MediaType]]) -> list[ArtifactRead]:
+    """Name files that are durable by rows: size and media type by sha256."""
+    with services.database.write() as session:
+        artifacts = [
+            artifact_queries.insert_artifact(session, sha256, *described) for sha256, described in files.items()
+        ]
+        # The rows are ours now; a deletion of the same file that was under way has finished before.
+        if not all(services.blobs.exists(sha256) for sha256 in files):
+            raise ServiceUnavailable("The file was being deleted just then; send it again.")
+    services.metrics.artifact_bytes.inc(sum(size for size, _ in files.values()))
+    return [
+        ArtifactRead(
+            sha256=artifact.sha256,
+            size=artifact.size,
+            media_type=_MEDIA_TYPES[artifact.media_type],
+            url=serializers.artifact_url(artifact.sha256),
+        )
+        for artifact in artifacts
+    ]
+
+
+def _read_media_type(content_type: str) -> MediaType:
+    media_type = _MEDIA_TYPES.get(content_type.partition(";")[0].strip().lower())
+    if media_type is None:
+        raise ArtifactRefused(f"Content-Type must be one of: {', '.join(_MEDIA_TYPES)}.", given=content_type[:100])
+    return media_type
+
+
+def _check_size(size: int, limit: int) -> None:
+    if size > limit:
+        raise BodyTooLarge(f"The file is too large; at most {limit:,} bytes are taken.")
+
+
+def _read_chunks(file: BinaryIO) -> Iterator[bytes]:
+    while chunk := file.read(_CHUNK_BYTES):
+        yield chunk
+
+
+router = APIRouter(tags=["jobs"], dependencies=needs("read"))
+_BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+
+
+@router.get(
+    "/jobs/{job_id}/checkpoints/{iteration}/generator",
+    response_class=Response,
+    responses={
+        200: {"description": "A safetensors file.", "content": _BINARY},
+        **documented(JobNotFound, ArtifactNotFound),
+    },
+)
+def get_generator(
+    job_id: str, iteration: Annotated[int, Path(ge=0, le=1_000_000_000)], services: ServicesDep
+) -> StreamingResponse:
+    """Send the generator's weights alone, as safetensors, from the checkpoint of this iteration.
+
+    They are those that draw the run's grids: a moving average where the run keeps one. The file's metadata,
+    `ganvas`, names the job, the iteration and the spec's name.
+    """
+    with services.database.read() as session:
+        job = job_queries.get_job(session, job_id)
+        kept = {item.iteration: item for item in sample_queries.list_checkpoints(session, job_id) if item.url}
+        spec, name = job.spec, job.name
+    if iteration not in kept:
+        raise ArtifactNotFound("This job has no checkpoint of that iteration whose file was kept.")
+    facts = {"job": job_id, "name": name, "iteration": str(iteration), "checkpoint": kept[iteration].sha256}
+    try:
+        file = services.blobs.open(kept[iteration].sha256)
+    except FileNotFoundError:
+        raise ArtifactNotFound(sha256=kept[iteration].sha256) from None
+    try:
+        generator = cut_generator(file, find_prefix(spec), facts)
+    except NoGenerator:
+        file.close()
+        raise ArtifactNotFound("The checkpoint of that iteration holds no generator that can be read.") from None
+    headers = {
+        "content-disposition": f'attachment; filename="generator-{job_id}-{iteration}.safetensors"',
+        "content-length": str(generator.size),
+    }
+    return FileStream(file, headers, "application/octet-stream", generator.read(file))

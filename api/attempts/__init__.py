@@ -1,0 +1,1 @@
+"""Attempts: claims, leases, outcomes, and what ran."""

@@ -1,0 +1,392 @@
+"""The Python client: submit a spec, watch it train, fetch what it made. Needs neither torch nor the server.
+
+>>> from ganvas import Client  # doctest: +SKIP
+>>> client = Client()
+>>> job = client.submit("recipes/winkler-mnist.yaml")
+>>> job = client.wait(job.id, on_update=lambda job: print(job.iteration))
+>>> client.save_sample(client.samples(job.id)[-1], "last.png")
+"""
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Self, TypeVar
+from uuid import uuid4
+
+from pydantic import BaseModel
+
+from api.client.downloads import Query, download_artifact, download_figure
+from api.client.event_stream import STREAM_SILENCE_SECONDS, read_stream
+from api.client.transport import Model, ServiceUnreachable, Transport, UnexpectedAnswer, may_pass, quote_id
+from api.client.worker_client import WorkerClient
+from api.curves.columns import StoredCurves, read_curves
+from api.curves.points import Points
+from api.errors import JobNotFound, ServiceError
+from api.jobs.schemas import HealthRead, JobRead, JobSummary, StreamEvent
+from api.samples.schemas import (
+    CheckpointRead,
+    Curve,
+    CurvesRead,
+    HistogramRead,
+    LogLineRead,
+    NeighbourGridRead,
+    SampleRead,
+)
+from api.server.http.schemas import TERMINAL_STATES, JobState, Page
+from api.workers.schemas import WorkerRead
+from ganlib.spec.files import read_spec_file
+from ganlib.spec.job import JobSpec
+
+__all__ = ["Client", "ServiceUnreachable", "UnexpectedAnswer", "WaitTimedOut", "WorkerClient"]
+
+# A read that failed on a connection which the service had just closed is worth one more try.
+READ_DELAYS = (0.0,)
+SUBMIT_DELAYS = (0.1, 0.3, 0.6)
+POLL_SECONDS = 0.5
+# How long `wait` bears a service that is away, as in a restart.
+PATIENCE_SECONDS = 60.0
+
+_JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+Item = TypeVar("Item", bound=BaseModel)
+UpdateCallback = Callable[[JobSummary], None]
+
+
+class WaitTimedOut(TimeoutError):
+    """The job had not ended when `wait` ran out of time; it goes on all the same. `job` is its last state."""
+
+    def __init__(self, job: JobSummary, timeout: float) -> None:
+        self.job = job
+        super().__init__(f"The job {job.id} was still {job.state} after {timeout:g} seconds.")
+
+
+class Client:
+    """A Ganvas service as Python calls. Threads may share one.
+
+    url: the service's address; without it GANVAS_URL, without that http://127.0.0.1:8000.
+    token: for a service that wants one; without it GANVAS_TOKEN.
+
+    Every call raises ServiceUnreachable when nobody answers, and otherwise the class of `api.errors` whose
+    code the service answered with, such as JobNotFound.
+    """
+
+    def __init__(self, url: str | None = None, token: str | None = None) -> None:
+        self._transport = Transport(url, token)
+
+    @property
+    def url(self) -> str:
+        """The service's address."""
+        return self._transport.url
+
+    def submit(
+        self,
+        spec: dict[str, Any] | str | Path | JobSpec,
+        idempotency_key: str | None = None,
+        made_from: str | None = None,
+    ) -> JobRead:
+        """Queue a job from a mapping, a YAML or JSON file, or a JobSpec; raises SpecRefused for a bad one.
+
+        The request carries a key, so that trying again after a broken connection makes no second job.
+        made_from: the id of the job whose spec was changed; the pages of both then lead to each other.
+
+        >>> client.submit({"name": "first", "dataset": "mnist", ...}).state  # doctest: +SKIP
+        'queued'
+        """
+        if isinstance(spec, JobSpec):
+            data = spec.model_dump(mode="json")
+        else:
+            data = spec if isinstance(spec, dict) else read_spec_file(Path(spec))
+        return self._transport.fetch(
+            JobRead,
+            "POST",
+            "/jobs",
+            params=None if made_from is None else {"made_from": made_from},
+            delays=SUBMIT_DELAYS,
+            # What JSON cannot hold (a date that YAML read) goes as text, for the service to refuse by name.
+            content=json.dumps(data, default=str),
+            headers={"Content-Type": "application/json", "Idempotency-Key": idempotency_key or uuid4().hex},
+        )
+
+    def get(self, job_id: str) -> JobRead:
+        """Return one job in full.
+
+        >>> client.get(job.id).latest["loss/generator"].value  # doctest: +SKIP
+        0.693
+        """
+        return self._get(JobRead, f"/jobs/{_checked_id(job_id)}")
+
+    def wait(self, job_id: str, timeout: float | None = None, on_update: UpdateCallback | None = None) -> JobRead:
+        """Return the job once it has ended, however it ended; raises WaitTimedOut after `timeout` seconds.
+
+        on_update: called with the job's summary now and after each change. Updates come over the event stream,
+        which is taken up again where it broke; where it cannot be had, by asking every half second. A service
+        that stays away for a minute raises ServiceUnreachable.
+
+        >>> client.wait(job.id, timeout=3600).state  # doctest: +SKIP
+        'succeeded'
+        """
+        job = self.get(job_id)
+        ends_at = None if timeout is None else time.monotonic() + timeout
+        for update in self._updates(job, ends_at):
+            if on_update is not None:
+                on_update(update)
+            if update.state in TERMINAL_STATES:
+                return self.get(job_id)
+        raise WaitTimedOut(self.get(job_id), timeout or 0.0)
+
+    def stream(self, job_id: str, after: int | None = None) -> Iterator[StreamEvent]:
+        """Yield what happens to the job from the event with id `after` on, until the connection ends.
+
+        >>> for message in client.stream(job.id):  # doctest: +SKIP
+        ...     print(message.id, message.job.iteration)
+        """
+        messages = read_stream(self._transport, f"/jobs/{_checked_id(job_id)}/events", after)
+        return (message for message in messages if message is not None)
+
+    def cancel(self, job_id: str) -> JobRead:
+        """Ask for the job's end: a queued one ends at once, a running one after a last checkpoint."""
+        path = f"/jobs/{_checked_id(job_id)}/cancel"
+        return self._transport.fetch(JobRead, "POST", path, delays=READ_DELAYS)
+
+    def edit(
+        self,
+        job_id: str,
+        *,
+        add_tags: Sequence[str] = (),
+        remove_tags: Sequence[str] = (),
+        tags: Sequence[str] | None = None,
+        note: str | None = None,
+    ) -> JobRead:
+        """Change the job's tags and note; what is left out stays. `tags` replaces them all.
+
+        >>> client.edit(job.id, add_tags=["good"], note="The sharpest so far.").tags  # doctest: +SKIP
+        ['mnist', 'good']
+        """
+        edit = {"add_tags": [*add_tags], "remove_tags": [*remove_tags]}
+        given = {"tags": None if tags is None else [*tags], "note": note}
+        body = edit | {name: value for name, value in given.items() if value is not None}
+        return self._transport.fetch(JobRead, "PATCH", f"/jobs/{_checked_id(job_id)}", json=body)
+
+    def delete(self, job_id: str) -> JobRead:
+        """Delete a job that has ended; for some days `restore` brings it back.
+
+        Raises JobStateConflict for one that waits or runs: cancel it first.
+        """
+        return self._transport.fetch(JobRead, "DELETE", f"/jobs/{_checked_id(job_id)}", delays=READ_DELAYS)
+
+    def restore(self, job_id: str) -> JobRead:
+        """Bring a deleted job back as it was."""
+        path = f"/jobs/{_checked_id(job_id)}/restore"
+        return self._transport.fetch(JobRead, "POST", path, delays=READ_DELAYS)
+
+    def retry(self, job_id: str, *, from_start: bool = False) -> JobRead:
+        """Make a new job of one that failed or was cancelled; it goes on from the newest checkpoint.
+
+        from_start: begin anew instead.
+        """
+        path = f"/jobs/{_checked_id(job_id)}/retry"
+        return self._transport.fetch(JobRead, "POST", path, params={"from_start": from_start})
+
+    def curves(self, job_id: str, *names: str, points: int | None = None) -> dict[str, Curve]:
+        """Return the job's curves by metric name: all of them, or those named.
+
+        points: about how many to return of each, its extremes among them; without it, all.
+
+        >>> client.curves(job.id, "loss/generator")["loss/generator"].values[-1]  # doctest: +SKIP
+        0.693
+        """
+        query = {"name": list(names), "points": points}
+        curves = self._get(CurvesRead, f"/jobs/{_checked_id(job_id)}/metrics", query)
+        return {curve.name: curve for curve in curves.curves}
+
+    def curve_columns(self, job_id: str, *names: str, points: int | None = None) -> dict[str, Points]:
+        """Return the same as two arrays each, `iterations` (uint32) and `values` (float64, NaN as it is).
+
+        Quick for whole curves: no object is made a point, and `numpy.asarray` takes such an array as it lies.
+
+        >>> client.curve_columns(job.id)["loss/generator"].values[-1]  # doctest: +SKIP
+        0.693
+        """
+        query = {"name": list(names), "points": points, "form": "binary"}
+        return {curve.name: curve.points for curve in self._read_columns(job_id, query).curves}
+
+    def samples(self, job_id: str) -> tuple[SampleRead, ...]:
+        """Return the job's timeline: its sample grids in order of iteration."""
+        return tuple(self._pages(Page[SampleRead], f"/jobs/{_checked_id(job_id)}/samples", {}))
+
+    def neighbours(self, job_id: str) -> tuple[NeighbourGridRead, ...]:
+        """Return the job's grids of nearest training images in order of iteration."""
+        return tuple(self._pages(Page[NeighbourGridRead], f"/jobs/{_checked_id(job_id)}/neighbours", {}))
+
+    def histograms(self, job_id: str, *names: str) -> dict[str, list[HistogramRead]]:
+        """Return the job's histograms by name, each in order of iteration: all of them, or those named.
+
+        >>> client.histograms(job.id, "logits/real")["logits/real"][-1].high  # doctest: +SKIP
+        35.2
+        """
+        found: dict[str, list[HistogramRead]] = {}
+        query = {"name": list(names)}
+        for histogram in self._pages(Page[HistogramRead], f"/jobs/{_checked_id(job_id)}/histograms", query):
+            found.setdefault(histogram.name, []).append(histogram)
+        return found
+
+    def checkpoints(self, job_id: str) -> tuple[CheckpointRead, ...]:
+        """Return the job's checkpoints in order of iteration."""
+        return tuple(self._pages(Page[CheckpointRead], f"/jobs/{_checked_id(job_id)}/checkpoints", {}))
+
+    def log(self, job_id: str, tail: int = 200) -> Page[LogLineRead]:
+        """Return the last lines of the job's log in `items`, oldest first.
+
+        >>> [line.text for line in client.log(job.id).items]  # doctest: +SKIP
+        """
+        return self._get(Page[LogLineRead], f"/jobs/{_checked_id(job_id)}/log", {"tail": tail})
+
+    def save_sample(self, sample: SampleRead, path: str | Path) -> Path:
+        """Save a sample grid's PNG at `path`."""
+        return self.download(sample.sha256, path)
+
+    def download(self, sha256: str, path: str | Path) -> Path:
+        """Save any stored file at `path`; it appears complete and with this sha256, or not at all."""
+        return download_artifact(self._transport, sha256, Path(path))
+
+    def save_figure(self, address: str, query: Query, path: str | Path) -> str:
+        """Save a figure or movie, as docs/figures.md describes them, at `path`; drawing may take a minute.
+
+        Returns what it leaves out of what was asked for, in words, or nothing.
+
+        >>> client.save_figure("/figures/timelines.pdf", [("run", job.id)], "figure.pdf")  # doctest: +SKIP
+        ''
+        """
+        return download_figure(self._transport, address, query, Path(path))
+
+    def list_workers(self) -> list[WorkerRead]:
+        """Return the workers that were heard of in the last day, those that are alive first."""
+        return self._get(Page[WorkerRead], "/workers").items
+
+    def health(self) -> HealthRead:
+        """Return the service's version and how many jobs are queued and running."""
+        return self._get(HealthRead, "/healthz")
+
+    def page_url(self, job_id: str) -> str:
+        """Return the address of the job's page on the dashboard."""
+        return f"{self.url}/runs/{quote_id(job_id)}"
+
+    def list_page(
+        self,
+        *,
+        state: JobState | None = None,
+        name: str | None = None,
+        tag: str | None = None,
+        commit: str | None = None,
+        recipe: str | None = None,
+        where: Sequence[str] = (),
+        q: str | None = None,
+        sort: str = "-created_at",
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> Page[JobSummary]:
+        """Return one page of jobs, as `list` does; its `next` is the cursor to ask for the following one."""
+        query: dict[str, Any] = {"state": state, "name": name, "tag": tag, "commit": commit}
+        query |= {"recipe": recipe, "where": [*where], "q": q}
+        return self._get(Page[JobSummary], "/jobs", {**query, "sort": sort, "limit": limit, "cursor": cursor})
+
+    def list(
+        self,
+        *,
+        state: JobState | None = None,
+        name: str | None = None,
+        tag: str | None = None,
+        commit: str | None = None,
+        recipe: str | None = None,
+        where: Sequence[str] = (),
+        q: str | None = None,
+        sort: str = "-created_at",
+    ) -> Iterator[JobSummary]:
+        """Yield jobs, newest first unless `sort` says otherwise; further pages are fetched as they are needed.
+
+        where: comparisons of spec fields and of metrics' newest values, which must all hold. q: what one would
+        write into the dashboard's search box. sort: a column of the list, `duration`, a metric,
+        or a field of the spec.
+
+        >>> best = client.list(where=["losses.generator=hinge", "eval/fid<30"], sort="eval/fid")  # doctest: +SKIP
+        >>> [job.name for job in client.list(state="running")]  # doctest: +SKIP
+        ['winkler-mnist']
+        """
+        query = {"state": state, "name": name, "tag": tag, "commit": commit, "recipe": recipe, "q": q}
+        return self._pages(Page[JobSummary], "/jobs", {**query, "where": [*where], "sort": sort})
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _get(self, model: type[Model], path: str, query: dict[str, Any] | None = None) -> Model:
+        given = {key: value for key, value in (query or {}).items() if value is not None}
+        return self._transport.fetch(model, "GET", path, params=given, delays=READ_DELAYS)
+
+    def _read_columns(self, job_id: str, query: dict[str, Any]) -> StoredCurves:
+        given = {key: value for key, value in query.items() if value is not None}
+        path = f"/jobs/{_checked_id(job_id)}/metrics"
+        response = self._transport.request("GET", path, params=given, delays=READ_DELAYS)
+        try:
+            return read_curves(response.content)
+        except ValueError as error:
+            raise UnexpectedAnswer(self.url, response.status_code) from error
+
+    def _pages(self, page_type: type[Page[Item]], path: str, query: dict[str, Any]) -> Iterator[Item]:
+        cursor: str | None = None
+        while True:
+            page = self._get(page_type, path, {**query, "cursor": cursor})
+            yield from page.items
+            if page.next is None:
+                return
+            cursor = page.next
+
+    def _updates(self, job: JobRead, ends_at: float | None) -> Iterator[JobSummary]:
+        """Yield the job now and after each change, by stream or by polling, until `ends_at` (monotonic)."""
+        yield job
+        after, answered_at = job.last_event_id, time.monotonic()
+        while not _is_past(ends_at):
+            for message in self._messages(job.id, after, ends_at):
+                after, answered_at = message.id, time.monotonic()
+                yield message.job
+            try:
+                yield self.get(job.id)
+                answered_at = time.monotonic()
+            except ServiceError as error:
+                if not may_pass(error) or time.monotonic() - answered_at > PATIENCE_SECONDS:
+                    raise
+            time.sleep(POLL_SECONDS)
+
+    def _messages(self, job_id: str, after: int, ends_at: float | None) -> Iterator[StreamEvent]:
+        """Yield the stream's messages until it breaks, or until too little time is left for a silence."""
+        if _is_past(ends_at, STREAM_SILENCE_SECONDS):
+            return
+        try:
+            for message in read_stream(self._transport, f"/jobs/{job_id}/events", after):
+                if message is not None:
+                    yield message
+                if _is_past(ends_at, STREAM_SILENCE_SECONDS):
+                    return
+        except ServiceError as error:
+            # Whatever keeps the stream away, asking for the job tells whether that matters.
+            if not may_pass(error) and not isinstance(error, UnexpectedAnswer):
+                raise
+
+
+def _is_past(moment: float | None, margin: float = 0.0) -> bool:
+    return moment is not None and time.monotonic() + margin >= moment
+
+
+def _checked_id(job_id: str) -> str:
+    # Anything else, such as nothing at all or a slash, would ask for another address.
+    if not _JOB_ID.fullmatch(job_id):
+        raise JobNotFound(job_id=job_id)
+    return job_id

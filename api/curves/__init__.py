@@ -1,0 +1,1 @@
+"""Curves and histograms: points in compressed chunks, read whole or reduced."""

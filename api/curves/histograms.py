@@ -1,0 +1,141 @@
+"""A histogram's bins as compressed bytes, and histograms brought onto common bins."""
+
+import struct
+import zlib
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import select, tuple_
+from sqlalchemy.orm import Session
+
+from api.samples.schemas import HistogramRead
+from api.server.database.cursors import read_cursor, write_cursor
+from api.server.database.engine import insert_into
+from api.server.database.models import HistogramRow
+from api.server.http.schemas import Page
+from ganlib.events import BIN_COUNT, Histogram, HistogramsLogged
+
+# So far outside that the difference of two places stays a number.
+_FAR = 1e12
+_LAYOUT = struct.Struct(f"<{BIN_COUNT}I")
+
+
+def pack_counts(counts: Sequence[int]) -> bytes:
+    """Compress the bins of one histogram, most of which are empty or small: some 80 bytes."""
+    return zlib.compress(_LAYOUT.pack(*counts), 6)
+
+
+def unpack_counts(packed: bytes) -> tuple[int, ...]:
+    """Read what pack_counts wrote."""
+    return _LAYOUT.unpack(zlib.decompress(packed))
+
+
+def rebin(histogram: Histogram, low: float, high: float, rows: int) -> list[float]:
+    """Return which share of the histogram's values, 0 to 1, lies in each of `rows` equal bins from low to high.
+
+    A bin's values are taken as evenly spread over it. What lies below low or above high counts to the first or
+    last row; NaN and infinite values count to none, though to the whole.
+    """
+    shares = [0.0] * rows
+    total = sum(histogram.counts) + histogram.not_finite
+    for place, count in enumerate(histogram.counts):
+        if count:
+            start, end = (_find_row(_edge(histogram, at), low, high, rows) for at in (place, place + 1))
+            _spread(shares, start, end, count / total)
+    return shares
+
+
+def _edge(histogram: Histogram, place: int) -> float:
+    """Return where the bin of this place begins."""
+    part = place / BIN_COUNT
+    return histogram.low * (1 - part) + histogram.high * part
+
+
+def _find_row(value: float, low: float, high: float, rows: int) -> float:
+    # Halved before they are subtracted: the range may be wider than the largest float.
+    row = (value / 2 - low / 2) / (high / 2 - low / 2) * rows
+    return min(max(row, -_FAR), _FAR)
+
+
+def _spread(shares: list[float], start: float, end: float, share: float) -> None:
+    """Add a share to the rows between start and end, to each by how much of that stretch it has."""
+    last = len(shares) - 1
+    bottom, top = min(max(start, 0.0), last), min(max(end, 0.0), len(shares))
+    begin, stop = int(bottom), min(int(top), last)
+    if begin >= stop:
+        shares[begin] += share
+        return
+    length = end - start
+    for row in range(begin, stop + 1):
+        # The outermost rows have what lies beyond them, too.
+        lower = start if row == 0 else max(start, row)
+        upper = end if row == last else min(end, row + 1)
+        shares[row] += share * max(0.0, upper - lower) / length
+
+
+def insert_histograms(session: Session, job_id: str, events: Iterable[HistogramsLogged]) -> None:
+    """Store histograms; one that comes again for the same iteration takes the place of the earlier one."""
+    rows = {
+        (name, event.iteration): {
+            "job_id": job_id,
+            "name": name,
+            "iteration": event.iteration,
+            "low": histogram.low,
+            "high": histogram.high,
+            "not_finite": histogram.not_finite,
+            "counts": pack_counts(histogram.counts),
+        }
+        for event in events
+        for name, histogram in event.histograms.items()
+    }
+    if not rows:
+        return
+    insert_rows = insert_into(session, HistogramRow).values(list(rows.values()))
+    given = insert_rows.excluded
+    changed = {column: given[column] for column in ("low", "high", "not_finite", "counts")}
+    session.execute(
+        insert_rows.on_conflict_do_update(index_elements=["job_id", "name", "iteration"], set_=changed)
+    )
+
+
+def list_histograms(
+    session: Session, job_id: str, names: Sequence[str] | None = None, limit: int = 1000, cursor: str | None = None
+) -> Page[HistogramRead]:
+    """Return one page of a job's histograms, by name and then in order of iteration."""
+    query = select(HistogramRow).where(HistogramRow.job_id == job_id)
+    if names is not None:
+        query = query.where(HistogramRow.name.in_(names))
+    place = (HistogramRow.name, HistogramRow.iteration)
+    if cursor is not None:
+        query = query.where(tuple_(*place) > tuple_(*read_cursor(cursor, str, int)))
+    rows = list(session.scalars(query.order_by(*place).limit(limit + 1)))
+    page = rows[:limit]
+    more = write_cursor(page[-1].name, page[-1].iteration) if len(rows) > limit else None
+    return Page(items=[histogram_read(row) for row in page], next=more)
+
+
+def list_histogram_iterations(session: Session, job_id: str, name: str) -> list[int]:
+    """Return the iterations at which there is a histogram of this name, in order."""
+    own = (HistogramRow.job_id == job_id, HistogramRow.name == name)
+    return list(session.scalars(select(HistogramRow.iteration).where(*own).order_by(HistogramRow.iteration)))
+
+
+def list_histograms_at(
+    session: Session, job_id: str, names: Sequence[str], iterations: Sequence[int]
+) -> list[HistogramRead]:
+    """Return the histograms of these names at these iterations, as far as there are any, in order of iteration."""
+    wanted = (HistogramRow.name.in_(names), HistogramRow.iteration.in_(iterations))
+    query = select(HistogramRow).where(HistogramRow.job_id == job_id, *wanted).order_by(HistogramRow.iteration)
+    return [histogram_read(row) for row in session.scalars(query)]
+
+
+def histogram_read(row: HistogramRow) -> HistogramRead:
+    """Show one histogram."""
+    # Built without checking each bin again: they were checked when they came.
+    return HistogramRead.model_construct(
+        name=row.name,
+        iteration=row.iteration,
+        low=row.low,
+        high=row.high,
+        counts=unpack_counts(row.counts),
+        not_finite=row.not_finite,
+    )

@@ -1,0 +1,232 @@
+"""Curves: points are folded from event batches into compressed chunks, a metric at a time.
+
+Reading a curve joins its chunks with the points of the batches that are not folded yet (the tail).
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.orm import Session
+
+from api.attempts.leases import HeldJob
+from api.curves.chunks import Tail, insert_chunks, merge_into_chunks, merge_points
+from api.curves.columns import StoredCurve, StoredCurves
+from api.curves.points import (
+    OUTLINED,
+    Points,
+    Stretch,
+    cut_points,
+    join_points,
+    reduce_points,
+    unpack_outline,
+    unpack_points,
+)
+from api.errors import JobNotFound
+from api.events.log import unpack_body
+from api.samples.schemas import Curve, CurvesRead
+from api.server.database.models import CurveChunk, EventBatch, Job, LatestValue
+
+# A tail that would grow longer than this is folded.
+TAIL_BATCHES = 200
+TAIL_POINTS = 2048
+
+
+@dataclass(frozen=True)
+class CurveWindow:
+    """The iterations from `first` up to `last`, both included; without `last` up to the end."""
+
+    first: int = 0
+    last: int | None = None
+
+
+ALL = CurveWindow()
+
+
+def read_curves(
+    session: Session,
+    job_id: str,
+    names: Sequence[str] | None = None,
+    points: int | None = None,
+    window: CurveWindow = ALL,
+) -> CurvesRead:
+    """Return the job's curves by name; at most `points` points each, with every extreme among them."""
+    stored = read_stored_curves(session, job_id, names, points, window)
+    # Built without checking each number again: they were checked when they came.
+    curves = [
+        Curve.model_construct(
+            name=curve.name,
+            iterations=list(curve.points.iterations),
+            values=list(curve.points.values),
+            total=curve.total,
+        )
+        for curve in stored.curves
+    ]
+    return CurvesRead(curves=curves, last_event_id=stored.last_event_id)
+
+
+def read_stored_curves(
+    session: Session,
+    job_id: str,
+    names: Sequence[str] | None = None,
+    points: int | None = None,
+    window: CurveWindow = ALL,
+) -> StoredCurves:
+    """Return the same as columns, as they are stored."""
+    job = session.execute(select(Job.folded_event_id, Job.last_event_id).where(Job.id == job_id)).one_or_none()
+    if job is None:
+        raise JobNotFound(job_id=job_id)
+    tail = _read_tail(session, job_id, job.folded_event_id)
+    chunks = _read_chunks(session, job_id, names, window)
+    wanted = (
+        sorted({*chunks, *tail}) if names is None else [name for name in names if name in chunks or name in tail]
+    )
+    curves = [_build_curve(name, chunks.get(name, []), tail.get(name, {}), points, window) for name in wanted]
+    return StoredCurves(curves, job.last_event_id)
+
+
+def collect_tail(logged: Iterable[tuple[int, Mapping[str, float | str]]]) -> Tail:
+    """Sort the values of (iteration, value by metric), given in the order of their arrival, by metric."""
+    tail: Tail = {}
+    # Neighbours that log the same metrics, as a loop's do, are turned from rows to columns at once.
+    for metrics, run in groupby(logged, lambda row: tuple(row[1])):
+        iterations, values = zip(*((iteration, row.values()) for iteration, row in run), strict=True)
+        for metric, column in zip(metrics, zip(*values, strict=True), strict=True):
+            tail.setdefault(metric, {}).update(zip(iterations, map(float, column), strict=True))
+    return tail
+
+
+def fold_tail(session: Session, job: Job) -> None:
+    """Move the tail's points into chunks; the caller holds the job's row."""
+    merge_into_chunks(session, job.id, _read_tail(session, job.id, job.folded_event_id))
+    folded = {"folded_event_id": job.last_event_id, "tail_batches": 0, "tail_points": 0}
+    session.execute(update(Job).where(Job.id == job.id).values(folded))
+    session.refresh(job)
+
+
+def fold_long_tail(session: Session, job: HeldJob, arriving: Tail) -> bool:
+    """Fold, with what arrives, when reading the tail would become slow otherwise; say whether that was done.
+
+    The caller then writes that nothing is left of the tail.
+    """
+    points = job.tail_points + sum(len(values) for values in arriving.values())
+    if job.tail_batches < TAIL_BATCHES and points < TAIL_POINTS:
+        return False
+    tail = _read_tail(session, job.id, job.folded_event_id)
+    for metric, values in arriving.items():
+        tail.setdefault(metric, {}).update(values)
+    merge_into_chunks(session, job.id, tail)
+    return True
+
+
+def discard_points(session: Session, job: Job, after: int) -> None:
+    """Forget every point after this iteration, in curves and newest values; the caller holds the job's row."""
+    fold_tail(session, job)
+    later = select(CurveChunk).where(CurveChunk.job_id == job.id, CurveChunk.last_iteration > after)
+    for chunk in list(session.scalars(later)):
+        points = unpack_points(chunk.points)
+        kept = bisect_right(points.iterations, after)
+        session.delete(chunk)
+        session.flush()
+        insert_chunks(session, job.id, {chunk.metric: Points(points.iterations[:kept], points.values[:kept])})
+    session.execute(delete(LatestValue).where(LatestValue.job_id == job.id, LatestValue.iteration > after))
+    _restore_latest(session, job.id)
+
+
+def _restore_latest(session: Session, job_id: str) -> None:
+    known = select(LatestValue.metric).where(LatestValue.job_id == job_id)
+    newest = (
+        select(CurveChunk.metric, func.max(CurveChunk.first_iteration).label("first_iteration"))
+        .where(CurveChunk.job_id == job_id, CurveChunk.metric.not_in(known))
+        .group_by(CurveChunk.metric)
+        .subquery()
+    )
+    query = select(CurveChunk).where(
+        CurveChunk.job_id == job_id,
+        CurveChunk.metric == newest.c.metric,
+        CurveChunk.first_iteration == newest.c.first_iteration,
+    )
+    for chunk in list(session.scalars(query)):
+        points = unpack_points(chunk.points)
+        value = latest_columns(points.iterations[-1], points.values[-1])
+        session.execute(insert(LatestValue).values(job_id=job_id, metric=chunk.metric, **value))
+
+
+def latest_columns(iteration: int, value: float) -> dict[str, float | str | None]:
+    """Return the columns of a newest value; what no database column holds alike stands in `flag`."""
+    if value != value:
+        return {"iteration": iteration, "value": None, "flag": "nan"}
+    if value in (float("inf"), float("-inf")):
+        return {"iteration": iteration, "value": None, "flag": "inf" if value > 0 else "-inf"}
+    return {"iteration": iteration, "value": value, "flag": None}
+
+
+def _read_tail(session: Session, job_id: str, folded_event_id: int) -> Tail:
+    query = select(EventBatch.body).where(
+        EventBatch.job_id == job_id, EventBatch.id > folded_event_id, EventBatch.first_seq.is_not(None)
+    )
+    bodies = session.scalars(query.order_by(EventBatch.id))
+    events = (item["event"] for body in bodies for item in unpack_body(body))
+    return collect_tail(
+        (event["iteration"], event["values"]) for event in events if event["kind"] == "metrics_logged"
+    )
+
+
+def _read_chunks(
+    session: Session, job_id: str, names: Sequence[str] | None, window: CurveWindow
+) -> dict[str, list[Points]]:
+    query = select(CurveChunk.metric, CurveChunk.points).where(CurveChunk.job_id == job_id)
+    if window.first > 0:
+        query = query.where(CurveChunk.last_iteration >= window.first)
+    if window.last is not None:
+        query = query.where(CurveChunk.first_iteration <= window.last)
+    if names is not None:
+        query = query.where(CurveChunk.metric.in_(names))
+    chunks: dict[str, list[Points]] = {}
+    for metric, packed in session.execute(query.order_by(CurveChunk.metric, CurveChunk.first_iteration)):
+        chunks.setdefault(metric, []).append(unpack_points(packed))
+    return chunks
+
+
+def _build_curve(
+    name: str, chunks: Iterable[Points], tail: Mapping[int, float], limit: int | None, window: CurveWindow
+) -> StoredCurve:
+    points = join_points(chunks)
+    if tail:
+        points = merge_points(points, tail)
+    if window != ALL:
+        points = cut_points(points, window.first, window.last)
+    return StoredCurve(name, points if limit is None else reduce_points(points, limit), len(points))
+
+
+# As many points of a curve that is still growing are read for its outline.
+POINTS = 64
+Outlines = dict[str, dict[str, list[Stretch]]]
+
+
+def read_outlines(session: Session, job_ids: Sequence[str]) -> Outlines:
+    """Return the outlines of both losses by job and metric; jobs without losses are left out."""
+    found: Outlines = {}
+    columns = (CurveChunk.job_id, CurveChunk.metric, CurveChunk.first_iteration, CurveChunk.last_iteration)
+    query = select(*columns, CurveChunk.outline).where(
+        CurveChunk.job_id.in_(job_ids), CurveChunk.metric.in_(OUTLINED)
+    )
+    # Newest points lie in no chunk yet, and chunks of earlier versions have no outline.
+    growing = set(session.scalars(select(Job.id).where(Job.id.in_(job_ids), Job.tail_points > 0)))
+    for job_id, metric, first, last, outline in session.execute(query.order_by(CurveChunk.first_iteration)):
+        if outline is None:
+            growing.add(job_id)
+        else:
+            stretches = found.setdefault(job_id, {}).setdefault(metric, [])
+            stretches.extend(unpack_outline(outline, first, last))
+    for job_id in growing:
+        curves = read_curves(session, job_id, list(OUTLINED), POINTS).curves
+        found[job_id] = {curve.name: _outline(curve.iterations, curve.values) for curve in curves}
+    return found
+
+
+def _outline(iterations: Sequence[int], values: Sequence[float]) -> list[Stretch]:
+    points = zip(iterations, values, strict=True)
+    return [Stretch(at, at, value, value) for at, value in points if abs(value) < float("inf")]

@@ -1,0 +1,1 @@
+"""Events: posts parsed, stored once in a log, projected into read models, streamed."""

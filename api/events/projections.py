@@ -1,0 +1,166 @@
+"""What events change in what lists and pages read: newest values, timeline, histograms, log, checkpoints."""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.orm import Session
+
+from api.artifacts.queries import require_artifacts, retire_checkpoints
+from api.attempts.leases import HeldJob
+from api.curves.chunks import Tail
+from api.curves.histograms import insert_histograms
+from api.curves.queries import latest_columns
+from api.errors import ArtifactMissing
+from api.events.parsing import MetricsRow, PostedEvent
+from api.server.database.clock import database_now
+from api.server.database.engine import dialect_name, insert_for, insert_into
+from api.server.database.models import Artifact, Checkpoint, Job, LatestValue, LogLine, NeighbourGrid, Sample
+from ganlib.events import (
+    CheckpointSaved,
+    HistogramsLogged,
+    LatentsFixed,
+    LineLogged,
+    NeighbourGridSaved,
+    SampleGridSaved,
+)
+
+
+def apply_events(
+    session: Session, job: HeldJob, events: Sequence[PostedEvent], points: Tail, checkpoints_kept: int
+) -> list[str]:
+    """Bring all that lists and pages read up to date; returns the retired checkpoints' sha256.
+
+    points: those of the events' metrics.
+    """
+    _apply_points(session, job.id, points)
+    # Numbers are most of what arrives, and the rest is looked through several times.
+    others = [item for item in events if not isinstance(item.event, MetricsRow)]
+    return _apply_others(session, job, others, checkpoints_kept) if others else []
+
+
+def _apply_others(
+    session: Session, job: HeldJob, others: Sequence[PostedEvent], checkpoints_kept: int
+) -> list[str]:
+    files = [
+        item.event.file.sha256
+        for item in others
+        if isinstance(item.event, (SampleGridSaved, NeighbourGridSaved, CheckpointSaved, LatentsFixed))
+    ]
+    artifacts = require_artifacts(session, files)
+    _apply_lines(session, job, others)
+    insert_histograms(session, job.id, [item.event for item in others if isinstance(item.event, HistogramsLogged)])
+    _apply_samples(session, job, others, artifacts)
+    has_checkpoint = False
+    for item in others:
+        event = item.event
+        if isinstance(event, NeighbourGridSaved):
+            _insert_neighbour_grid(session, job, event, artifacts)
+        elif isinstance(event, CheckpointSaved):
+            _insert_checkpoint(session, job, event, artifacts)
+            has_checkpoint = True
+        elif isinstance(event, LatentsFixed):
+            _update_job(session, job, latents_sha256=event.file.sha256)
+    return retire_checkpoints(session, job.id, checkpoints_kept) if has_checkpoint else []
+
+
+def _apply_points(session: Session, job_id: str, points: Tail) -> None:
+    newest = {metric: max(values) for metric, values in points.items()}
+    rows = [
+        {"job_id": job_id, "metric": metric, **latest_columns(iteration, points[metric][iteration])}
+        for metric, iteration in newest.items()
+    ]
+    if rows:
+        # A row at a time: one statement for all of them would be another one for every number of metrics.
+        session.connection().execute(_keep_newest(dialect_name(session)), rows)
+
+
+@cache
+def _keep_newest(dialect: str) -> Any:
+    insert_latest = insert_for(dialect, LatestValue)
+    given = insert_latest.excluded
+    return insert_latest.on_conflict_do_update(
+        index_elements=["job_id", "metric"],
+        set_={"iteration": given.iteration, "value": given.value, "flag": given.flag},
+        where=given.iteration >= LatestValue.iteration,
+    )
+
+
+def _apply_lines(session: Session, job: HeldJob, events: Sequence[PostedEvent]) -> None:
+    lines = [
+        {
+            "job_id": job.id,
+            "attempt": job.attempt,
+            "iteration": item.event.iteration,
+            "level": item.event.level,
+            # PostgreSQL's texts cannot hold this character.
+            "text": item.event.text.replace("\0", "\N{REPLACEMENT CHARACTER}"),
+            "at": item.at,
+        }
+        for item in events
+        if isinstance(item.event, LineLogged)
+    ]
+    if lines:
+        session.execute(insert(LogLine), lines)
+
+
+def _apply_samples(
+    session: Session, job: HeldJob, events: Sequence[PostedEvent], artifacts: dict[str, Artifact]
+) -> None:
+    # A grid that comes again for the same iteration takes the place of the earlier one.
+    grids = {item.event.iteration: item.event for item in events if isinstance(item.event, SampleGridSaved)}
+    if not grids:
+        return
+    session.execute(delete(Sample).where(Sample.job_id == job.id, Sample.iteration.in_(grids)))
+    rows = [
+        {"job_id": job.id, "iteration": iteration, **_grid_columns(job.attempt, event, artifacts)}
+        for iteration, event in grids.items()
+    ]
+    session.execute(insert(Sample).values(created_at=database_now()), rows)
+    newest = select(Sample.id).where(Sample.job_id == job.id).order_by(Sample.iteration.desc()).limit(1)
+    _update_job(session, job, newest_sample_id=newest.scalar_subquery())
+
+
+def _insert_neighbour_grid(
+    session: Session, job: HeldJob, event: NeighbourGridSaved, artifacts: dict[str, Artifact]
+) -> None:
+    row = {**_grid_columns(job.attempt, event, artifacts), "created_at": database_now()}
+    insert_row = insert_into(session, NeighbourGrid).values(job_id=job.id, iteration=event.iteration, **row)
+    session.execute(insert_row.on_conflict_do_update(index_elements=["job_id", "iteration"], set_=row))
+
+
+def _grid_columns(
+    attempt: int, event: SampleGridSaved | NeighbourGridSaved, artifacts: dict[str, Artifact]
+) -> dict[str, Any]:
+    sha256 = event.file.sha256
+    if artifacts[sha256].media_type != "image/png":
+        raise ArtifactMissing("A grid must be put as image/png first.", sha256=[sha256])
+    return {
+        "attempt": attempt,
+        "sha256": sha256,
+        "rows": event.rows,
+        "columns": event.columns,
+        "cell_width": event.cell_width,
+        "cell_height": event.cell_height,
+        "latents_sha256": event.latents_sha256,
+    }
+
+
+def _insert_checkpoint(
+    session: Session, job: HeldJob, event: CheckpointSaved, artifacts: dict[str, Artifact]
+) -> None:
+    sha256 = event.file.sha256
+    row: dict[str, Any] = {
+        "attempt": job.attempt,
+        "sha256": sha256,
+        "size": artifacts[sha256].size,
+        "stored": True,
+        "created_at": database_now(),
+    }
+    insert_row = insert_into(session, Checkpoint).values(job_id=job.id, iteration=event.iteration, **row)
+    session.execute(insert_row.on_conflict_do_update(index_elements=["job_id", "iteration"], set_=row))
+
+
+def _update_job(session: Session, job: HeldJob, **values: Any) -> None:
+    session.connection().execute(update(Job).where(Job.id == job.id).values(values))

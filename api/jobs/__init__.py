@@ -1,0 +1,1 @@
+"""Jobs: submission, search, lists, edits and retries."""

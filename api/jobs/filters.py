@@ -1,0 +1,212 @@
+"""What is searched for, as SQL: names are checked against what there is, values are bound, never written."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Float,
+    String,
+    Text,
+    and_,
+    case,
+    cast,
+    exists,
+    func,
+    literal,
+    not_,
+    or_,
+    select,
+)
+
+from api.jobs.search import FieldComparison, MetricComparison, Operator, Term, Word
+from api.server.database.models import Job, LatestValue
+from ganlib.spec.paths import Step
+
+Condition = ColumnElement[bool]
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One value of a spec as a database sees it; each part is NULL or false where it is of another kind."""
+
+    text: Any
+    number: Any
+    # true, false or null
+    word: Any
+
+
+Test = Callable[[Leaf], Condition]
+
+
+def build_condition(term: Term, dialect: str) -> Condition:
+    """Return the condition on Job that a term of a search stands for."""
+    match term:
+        case Word():
+            condition = _match_word(term)
+        case MetricComparison():
+            condition = _compare_metric(term)
+        case FieldComparison():
+            condition = _compare_field(term, dialect)
+    # Without coalesce, what is unknown would be neither found nor left out.
+    return not_(func.coalesce(condition, False)) if term.excluded else condition
+
+
+def has_tag(tag: str) -> Condition:
+    """Return whether a job has exactly this tag."""
+    # Tags are a JSON list of names that hold no quotes, so a quoted name matches a whole tag only.
+    return cast(Job.tags, String).contains(f'"{tag}"', autoescape=True)
+
+
+def is_of_recipe(wanted: str) -> Condition:
+    """Return whether a job repeats a published experiment whose paper, or whose own name, holds this text."""
+    paper = Job.spec["recipe"]["paper"].as_string()
+    return and_(paper.is_not(None), or_(paper.icontains(wanted, autoescape=True), _name_holds(wanted)))
+
+
+def _name_holds(text: str) -> Condition:
+    return Job.name.icontains(text, autoescape=True)
+
+
+def _match_word(word: Word) -> Condition:
+    match word.key:
+        case "tag":
+            return has_tag(word.wanted)
+        case "state":
+            return Job.state == word.wanted
+        case "commit":
+            return Job.commit_hash.startswith(word.wanted, autoescape=True)
+        case "recipe":
+            return is_of_recipe(word.wanted)
+        case "from":
+            return Job.made_from.startswith(word.wanted, autoescape=True)
+        case "name":
+            return _name_holds(word.wanted)
+        case None:
+            in_tags = cast(Job.tags, String).icontains(word.wanted, autoescape=True)
+            return or_(_name_holds(word.wanted), in_tags, Job.id.startswith(word.wanted, autoescape=True))
+
+
+def _compare_metric(term: MetricComparison) -> Condition:
+    if isinstance(term.value, str):
+        wanted = func.coalesce(LatestValue.flag, "") == term.value
+        wanted = not_(wanted) if term.operator == "!=" else wanted
+    else:
+        wanted = _compare(LatestValue.value, term.operator, term.value)
+        infinite = {">": "inf", ">=": "inf", "<": "-inf", "<=": "-inf"}.get(term.operator)
+        if infinite:
+            wanted = or_(wanted, LatestValue.flag == infinite)
+        elif term.operator == "!=":
+            wanted = or_(wanted, LatestValue.flag.is_not(None))
+    return exists().where(LatestValue.job_id == Job.id, LatestValue.metric == term.metric, wanted)
+
+
+def _compare_field(term: FieldComparison, dialect: str) -> Condition:
+    first, *rest = term.steps
+    if first != "spec":
+        return _compare_column(getattr(Job, str(first)), term)
+    if rest == ["name"]:
+        return _test_leaf(term)(Leaf(Job.name, literal(None), literal("")))
+    if rest == ["tags", None]:
+        return _compare_tags(term)
+    # "Is not" holds where no element is, and where there is no such field.
+    positive = FieldComparison(term.steps, "=", term.value, term.number) if term.operator == "!=" else term
+    reach = _reach_in_postgresql if dialect == "postgresql" else _reach_in_sqlite
+    found = reach(Job.spec, tuple(rest), _test_leaf(positive))
+    return not_(func.coalesce(found, False)) if term.operator == "!=" else found
+
+
+def _compare_column(column: Any, term: FieldComparison) -> Condition:
+    if term.operator == "~":
+        return cast(column, String).contains(term.value, autoescape=True)
+    if term.number is None:
+        return literal(term.operator == "!=")
+    return _compare(column, term.operator, term.number)
+
+
+def _compare_tags(term: FieldComparison) -> Condition:
+    if term.operator == "~":
+        return cast(Job.tags, String).icontains(term.value, autoescape=True)
+    return not_(has_tag(term.value)) if term.operator == "!=" else has_tag(term.value)
+
+
+def _compare(column: Any, operator: Operator, value: Any) -> Condition:
+    found: Condition = {
+        "=": column.__eq__,
+        "!=": column.__ne__,
+        "<": column.__lt__,
+        "<=": column.__le__,
+        ">": column.__gt__,
+        ">=": column.__ge__,
+    }[operator](value)
+    return found
+
+
+def _test_leaf(term: FieldComparison) -> Test:
+    """Return the test of one value: as a number where both are numbers, else as text."""
+
+    def test(leaf: Leaf) -> Condition:
+        if term.operator == "~":
+            return cast(leaf.text, Text).icontains(term.value, autoescape=True)
+        if term.operator not in ("=", "!="):
+            return _compare(leaf.number, term.operator, term.number)
+        same = [leaf.text == term.value, leaf.word == term.value.lower()]
+        return or_(*same, leaf.number == term.number) if term.number is not None else or_(*same)
+
+    return test
+
+
+def _reach_in_sqlite(document: Any, steps: tuple[Step, ...], test: Test) -> Condition:
+    """Return whether a value at these steps passes: one level of json_each for each list that is searched."""
+    before, after = _split(steps)
+    path = _write_path(before)
+    if after is None:
+        return test(_sqlite_leaf(func.json_type(document, path), func.json_extract(document, path)))
+    each = func.json_each(document, path).table_valued("value", "type", "atom")
+    if not after:
+        inner = test(_sqlite_leaf(each.c.type, each.c.atom))
+    else:
+        # A bare text is no JSON to look into.
+        inner = case((each.c.type.in_(["object", "array"]), _reach_in_sqlite(each.c.value, after, test)))
+    return exists(select(literal(1)).select_from(each).where(inner))
+
+
+def _sqlite_leaf(kind: Any, value: Any) -> Leaf:
+    is_number = kind.in_(["integer", "real"])
+    return Leaf(
+        text=case((kind == "text", value), (is_number, cast(value, Text))),
+        number=case((is_number, value)),
+        word=kind,
+    )
+
+
+def _reach_in_postgresql(document: Any, steps: tuple[Step, ...], test: Test) -> Condition:
+    """Return whether a value at these steps passes; a JSON path knows "any element" itself."""
+    from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
+
+    path = cast(literal(_write_path(steps), String), JSONPATH)
+    value = func.jsonb_path_query(cast(document, JSONB), path, type_=JSONB).column_valued("found")
+    kind = func.jsonb_typeof(value)
+    text = value.op("#>>")(cast(literal([], ARRAY(Text)), ARRAY(Text)))
+    leaf = Leaf(
+        text=case((kind.in_(["string", "number"]), text)),
+        number=case((kind == "number", cast(text, Float(53)))),
+        word=case((kind == "boolean", text), (kind == "null", "null")),
+    )
+    return exists(select(literal(1)).where(test(leaf)))
+
+
+def _split(steps: tuple[Step, ...]) -> tuple[tuple[Step, ...], tuple[Step, ...] | None]:
+    """Return the steps before the first list that is searched, and those after it (None: there is none)."""
+    if None not in steps:
+        return steps, None
+    place = steps.index(None)
+    return steps[:place], steps[place + 1 :]
+
+
+def _write_path(steps: tuple[Step, ...]) -> str:
+    """Write a JSON path; its names are those of a spec's fields, and it is bound like any value."""
+    parts = ["[*]" if step is None else f"[{step}]" if isinstance(step, int) else f'."{step}"' for step in steps]
+    return "$" + "".join(parts)

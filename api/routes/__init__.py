@@ -1,1 +1,0 @@
-"""Routes: each parses, opens one transaction and returns what it read or wrote."""

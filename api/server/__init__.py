@@ -1,0 +1,1 @@
+"""What the routes stand on: access, database, HTTP, broker, operations."""

@@ -1,0 +1,1 @@
+"""Who asks and what that allows: tokens, logins, scopes, rate limits."""

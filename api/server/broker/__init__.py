@@ -1,0 +1,1 @@
+"""The Celery broker, and the waker that sends its messages."""

@@ -1,0 +1,109 @@
+"""The Celery app that wakes workers, built from a broker address; free of the database.
+
+A message carries nothing: the worker that gets it claims a job over HTTP, and the claim decides. So a lost,
+doubled or late message changes nothing but the delay. Workers add their task under the name `WORK_TASK`.
+"""
+
+import json
+import os
+import uuid
+from pathlib import Path
+from queue import Empty
+from time import monotonic_ns
+from typing import Any
+
+from celery import Celery
+from kombu.transport import TRANSPORT_ALIASES, filesystem, virtual
+
+WORK_TASK = "ganvas.work"
+QUEUE = "ganvas"
+# A wake that nobody took by then is dropped; the reaper sends new ones while a job can be claimed.
+WAKE_EXPIRES_SECONDS = 60
+
+FILES_URL = "filesystem://"
+_FILES_SCHEME = "ganvas-files"
+TRANSPORT_ALIASES[_FILES_SCHEME] = "api.server.broker.celery:AtomicTransport"
+
+
+def build_broker(broker_url: str | None, home: Path) -> Celery:
+    """Build the Celery app for `redis://…`, or for files below `home/broker` when no other address is given."""
+    if broker_url in (None, "", FILES_URL):
+        url, options = f"{_FILES_SCHEME}://", _prepare_folders(home / "broker")
+    else:
+        url, options = str(broker_url), {"socket_connect_timeout": 2}
+    app = Celery("ganvas", broker=url, set_as_current=False)
+    app.conf.update(
+        broker_transport_options=options,
+        broker_connection_retry_on_startup=True,
+        broker_connection_timeout=2,
+        task_publish_retry=False,
+        task_default_queue=QUEUE,
+        task_create_missing_queues=True,
+        task_serializer="json",
+        accept_content=["json"],
+        result_backend=None,
+        task_ignore_result=True,
+        # Taken before it runs: the claim's lease, not the message, is what brings a lost job back.
+        task_acks_late=False,
+        worker_prefetch_multiplier=1,
+        worker_enable_remote_control=False,
+        worker_send_task_events=False,
+        enable_utc=True,
+    )
+    return app
+
+
+def _prepare_folders(folder: Path) -> dict[str, Any]:
+    messages, taken, control = (folder / name for name in ("messages", "taken", "control"))
+    for each in (messages, taken, control):
+        each.mkdir(parents=True, exist_ok=True)
+    _write_exchange(control / f"{QUEUE}.exchange")
+    return {
+        "data_folder_in": str(messages),
+        "data_folder_out": str(messages),
+        "processed_folder": str(taken),
+        "control_folder": str(control),
+        "polling_interval": 0.25,
+    }
+
+
+def _write_exchange(path: Path) -> None:
+    # kombu creates this file empty and fills it afterwards; a process that starts just then would read nothing.
+    if path.exists():
+        return
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps([[QUEUE, "", QUEUE]]), encoding="utf-8")
+    temporary.replace(path)
+
+
+class AtomicChannel(filesystem.Channel):
+    """A channel whose messages are files that are never seen half-written."""
+
+    # kombu names this argument differently in two of its classes
+    def _put(self, queue: str, payload: dict[str, Any], **_: Any) -> None:  # type: ignore[override]
+        name = f"{monotonic_ns() // 1_000_000:016d}_{uuid.uuid4()}.{queue}.msg"
+        folder = Path(self.data_folder_out)
+        temporary = folder / f".{name}.part"
+        temporary.write_text(json.dumps(payload), encoding="utf-8")
+        temporary.rename(folder / name)
+
+    def _get(self, queue: str, timeout: float | None = None) -> Any:
+        for name in sorted(os.listdir(self.data_folder_in)):
+            if name.startswith(".") or name.partition(".")[2] != f"{queue}.msg":
+                continue
+            taken = Path(self.processed_folder) / name
+            try:
+                (Path(self.data_folder_in) / name).rename(taken)
+            except FileNotFoundError:
+                continue  # another worker was quicker
+            text = taken.read_text(encoding="utf-8")
+            taken.unlink()
+            return json.loads(text)
+        raise Empty
+
+
+class AtomicTransport(filesystem.Transport):
+    """The transport that `api.server.broker.celery` registers."""
+
+    Channel = AtomicChannel
+    global_state = virtual.BrokerState()  # type: ignore[no-untyped-call]

@@ -1,0 +1,331 @@
+"""The tables. Every time is UTC from the database's clock; see docs/architecture.md for why curves are chunked."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    false,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+# SQLite gives rising ids that are never used again only to INTEGER PRIMARY KEY AUTOINCREMENT.
+BigId = BigInteger().with_variant(Integer, "sqlite")
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A time that is always aware and in UTC; SQLite keeps none of the zone itself."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Store UTC."""
+        return value.astimezone(UTC) if value is not None else None
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Return an aware time."""
+        if not isinstance(value, datetime):
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    """Base of all tables."""
+
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map = {datetime: UtcDateTime}  # noqa: RUF012
+
+
+class Job(Base):
+    """A spec that was submitted and where it stands."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        Index("ix_jobs_claim_order", "state", "priority", "created_at"),
+        # One for each sort of the list, over the jobs that it shows alone, and one over the deleted ones. It is
+        # migrations that say so: said here, SQLAlchemy would load its part for PostgreSQL on SQLite, too.
+        *(
+            Index(f"ix_jobs_{column}_id", column, "id")
+            for column in ("created_at", "name", "state", "iteration", "iterations")
+        ),
+        Index("ix_jobs_deleted_at", "deleted_at"),
+        Index("ix_jobs_state_lease_ends_at", "state", "lease_ends_at"),
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    name: Mapped[str] = mapped_column(String(100))
+    tags: Mapped[list[str]] = mapped_column(JSON, default=list)
+    spec: Mapped[dict[str, Any]] = mapped_column(JSON)
+    seed: Mapped[int] = mapped_column(BigInteger)
+    iterations: Mapped[int] = mapped_column(Integer)
+    device: Mapped[str] = mapped_column(String(8), default="auto")
+    idempotency_key: Mapped[str | None] = mapped_column(String(200), unique=True)
+    spec_sha256: Mapped[str] = mapped_column(String(64))
+
+    state: Mapped[str] = mapped_column(String(16), default="queued")
+    priority: Mapped[int] = mapped_column(Integer, default=0)
+    # What the worker that takes it must offer: bytes of a card's memory, and labels, sorted and joined by spaces.
+    gpu_memory: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    worker_labels: Mapped[str] = mapped_column(String(300), default="", server_default="")
+    # Cards, and the first digits of the commit that it must run; nothing where any will do.
+    gpus: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    pinned_commit: Mapped[str] = mapped_column(String(40), default="", server_default="")
+    # The failed or cancelled job that this one repeats.
+    retry_of: Mapped[str | None] = mapped_column(String(32))
+    # The job whose spec was taken and changed, or repeated; it may be gone by now.
+    made_from: Mapped[str | None] = mapped_column(String(32), index=True)
+    attempt: Mapped[int] = mapped_column(Integer, default=0)
+    # Attempts that were lost or failed through no preemption; at the budget the job fails.
+    attempts_used: Mapped[int] = mapped_column(Integer, default=0)
+    attempts_allowed: Mapped[int] = mapped_column(Integer, default=5)
+    not_before: Mapped[datetime | None]
+    lease_ends_at: Mapped[datetime | None]
+    cancel_requested_at: Mapped[datetime | None]
+    reason: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    # What people wrote about it.
+    note: Mapped[str] = mapped_column(Text, default="", server_default="")
+    # Out of every list since then; rows and files go some days later.
+    deleted_at: Mapped[datetime | None]
+
+    created_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    iteration: Mapped[int] = mapped_column(Integer, default=0)
+    commit_hash: Mapped[str | None] = mapped_column(String(40), index=True)
+    latents_sha256: Mapped[str | None] = mapped_column(String(64), index=True)
+    newest_sample_id: Mapped[int | None] = mapped_column(BigId)
+    last_event_id: Mapped[int] = mapped_column(BigId, default=0)
+    # Event batches up to this id are folded into curve chunks; the tail is what came after.
+    folded_event_id: Mapped[int] = mapped_column(BigId, default=0)
+    tail_batches: Mapped[int] = mapped_column(Integer, default=0)
+    tail_points: Mapped[int] = mapped_column(Integer, default=0)
+
+
+class Attempt(Base):
+    """One worker's go at a job, and what ran."""
+
+    __tablename__ = "attempts"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    attempt: Mapped[int] = mapped_column(Integer, primary_key=True)
+    worker: Mapped[str] = mapped_column(String(200))
+    claimed_at: Mapped[datetime]
+    heartbeat_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    end: Mapped[str | None] = mapped_column(String(16))
+    reason: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    resumed_from: Mapped[int] = mapped_column(Integer, default=0)
+    next_seq: Mapped[int] = mapped_column(BigInteger, default=0)
+    seed: Mapped[int] = mapped_column(BigInteger)
+    # Of the token that writes for this attempt, and for no other.
+    token_sha256: Mapped[str | None] = mapped_column(String(64), unique=True)
+    provenance: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class EventBatch(Base):
+    """Events that arrived together, as sent (zlib-compressed JSON); its id is the stream's event id.
+
+    A batch that the service itself wrote (a change of state) has no first_seq.
+    """
+
+    __tablename__ = "event_batches"
+    __table_args__ = (
+        Index("ix_event_batches_job_id_id", "job_id", "id"),
+        Index("uq_event_batches_job_id_attempt_first_seq", "job_id", "attempt", "first_seq", unique=True),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    attempt: Mapped[int | None] = mapped_column(Integer)
+    first_seq: Mapped[int | None] = mapped_column(BigInteger)
+    last_seq: Mapped[int | None] = mapped_column(BigInteger)
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime]
+
+
+class CurveChunk(Base):
+    """Consecutive points of one metric, compressed by column; newer points are still in event batches."""
+
+    __tablename__ = "curve_chunks"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    metric: Mapped[str] = mapped_column(String(100), primary_key=True)
+    first_iteration: Mapped[int] = mapped_column(Integer, primary_key=True)
+    last_iteration: Mapped[int] = mapped_column(Integer)
+    count: Mapped[int] = mapped_column(Integer)
+    points: Mapped[bytes] = mapped_column(LargeBinary)
+    # Lowest and highest value of a few equal parts, for the losses alone: what a list draws (`api.curves.points`).
+    outline: Mapped[bytes | None] = mapped_column(LargeBinary)
+
+
+class LatestValue(Base):
+    """A metric's newest point, so that lists never touch history. NaN and infinities stand in `flag`."""
+
+    __tablename__ = "latest_values"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    metric: Mapped[str] = mapped_column(String(100), primary_key=True)
+    iteration: Mapped[int] = mapped_column(Integer)
+    value: Mapped[float | None] = mapped_column(Float)
+    flag: Mapped[str | None] = mapped_column(String(4))
+
+
+class Artifact(Base):
+    """A stored file; its bytes are in the blob store under the sha256."""
+
+    __tablename__ = "artifacts"
+
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    size: Mapped[int] = mapped_column(BigInteger)
+    media_type: Mapped[str] = mapped_column(String(40))
+    created_at: Mapped[datetime]
+
+
+class Sample(Base):
+    """One sample grid of a job's timeline."""
+
+    __tablename__ = "samples"
+    __table_args__ = (
+        Index("uq_samples_job_id_iteration", "job_id", "iteration", unique=True),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    attempt: Mapped[int] = mapped_column(Integer)
+    iteration: Mapped[int] = mapped_column(Integer)
+    sha256: Mapped[str] = mapped_column(ForeignKey("artifacts.sha256"), index=True)
+    rows: Mapped[int] = mapped_column(Integer)
+    columns: Mapped[int] = mapped_column(Integer)
+    cell_width: Mapped[int] = mapped_column(Integer)
+    cell_height: Mapped[int] = mapped_column(Integer)
+    latents_sha256: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime]
+
+
+class NeighbourGrid(Base):
+    """The training images nearest to one sample grid, laid out like it."""
+
+    __tablename__ = "neighbour_grids"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    iteration: Mapped[int] = mapped_column(Integer, primary_key=True)
+    attempt: Mapped[int] = mapped_column(Integer)
+    sha256: Mapped[str] = mapped_column(ForeignKey("artifacts.sha256"), index=True)
+    rows: Mapped[int] = mapped_column(Integer)
+    columns: Mapped[int] = mapped_column(Integer)
+    cell_width: Mapped[int] = mapped_column(Integer)
+    cell_height: Mapped[int] = mapped_column(Integer)
+    latents_sha256: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime]
+
+
+class HistogramRow(Base):
+    """One named distribution at one iteration; `counts` are its bins, compressed."""
+
+    __tablename__ = "histograms"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    iteration: Mapped[int] = mapped_column(Integer, primary_key=True)
+    low: Mapped[float] = mapped_column(Float)
+    high: Mapped[float] = mapped_column(Float)
+    not_finite: Mapped[int] = mapped_column(BigInteger)
+    counts: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Checkpoint(Base):
+    """A committed checkpoint; `stored` turns false when its file made room for newer ones."""
+
+    __tablename__ = "checkpoints"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    iteration: Mapped[int] = mapped_column(Integer, primary_key=True)
+    attempt: Mapped[int] = mapped_column(Integer)
+    sha256: Mapped[str] = mapped_column(String(64), index=True)
+    size: Mapped[int] = mapped_column(BigInteger)
+    stored: Mapped[bool] = mapped_column(Boolean, default=True)
+    created_at: Mapped[datetime]
+
+
+class LogLine(Base):
+    """One log line of a job."""
+
+    __tablename__ = "log_lines"
+    __table_args__ = (Index("ix_log_lines_job_id_id", "job_id", "id"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    attempt: Mapped[int] = mapped_column(Integer)
+    iteration: Mapped[int] = mapped_column(Integer)
+    level: Mapped[str] = mapped_column(String(8))
+    text: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime]
+
+
+class Token(Base):
+    """A token that was made; its text was shown once, here is its hash. A revoked one's row stays."""
+
+    __tablename__ = "tokens"
+
+    id: Mapped[str] = mapped_column(String(16), primary_key=True)
+    name: Mapped[str] = mapped_column(String(100))
+    scope: Mapped[str] = mapped_column(String(8))
+    sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    used_at: Mapped[datetime | None]
+
+
+class Login(Base):
+    """A browser that logged in with a token; the cookie holds a secret, here is its hash."""
+
+    __tablename__ = "logins"
+
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    token_sha256: Mapped[str] = mapped_column(String(64), index=True)
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+
+
+class Worker(Base):
+    """A worker as it last described itself; it is alive while it goes on doing so."""
+
+    __tablename__ = "workers"
+
+    name: Mapped[str] = mapped_column(String(200), primary_key=True)
+    first_seen_at: Mapped[datetime]
+    seen_at: Mapped[datetime] = mapped_column(index=True)
+    device: Mapped[str] = mapped_column(String(200))
+    gpus: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
+    # How many of the cards it may use.
+    gpu_count: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    commit_hash: Mapped[str | None] = mapped_column(String(40))
+    # Whether tracked files were changed since that commit.
+    is_dirty: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
+    version: Mapped[str] = mapped_column(String(50))
+    job_id: Mapped[str | None] = mapped_column(String(32))
+    attempt: Mapped[int | None] = mapped_column(Integer)

@@ -1,0 +1,102 @@
+"""JSON bodies, read strictly: what JSON cannot hold (NaN, infinities, numbers beyond a float) is refused."""
+
+import json
+import math
+import re
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends, Request
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from api.errors import RequestInvalid, SpecRefused
+from ganlib.errors import Problem, SpecInvalid
+from ganlib.spec.job import JobSpec, parse_spec
+
+Model = TypeVar("Model", bound=BaseModel)
+_MAX_PROBLEMS = 20
+_MAX_GIVEN = 80
+_TOO_DEEP = "the body is nested too deeply"
+# What may be no JSON or no float; a text may hold it too, so the strict reader decides.
+_SUSPICIOUS = re.compile(rb"NaN|Infinity|[eE]\+?\d{3}|\d{300}")
+
+
+async def read_raw_body(request: Request) -> bytes:
+    """Return the body as it came; the gate has measured it."""
+    return await request.body()
+
+
+RawBody = Annotated[bytes, Depends(read_raw_body)]
+
+
+def parse_body(model: type[Model], raw: bytes) -> Model:
+    """Read a JSON body as this schema; raises RequestInvalid."""
+    try:
+        if _SUSPICIOUS.search(raw):
+            json.loads(raw, parse_constant=_refuse_constant, parse_float=_read_finite)
+        return model.model_validate_json(raw)
+    except ValidationError as error:
+        problems = [describe_problem(details) for details in error.errors(include_url=False)[:_MAX_PROBLEMS]]
+        raise refuse_request(problems) from None
+    except RecursionError:
+        raise refuse_request([{"field": "", "given": "", "message": _TOO_DEEP}]) from None
+    except ValueError as error:
+        raise refuse_request([{"field": "", "given": "", "message": f"the body is not JSON: {error}"}]) from None
+
+
+def parse_job_spec(raw: bytes) -> JobSpec:
+    """Read a JSON body as a job spec; raises SpecRefused, which names every field that is wrong."""
+    try:
+        # NaN and infinities are read here, so that the spec's own check can name the field that holds them.
+        return parse_spec(json.loads(raw, object_pairs_hook=_read_mapping))
+    except _GivenTwice as error:
+        raise SpecRefused.from_problems([Problem(error.field, "", "this field is given twice")]) from None
+    except SpecInvalid as error:
+        raise SpecRefused.from_problems(error.problems) from None
+    except RecursionError:
+        raise SpecRefused.from_problems([Problem("", "", _TOO_DEEP)]) from None
+    except ValueError as error:
+        problem = Problem("", "", f"the body is not JSON ({error}); `ganvas submit` takes YAML too"[:300])
+        raise SpecRefused.from_problems([problem]) from None
+
+
+def refuse_request(problems: list[dict[str, str]]) -> RequestInvalid:
+    """Return the error that names these problems."""
+    sentence = "; ".join(f"{problem['field']}: {problem['message']}".lstrip(": ") for problem in problems)
+    return RequestInvalid(sentence[:2000] or None, problems=problems)
+
+
+def describe_problem(details: ErrorDetails | dict[str, Any]) -> dict[str, str]:
+    """Return field, what was given and what is wrong."""
+    given = repr(details.get("input", ""))
+    return {
+        "field": ".".join(str(part) for part in details["loc"]),
+        "given": given if len(given) <= _MAX_GIVEN else given[: _MAX_GIVEN - 1] + "…",
+        "message": str(details["msg"]),
+    }
+
+
+class _GivenTwice(Exception):
+    def __init__(self, field: str) -> None:
+        self.field = field.encode("utf-8", "replace").decode()[:_MAX_GIVEN]
+
+
+def _read_mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Read an object whose fields are each given once: of two, readers would disagree on which one counts."""
+    read: dict[str, Any] = {}
+    for field, value in pairs:
+        if field in read:
+            raise _GivenTwice(field)
+        read[field] = value
+    return read
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f'{name} is not a number in JSON; write "nan", "inf" or "-inf" for a metric')
+
+
+def _read_finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:40]} is too large for a float")
+    return number

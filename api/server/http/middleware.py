@@ -1,0 +1,136 @@
+"""The gate: every request passes it before any route is looked for, every answer gets its headers here."""
+
+from collections.abc import Iterable
+from urllib.parse import urlencode
+
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.artifacts.bundles import MAX_BUNDLE_BYTES
+from api.errors import BodyTooLarge, NotAuthenticated, ServiceError
+from api.server.access.authenticator import Access
+from api.server.access.scopes import (
+    GRANT,
+    LOOPBACK_HOSTS,
+    OPEN_PATHS,
+    OPEN_PREFIX,
+    SECURITY_HEADERS,
+    check_host,
+    check_origin,
+)
+from api.server.access.tokens import OPEN
+from api.server.http.responses import error_response
+from api.settings import MIB, Settings
+
+MAX_BODY_BYTES = MIB
+# Files are streamed to disk by their own route, which has its own limit.
+STREAMED_PREFIX = "/artifacts/"
+# An attempt's own routes: each of their writes passes the fence.
+FENCED_PREFIX = "/jobs/"
+# Several files in one body.
+_LARGER_BODIES = {("POST", "/artifacts"): MAX_BUNDLE_BYTES}
+
+
+class Gate:
+    """ASGI middleware: host, origin and credentials are checked, small bodies are read whole and measured."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, access: Access) -> None:
+        self._app = app
+        self._access = access
+        self._hosts = LOOPBACK_HOSTS | {
+            host.lower() for host in (*settings.allowed_hosts, settings.own_address) if host
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer it with an error."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1000})
+            return
+
+        async def send_secured(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = _add_missing(message.get("headers", ()))
+            await send(message)
+
+        try:
+            await self._check(scope)
+            if not (scope["method"] == "PUT" and scope["path"].startswith(STREAMED_PREFIX)):
+                limit = _LARGER_BODIES.get((scope["method"], scope["path"]), MAX_BODY_BYTES)
+                receive = await _read_small_body(scope, receive, limit)
+        except NotAuthenticated as error:
+            answer = _send_to_login(scope) or error_response(error)
+            await answer(scope, receive, send_secured)
+        except ServiceError as error:
+            await error_response(error)(scope, receive, send_secured)
+        except ClientDisconnect:
+            return
+        else:
+            await self._app(scope, receive, send_secured)
+
+    async def _check(self, scope: Scope) -> None:
+        headers = Headers(scope=scope)
+        check_host(headers.get("host"), self._hosts)
+        check_origin(scope["method"], headers)
+        if scope["path"] in OPEN_PATHS or scope["path"].startswith(OPEN_PREFIX):
+            scope[GRANT] = OPEN
+        else:
+            scope[GRANT] = await self._access.find_grant(
+                headers, is_fenced=scope["path"].startswith(FENCED_PREFIX)
+            )
+
+
+def _send_to_login(scope: Scope) -> Response | None:
+    """Lead a person who asked for a page to the login page, if the service has one."""
+    login_path = getattr(scope["app"].state, "login_path", None)
+    wants_page = "text/html" in Headers(scope=scope).get("accept", "")
+    if login_path is None or scope["method"] != "GET" or not wants_page:
+        return None
+    query = scope["query_string"].decode("latin-1")
+    wanted = scope["path"] + (f"?{query}" if query else "")
+    return RedirectResponse(f"{login_path}?{urlencode({'back': wanted})}", 303, {"cache-control": "no-store"})
+
+
+async def _read_small_body(scope: Scope, receive: Receive, limit: int) -> Receive:
+    """Read the body up to the limit and return a `receive` that gives it again; raises BodyTooLarge."""
+    length = Headers(scope=scope).get("content-length")
+    # Counted before it is read: a number of thousands of digits is no number to Python.
+    too_large = BodyTooLarge(f"The body is too large for this route; at most {limit:,} bytes are taken.")
+    if length is not None and (not _is_number(length) or int(length) > limit):
+        raise too_large
+    parts: list[bytes] = []
+    size, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        more = message.get("more_body", False)
+        if size > limit:
+            raise too_large
+    body: bytes | None = b"".join(parts)
+
+    async def receive_again() -> Message:
+        nonlocal body
+        if body is None:
+            return await receive()
+        message = {"type": "http.request", "body": body, "more_body": False}
+        body = None
+        return message
+
+    return receive_again
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 20
+
+
+def _add_missing(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    given = list(headers)
+    names = {name.lower() for name, _ in given}
+    return given + [header for header in SECURITY_HEADERS if header[0] not in names]

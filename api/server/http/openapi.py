@@ -1,0 +1,152 @@
+"""The OpenAPI schema: routes read their JSON bodies themselves, so the bodies' schemas are added here."""
+
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+
+from api.errors import BodyTooLarge, NotAllowed, NotAuthenticated, OriginRefused, RequestInvalid, ServiceError
+from api.jobs.schemas import JobEdit, StreamEvent
+from api.server.access.scopes import needs
+from api.workers.schemas import ClaimRequest, EventsPost, FinishPost, WorkerPost
+from ganlib.spec.job import JobSpec
+
+_MODELS: tuple[type[BaseModel], ...] = (
+    JobSpec,
+    JobEdit,
+    ClaimRequest,
+    EventsPost,
+    FinishPost,
+    WorkerPost,
+    StreamEvent,
+)
+_GATE_ERRORS: dict[str, tuple[type[ServiceError], ...]] = {
+    "401": (NotAuthenticated,),
+    "403": (NotAllowed, OriginRefused),
+    "413": (BodyTooLarge,),
+}
+REF = "#/components/schemas/{model}"
+
+
+def request_body(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:
+    """Return what a route adds to its operation to describe the body that it reads."""
+    content = {"schema": {"$ref": REF.format(model=model.__name__)}, "example": example}
+    return {"requestBody": {"required": True, "content": {"application/json": content}}}
+
+
+def build_openapi(app: FastAPI) -> dict[str, Any]:
+    """Build the schema once; later calls return the same."""
+    if app.openapi_schema is None:
+        schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        components = schema.setdefault("components", {}).setdefault("schemas", {})
+        _drop_foreign_errors(schema, components)
+        for model in _MODELS:
+            own = model.model_json_schema(ref_template=REF)
+            components.update(own.pop("$defs", {}))
+            components[model.__name__] = own
+        _add_errors_of_the_gate(schema)
+        app.openapi_schema = schema
+    return app.openapi_schema
+
+
+def _drop_foreign_errors(schema: dict[str, Any], components: dict[str, Any]) -> None:
+    # FastAPI announces its own shape of a 422, which this service never sends.
+    for name in ("HTTPValidationError", "ValidationError"):
+        components.pop(name, None)
+    for methods in schema["paths"].values():
+        for operation in methods.values():
+            if "HTTPValidationError" in str(operation["responses"].get("422")):
+                operation["responses"]["422"] = {
+                    "description": f"`{RequestInvalid.code}`: {RequestInvalid.message}",
+                    "content": {"application/json": {"schema": {"$ref": REF.format(model="ErrorRead")}}},
+                }
+
+
+def _add_errors_of_the_gate(schema: dict[str, Any]) -> None:
+    # What any request may be answered with before its route is looked for.
+    for methods in schema["paths"].values():
+        for operation in methods.values():
+            for status, errors in _GATE_ERRORS.items():
+                operation["responses"].setdefault(status, _describe(*errors))
+            for status, answer in operation["responses"].items():
+                # FastAPI says that a stream's errors are streams, too.
+                if status >= "400" and len(answer.get("content", {})) == 1:
+                    answer["content"] = {"application/json": next(iter(answer["content"].values()))}
+
+
+def _describe(*errors: type[ServiceError]) -> dict[str, Any]:
+    return {
+        "description": "\n\n".join(f"`{error.code}`: {error.message}" for error in errors),
+        "content": {"application/json": {"schema": {"$ref": REF.format(model="ErrorRead")}}},
+    }
+
+
+router = APIRouter(dependencies=needs("read"), include_in_schema=False)
+
+
+@router.get("/openapi.json")
+def get_openapi_schema(request: Request) -> JSONResponse:
+    """Return the OpenAPI schema of the REST routes."""
+    return JSONResponse(build_openapi(request.app))
+
+
+SPEC_EXAMPLE: dict[str, Any] = {
+    "name": "first-digits",
+    "tags": ["mnist"],
+    "seed": 1,
+    "dataset": "mnist",
+    "latents": {"size": 64},
+    "generator": {
+        "layers": [
+            {"layer": "dense", "size": 784},
+            "tanh",
+            {"layer": "reshape", "shape": [1, 28, 28]},
+        ]
+    },
+    "discriminator": {"layers": ["flatten", {"layer": "dense", "size": 1}]},
+    "iterations": 1000,
+}
+
+CLAIM_EXAMPLE: dict[str, Any] = {
+    "worker": "gpu-1",
+    "devices": ["cpu", "cuda"],
+    "provenance": {
+        "commit": "0123456789abcdef0123456789abcdef01234567",
+        "python": "3.12.4",
+        "versions": {"torch": "2.9.0"},
+        "device": "NVIDIA A100",
+        "hostname": "gpu-1",
+    },
+}
+
+EVENTS_EXAMPLE: dict[str, Any] = {
+    "events": [
+        {
+            "seq": 0,
+            "at": "2026-01-02T03:04:05Z",
+            "event": {
+                "kind": "metrics_logged",
+                "iteration": 10,
+                "values": {"loss/generator": 0.693, "loss/discriminator": "nan"},
+            },
+        },
+        {
+            "seq": 1,
+            "at": "2026-01-02T03:04:06Z",
+            "event": {"kind": "line_logged", "iteration": 10, "level": "info", "text": "Ten iterations done."},
+        },
+    ]
+}
+
+FINISH_EXAMPLE: dict[str, Any] = {"end": "succeeded", "events_count": 2}
+
+EDIT_EXAMPLE: dict[str, Any] = {"add_tags": ["good"], "remove_tags": ["sweep-1"], "note": "The sharpest so far."}
+WORKER_EXAMPLE = {
+    "name": "gpu-1",
+    "device": "NVIDIA H200",
+    "gpus": [
+        {"index": 0, "name": "NVIDIA H200", "memory_total": 150754820096, "memory_used": 0, "utilisation": 0.0}
+    ],
+}

@@ -1,0 +1,1 @@
+"""Health, Prometheus, logging, availability."""

@@ -1,0 +1,1 @@
+"""Workers: registration, what they ask and report, and the queue."""

@@ -1,0 +1,1 @@
+"""Charts: complete without a script, live with one."""

@@ -1,0 +1,257 @@
+"""How a chart is drawn without a script: an inline SVG of plain attributes.
+
+The axis fits the values as they usually are, so that one spike does not flatten the rest; what lies beyond is
+drawn at the edge and named.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dashboard.compare.requests import AXIS_WORDS, Axis
+from dashboard.web.formats import show_count, show_duration, show_number, show_tick
+from dashboard.web.layout import DISCRIMINATOR_LOSS, GENERATOR_LOSS, Figure, figure_of
+
+CHART_METRICS = (GENERATOR_LOSS, DISCRIMINATOR_LOSS)
+CHART_POINTS, MEASURE_POINTS = 600, 200
+# The plot's own coordinates; the page stretches them to its width and height.
+WIDTH, HEIGHT = 1000, 300
+SPIKE_REACH = 3
+TICKS = 4
+# An axis ends here, and is at least so wide: beyond that, what it is divided by is no float any more.
+FURTHEST, NARROWEST = 1e300, 1e-300
+
+
+@dataclass(frozen=True)
+class TickView:
+    """One grid line: its place as a percentage from the top, and its value."""
+
+    at: str
+    label: str
+
+
+def usual_range(values: list[float]) -> tuple[float, float]:
+    """Return the axis that fits the values but not their spikes, with a little room, from 0 where that is near.
+
+    A spike lies further from the middle half of the values than three times that half is wide.
+    """
+    if not values:
+        return 0.0, 1.0
+    ordered = sorted(min(max(value, -FURTHEST), FURTHEST) for value in values)
+    lower, upper = ordered[len(ordered) // 4], ordered[-1 - len(ordered) // 4]
+    reach = SPIKE_REACH * (upper - lower)
+    low, high = max(ordered[0], lower - reach), min(ordered[-1], upper + reach)
+    if max(high - low, abs(high)) < NARROWEST:
+        low = high = 0.0
+    room = 0.08 * (high - low or abs(high) or 1.0)
+    return (0.0 if 0 <= low <= high / 2 or low == high > 0 else low - room), high + room
+
+
+def describe_beyond(values: list[float], low: float, high: float) -> str:
+    """Say how many values the axis leaves out."""
+    beyond = [value for value in values if not low <= value <= high]
+    if not beyond:
+        return ""
+    most = max(beyond)
+    furthest = f"up to {show_number(most)}" if most > high else f"down to {show_number(min(beyond))}"
+    return f"{show_count(len(beyond))} point{'s' if len(beyond) > 1 else ''} beyond the axis, {furthest}"
+
+
+def nice_ticks(low: float, high: float) -> list[float]:
+    """Return about four round values inside the range: multiples of 1, 2 or 5 times a power of ten."""
+    step = (high - low) / TICKS
+    power = 10 ** math.floor(math.log10(step))
+    nice = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= step * 0.999)
+    first, last = math.ceil(low / nice - 1e-9), math.floor(high / nice + 1e-9)
+    return [index * nice for index in range(first, last + 1)]
+
+
+def tick_at(value: float, low: float, high: float) -> TickView:
+    """Return the grid line of this value on an axis from low to high."""
+    at = 100 * (high - value) / (high - low)
+    return TickView(f"{at:.2f}%", show_tick(value))
+
+
+def draw_path(places: Sequence[float], values: Sequence[float], length: float, low: float, high: float) -> str:
+    """Return the path of points on an axis that is so long; a gap where a value is no finite number."""
+    parts, pen_down = [], False
+    for place, value in zip(places, values, strict=True):
+        if not math.isfinite(value):
+            pen_down = False
+            continue
+        x = WIDTH * place / length
+        y = HEIGHT * (high - min(max(value, low), high)) / (high - low)
+        parts.append(f"{'L' if pen_down else 'M'}{x:.1f} {y:.1f}")
+        pen_down = True
+    return "".join(parts)
+
+
+def show_place(axis: Axis, place: float) -> str:
+    """Return a place in human form."""
+    return show_duration(place) if axis == "time" else show_count(round(place))
+
+
+def describe_place(axis: Axis, place: float) -> str:
+    """Say where that is: iteration 1,000."""
+    shown = show_place(axis, place)
+    match axis:
+        case "iteration":
+            return f"iteration {shown}"
+        case "images":
+            return f"{shown} images seen"
+        case "time":
+            return f"{shown} after the start"
+
+
+MAX_DOTS = 50
+
+
+@dataclass(frozen=True)
+class DotView:
+    """One point, as percentages from the left and from the top."""
+
+    x: str
+    y: str
+
+
+@dataclass(frozen=True)
+class LineView:
+    """One curve: its metric and word, the classes that it is drawn by, its path, and its value at the cursor.
+
+    url: where its own run has its metrics, or empty. scale: places on the axis that an iteration is, or empty
+    where that is not the same everywhere.
+    """
+
+    metric: str
+    word: str
+    style: str
+    path: str
+    value: Figure
+    dots: list[DotView]
+    url: str
+    scale: str
+
+
+@dataclass(frozen=True)
+class CurveChart:
+    """Curves of one axis; `cursor` is the chosen place as a percentage, or empty.
+
+    player: whose metric alone it shows, or empty. points: how many stretches of each curve a script asks for.
+    """
+
+    heading: str
+    player: str
+    lines: list[LineView]
+    ticks: list[TickView]
+    axis: Axis
+    axis_word: str
+    length: int
+    last_label: str
+    cursor: str
+    at: str
+    beyond: str
+    summary: str
+    view_box: str
+    metrics_url: str
+    points: int
+
+
+@dataclass(frozen=True)
+class ChartAxis:
+    """What charts share: the axis, how far it goes, and the chosen place on it (None: the end)."""
+
+    axis: Axis
+    length: int
+    at: float | None
+
+
+@dataclass(frozen=True)
+class Line:
+    """One curve to draw: its points by their places on the axis; the rest as a LineView says it."""
+
+    metric: str
+    word: str
+    style: str
+    places: Sequence[float]
+    values: Sequence[float]
+    url: str = ""
+    scale: str = "1"
+
+
+@dataclass(frozen=True)
+class ChartFrame:
+    """What surrounds the curves of a chart; the rest as a CurveChart says it."""
+
+    heading: str
+    points: int
+    player: str = ""
+    metrics_url: str = ""
+
+
+def build_chart(frame: ChartFrame, lines: Sequence[Line], axis: ChartAxis) -> CurveChart:
+    """Return the chart of these lines, from the axis's beginning to its end."""
+    values = [value for line in lines for value in line.values if math.isfinite(value)]
+    low, high = usual_range(values)
+    return CurveChart(
+        heading=frame.heading,
+        player=frame.player,
+        lines=[_draw(line, axis, low, high) for line in lines],
+        ticks=[tick_at(value, low, high) for value in nice_ticks(low, high)],
+        axis=axis.axis,
+        axis_word=AXIS_WORDS[axis.axis].lower(),
+        length=axis.length,
+        last_label=show_place(axis.axis, axis.length),
+        cursor=f"{100 * min(1.0, axis.at / axis.length):.2f}%" if axis.at is not None else "",
+        at=f"at {describe_place(axis.axis, axis.at)}" if axis.at is not None else "newest",
+        beyond=describe_beyond(values, low, high),
+        summary=_summary(frame.heading, lines, axis.axis),
+        view_box=f"0 0 {WIDTH} {HEIGHT}",
+        metrics_url=frame.metrics_url,
+        points=frame.points,
+    )
+
+
+def _draw(line: Line, axis: ChartAxis, low: float, high: float) -> LineView:
+    return LineView(
+        metric=line.metric,
+        word=line.word,
+        style=line.style,
+        path=draw_path(line.places, line.values, axis.length, low, high),
+        value=figure_of(_value_at(line, axis.at)),
+        dots=_dots(line, axis.length, low, high),
+        url=line.url,
+        scale=line.scale,
+    )
+
+
+def _value_at(line: Line, at: float | None) -> float | None:
+    """Return the value of the last point not after the place, else of the first; without a place the newest."""
+    before = [value for place, value in zip(line.places, line.values, strict=True) if at is None or place <= at]
+    counted = before or line.values[:1]
+    return counted[-1] if counted else None
+
+
+def _dots(line: Line, length: int, low: float, high: float) -> list[DotView]:
+    points = [
+        (place, min(max(value, low), high))
+        for place, value in zip(line.places, line.values, strict=True)
+        if math.isfinite(value)
+    ]
+    if len(points) > MAX_DOTS:
+        return []
+    return [
+        DotView(f"{100 * place / length:.2f}%", f"{100 * (high - value) / (high - low):.2f}%")
+        for place, value in points
+    ]
+
+
+def _summary(heading: str, lines: Sequence[Line], axis: Axis) -> str:
+    """Return what the chart shows, in words."""
+    parts = [
+        f"{line.word + ': ' if line.word else ''}{show_number(line.values[0])} at "
+        f"{describe_place(axis, line.places[0])}, {show_number(line.values[-1])} at "
+        f"{describe_place(axis, line.places[-1])}"
+        for line in lines
+        if line.values
+    ]
+    return f"{heading} over {AXIS_WORDS[axis].lower()}. {'. '.join(parts) or 'No points yet'}."

@@ -1,0 +1,156 @@
+"""Metrics of several runs at one place, and which run is best where a metric has a better direction."""
+
+import math
+import re
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from api.jobs.schemas import JobRead
+from api.samples.schemas import Curve
+from dashboard.compare.axis import Track
+from dashboard.run.records import find_commit_url
+from dashboard.web.formats import NOTHING, show_count, show_duration, show_moment
+from dashboard.web.layout import STATE_WORDS, Figure, figure_of, seconds_taken, short_commit
+
+Direction = Literal["higher", "lower", ""]
+# Losses, speeds and what says nothing alone (docs/metrics.md) have no best.
+_HIGHER = re.compile(
+    r"eval/(classifier_score|class_coverage|class_entropy|precision|recall|label_agreement|\w+_accuracy)"
+    r"|transfer/\w*accuracy|accuracy/\w+"
+)
+_LOWER = re.compile(r"eval/(frechet_distance|\w+_errors)")
+DIRECTION_WORDS: dict[Direction, str] = {"higher": "higher is better", "lower": "lower is better", "": ""}
+
+
+@dataclass(frozen=True)
+class NumberCell:
+    """One run's value at the place, its best value so far in words, and whether either is the best of all runs."""
+
+    here: Figure
+    is_best_here: bool
+    best: str
+    best_exact: str
+    is_best: bool
+
+
+@dataclass(frozen=True)
+class NumberRow:
+    """One metric, a cell for each run."""
+
+    metric: str
+    direction: str
+    cells: list[NumberCell]
+
+
+def direction_of(metric: str) -> Direction:
+    """Return which way a metric is better, or nothing."""
+    if _HIGHER.fullmatch(metric):
+        return "higher"
+    return "lower" if _LOWER.fullmatch(metric) else ""
+
+
+def build_numbers(
+    metrics: Sequence[str], curves: Sequence[Mapping[str, Curve]], until: Sequence[float]
+) -> list[NumberRow]:
+    """Return the metrics' values: `curves` by name for each run, `until` the iteration that each is shown at."""
+    return [_row(metric, [run.get(metric) for run in curves], until) for metric in metrics]
+
+
+def _row(metric: str, curves: Sequence[Curve | None], until: Sequence[float]) -> NumberRow:
+    direction = direction_of(metric)
+    here = [_value_at(curve, last) for curve, last in zip(curves, until, strict=True)]
+    best = [_best_of(curve, direction) for curve in curves]
+    first_here = _winner(here, direction)
+    first = _winner([value for value, _ in best], direction)
+    return NumberRow(
+        metric,
+        DIRECTION_WORDS[direction],
+        [
+            NumberCell(
+                here=figure_of(value),
+                is_best_here=first_here is not None and value == first_here,
+                best=f"{figure_of(top).text} at {show_count(iteration)}" if top is not None else "",
+                best_exact=figure_of(top).exact if top is not None else "",
+                is_best=first is not None and top == first,
+            )
+            for value, (top, iteration) in zip(here, best, strict=True)
+        ],
+    )
+
+
+def _value_at(curve: Curve | None, last: float) -> float | None:
+    """Return the curve's value at the last point that is not after this iteration."""
+    index = bisect_right(curve.iterations, last) - 1 if curve else -1
+    return curve.values[index] if curve and index >= 0 else None
+
+
+def _best_of(curve: Curve | None, direction: Direction) -> tuple[float | None, int]:
+    """Return a run's best value and the first iteration that has it."""
+    points = zip(curve.values, curve.iterations, strict=True) if curve and direction else ()
+    found = [(value, iteration) for value, iteration in points if math.isfinite(value)]
+    if not found:
+        return None, 0
+    sign = -1 if direction == "higher" else 1
+    return min(found, key=lambda point: (sign * point[0], point[1]))
+
+
+def _winner(values: Sequence[float | None], direction: Direction) -> float | None:
+    """Return the best of these values; nothing where fewer than two can be compared, or all are equal."""
+    known = [value for value in values if value is not None and math.isfinite(value)]
+    if not direction or len(known) < 2 or min(known) == max(known):
+        return None
+    return max(known) if direction == "higher" else min(known)
+
+
+@dataclass(frozen=True)
+class FactCell:
+    """One run's fact: as text, in full, and where it leads, if anywhere."""
+
+    text: str
+    exact: str = ""
+    href: str = ""
+
+
+@dataclass(frozen=True)
+class FactRow:
+    """One fact of all runs."""
+
+    word: str
+    is_number: bool
+    cells: list[FactCell]
+
+
+def build_facts(jobs: Sequence[JobRead], tracks: Sequence[Track], now: datetime) -> list[FactRow]:
+    """Return what ran, how far, how long, and of which commit."""
+    return [
+        FactRow("State", False, [FactCell(STATE_WORDS[job.state]) for job in jobs]),
+        FactRow(
+            "Iterations", True, [FactCell(f"{show_count(j.iteration)} / {show_count(j.iterations)}") for j in jobs]
+        ),
+        FactRow("Images seen", True, [FactCell(show_count(t.job.iteration * t.batch_size)) for t in tracks]),
+        FactRow("Duration", True, [_duration(job, now) for job in jobs]),
+        FactRow("Attempts", True, [FactCell(str(job.attempt)) for job in jobs]),
+        FactRow("Commit", False, [_commit(job) for job in jobs]),
+        FactRow("Created", False, [FactCell(show_moment(job.created_at)) for job in jobs]),
+        FactRow("Fixed latents", False, [_latents(track) for track in tracks]),
+    ]
+
+
+def _duration(job: JobRead, now: datetime) -> FactCell:
+    seconds = seconds_taken(job, now)
+    return FactCell(show_duration(seconds), f"{seconds:.0f} s" if seconds is not None else "")
+
+
+def _commit(job: JobRead) -> FactCell:
+    ran = job.attempts[-1].provenance if job.attempts else None
+    changed = " + changes" if ran and ran.diff else ""
+    url = find_commit_url(ran.remote, ran.commit) if ran else ""
+    return FactCell(short_commit(job.commit) + changed, job.commit or "no commit recorded", url)
+
+
+def _latents(track: Track) -> FactCell:
+    sha256 = track.grids[-1].latents_sha256 if track.grids else track.job.latents_sha256
+    return FactCell((sha256 or NOTHING)[:12], sha256 or "not yet drawn")

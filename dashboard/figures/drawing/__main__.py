@@ -1,0 +1,84 @@
+"""The process that draws one figure: `python -m dashboard.figures.drawing < request > file`.
+
+Status 3 means that the figure was refused; then the error output holds JSON with the reason.
+"""
+
+import json
+import os
+import resource
+import sys
+from collections.abc import Sequence
+from typing import BinaryIO, overload
+
+from dashboard.figures.drawing.plans import (
+    PLAN,
+    CurvesPlan,
+    FigureOversize,
+    FigureRefusal,
+    MoviePlan,
+    Plan,
+    TimelinesPlan,
+)
+from dashboard.figures.drawing.process import COMPUTING_SECONDS, REFUSED, read_request
+
+NICENESS = 3
+
+
+class Files(Sequence[bytes]):
+    """The files that came with the plan, each read when it is wanted."""
+
+    def __init__(self, file: BinaryIO, places: list[tuple[int, int]]) -> None:
+        self._file, self._places = file, places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, index: int) -> bytes: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[bytes]: ...
+
+    def __getitem__(self, index: int | slice) -> bytes | list[bytes]:
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        start, size = self._places[index]
+        self._file.seek(start)
+        return self._file.read(size)
+
+
+def main() -> int:
+    """Draw what the standard input asks for."""
+    # Whoever waits for a page goes first.
+    os.nice(NICENESS)
+    resource.setrlimit(resource.RLIMIT_CPU, (COMPUTING_SECONDS, COMPUTING_SECONDS + 5))
+    plan, places = read_request(sys.stdin.buffer)
+    try:
+        draw(PLAN.validate_json(plan), Files(sys.stdin.buffer, places), sys.stdout.buffer)
+    except FigureRefusal as refusal:
+        reason = {"message": str(refusal), "is_too_large": isinstance(refusal, FigureOversize)}
+        sys.stderr.write(json.dumps(reason))
+        return REFUSED
+    sys.stdout.buffer.flush()
+    return 0
+
+
+def draw(plan: Plan, files: Sequence[bytes], out: BinaryIO) -> None:
+    """Draw any figure; only what it needs is imported."""
+    match plan:
+        case TimelinesPlan():
+            from dashboard.figures.drawing.timelines import draw_timelines
+
+            draw_timelines(plan, files, out)
+        case CurvesPlan():
+            from dashboard.figures.drawing.curves import draw_curves
+
+            draw_curves(plan, files, out)
+        case MoviePlan():
+            from dashboard.figures.drawing.movies import write_movie
+
+            write_movie(plan, files, out)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,235 @@
+"""From what is asked for, and what the database knows, to the plan of a figure."""
+
+import hashlib
+import json
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from api.artifacts.storage import Blobs
+from api.curves import queries as curve_queries
+from api.errors import ArtifactNotFound, FigureRefused, FigureTooLarge
+from api.jobs import queries as job_queries
+from api.jobs import serializers
+from api.main import find_version
+from api.samples.queries import GridRow, list_grid_rows
+from api.server.database.models import Job
+from dashboard.figures.drawing.plans import (
+    MAX_GRID_PIXELS,
+    MAX_POINTS,
+    About,
+    Crop,
+    CurvesPlan,
+    Grid,
+    ImageForm,
+    Line,
+    MovieForm,
+    MoviePlan,
+    Page,
+    Plan,
+    Shot,
+    TimelineRow,
+    TimelinesPlan,
+    cells_size,
+)
+from dashboard.figures.drawing.process import pack_line
+from dashboard.figures.labels import label_runs
+from dashboard.figures.requests import CurvesRequest, MovieRequest, TimelinesRequest
+from dashboard.timeline.sheet_layout import evenly_spaced
+from dashboard.web.layout import DISCRIMINATOR_LOSS, GENERATOR_LOSS
+
+DEFAULT_COLUMNS = 5
+DEFAULT_METRICS = (GENERATOR_LOSS, DISCRIMINATOR_LOSS)
+ReadFiles = Callable[[], Iterable[bytes]]
+
+
+@dataclass(frozen=True)
+class Order:
+    """A figure to draw: its plan, how its files are read, a name that changes with its content, and a file name.
+
+    left_out: what the figure does not show of what was asked for, in words, or nothing.
+    """
+
+    plan: Plan
+    read_files: ReadFiles
+    digest: str
+    name: str
+    left_out: str = ""
+
+
+def plan_timelines(session: Session, blobs: Blobs, asked: TimelinesRequest, form: ImageForm) -> Order:
+    """Plan timelines beside each other; raises JobNotFound, FigureRefused and FigureTooLarge."""
+    jobs = find_jobs(session, asked.run)
+    grids = [list_grid_rows(session, job.id) for job in jobs]
+    if not any(grids):
+        raise FigureRefused("None of these runs has a sample grid yet.")
+    iterations = sorted(set(asked.iteration)) or _spread(grids)
+    shown = [[_newest_until(timeline, iteration) for iteration in iterations] for timeline in grids]
+    files = _Files()
+    rows = [
+        TimelineRow(label, tuple(files.shoot(grid) for grid in row))
+        for label, row in zip(label_runs(jobs, asked.labels, asked.label), shown, strict=True)
+    ]
+    if not files.names:
+        raise FigureRefused(f"None of these runs has a grid at or before iteration {iterations[-1]:,}.")
+    crop = _crop(asked, [grid for row in shown for grid in row if grid])
+    _check_pixels((shot for row in rows for shot in row.shots if shot), crop)
+    used = [[grid.iteration for grid in row if grid] for row in shown]
+    about = _describe("Timelines", "timelines", jobs, [{"iterations": sorted(set(seen))} for seen in used])
+    plan = TimelinesPlan(Page(form, asked.width, asked.dpi), about, tuple(iterations), tuple(rows), crop)
+    return _order(plan, files.names, files.reader(blobs), "timelines", jobs)
+
+
+def plan_movie(session: Session, blobs: Blobs, job_id: str, asked: MovieRequest, form: MovieForm) -> Order:
+    """Plan a movie; raises JobNotFound and FigureRefused."""
+    job = job_queries.get_job(session, job_id)
+    grids = thin_out(list_grid_rows(session, job.id, asked.first or 0, asked.last), asked.every)
+    if not grids:
+        raise FigureRefused("The run has no sample grid there yet.")
+    kept = [grids[place] for place in evenly_spaced(len(grids), asked.frames)] if asked.frames > 1 else grids[:1]
+    files = _Files()
+    shots = tuple(files.shoot(grid) for grid in kept)
+    crop = _crop(asked, kept)
+    counts = {"frames": len(kept), "grids": len(grids), "from": kept[0].iteration, "to": kept[-1].iteration}
+    about = _describe("Timeline", "movie", [job], [counts])
+    known = tuple(shot for shot in shots if shot)
+    plan = MoviePlan(form, about, known, crop, asked.fps, asked.size, asked.caption == "iteration")
+    left_out = f"{len(kept):,} of {len(grids):,} grids, evenly spread" if len(kept) < len(grids) else ""
+    return _order(plan, files.names, files.reader(blobs), "timeline", [job], left_out)
+
+
+def plan_curves(session: Session, asked: CurvesRequest, form: ImageForm) -> Order:
+    """Plan curves; raises JobNotFound, FigureRefused and FigureTooLarge."""
+    jobs = find_jobs(session, asked.run)
+    metrics = tuple(dict.fromkeys(asked.metric)) or DEFAULT_METRICS
+    lines: list[Line] = []
+    files: list[bytes] = []
+    points = 0
+    for place, job in enumerate(jobs):
+        for curve in curve_queries.read_stored_curves(session, job.id, metrics).curves:
+            points += len(curve.points)
+            if points > MAX_POINTS:
+                raise FigureTooLarge(
+                    f"These curves have more than {MAX_POINTS:,} points; ask for fewer runs or metrics."
+                )
+            lines.append(Line(place, curve.name, len(files)))
+            files.append(pack_line(curve.points))
+    refuse_unknown_metrics(session, jobs, metrics, {line.metric for line in lines})
+    about = _describe("Curves", "curves", jobs, [{"metrics": list(metrics)} for _ in jobs])
+    plan = CurvesPlan(
+        Page(form, asked.width, asked.dpi), about, tuple(label_runs(jobs, asked.labels, asked.label)), metrics,
+        tuple(lines), asked.smoothing, asked.x, asked.y,
+    )  # fmt: skip
+    return _order(plan, [hashlib.sha256(data).hexdigest() for data in files], lambda: files, "curves", jobs)
+
+
+def find_jobs(session: Session, job_ids: Sequence[str]) -> list[Job]:
+    """Return the jobs in the order in which they were named, each once; raises JobNotFound."""
+    return [job_queries.get_job(session, job_id) for job_id in dict.fromkeys(job_ids)]
+
+
+def refuse_unknown_metrics(
+    session: Session, jobs: Sequence[Job], wanted: Sequence[str], found: Iterable[str]
+) -> None:
+    """Raise FigureRefused when no run has a wanted metric; what some runs have is drawn of those."""
+    missing = [name for name in wanted if name not in set(found)]
+    if not missing:
+        return
+    known = sorted({name for job in serializers.job_summaries(session, jobs) for name in job.latest})
+    there_are = f"there are: {', '.join(known)}" if known else "they have none yet"
+    raise FigureRefused(f"None of these runs has a metric {missing[0]}; {there_are}."[:2000], metrics=known)
+
+
+def thin_out(grids: Sequence[GridRow], every: int) -> list[GridRow]:
+    """Return the grids that are at least so many iterations apart, from the first on."""
+    kept: list[GridRow] = []
+    for grid in grids:
+        if not kept or grid.iteration >= kept[-1].iteration + every:
+            kept.append(grid)
+    return kept
+
+
+class _Files:
+    """Grids by the number under which a plan knows them, each once."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self._numbers: dict[str, int] = {}
+
+    def shoot(self, grid: GridRow | None) -> Shot | None:
+        if grid is None:
+            return None
+        if grid.sha256 not in self._numbers:
+            self._numbers[grid.sha256] = len(self.names)
+            self.names.append(grid.sha256)
+        return Shot(grid.iteration, _layout(grid), self._numbers[grid.sha256])
+
+    def reader(self, blobs: Blobs) -> ReadFiles:
+        def read() -> Iterable[bytes]:
+            for name in self.names:
+                try:
+                    with blobs.open(name) as file:
+                        yield file.read()
+                except FileNotFoundError:
+                    raise ArtifactNotFound(sha256=name) from None
+
+        return read
+
+
+def _layout(grid: GridRow) -> Grid:
+    return Grid(grid.rows, grid.columns, grid.cell_width, grid.cell_height)
+
+
+def _spread(grids: Sequence[Sequence[GridRow]]) -> list[int]:
+    """Return some iterations of the longest timeline, from its first to its last."""
+    longest = max(grids, key=lambda timeline: timeline[-1].iteration if timeline else -1)
+    return [longest[place].iteration for place in evenly_spaced(len(longest), DEFAULT_COLUMNS)]
+
+
+def _newest_until(grids: Sequence[GridRow], iteration: int) -> GridRow | None:
+    place = bisect_right(grids, iteration, key=lambda grid: grid.iteration)
+    return grids[place - 1] if place else None
+
+
+def _crop(asked: TimelinesRequest | MovieRequest, grids: Sequence[GridRow]) -> Crop | None:
+    """Return the same cells for all grids: of those with the fewest rows and columns."""
+    smallest = Grid(min(grid.rows for grid in grids), min(grid.columns for grid in grids), 1, 1)
+    is_alike = all((grid.rows, grid.columns) == (smallest.rows, smallest.columns) for grid in grids)
+    try:
+        crop = asked.crop(smallest)
+    except ValueError as error:
+        raise FigureRefused(str(error)) from None
+    if crop is None and not is_alike and (asked.rows or asked.columns):
+        cells = tuple((row, column) for row in range(smallest.rows) for column in range(smallest.columns))
+        return Crop(cells, smallest.columns)
+    return crop
+
+
+def _check_pixels(shots: Iterable[Shot], crop: Crop | None) -> None:
+    sizes = [cells_size(shot.grid, crop) for shot in shots]
+    pixels = sum(width * height for width, height in sizes)
+    if pixels > MAX_GRID_PIXELS:
+        raise FigureTooLarge(
+            f"These grids have {pixels:,} pixels together; at most {MAX_GRID_PIXELS:,} are drawn. Ask for fewer "
+            "runs or iterations, or for fewer cells (rows= and columns=)."
+        )
+
+
+def _describe(title: str, figure: str, jobs: Sequence[Job], shown: Sequence[dict[str, Any]]) -> About:
+    runs = [
+        {"id": job.id, "name": job.name, "commit": job.commit_hash, **what}
+        for job, what in zip(jobs, shown, strict=True)
+    ]
+    description = json.dumps({"figure": figure, "runs": runs}, ensure_ascii=False)
+    return About(f"{title} of {', '.join(job.name for job in jobs)}", description, f"Ganvas {find_version()}")
+
+
+def _order(
+    plan: Plan, digests: Sequence[str], read_files: ReadFiles, stem: str, jobs: Sequence[Job], left_out: str = ""
+) -> Order:
+    text = json.dumps([asdict(plan), list(digests)], sort_keys=True)
+    name = f"{jobs[0].name}-{stem}" if len(jobs) == 1 else f"{stem}-of-{len(jobs)}-runs"
+    return Order(plan, read_files, hashlib.sha256(text.encode()).hexdigest(), name.replace(" ", "-"), left_out)

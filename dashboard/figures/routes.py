@@ -1,0 +1,284 @@
+"""Figures and movies as files: /figures/timelines.pdf?run=…, /figures/curves.svg?run=…, /runs/ID/movie.mp4."""
+
+import csv
+import io
+import os
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Annotated, BinaryIO
+
+from fastapi import APIRouter, FastAPI, Header, Request
+from fastapi.responses import HTMLResponse, Response, StreamingResponse
+from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import QueryParams
+
+from api.artifacts.routes import FileStream
+from api.curves import queries as curve_queries
+from api.curves.points import Points
+from api.errors import FiguresNotInstalled, ServiceError
+from api.jobs import queries as job_queries
+from api.jobs import serializers
+from api.jobs.queries import JobFilters
+from api.jobs.schemas import JobSummary
+from api.server.access.scopes import needs
+from api.server.database.models import Job
+from api.server.http.dependencies import ServicesDep
+from api.server.services import Services
+from dashboard.figures.drawing.plans import MEDIA_TYPES, ImageForm, MovieForm
+from dashboard.figures.drawing.process import missing_package
+from dashboard.figures.planning import (
+    Order,
+    find_jobs,
+    plan_curves,
+    plan_movie,
+    plan_timelines,
+    refuse_unknown_metrics,
+)
+from dashboard.figures.render_queue import Studio
+from dashboard.figures.requests import (
+    CurvesRequest,
+    MovieRequest,
+    TableRequest,
+    TimelinesRequest,
+    read_leniently,
+    read_request,
+)
+from dashboard.figures.view import KINDS, NEEDED, Asked, FiguresData, Kind, build_figures_page, known_metrics
+from dashboard.web.rendering import Renderer
+from dashboard.web.requests import read_frame
+
+HEADINGS = ("run", "name", "metric", "iteration", "value")
+ROWS_AT_ONCE = 5000
+# A spreadsheet takes a text that begins with one of these for a formula, and runs it.
+_FORMULAS = ("=", "+", "-", "@")
+
+
+def write_table(curves: Iterable[tuple[str, str, str, Points]]) -> Iterator[bytes]:
+    """Yield the CSV of (run id, run name, metric, points); what is no finite number is nan, inf or -inf."""
+    yield _write([HEADINGS])
+    for run, name, metric, points in curves:
+        fixed = (defuse(run), defuse(name), defuse(metric))
+        for start in range(0, len(points), ROWS_AT_ONCE):
+            part = slice(start, start + ROWS_AT_ONCE)
+            pairs = zip(points.iterations[part], points.values[part], strict=True)
+            yield _write((*fixed, str(iteration), repr(float(value))) for iteration, value in pairs)
+
+
+def defuse(text: str) -> str:
+    """Return the text so that a spreadsheet shows it and computes nothing."""
+    line = " ".join(text.split())
+    return f"'{line}" if line.startswith(_FORMULAS) else line
+
+
+def _write(rows: Iterable[Iterable[str]]) -> bytes:
+    part = io.StringIO()
+    csv.writer(part, lineterminator="\n").writerows(rows)
+    return part.getvalue().encode()
+
+
+# Shown in place; anything else is a file to keep.
+_SHOWN = ("png", "gif", "mp4")
+IfNoneMatch = Annotated[str | None, Header()]
+
+
+def build_studio(app: FastAPI) -> Studio:
+    """Return a studio that keeps its things in the service's home, and stops with the service."""
+    services: Services = app.state.services
+    cache = services.settings.home.expanduser().resolve() / "cache" / "figures"
+    return Studio(cache, lambda: services.feed.closing)
+
+
+def build_figure_router(studio: Studio) -> APIRouter:
+    """Return the routes of figures, tables and movies."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/figures/timelines.{form}", dependencies=needs("read"))
+    async def draw_timelines(
+        form: ImageForm, request: Request, services: ServicesDep, if_none_match: IfNoneMatch = None
+    ) -> Response:
+        """Draw runs and iterations beside each other."""
+        asked = read_request(TimelinesRequest, request.query_params)
+
+        def plan(session: Session) -> Order:
+            return plan_timelines(session, services.blobs, asked, form)
+
+        return await send_figure(studio, request, services, plan, form, if_none_match)
+
+    @router.get("/figures/curves.csv", dependencies=needs("read"))
+    def write_curves(request: Request, services: ServicesDep) -> Response:
+        """Write every point of some curves, one a row."""
+        asked = read_request(TableRequest, request.query_params)
+        return send_table(services, asked)
+
+    @router.get("/figures/curves.{form}", dependencies=needs("read"))
+    async def draw_curves(
+        form: ImageForm, request: Request, services: ServicesDep, if_none_match: IfNoneMatch = None
+    ) -> Response:
+        """Draw curves of some runs."""
+        asked = read_request(CurvesRequest, request.query_params)
+
+        def plan(session: Session) -> Order:
+            return plan_curves(session, asked, form)
+
+        return await send_figure(studio, request, services, plan, form, if_none_match)
+
+    @router.get("/runs/{job_id}/movie.{form}", dependencies=needs("read"))
+    async def draw_movie(
+        job_id: str, form: MovieForm, request: Request, services: ServicesDep, if_none_match: IfNoneMatch = None
+    ) -> Response:
+        """Play a run's timeline."""
+        asked = read_request(MovieRequest, request.query_params)
+
+        def plan(session: Session) -> Order:
+            return plan_movie(session, services.blobs, job_id, asked, form)
+
+        return await send_figure(studio, request, services, plan, form, if_none_match)
+
+    return router
+
+
+async def send_figure(
+    studio: Studio,
+    request: Request,
+    services: Services,
+    make_plan: Callable[[Session], Order],
+    form: str,
+    if_none_match: str | None,
+) -> Response:
+    """Plan, draw and send a figure; one that the reader has already is not drawn again."""
+    order = await run_in_threadpool(_plan, services, make_plan)
+    headers = {"etag": f'"{order.digest}"', "cache-control": "private, no-cache"}
+    if order.left_out:
+        headers["x-left-out"] = order.left_out
+    if if_none_match is not None and f'"{order.digest}"' in if_none_match:
+        return Response(status_code=304, headers=headers)
+    file = await studio.draw(order.plan, order.read_files, request)
+    return FileStream(file, {**headers, **_file_headers(file, order.name, form)}, MEDIA_TYPES[form])
+
+
+def send_table(services: Services, asked: TableRequest) -> Response:
+    """Stream the table; each curve is read when its turn comes."""
+    with services.database.read() as session:
+        jobs = find_jobs(session, asked.run)
+        latest = [set(job.latest) for job in serializers.job_summaries(session, jobs)]
+        known = set().union(*latest)
+        refuse_unknown_metrics(session, jobs, asked.metric, known)
+        rows = [
+            (job.id, job.name, metric)
+            for job, names in zip(jobs, latest, strict=True)
+            for metric in (dict.fromkeys(asked.metric) or sorted(names))
+            if metric in names
+        ]
+        stem = f"{jobs[0].name}-curves" if len(jobs) == 1 else f"curves-of-{len(jobs)}-runs"
+
+    def read() -> Iterator[tuple[str, str, str, Points]]:
+        for job_id, name, metric in rows:
+            with services.database.read() as session:
+                curves = curve_queries.read_stored_curves(session, job_id, [metric]).curves
+            for curve in curves:
+                yield job_id, name, metric, curve.points
+
+    headers = {"cache-control": "private, no-cache", "content-disposition": _disposition(stem, "csv")}
+    return StreamingResponse(write_table(read()), headers=headers, media_type=MEDIA_TYPES["csv"])
+
+
+def _plan(services: Services, make_plan: Callable[[Session], Order]) -> Order:
+    with services.database.read() as session:
+        return make_plan(session)
+
+
+def _file_headers(file: BinaryIO, stem: str, form: str) -> dict[str, str]:
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    return {"content-length": str(size), "content-disposition": _disposition(stem, form)}
+
+
+def _disposition(stem: str, form: str) -> str:
+    return f'{"inline" if form in _SHOWN else "attachment"}; filename="{stem}.{form}"'
+
+
+RUNS_TO_CHOOSE = 30
+READERS: dict[Kind, Callable[[QueryParams], tuple[Asked | None, list[str]]]] = {
+    "timelines": partial(read_leniently, TimelinesRequest),
+    "curves": partial(read_leniently, CurvesRequest),
+    "movie": partial(read_leniently, MovieRequest),
+}
+MAX_TEXT = 200
+
+
+def build_figure_page_router(renderer: Renderer) -> APIRouter:
+    """Return the page's route."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/figures", dependencies=needs("read"))
+    def show_figures(request: Request, services: ServicesDep) -> HTMLResponse:
+        """Show the form, a preview of what it asks for, and the files."""
+        with services.database.read() as session:
+            data = read_figures(session, services, request)
+        return renderer.render_page(request, "figures.html", build_figures_page(data, read_frame(request)))
+
+    return router
+
+
+def read_figures(session: Session, services: Services, request: Request) -> FiguresData:
+    """Read what the page shows."""
+    query = request.query_params
+    kind: Kind = next((kind for kind in KINDS if kind == query.get("kind")), "timelines")
+    found = [job_queries.find_job(session, run[:64]) for run in dict.fromkeys(query.getlist("run"))]
+    chosen = [job for job in found if job is not None]
+    problems = ["One of the runs does not exist; it is left out."] if len(chosen) < len(found) else []
+    find = query.get("find", "").replace("\0", "")[:MAX_TEXT].strip()
+    jobs = _list_jobs(session, chosen, find, kind)
+    asked, more = _read_asked(kind, chosen, request)
+    note, refusal = _try(session, services, kind, chosen, asked, jobs)
+    given = {name: value.replace("\0", "")[:MAX_TEXT] for name, value in query.items()}
+    return FiguresData(
+        kind, jobs, [job.id for job in chosen], asked, given, find,
+        [*problems, *more, *([refusal] if refusal else [])], note, asked is not None and not refusal,
+    )  # fmt: skip
+
+
+def _list_jobs(session: Session, chosen: list[Job], find: str, kind: Kind) -> list[JobSummary]:
+    """Return the chosen runs, the newest that a figure can be made of, and where those are few others too."""
+    found = serializers.job_summaries(session, chosen)
+    for has in (NEEDED[kind], None):
+        filters = JobFilters(name=find or None, has=has)
+        if len(found) < RUNS_TO_CHOOSE + len(chosen):
+            found += job_queries.list_jobs(session, filters, "-created_at", RUNS_TO_CHOOSE, None).items
+    return list({job.id: job for job in found}.values())[: RUNS_TO_CHOOSE + len(chosen)]
+
+
+def _read_asked(kind: Kind, chosen: list[Job], request: Request) -> tuple[Asked | None, list[str]]:
+    if not chosen:
+        return None, []
+    asked, problems = READERS[kind](request.query_params)
+    if isinstance(asked, TimelinesRequest | CurvesRequest):
+        asked = asked.model_copy(update={"run": [job.id for job in chosen]})
+    return asked, problems
+
+
+def _try(
+    session: Session,
+    services: Services,
+    kind: Kind,
+    chosen: list[Job],
+    asked: Asked | None,
+    jobs: list[JobSummary],
+) -> tuple[str, str]:
+    """Return what the figure leaves out, and why it cannot be made; each in words or empty."""
+    if asked is None:
+        return "", ""
+    package = missing_package(kind, "gif")
+    if package is not None:
+        return "", FiguresNotInstalled.message
+    try:
+        if isinstance(asked, MovieRequest):
+            return plan_movie(session, services.blobs, chosen[0].id, asked, "gif").left_out, ""
+        if isinstance(asked, TimelinesRequest):
+            return plan_timelines(session, services.blobs, asked, "png").left_out, ""
+        found = known_metrics(jobs, asked.run)
+        refuse_unknown_metrics(session, chosen, asked.metric or ["loss/generator"], found)
+    except ServiceError as error:
+        return "", error.text
+    return "", ""

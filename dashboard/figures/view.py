@@ -1,0 +1,197 @@
+"""The page on which figures and movies are made: a form, a preview, and the files to save."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+from urllib.parse import urlencode
+
+from api.jobs.schemas import JobSummary
+from dashboard.figures.requests import CurvesRequest, MovieRequest, TimelinesRequest, write_query
+from dashboard.runs.view import LinkView
+from dashboard.web.formats import show_count
+from dashboard.web.layout import DISCRIMINATOR_LOSS, GENERATOR_LOSS, STATE_WORDS, Frame
+
+Kind = Literal["timelines", "curves", "movie"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+KIND_WORDS = {"timelines": "Timelines", "curves": "Curves", "movie": "Movie"}
+NEEDED: dict[Kind, Literal["grids", "curves"]] = {"timelines": "grids", "curves": "curves", "movie": "grids"}
+PREVIEW_DPI, PREVIEW_FRAMES, PREVIEW_SIZE = 110, 30, 224
+LABELLINGS = {
+    "name": "the run's name",
+    "changes": "what their specs differ in",
+    "id": "the run's id",
+    "none": "none",
+}
+Asked = TimelinesRequest | CurvesRequest | MovieRequest
+
+
+@dataclass(frozen=True)
+class ChoiceView:
+    """A run to choose; `label` is what the figure shall call it, if not what it calls it by itself.
+
+    is_barred: it has nothing to draw yet, as `detail` says. One that was chosen all the same can be let go.
+    """
+
+    id: str
+    name: str
+    detail: str
+    href: str
+    is_chosen: bool
+    is_barred: bool
+    label: str
+
+
+@dataclass(frozen=True)
+class OptionView:
+    """One choice of a list."""
+
+    value: str
+    text: str
+    is_chosen: bool
+
+
+@dataclass(frozen=True)
+class DownloadView:
+    """A file to save."""
+
+    text: str
+    detail: str
+    href: str
+
+
+@dataclass(frozen=True)
+class FiguresPage:
+    """The form as it was filled in; `fields` holds texts by name, empty where the default holds."""
+
+    title: str
+    frame: Frame
+    kind: Kind
+    kinds: list[LinkView]
+    runs: list[ChoiceView]
+    is_one_run: bool
+    find: str
+    is_empty: bool
+    fields: dict[str, str]
+    metrics: list[OptionView]
+    labellings: list[OptionView]
+    captions: list[OptionView]
+    scales: dict[str, list[OptionView]]
+    preview_url: str
+    preview_alt: str
+    downloads: list[DownloadView]
+    problems: list[str]
+    note: str
+
+
+@dataclass(frozen=True)
+class FiguresData:
+    """What is read for the page: the runs to choose from, the chosen first, and what was asked for of them."""
+
+    kind: Kind
+    jobs: Sequence[JobSummary]
+    chosen: Sequence[str]
+    asked: Asked | None
+    given: dict[str, str]
+    find: str
+    problems: Sequence[str]
+    note: str
+    is_drawable: bool
+
+
+def build_figures_page(data: FiguresData, frame: Frame) -> FiguresPage:
+    """Return the page."""
+    shown = data.asked if data.is_drawable else None
+    stem = _address(data)
+    return FiguresPage(
+        title="Figures",
+        frame=frame,
+        kind=data.kind,
+        kinds=[LinkView(KIND_WORDS[kind], _kind_href(kind, data.chosen), kind == data.kind) for kind in KINDS],
+        runs=[_choice(job, data) for job in data.jobs],
+        is_one_run=data.kind == "movie",
+        find=data.find,
+        is_empty=not data.jobs and not data.find,
+        fields=data.given,
+        metrics=_metrics(data),
+        labellings=_options(LABELLINGS, data.given.get("labels", "name")),
+        captions=_options(
+            {"iteration": "the iteration", "none": "nothing"}, data.given.get("caption", "iteration")
+        ),
+        scales={
+            axis: _options({"linear": "linear", "log": "logarithmic"}, data.given.get(axis, "")) for axis in "xy"
+        },
+        preview_url=_preview(stem, shown) if shown else "",
+        preview_alt=_alt(data),
+        downloads=_downloads(stem, shown) if shown else [],
+        problems=list(data.problems),
+        note=data.note,
+    )
+
+
+def known_metrics(jobs: Sequence[JobSummary], chosen: Sequence[str]) -> list[str]:
+    """Return the metrics of the chosen runs, the losses first."""
+    names = {name for job in jobs if job.id in chosen for name in job.latest}
+    losses = [name for name in (GENERATOR_LOSS, DISCRIMINATOR_LOSS) if name in names]
+    return losses + sorted(names.difference(losses))
+
+
+def _address(data: FiguresData) -> str:
+    if data.kind == "movie":
+        return f"/runs/{data.chosen[0]}/movie" if data.chosen else ""
+    return f"/figures/{data.kind}"
+
+
+def _kind_href(kind: Kind, chosen: Sequence[str]) -> str:
+    return f"/figures?{urlencode([('kind', kind), *(('run', run) for run in chosen)])}"
+
+
+def _choice(job: JobSummary, data: FiguresData) -> ChoiceView:
+    words = f"{STATE_WORDS[job.state].lower()} at {show_count(job.iteration)} of {show_count(job.iterations)}"
+    needed = NEEDED[data.kind]
+    has = job.newest_sample is not None if needed == "grids" else bool(job.latest)
+    detail = words if has else f"no {needed} yet" if job.state in ("queued", "running") else f"it has no {needed}"
+    is_chosen, label = job.id in data.chosen, data.given.get(f"label.{job.id}", "")
+    return ChoiceView(job.id, job.name, detail, f"/runs/{job.id}", is_chosen, not has and not is_chosen, label)
+
+
+def _options(words: dict[str, str], chosen: str) -> list[OptionView]:
+    return [OptionView(value, text, value == chosen) for value, text in words.items()]
+
+
+def _metrics(data: FiguresData) -> list[OptionView]:
+    if data.kind != "curves":
+        return []
+    asked = data.asked.metric if isinstance(data.asked, CurvesRequest) else []
+    wanted = asked or [GENERATOR_LOSS, DISCRIMINATOR_LOSS]
+    return [OptionView(name, name, name in wanted) for name in known_metrics(data.jobs, data.chosen)]
+
+
+def _preview(stem: str, asked: Asked) -> str:
+    if isinstance(asked, MovieRequest):
+        frames, size = min(asked.frames, PREVIEW_FRAMES), min(asked.size, PREVIEW_SIZE)
+        return f"{stem}.gif?{write_query(asked, frames=frames, size=size)}"
+    return f"{stem}.png?{write_query(asked, dpi=PREVIEW_DPI)}"
+
+
+def _alt(data: FiguresData) -> str:
+    names = ", ".join(job.name for job in data.jobs if job.id in data.chosen)
+    return f"Preview: {KIND_WORDS[data.kind].lower()} of {names}"
+
+
+def _downloads(stem: str, asked: Asked) -> list[DownloadView]:
+    query = write_query(asked)
+    if isinstance(asked, MovieRequest):
+        words = {"mp4": ("MP4", "for slides"), "gif": ("GIF", "for pages"), "png": ("APNG", "every pixel exact")}
+    else:
+        words = {
+            "pdf": ("PDF", "for papers"),
+            "svg": ("SVG", "to edit"),
+            "png": ("PNG", f"{asked.dpi} dpi or more"),
+        }
+    files = [DownloadView(text, detail, f"{stem}.{form}?{query}") for form, (text, detail) in words.items()]
+    if isinstance(asked, CurvesRequest):
+        table = urlencode(
+            [*(("run", run) for run in asked.run), *(("metric", name) for name in asked.metric)], safe="/"
+        )
+        files.append(DownloadView("CSV", "every point", f"{stem}.csv?{table}"))
+    return files

@@ -1,0 +1,202 @@
+"""The form that starts a run: the fields that are changed most, and the whole spec as YAML."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from dashboard.web.layout import Frame
+from ganlib.errors import Problem
+from ganlib.spec.sections.losses import PARTNERS
+
+YAML_FIELD = "yaml"
+_GENERATOR_LOSSES = tuple(dict.fromkeys(name for names in PARTNERS.values() for name in names))
+# Of each player's losses those of the other that belong to it, as a script reads them.
+_BELONGING: Mapping[str, Mapping[str, str]] = {
+    "losses.discriminator": {name: " ".join(names) for name, names in PARTNERS.items()},
+    "losses.generator": {
+        loss: " ".join(name for name, names in PARTNERS.items() if loss in names) for loss in _GENERATOR_LOSSES
+    },
+}
+
+
+@dataclass(frozen=True)
+class FieldSpec:
+    """One field of the form: where its value lies in a spec, its label, and what may stand in it."""
+
+    path: str
+    label: str
+    kind: Literal["text", "whole", "decimal", "choice"]
+    help: str = ""
+    choices: tuple[str, ...] = ()
+    player: str = ""
+
+
+FIELDS = (
+    FieldSpec("name", "Name", "text"),
+    FieldSpec("iterations", "Iterations", "whole"),
+    FieldSpec("seed", "Seed", "whole", "The same spec and seed give the same run."),
+    FieldSpec("batch_size", "Batch size", "whole"),
+    FieldSpec("optimisers.generator.learning_rate", "Learning rate", "decimal", player="generator"),
+    FieldSpec("optimisers.discriminator.learning_rate", "Learning rate", "decimal", player="discriminator"),
+    FieldSpec("losses.generator", "Loss", "choice", choices=_GENERATOR_LOSSES, player="generator"),
+    FieldSpec("losses.discriminator", "Loss", "choice", choices=tuple(PARTNERS), player="discriminator"),
+    FieldSpec("discriminator_steps", "Discriminator updates", "whole", "For each update of the generator."),
+    FieldSpec("dataset.labels", "Labels kept", "whole", "Of the training images; empty keeps all of them."),
+    FieldSpec("sample_every", "Iterations between grids", "whole"),
+    FieldSpec("checkpoint_every", "Iterations between checkpoints", "whole"),
+    FieldSpec("device", "Device", "choice", choices=("auto", "cpu", "cuda")),
+    FieldSpec("precision", "Precision", "choice", choices=("auto", "float32", "bfloat16")),
+)
+
+
+@dataclass(frozen=True)
+class FieldView:
+    """A field as it is shown: what stands in it, what stood in it at first, and what is wrong with it.
+
+    partners: of each choice the values of another field that belong to it, with spaces between them.
+    """
+
+    id: str
+    path: str
+    label: str
+    kind: str
+    help: str
+    choices: tuple[str, ...]
+    partners: Mapping[str, str]
+    player: str
+    value: str
+    was: str
+    problem: str
+
+
+@dataclass(frozen=True)
+class ProblemView:
+    """What is wrong, and which part of the form to look at."""
+
+    field: str
+    text: str
+    href: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the form's first values come from: a recipe, another run, or an empty sheet."""
+
+    title: str
+    introduction: str
+    back_href: str
+    back_text: str
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What stands in the form: the fields by path, what they were at first, the YAML, and the form's own key.
+
+    A key that comes twice with the same spec makes one run.
+    """
+
+    fields: Mapping[str, str]
+    was: Mapping[str, str]
+    yaml: str
+    key: str
+
+
+@dataclass(frozen=True)
+class RunFormPage:
+    """The form, and after a refusal what is wrong with it."""
+
+    title: str
+    frame: Frame
+    source: Source
+    fields: list[FieldView]
+    yaml: str
+    yaml_problem: str
+    key: str
+    problems: list[ProblemView]
+    summary: str
+    action: str
+
+
+def draft_of(spec: Mapping[str, Any], yaml_text: str, key: str) -> Draft:
+    """Return the form as it is at first: `spec` has all its fields, `yaml_text` may leave some out."""
+    values = {field.path: _show(_find(spec, field.path)) for field in FIELDS}
+    return Draft(values, values, yaml_text, key)
+
+
+def build_run_form(
+    source: Source, draft: Draft, action: str, frame: Frame, problems: Sequence[Problem] = (), refusal: str = ""
+) -> RunFormPage:
+    """Return the form with what was typed, and each problem beside its field.
+
+    refusal: why nothing was queued where no field is to blame.
+    """
+    fields = [_field(field, draft, problems) for field in FIELDS]
+    shown = {field.path for field in fields if field.problem}
+    elsewhere = [problem for problem in problems if problem.field not in shown]
+    return RunFormPage(
+        title=source.title,
+        frame=frame,
+        source=source,
+        fields=fields,
+        yaml=draft.yaml,
+        yaml_problem=" ".join(f"{problem}." for problem in elsewhere),
+        key=draft.key,
+        problems=[_problem(problem, shown) for problem in problems],
+        summary=refusal or ("Nothing was queued yet: " + _count(len(problems)) if problems else ""),
+        action=action,
+    )
+
+
+def _field(field: FieldSpec, draft: Draft, problems: Sequence[Problem]) -> FieldView:
+    own = [problem.message for problem in problems if problem.field == field.path]
+    if own and field.path == "losses.generator":
+        own += _name_partner(draft)
+    value = draft.fields.get(field.path, "")
+    # What a spec holds that this form does not know is a choice all the same.
+    known = field.choices if not field.choices or value in field.choices else (value, *field.choices)
+    return FieldView(
+        id=f"field-{field.path.replace('.', '-')}",
+        path=field.path,
+        label=field.label,
+        kind=field.kind,
+        help=field.help,
+        choices=known,
+        partners=_BELONGING.get(field.path, {}),
+        player=field.player,
+        value=value,
+        was=draft.was.get(field.path, ""),
+        problem=_begin("; ".join(own)),
+    )
+
+
+def _begin(sentence: str) -> str:
+    """Begin with a capital, unless with a value as a spec writes it."""
+    return sentence if "_" in sentence.partition(" ")[0] else sentence[:1].upper() + sentence[1:]
+
+
+def _name_partner(draft: Draft) -> list[str]:
+    """Say which loss of the discriminator the generator's belongs to, where another one is chosen."""
+    chosen, beside = draft.fields.get("losses.generator", ""), draft.fields.get("losses.discriminator", "")
+    partners = [name for name, generators in PARTNERS.items() if chosen in generators and name != beside]
+    return [f"or choose {partners[0].replace('_', ' ')} for the discriminator too"] if partners else []
+
+
+def _problem(problem: Problem, shown: set[str]) -> ProblemView:
+    anchor = f"field-{problem.field.replace('.', '-')}" if problem.field in shown else f"field-{YAML_FIELD}"
+    given = f" (given: {problem.given})" if problem.given else ""
+    return ProblemView(problem.field or "The spec", f"{problem.message}{given}", f"#{anchor}")
+
+
+def _count(count: int) -> str:
+    return "one field needs another look." if count == 1 else f"{count} fields need another look."
+
+
+def _find(spec: Mapping[str, Any], path: str) -> Any:
+    value: Any = spec
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def _show(value: Any) -> str:
+    return "" if value is None else str(value)

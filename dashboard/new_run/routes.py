@@ -1,0 +1,130 @@
+"""Starting runs from the browser: a recipe or another run in a form, and a failed run once more."""
+
+import hashlib
+from collections.abc import Mapping
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from api.errors import JobStateConflict, RouteNotFound, TooManyRequests
+from api.jobs import queries as job_queries
+from api.jobs import serializers, submission
+from api.jobs.schemas import JobRead
+from api.server.access.scopes import needs
+from api.server.http.dependencies import Caller, ServicesDep
+from api.server.services import Services
+from dashboard.new_run.draft import new_key, read_draft, read_spec
+from dashboard.new_run.form import Draft, Source, build_run_form, draft_of
+from dashboard.new_run.recipes import build_new_run_page, read_recipes, read_texts
+from dashboard.run.records import show_spec
+from dashboard.web.rendering import Renderer
+from dashboard.web.requests import FormFields, read_frame
+from ganlib.errors import Problem, SpecInvalid
+from ganlib.spec.job import JobSpec, parse_spec
+
+
+def build_new_router(renderer: Renderer) -> APIRouter:
+    """Return the routes of the recipes, and of a form that begins with one."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/new", dependencies=needs("user"))
+    def show_new(request: Request, recipe: str = "", data: str = "", order: str = "") -> HTMLResponse:
+        """Show the recipes, those of one data set, in their order, or one of them in a form."""
+        frame = read_frame(request)
+        if not recipe:
+            page = build_new_run_page(read_recipes(), frame, data, order)
+            return renderer.render_page(request, "new.html", page)
+        if recipe not in read_recipes():
+            raise RouteNotFound("No recipe has this name; /new lists them.")
+        spec = parse_spec(read_recipes()[recipe]).model_dump(mode="json")
+        draft = draft_of(spec, read_texts()[f"{recipe}.yaml"], new_key())
+        return renderer.render_page(
+            request, "run_form.html", build_run_form(_source_of_recipe(recipe), draft, "/new", frame)
+        )
+
+    @router.post("/new", dependencies=needs("user"))
+    def start_new(request: Request, fields: FormFields, services: ServicesDep, caller: Caller) -> Response:
+        """Queue the form's run, or show the form again with what is wrong."""
+        source = Source("New run", "", "/new", "All recipes")
+        return submit(renderer, request, fields, services, caller, source, "/new")
+
+    return router
+
+
+def build_again_router(renderer: Renderer) -> APIRouter:
+    """Return the routes of a form that begins with another run, and of the button that repeats a run."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/runs/{job_id}/again", dependencies=needs("user"))
+    def show_again(job_id: str, request: Request, services: ServicesDep) -> HTMLResponse:
+        """Show a run's spec in a form."""
+        job = _read_job(services, job_id)
+        draft = draft_of(job.spec, show_spec(job.spec), new_key())
+        page = build_run_form(_source_of_run(job), draft, f"/runs/{job.id}/again", read_frame(request))
+        return renderer.render_page(request, "run_form.html", page)
+
+    @router.post("/runs/{job_id}/again", dependencies=needs("user"))
+    def start_again(
+        job_id: str, request: Request, fields: FormFields, services: ServicesDep, caller: Caller
+    ) -> Response:
+        """Queue the form's run, or show the form again with what is wrong."""
+        job = _read_job(services, job_id)
+        source, action = _source_of_run(job), f"/runs/{job.id}/again"
+        return submit(renderer, request, fields, services, caller, source, action, made_from=job.id)
+
+    @router.post("/runs/{job_id}/retry", dependencies=needs("user"))
+    def retry_run(job_id: str, fields: FormFields, services: ServicesDep, caller: Caller) -> Response:
+        """Queue the run once more, from its newest checkpoint, and show it; a run that goes on is only shown."""
+        key = read_draft(fields).key
+        services.limits.count_submit(caller)
+        try:
+            job = submission.retry_job(services, job_id, idempotency_key=f"retry-{job_id[:32]}-{key}")
+        except JobStateConflict:
+            return RedirectResponse(f"/runs/{job_id}", 303)
+        return RedirectResponse(f"/runs/{job.id}", 303)
+
+    return router
+
+
+def submit(
+    renderer: Renderer,
+    request: Request,
+    fields: Mapping[str, str],
+    services: Services,
+    caller: str,
+    source: Source,
+    action: str,
+    made_from: str | None = None,
+) -> Response:
+    """Queue what a form asks for and lead to its run; or show the form again, as it was typed."""
+    draft, problems, refusal, status = read_draft(fields), list[Problem](), "", 422
+    try:
+        spec = read_spec(draft)
+        services.limits.count_submit(caller)
+        job, _ = submission.submit_job(services, spec, _key_of(draft, spec), made_from)
+        return RedirectResponse(f"/runs/{job.id}", 303)
+    except SpecInvalid as error:
+        problems = error.problems
+    except TooManyRequests as error:
+        refusal, status = error.text, error.status
+    page = build_run_form(source, draft, action, read_frame(request), problems, refusal)
+    return renderer.render_page(request, "run_form.html", page, status)
+
+
+def _key_of(draft: Draft, spec: JobSpec) -> str:
+    """One form and one spec make one run; the same form, gone back to and changed, makes another."""
+    return f"form-{draft.key}-{hashlib.sha256(spec.model_dump_json().encode()).hexdigest()[:16]}"
+
+
+def _read_job(services: Services, job_id: str) -> JobRead:
+    with services.database.read() as session:
+        return serializers.job_read(session, job_queries.get_job(session, job_id))
+
+
+def _source_of_recipe(name: str) -> Source:
+    facts = read_recipes()[name].get("recipe") or {}
+    return Source(f"New run from {name}", str(facts.get("expected", "")), "/new", "All recipes")
+
+
+def _source_of_run(job: JobRead) -> Source:
+    return Source("Run again with changes", "", f"/runs/{job.id}", f"Back to {job.name}")

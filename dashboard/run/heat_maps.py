@@ -1,0 +1,267 @@
+"""Histograms over iterations as heat maps (Winkler, 2018, figure 4.4): logits, and sizes of gradients, in pairs.
+
+A page holds axes and words; the pictures come by addresses of their own, which name the axes.
+"""
+
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from api.curves.histograms import rebin
+from api.samples.schemas import HistogramRead
+from dashboard.charts.chart import FURTHEST, NARROWEST, TickView, nice_ticks, tick_at
+from dashboard.web.formats import show_count, show_number
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A pair of heat maps with common axes.
+
+    panels: the histogram's name, the player in whose hue it is drawn, and what people call it. has_zero: whether 0
+    belongs on the axis. is_power: whether the values are powers of ten.
+    """
+
+    group: str
+    heading: str
+    values: str
+    panels: tuple[tuple[str, str, str], tuple[str, str, str]]
+    has_zero: bool = False
+    is_power: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The histograms' names."""
+        return tuple(name for name, _, _ in self.panels)
+
+
+LOGITS = Kind(
+    "logits",
+    "Logits over iterations",
+    "logits",
+    (("logits/real", "discriminator", "real images"), ("logits/fake", "generator", "generated images")),
+    has_zero=True,
+)
+# log10 of the size of each weight's gradient.
+GRADIENTS = Kind(
+    "gradients",
+    "Sizes of gradients over iterations",
+    "gradients",
+    (
+        ("gradients/discriminator", "discriminator", "the discriminator"),
+        ("gradients/generator", "generator", "the generator"),
+    ),
+    is_power=True,
+)
+KINDS = (LOGITS, GRADIENTS)
+COLUMNS, ROWS = 200, 64
+# Lines at powers of ten.
+MOST_POWERS, FURTHEST_POWER = 5, 400
+LEGEND_SHARES = (0.01, 0.1, 0.5, 1.0)
+
+
+@dataclass(frozen=True)
+class Window:
+    """The iterations after `first` up to `last` that a reader wants to see; None where nothing was asked for."""
+
+    first: int | None = None
+    last: int | None = None
+
+    def choose(self, iterations: list[int]) -> list[int]:
+        """Return those of the rising iterations that lie in it."""
+        start = bisect_right(iterations, self.first) if self.first is not None else 0
+        return iterations[start : bisect_right(iterations, self.last) if self.last is not None else None]
+
+
+@dataclass(frozen=True)
+class HeatMapData:
+    """Where there are histograms in the window, and those that are drawn."""
+
+    kind: Kind
+    window: Window
+    iterations: list[int]
+    histograms: list[HistogramRead]
+
+
+@dataclass(frozen=True)
+class PanelView:
+    """One heat map: its picture's brightness is the share of the values. `caption` says of what."""
+
+    id: str
+    player: str
+    caption: str
+    newest: str
+    image_url: str
+    summary: str
+
+
+@dataclass(frozen=True)
+class HeatMapView:
+    """Both heat maps with common axes; `cursor` is the selected iteration's place as a percentage, or empty."""
+
+    id: str
+    heading: str
+    values: str
+    panels: list[PanelView]
+    ticks: list[TickView]
+    first_label: str
+    last_label: str
+    first: int
+    last: int
+    legend: list[tuple[str, str]]
+    notes: list[str]
+    is_window: bool
+    cursor: str
+
+
+def choose_columns(iterations: list[int]) -> list[int]:
+    """Return which histogram each of at most COLUMNS equally wide columns shows, by its iteration.
+
+    A histogram stands for the iterations since the one before it.
+    """
+    start = first_iteration(iterations)
+    columns = min(COLUMNS, len(iterations))
+    width = (iterations[-1] - start) / columns
+    return [iterations[bisect_left(iterations, start + (column + 0.5) * width)] for column in range(columns)]
+
+
+def first_iteration(iterations: list[int]) -> int:
+    """Return where the axis begins: as far before the first histogram as the second is after it."""
+    step = iterations[1] - iterations[0] if len(iterations) > 1 else iterations[0]
+    return max(0, iterations[0] - step)
+
+
+def build_heat_map(job_id: str, data: HeatMapData, selected: int | None = None) -> HeatMapView | None:
+    """Return both heat maps; None without histograms in the window."""
+    drawn = [histogram for histogram in data.histograms if sum(histogram.counts)]
+    if not data.iterations or not drawn:
+        return None
+    kind = data.kind
+    low, high = choose_axis(drawn, kind.has_zero)
+    first, last = first_iteration(data.iterations), data.iterations[-1]
+    axes = {"first": first, "last": last, "low": low, "high": high}
+    return HeatMapView(
+        id=kind.group,
+        heading=kind.heading,
+        values=kind.values,
+        panels=[_panel(job_id, kind, axes, data.histograms, *panel) for panel in kind.panels],
+        ticks=_ticks(kind, low, high),
+        first_label=show_count(first),
+        last_label=show_count(last),
+        first=first,
+        last=last,
+        legend=[(f"{share:.0%}".replace("%", " %"), f"{brightness(share) / 255:.2f}") for share in LEGEND_SHARES],
+        notes=_notes(data, low, high),
+        is_window=data.window != Window(),
+        cursor=_cursor(selected, first, last),
+    )
+
+
+def choose_axis(histograms: Sequence[HistogramRead], has_zero: bool = True) -> tuple[float, float]:
+    """Return the range of the histograms, and of 0 where the sigmoid has its middle, with a little room.
+
+    A tenth of the histograms may be spikes: where they reach further beyond the rest than the rest is wide, the
+    axis does not follow them.
+    """
+    lows = sorted(max(h.low, -FURTHEST) for h in histograms)
+    highs = sorted(min(h.high, FURTHEST) for h in histograms)
+    skipped = len(histograms) // 10
+    usual_low, usual_high = lows[skipped], highs[-1 - skipped]
+    if has_zero:
+        usual_low, usual_high = min(usual_low, 0.0), max(usual_high, 0.0)
+    reach = usual_high - usual_low or 1.0
+    low = min(max(lows[0], usual_low - reach), usual_low)
+    high = max(min(highs[-1], usual_high + reach), usual_high)
+    if high - low < NARROWEST:
+        low, high = -1.0, 1.0
+    room = 0.04 * (high - low)
+    return low - room, high + room
+
+
+def draw_heat_map(
+    histograms: Sequence[HistogramRead], columns: Sequence[int], low: float, high: float
+) -> list[bytes]:
+    """Return the rows of pixels, the highest logits first: one histogram a column, black without one."""
+    by_iteration = {histogram.iteration: rebin(histogram, low, high, ROWS) for histogram in histograms}
+    nothing = [0.0] * ROWS
+    shares = [by_iteration.get(iteration, nothing) for iteration in columns]
+    return [bytes(brightness(column[row]) for column in shares) for row in reversed(range(ROWS))]
+
+
+def brightness(share: float) -> int:
+    """Return 0 to 255 for a share of 0 to 1: its cube root, so that one logit in a thousand still shows."""
+    return round(255 * math.cbrt(min(1.0, max(0.0, share))))
+
+
+def _panel(
+    job_id: str,
+    kind: Kind,
+    axes: dict[str, float],
+    histograms: Sequence[HistogramRead],
+    name: str,
+    player: str,
+    word: str,
+) -> PanelView:
+    own = [histogram for histogram in histograms if histogram.name == name]
+    short = name.rpartition("/")[2]
+    of = kind.values.capitalize()
+    newest = (
+        f"{_range(kind, own[-1])} up to iteration {show_count(own[-1].iteration)}" if own else f"no {kind.values}"
+    )
+    start = f"{_range(kind, own[0])} up to iteration {show_count(own[0].iteration)}, then " if len(own) > 1 else ""
+    return PanelView(
+        id=f"heat-{kind.group}-{short}",
+        player=player,
+        caption=f"{of} of {word}",
+        newest=_range(kind, own[-1]) if own else "",
+        image_url=f"/runs/{job_id}/{kind.group}/{short}.png?{urlencode(axes)}",
+        summary=f"{of} of {word} over the iterations: {start}{newest}.",
+    )
+
+
+def _range(kind: Kind, histogram: HistogramRead) -> str:
+    if not sum(histogram.counts):
+        return "no finite number"
+    return f"{_show(kind, histogram.low)} … {_show(kind, histogram.high)}"
+
+
+def _show(kind: Kind, value: float) -> str:
+    """A power of ten as the number that it is: −4 as 1.0e-04."""
+    if kind.is_power and -300 < value < 300:
+        value = 10.0**value
+    return show_number(value)
+
+
+def _ticks(kind: Kind, low: float, high: float) -> list[TickView]:
+    # No float has such a power; what a worker reports may be anything.
+    if not kind.is_power or max(-low, high) > FURTHEST_POWER:
+        return [tick_at(value, low, high) for value in nice_ticks(low, high)]
+    step = max(1, math.ceil((high - low) / MOST_POWERS))
+    powers = range(step * math.ceil(low / step), math.floor(high) + 1, step)
+    return [TickView(tick_at(power, low, high).at, f"1e{power:+03d}") for power in powers]
+
+
+def _cursor(selected: int | None, first: int, last: int) -> str:
+    if selected is None or not first <= selected <= last or first == last:
+        return ""
+    return f"{100 * (selected - first) / (last - first):.2f}%"
+
+
+def _notes(data: HeatMapData, low: float, high: float) -> list[str]:
+    kind = data.kind
+    notes = []
+    shown, known = len({histogram.iteration for histogram in data.histograms}), len(data.iterations)
+    if shown < known:
+        notes.append(f"{show_count(shown)} of {show_count(known)} histograms are drawn.")
+    least, most = min(h.low for h in data.histograms), max(h.high for h in data.histograms)
+    if least < low or most > high:
+        notes.append(
+            f"{kind.values.capitalize()} reach {_show(kind, least)} … {_show(kind, most)}; "
+            "what is beyond the axis lies at its edge."
+        )
+    lost = sum(histogram.not_finite for histogram in data.histograms)
+    if lost:
+        what = "are 0 or not finite" if kind.is_power else "are not finite"
+        notes.append(f"{show_count(lost)} {kind.values} {what} and lie nowhere.")
+    return notes

@@ -1,0 +1,229 @@
+"""One run: what it shows now, what it was told, and what ran."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from api.attempts.lease_expiry import Queue
+from api.jobs.lineage import Lineage
+from api.jobs.schemas import JobRead
+from api.samples.schemas import Curve, CurvesRead, LogLineRead
+from api.server.http.schemas import TERMINAL_STATES, JobState
+from dashboard.charts.chart import CurveChart
+from dashboard.run.actions import ActionsView, build_actions
+from dashboard.run.curves import (
+    WIDE_POINTS,
+    AttemptMark,
+    ChoiceView,
+    RunAxis,
+    build_attempt_marks,
+    build_choices,
+    build_curve_chart,
+    build_measures,
+)
+from dashboard.run.failure import NoticeView, build_notice
+from dashboard.run.health import Verdict, judge_health, judge_learning, read_mean_logits
+from dashboard.run.heat_maps import HeatMapData, HeatMapView, build_heat_map
+from dashboard.run.lineage import LineageView, build_lineage
+from dashboard.run.neighbours import NeighbourData, NeighboursView, build_neighbours
+from dashboard.run.records import (
+    AttemptView,
+    CheckpointView,
+    LogLineView,
+    MetricView,
+    ProvenanceView,
+    build_attempt,
+    build_checkpoint,
+    build_log,
+    build_metrics,
+    build_provenance,
+    show_spec,
+)
+from dashboard.run.waiting import WaitingView, explain_waiting
+from dashboard.runs.columns import Listing
+from dashboard.runs.view import LinkView
+from dashboard.timeline.cell import CellView, build_cell
+from dashboard.timeline.view import TimelineData, TimelineView, build_timeline
+from dashboard.web.formats import show_count, show_duration, show_number, show_percent
+from dashboard.web.layout import (
+    DISCRIMINATOR_LOSS,
+    GENERATOR_LOSS,
+    SPEED,
+    STATE_WORDS,
+    Figure,
+    Frame,
+    Moment,
+    figure_of,
+    latest_value,
+    moment_of,
+    seconds_left,
+    seconds_taken,
+)
+
+
+@dataclass(frozen=True)
+class VitalsView:
+    """The first screen's answers: is it learning, is it healthy, how long still."""
+
+    iteration: int
+    iterations: int
+    progress: str
+    percent: str
+    speed: str
+    time_word: str
+    time: str
+    generator_loss: Figure
+    discriminator_loss: Figure
+    learning: Verdict
+    health: Verdict
+
+
+def build_vitals(job: JobRead, curves: list[Curve], warning_count: int, now: datetime) -> VitalsView:
+    """Return the answers; `curves` holds the discriminator's loss and mean logits, if there are any."""
+    speed = latest_value(job, SPEED)
+    curve = next((c for c in curves if c.name == DISCRIMINATOR_LOSS), None)
+    left = seconds_left(job)
+    is_over = job.state in TERMINAL_STATES
+    no_speed = "no speed was measured" if is_over else "speed not yet known"
+    return VitalsView(
+        iteration=job.iteration,
+        iterations=job.iterations,
+        progress=f"{show_count(job.iteration)} / {show_count(job.iterations)}",
+        percent=show_percent(job.iteration / job.iterations),
+        speed=f"{show_number(speed)} iterations/s" if speed is not None else no_speed,
+        time_word="Time taken" if is_over else "Time left",
+        time=show_duration(seconds_taken(job, now) if is_over else left),
+        generator_loss=figure_of(latest_value(job, GENERATOR_LOSS)),
+        discriminator_loss=figure_of(latest_value(job, DISCRIMINATOR_LOSS)),
+        learning=judge_learning(
+            job, curve.values if curve else [], curve.total if curve else 0, read_mean_logits(curves)
+        ),
+        health=judge_health(job, warning_count),
+    )
+
+
+LOG_LINES = 200
+FIRST_GRID = (
+    "The first sample grid appears here: the same fixed latents, drawn again and again as the generator learns."
+)
+NO_GRIDS = "The run ended before it drew a sample grid."
+
+
+@dataclass(frozen=True)
+class RunPage:
+    """Everything about one run."""
+
+    title: str
+    frame: Frame
+    id: str
+    name: str
+    description: str
+    tags: list[LinkView]
+    state: JobState
+    state_word: str
+    is_deleted: bool
+    note: str
+    lineage: LineageView | None
+    attempt: int
+    created: Moment
+    notice: NoticeView | None
+    waiting: WaitingView | None
+    actions: ActionsView
+    vitals: VitalsView
+    is_over: bool
+    has_bench: bool
+    no_grids: str
+    timeline: TimelineView | None
+    cell: CellView | None
+    chart: CurveChart
+    choices: list[tuple[str, list[ChoiceView]]]
+    attempt_marks: list[AttemptMark]
+    measures: list[CurveChart]
+    judge: str
+    heat_maps: list[tuple[str, HeatMapView | None]]
+    neighbours: NeighboursView | None
+    metrics: list[MetricView]
+    log: list[LogLineView]
+    spec_yaml: str
+    provenance: ProvenanceView
+    attempts: list[AttemptView]
+    checkpoints: list[CheckpointView]
+    stream_url: str
+    json_url: str
+    last_event_id: int
+
+
+@dataclass(frozen=True)
+class RunData:
+    """What `api.queries` read about one run; `chosen` are the metrics of its large chart, each with its word.
+
+    curves: of the large chart, and both losses. measured: of the small charts.
+
+    judge: who looked at the samples, and how many there were.
+    """
+
+    job: JobRead
+    timeline: TimelineData
+    curves: CurvesRead
+    measured: CurvesRead
+    chosen: dict[str, str]
+    judge: str
+    heat_maps: list[HeatMapData]
+    neighbours: NeighbourData
+    log: list[LogLineRead]
+    queue: Queue
+    lineage: Lineage
+
+
+def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, now: datetime) -> RunPage:
+    """Return the page of one run, its timeline at the wanted iteration or at the newest grid."""
+    job = data.job
+    timeline = build_timeline(job.id, data.timeline, wanted_iteration, now)
+    waiting = explain_waiting(job, data.queue)
+    is_over = job.state in TERMINAL_STATES
+    warning_count = sum(line.level != "info" for line in data.log)
+    axis = RunAxis(job.id, job.iterations, timeline.iteration if timeline else None)
+    curves, measured = data.curves.curves, data.measured.curves
+    return RunPage(
+        title=job.name,
+        frame=frame,
+        id=job.id,
+        name=job.name,
+        description=str(job.spec.get("description", "")),
+        tags=[LinkView(tag, Listing().with_tag(tag).href(), current=False) for tag in job.tags],
+        state=job.state,
+        state_word=STATE_WORDS[job.state],
+        is_deleted=job.deleted_at is not None,
+        note=job.note,
+        lineage=build_lineage(job, data.lineage),
+        attempt=job.attempt,
+        created=moment_of(job.created_at, now),
+        notice=build_notice(job),
+        waiting=waiting,
+        actions=build_actions(job, now),
+        vitals=build_vitals(job, [*curves, *measured], warning_count, now),
+        is_over=is_over,
+        has_bench=not is_over or timeline is not None or any(curve.values for curve in [*curves, *measured]),
+        no_grids=NO_GRIDS if is_over else FIRST_GRID,
+        timeline=timeline,
+        cell=build_cell(job.id, data.timeline.grids, data.timeline.cell, wanted_iteration),
+        chart=build_curve_chart(_name_chart(data.chosen), data.chosen, curves, axis, WIDE_POINTS),
+        choices=build_choices(job.latest, data.chosen),
+        attempt_marks=build_attempt_marks(job),
+        measures=build_measures(measured, axis),
+        judge=data.judge,
+        heat_maps=[(found.kind.group, build_heat_map(job.id, found, axis.cursor)) for found in data.heat_maps],
+        neighbours=build_neighbours(job.id, data.neighbours),
+        metrics=build_metrics(job),
+        log=build_log(data.log, now),
+        spec_yaml=show_spec(job.spec),
+        provenance=build_provenance(job),
+        attempts=[build_attempt(attempt, job, now) for attempt in job.attempts],
+        checkpoints=[build_checkpoint(job.id, checkpoint, now) for checkpoint in reversed(job.checkpoints)],
+        stream_url=f"/jobs/{job.id}/events",
+        json_url=f"/jobs/{job.id}",
+        last_event_id=job.last_event_id,
+    )
+
+
+def _name_chart(chosen: dict[str, str]) -> str:
+    return "Losses" if all(name.startswith("loss/") for name in chosen) else "Curves"

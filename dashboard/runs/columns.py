@@ -1,0 +1,171 @@
+"""The columns of the list of runs: those that are always known, any metric, and any field of a spec."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+from urllib.parse import urlencode
+
+from api.jobs.search import is_metric
+from dashboard.web.layout import DISCRIMINATOR_LOSS, GENERATOR_LOSS
+from ganlib.spec.paths import NoSuchField, resolve_field
+
+View = Literal["table", "gallery"]
+VIEWS: tuple[View, ...] = get_args(View)
+NEWEST_FIRST = "-created_at"
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A search, an order, a view, columns if the address names them, and a page."""
+
+    q: str = ""
+    sort: str = NEWEST_FIRST
+    view: View = "table"
+    columns: tuple[str, ...] = ()
+    cursor: str = ""
+
+    def href(self, path: str = "/") -> str:
+        """Return the address that asks for this."""
+        given = self.fields() | {"q": self.q, "cursor": self.cursor}
+        query = {key: value for key, value in given.items() if value}
+        return f"{path}?{urlencode(query)}" if query else path
+
+    def fields(self) -> dict[str, str]:
+        """Return what a new search keeps: order, view and columns, where they are not the usual ones."""
+        given = {
+            "sort": "" if self.sort == NEWEST_FIRST else self.sort,
+            "view": "" if self.view == "table" else self.view,
+            "columns": ",".join(self.columns),
+        }
+        return {key: value for key, value in given.items() if value}
+
+    def search(self, q: str) -> "Listing":
+        """Return another search with the same order and view, from its first page."""
+        return replace(self, q=q, cursor="")
+
+    def order(self, sort: str) -> "Listing":
+        """Return the same in another order, from its first page."""
+        return replace(self, sort=sort, cursor="")
+
+    def with_state(self, state: str) -> "Listing":
+        """Return the same of one state, or (empty) of all."""
+        words = [word for word in self.q.split() if not word.startswith("state:")]
+        return self.search(" ".join([*words, *([f"state:{state}"] if state else [])]))
+
+    def with_tag(self, tag: str) -> "Listing":
+        """Return the same of one tag more."""
+        word = f"tag:{tag}"
+        return self.search(self.q if word in self.q.split() else f"{self.q} {word}".strip())
+
+
+MAX_COLUMNS = 24
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its key, its heading, the sort that a first click wants (empty: none), and how it is set.
+
+    kind: the key itself for a known column, `metric` or `field` for others.
+    """
+
+    key: str
+    heading: str
+    sort: str = ""
+    is_number: bool = False
+    kind: str = ""
+
+
+KNOWN = {
+    column.key: column
+    for column in (
+        Column("newest", "Newest"),
+        Column("name", "Run", "name"),
+        Column("state", "State", "state"),
+        Column("progress", "Progress", "-iteration"),
+        Column("time", "Time", "-duration", is_number=True),
+        Column("curves", "Losses"),
+        Column("generator", "Generator", GENERATOR_LOSS, is_number=True),
+        Column("discriminator", "Discriminator", DISCRIMINATOR_LOSS, is_number=True),
+        Column("attempt", "Attempt", is_number=True),
+        Column("id", "Id"),
+        Column("commit", "Commit"),
+        Column("age", "Age", "-created_at", is_number=True),
+    )
+}
+# A run's name is its row's heading, so it is always there.
+ALWAYS = "name"
+USUAL = ("newest", "name", "state", "progress", "time", "curves", "generator", "discriminator", "commit", "age")
+# Columns that stand after the metrics and fields that a reader added.
+LAST = ("commit", "age")
+
+
+@dataclass(frozen=True)
+class HeadingView:
+    """A column's heading; one that sorts has an address, and `direction` is what aria-sort says, or empty."""
+
+    key: str
+    text: str
+    href: str
+    direction: str
+    is_number: bool
+
+
+@dataclass(frozen=True)
+class ColumnChoice:
+    """A known column that a reader may choose."""
+
+    key: str
+    text: str
+    chosen: bool
+
+
+def choose_columns(names: Sequence[str]) -> list[Column]:
+    """Return the columns of these names in their order; unknown ones are left out, none means the usual ones."""
+    found = [column for name in dict.fromkeys(names) if (column := find_column(name))]
+    if not found:
+        return [KNOWN[key] for key in USUAL]
+    return found[:MAX_COLUMNS] if KNOWN[ALWAYS] in found else [KNOWN[ALWAYS], *found[:MAX_COLUMNS]]
+
+
+def find_column(name: str) -> Column | None:
+    """Return the column of this name: a known one, a metric's, a spec field's, or None."""
+    if name in KNOWN:
+        return KNOWN[name]
+    if is_metric(name):
+        return Column(name, name, name, is_number=True, kind="metric")
+    try:
+        resolve_field(name)
+    except NoSuchField:
+        return None
+    return Column(name, name, name, kind="field")
+
+
+def arrange_columns(known: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:
+    """Return chosen known columns and others in their order of reading."""
+    first = [key for key in KNOWN if key not in LAST and (key in known or key == ALWAYS)]
+    return (*first, *others, *(key for key in LAST if key in known))
+
+
+def show_headings(columns: Sequence[Column], listing: Listing) -> list[HeadingView]:
+    """Return the headings; that of the present order turns it round."""
+    return [_heading(column, listing) for column in columns]
+
+
+def show_choices(columns: Sequence[Column]) -> list[ColumnChoice]:
+    """Return every known column that can be left out."""
+    chosen = {column.key for column in columns}
+    return [ColumnChoice(key, column.heading, key in chosen) for key, column in KNOWN.items() if key != ALWAYS]
+
+
+def _heading(column: Column, listing: Listing) -> HeadingView:
+    name = column.sort.removeprefix("-")
+    current = bool(name) and listing.sort.removeprefix("-") == name
+    rising = not listing.sort.startswith("-")
+    wanted = (f"-{name}" if rising else name) if current else column.sort
+    return HeadingView(
+        key=column.key,
+        text=column.heading,
+        href=listing.order(wanted).href() if name else "",
+        direction=("ascending" if rising else "descending") if current else "",
+        is_number=column.is_number,
+    )

@@ -1,0 +1,1 @@
+"""The image timeline and the sheets of thumbnails behind it."""

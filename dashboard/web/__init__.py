@@ -1,0 +1,1 @@
+"""What all pages share: rendering, static files, requests, formats, login, errors."""

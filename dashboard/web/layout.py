@@ -1,0 +1,115 @@
+"""What every page has, and the small parts that several pages share."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, get_args
+
+from api.jobs.schemas import JobSummary
+from api.samples.schemas import SampleRead
+from api.server.http.schemas import JobState
+from dashboard.web.formats import NOTHING, show_age, show_count, show_exact, show_moment, show_number
+
+Theme = Literal["system", "light", "dark"]
+THEMES: tuple[Theme, ...] = get_args(Theme)
+
+STATE_WORDS: dict[JobState, str] = {
+    "queued": "Queued",
+    "running": "Running",
+    "succeeded": "Succeeded",
+    "failed": "Failed",
+    "cancelled": "Cancelled",
+}
+GENERATOR_LOSS = "loss/generator"
+DISCRIMINATOR_LOSS = "loss/discriminator"
+SPEED = "speed/iterations_per_second"
+THUMBNAIL_CELLS = 2
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What surrounds every page: the chosen theme, where its buttons lead back to, and whether one can log out."""
+
+    theme: Theme
+    path: str
+    is_logged_in: bool = False
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number as people read it, and exactly."""
+
+    text: str
+    exact: str
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A time: for machines, in UTC for people, and how long ago."""
+
+    iso: str
+    utc: str
+    age: str
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """The first cells of a grid, enlarged: a whole grid at this size would be noise. `view_box` cuts them out."""
+
+    url: str
+    alt: str
+    view_box: str
+    width: int
+    height: int
+
+
+def thumbnail_of(sample: SampleRead) -> Thumbnail:
+    """Return the grid's upper left corner of 2 × 2 cells."""
+    rows, columns = min(sample.rows, THUMBNAIL_CELLS), min(sample.columns, THUMBNAIL_CELLS)
+    return Thumbnail(
+        url=sample.url,
+        alt=f"Samples at iteration {show_count(sample.iteration)}",
+        view_box=f"0 0 {columns * sample.cell_width} {rows * sample.cell_height}",
+        width=sample.columns * sample.cell_width,
+        height=sample.rows * sample.cell_height,
+    )
+
+
+def figure_of(value: float | None) -> Figure:
+    """Return a metric's value in human form."""
+    return Figure(show_number(value), show_exact(value))
+
+
+def moment_of(moment: datetime, now: datetime) -> Moment:
+    """Return a time in all its forms."""
+    return Moment(moment.isoformat(), show_moment(moment), show_age(moment, now))
+
+
+def find_moment(moment: datetime | None, now: datetime) -> Moment | None:
+    """Return a time in all its forms, or None."""
+    return moment_of(moment, now) if moment else None
+
+
+def latest_value(job: JobSummary, metric: str) -> float | None:
+    """Return a metric's newest value, or None."""
+    found = job.latest.get(metric)
+    return found.value if found else None
+
+
+def seconds_left(job: JobSummary) -> float | None:
+    """Return how long a running job still needs at its newest speed, or None when that is not known."""
+    speed = latest_value(job, SPEED)
+    if job.state != "running" or speed is None or not 0 < speed < float("inf"):
+        return None
+    return (job.iterations - job.iteration) / speed
+
+
+def seconds_taken(job: JobSummary, now: datetime) -> float | None:
+    """Return how long a job has run, or ran."""
+    if job.started_at is None:
+        return None
+    return ((job.ended_at or now) - job.started_at).total_seconds()
+
+
+def short_commit(commit: str | None) -> str:
+    """Return the commit's first seven digits."""
+    return commit[:7] if commit else NOTHING

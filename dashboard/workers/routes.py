@@ -1,0 +1,33 @@
+"""The page of the queue and the workers."""
+
+from datetime import UTC, datetime
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+
+from api.events import watermark
+from api.server.access.scopes import needs
+from api.server.http.dependencies import ServicesDep
+from api.workers import queries as worker_queries
+from api.workers.queue import list_queue, list_running
+from dashboard.web.rendering import Renderer
+from dashboard.web.requests import read_frame
+from dashboard.workers.view import QUEUED_ROWS, QueueData, build_queue_page
+
+
+def build_queue_router(renderer: Renderer) -> APIRouter:
+    """Return the page's route. `/workers` and `/queue` themselves are the API's."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/queue-and-workers", dependencies=needs("read"))
+    def show_queue(request: Request, services: ServicesDep) -> HTMLResponse:
+        """Show what waits, and who runs what on which card."""
+        settled = watermark.find_settled_event_id(services.database)
+        with services.database.read() as session:
+            waiting, count = list_queue(session, QUEUED_ROWS)
+            running, workers = list_running(session), worker_queries.list_workers(session)
+        data = QueueData(waiting, count, running, workers, settled)
+        page = build_queue_page(data, read_frame(request), datetime.now(UTC))
+        return renderer.render_page(request, "queue.html", page)
+
+    return router

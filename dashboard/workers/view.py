@@ -1,0 +1,214 @@
+"""The queue and the workers: what waits and why, who runs what on which card."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from api.workers.queue import QueuedJob, RunningJob
+from api.workers.schemas import GpuState, WorkerRead
+from dashboard.web.formats import NOTHING, show_count, show_moment, show_percent
+from dashboard.web.layout import Frame, Moment, moment_of, short_commit
+
+QUEUED_ROWS = 100
+GIB = 1_073_741_824
+
+
+@dataclass(frozen=True)
+class QueueData:
+    """The first jobs that wait and how many do in all, jobs that run, and workers of the last day."""
+
+    waiting: Sequence[QueuedJob]
+    waiting_count: int
+    running: Sequence[RunningJob]
+    workers: Sequence[WorkerRead]
+    last_event_id: int
+
+
+@dataclass(frozen=True)
+class WaitingRow:
+    """One job that waits: its place, what it asks for, and why nobody has taken it."""
+
+    place: str
+    name: str
+    href: str
+    priority: str
+    asks: str
+    why: str
+    created: Moment
+
+
+@dataclass(frozen=True)
+class CardView:
+    """One graphics card: memory in use, and how busy it is (None: its driver does not say)."""
+
+    name: str
+    memory: str
+    memory_used: int
+    memory_total: int
+    busy: str
+    busy_percent: int | None
+
+
+@dataclass(frozen=True)
+class WorkerRow:
+    """One worker: what it does, on what, and when it was last heard of."""
+
+    name: str
+    is_alive: bool
+    doing: str
+    run_name: str
+    run_href: str
+    progress: str
+    device: str
+    cards: list[CardView]
+    version: str
+    heard: Moment
+
+
+@dataclass(frozen=True)
+class QueuePage:
+    """The queue, and the workers."""
+
+    title: str
+    frame: Frame
+    summary: str
+    waiting: list[WaitingRow]
+    more: str
+    workers: list[WorkerRow]
+    has_worker: bool
+    stream_url: str
+    last_event_id: int
+
+
+def build_queue_page(data: QueueData, frame: Frame, now: datetime) -> QueuePage:
+    """Return the page."""
+    more = data.waiting_count - len(data.waiting)
+    workers = _worker_rows(data, now)
+    return QueuePage(
+        title="Queue and workers",
+        frame=frame,
+        summary=_summarise(data),
+        waiting=[_waiting_row(place, job, data, now) for place, job in enumerate(data.waiting, 1)],
+        more=f"and {show_count(more)} more" if more else "",
+        workers=workers,
+        has_worker=any(worker.is_alive for worker in workers),
+        stream_url="/events",
+        last_event_id=data.last_event_id,
+    )
+
+
+def explain_waiting(job: QueuedJob, workers: Sequence[WorkerRead], running: Sequence[RunningJob]) -> str:
+    """Say why no worker has taken the job; workers do not tell their labels, so those are only named."""
+    alive = [worker for worker in workers if worker.is_alive]
+    cards = [gpu.memory_total for worker in alive for gpu in worker.gpus]
+    if job.not_before is not None:
+        return f"Rests until {show_moment(job.not_before)}, after attempt {job.attempt} was lost."
+    if not alive:
+        return "No worker is there."
+    if job.device == "cuda" and not cards:
+        return "No worker has a CUDA card."
+    if job.gpu_memory > max(cards, default=0):
+        largest = f"the largest has {show_gib(max(cards))}" if cards else "none has any"
+        return f"No worker has a card of {show_gib(job.gpu_memory)}; {largest}."
+    if job.labels:
+        return f"Waits for a worker with the label{'s' * (len(job.labels) > 1)} {', '.join(job.labels)}."
+    if job.commit and not any(
+        (worker.commit or "").startswith(job.commit) and not worker.dirty for worker in alive
+    ):
+        return f"No worker runs commit {short_commit(job.commit)}."
+    busy = {run.worker for run in running}
+    if all(worker.job_id or worker.name in busy for worker in alive):
+        return "The worker is busy." if len(alive) == 1 else f"All {len(alive)} workers are busy."
+    return "A free worker takes it within seconds, if it can."
+
+
+def show_gib(size: int) -> str:
+    """Bytes as GiB: 24 GiB, 7.5 GiB."""
+    return f"{size / GIB:.1f}".removesuffix(".0") + " GiB"
+
+
+def _summarise(data: QueueData) -> str:
+    alive = sum(worker.is_alive for worker in data.workers)
+    workers = "no worker" if not alive else "1 worker" if alive == 1 else f"{alive} workers"
+    parts = (f"{show_count(data.waiting_count)} waiting", f"{len(data.running)} running", workers)
+    return ", ".join(parts)
+
+
+def _waiting_row(place: int, job: QueuedJob, data: QueueData, now: datetime) -> WaitingRow:
+    return WaitingRow(
+        place=show_count(place),
+        name=job.name,
+        href=f"/runs/{job.id}",
+        priority=f"{job.priority:+d}".replace("-", "−") if job.priority else "0",
+        asks=_show_wishes(job),
+        why=explain_waiting(job, data.workers, data.running),
+        created=moment_of(job.created_at, now),
+    )
+
+
+def _show_wishes(job: QueuedJob) -> str:
+    wishes = [{"cuda": "CUDA", "cpu": "CPU"}.get(job.device, "")]
+    wishes += [f"{show_gib(job.gpu_memory)} of a card"] if job.gpu_memory else []
+    wishes += [f"{job.gpus} card{'s' * (job.gpus > 1)}"] if job.gpus else []
+    wishes += [f"label {label}" for label in job.labels]
+    wishes += [f"commit {short_commit(job.commit)}"] if job.commit else []
+    return ", ".join(filter(None, wishes)) or "any worker"
+
+
+def _worker_rows(data: QueueData, now: datetime) -> list[WorkerRow]:
+    """Return described workers, and after them those that run a job but never described themselves."""
+    by_worker = {run.worker: run for run in data.running}
+    by_id = {run.id: run for run in data.running}
+    rows = [
+        _worker_row(worker, by_id.get(worker.job_id or "") or by_worker.get(worker.name), now)
+        for worker in data.workers
+    ]
+    described = {worker.name for worker in data.workers}
+    return rows + [_silent_row(run, now) for run in data.running if run.worker not in described]
+
+
+def _worker_row(worker: WorkerRead, run: RunningJob | None, now: datetime) -> WorkerRow:
+    doing = "runs" if run else "idle" if worker.is_alive else "away"
+    return WorkerRow(
+        name=worker.name,
+        is_alive=worker.is_alive,
+        doing=doing,
+        run_name=run.name if run else "",
+        run_href=f"/runs/{run.id}" if run else "",
+        progress=_show_progress(run) if run else "",
+        device=worker.device or NOTHING,
+        cards=[_card(gpu) for gpu in worker.gpus],
+        version=worker.version,
+        heard=moment_of(worker.seen_at, now),
+    )
+
+
+def _silent_row(run: RunningJob, now: datetime) -> WorkerRow:
+    return WorkerRow(
+        name=run.worker,
+        is_alive=True,
+        doing="runs",
+        run_name=run.name,
+        run_href=f"/runs/{run.id}",
+        progress=_show_progress(run),
+        device=NOTHING,
+        cards=[],
+        version="",
+        heard=moment_of(run.heartbeat_at, now),
+    )
+
+
+def _show_progress(run: RunningJob) -> str:
+    at = f"at {show_count(run.iteration)} of {show_count(run.iterations)}"
+    return f"{at}, attempt {run.attempt}" if run.attempt > 1 else at
+
+
+def _card(gpu: GpuState) -> CardView:
+    return CardView(
+        name=f"{gpu.index}: {gpu.name}",
+        memory=f"{gpu.memory_used / GIB:.1f} of {show_gib(gpu.memory_total)}",
+        memory_used=gpu.memory_used,
+        memory_total=max(1, gpu.memory_total),
+        busy=NOTHING if gpu.utilisation is None else f"{show_percent(gpu.utilisation)} busy",
+        busy_percent=None if gpu.utilisation is None else round(100 * gpu.utilisation),
+    )

@@ -1,0 +1,1 @@
+"""Evaluation: metrics of samples, accuracy, classifier transfer."""

@@ -1,0 +1,167 @@
+"""A judge: a classifier of real images, by whose answers generated ones are measured."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ganlib.spec.sections.datasets import DatasetSpec, DigitsSpec, MnistSpec
+from ganlib.spec.shapes import Shape
+
+
+@dataclass(frozen=True)
+class JudgeRecipe:
+    """A small convolutional classifier and its training.
+
+    dataset: the images as the judge sees them. build: returns the trunk, images (N, C, H, W) in [-1, 1] →
+    features (N, feature_count), with weights from torch's global generator. shift: images are moved by up to that
+    many pixels each way while training.
+    """
+
+    version: int
+    dataset: DatasetSpec
+    class_count: int
+    feature_count: int
+    build: Callable[[], nn.Module]
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    shift: int
+
+
+def _build_mnist_trunk() -> nn.Module:
+    """1×28×28 → 24×24 → 12×12 → 8×8 → 4×4 → 128 features."""
+    return nn.Sequential(
+        nn.Conv2d(1, 24, 5, bias=False),
+        nn.BatchNorm2d(24),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(24, 48, 5, bias=False),
+        nn.BatchNorm2d(48),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(48 * 4 * 4, 128, bias=False),
+        nn.BatchNorm1d(128),
+        nn.ReLU(),
+    )
+
+
+def _build_digits_trunk() -> nn.Module:
+    """1×8×8 → 8×8 → 4×4 → 64 features."""
+    return nn.Sequential(
+        nn.Conv2d(1, 24, 3, padding=1, bias=False),
+        nn.BatchNorm2d(24),
+        nn.ReLU(),
+        nn.Conv2d(24, 48, 3, padding=1, bias=False),
+        nn.BatchNorm2d(48),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Dropout(0.2),
+        nn.Linear(48 * 4 * 4, 64, bias=False),
+        nn.BatchNorm1d(64),
+        nn.ReLU(),
+    )
+
+
+JUDGES: dict[str, JudgeRecipe] = {
+    "mnist": JudgeRecipe(
+        version=1,
+        dataset=MnistSpec(),
+        class_count=10,
+        feature_count=128,
+        build=_build_mnist_trunk,
+        epochs=4,
+        batch_size=128,
+        learning_rate=0.004,
+        shift=2,
+    ),
+    "digits": JudgeRecipe(
+        version=1,
+        dataset=DigitsSpec(),
+        class_count=10,
+        feature_count=64,
+        build=_build_digits_trunk,
+        epochs=30,
+        batch_size=64,
+        learning_rate=0.004,
+        shift=1,
+    ),
+}
+
+
+_CHUNK = 512
+
+
+class JudgeNetwork(nn.Module):
+    """Trunk to features (N, F), and a dense head to one logit a class (N, K)."""
+
+    def __init__(self, recipe: JudgeRecipe) -> None:
+        super().__init__()
+        self.trunk = recipe.build()
+        self.head = nn.Linear(recipe.feature_count, recipe.class_count)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return features (N, F) and logits (N, K) of images (N, C, H, W) in [-1, 1]."""
+        features = self.trunk(images)
+        return features, self.head(features)
+
+
+@dataclass(frozen=True)
+class JudgeFacts:
+    """What must stand beside every figure that a judge gives.
+
+    accuracy: share of the held-out images that it names rightly. real_score: classifier score of these images,
+    which samples can hardly exceed. digest: sha256 of the weights.
+    """
+
+    name: str
+    version: int
+    accuracy: float
+    held_out_count: int
+    real_score: float
+    digest: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name} judge, version {self.version} ({self.digest[:12]}): {self.accuracy:.2%} of "
+            f"{self.held_out_count:,} held-out images right, their classifier score {self.real_score:.2f}"
+        )
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a judge says of N images, on its device: probabilities (N, K) and features (N, F), float32."""
+
+    probabilities: Tensor
+    features: Tensor
+
+
+class Judge:
+    """A trained network in evaluation mode and in float32, whatever a run's precision."""
+
+    def __init__(self, facts: JudgeFacts, network: JudgeNetwork, image_shape: Shape) -> None:
+        self.facts = facts
+        self.network = network.eval().requires_grad_(False)
+        self._image_shape = image_shape
+
+    @torch.no_grad()
+    def judge_images(self, images: Tensor) -> Verdict:
+        """Judge images uint8 (N, C, H, W) on the judge's device, without waiting for it.
+
+        Images of another height or width than the judge's own are resized to it.
+        """
+        answers = [self.network(prepare_images(chunk, self._image_shape)) for chunk in torch.split(images, _CHUNK)]
+        features, logits = (torch.cat(parts) for parts in zip(*answers, strict=True))
+        return Verdict(logits.softmax(1), features)
+
+
+def prepare_images(images: Tensor, shape: Shape) -> Tensor:
+    """Return images uint8 (N, C, H, W) as float32 in [-1, 1], resized to the shape (C, H, W) where they differ."""
+    pixels = images.to(torch.float32, memory_format=torch.channels_last).div_(127.5).sub_(1)
+    if images.shape[2:] != shape[1:]:
+        pixels = functional.interpolate(pixels, size=shape[1:], mode="bilinear", antialias=True)
+    return pixels

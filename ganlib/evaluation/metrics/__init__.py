@@ -1,0 +1,1 @@
+"""Metrics: pure functions of probabilities, features or images."""

@@ -1,1 +1,0 @@
-"""Layers that torch does not have."""

@@ -1,0 +1,1 @@
+"""Where a run computes: device, threads, random streams, processes, files."""

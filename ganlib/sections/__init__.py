@@ -1,1 +1,0 @@
-"""The parts of a job spec, one subject a file (no torch)."""

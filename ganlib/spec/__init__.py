@@ -1,0 +1,1 @@
+"""The job spec: parsed, checked and measured without torch."""

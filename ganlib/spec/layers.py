@@ -1,0 +1,226 @@
+"""The layers that a spec may list, as data (no torch).
+
+Sizes count features or channels, never bytes; kernels, strides and paddings are in pixels, the same in
+both directions. A layer without arguments may be written as its bare name: `relu`, `batch_norm`, `flatten`.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from ganlib.spec.fields import Count, Float, Fraction, Natural, Positive
+
+MAX_SIZE = 65_536
+MAX_KERNEL = 64
+
+Size = Annotated[Count, Field(le=MAX_SIZE)]
+Kernel = Annotated[Count, Field(le=MAX_KERNEL)]
+Padding = Annotated[Natural, Field(le=MAX_KERNEL)]
+
+
+class _Layer(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+# How a layer's weights are written: as they are; as direction and length, whose first values come from the data
+# (Salimans and Kingma, 2016); the same with lengths that stay as the data set them (Salimans et al., 2016, their
+# released code); or divided by their largest singular value (Miyato et al., 2018).
+Weights = Literal["plain", "weight_norm", "weight_norm_fixed", "spectral_norm"]
+
+
+class Dense(_Layer):
+    """Fully connected: any input is flattened to (N, features) first; output (N, size)."""
+
+    layer: Literal["dense"] = "dense"
+    size: Size
+    bias: bool = True
+    weights: Weights = "plain"
+
+
+class Conv(_Layer):
+    """Convolution (N, C, H, W) → (N, size, ⌊(H + 2·padding − kernel)/stride⌋ + 1, …)."""
+
+    layer: Literal["conv"] = "conv"
+    size: Size
+    kernel: Kernel
+    stride: Kernel = 1
+    padding: Padding = 0
+    bias: bool = True
+    weights: Weights = "plain"
+
+
+class TransposedConv(_Layer):
+    """Transposed convolution (N, C, H, W) → (N, size, (H − 1)·stride − 2·padding + kernel + output_padding, …)."""
+
+    layer: Literal["transposed_conv"] = "transposed_conv"
+    size: Size
+    kernel: Kernel
+    stride: Kernel = 1
+    padding: Padding = 0
+    output_padding: Padding = 0
+    bias: bool = True
+    weights: Weights = "plain"
+
+
+class Reshape(_Layer):
+    """Give each item another shape (channels, height, width) with as many numbers."""
+
+    layer: Literal["reshape"] = "reshape"
+    shape: tuple[Size, Size, Size]
+
+
+class Flatten(_Layer):
+    """(N, …) → (N, features)."""
+
+    layer: Literal["flatten"] = "flatten"
+
+
+class Pool(_Layer):
+    """The average or maximum of each kernel×kernel window; `stride` is the kernel's size unless given."""
+
+    layer: Literal["pool"] = "pool"
+    kind: Literal["average", "max"]
+    kernel: Kernel
+    stride: Kernel | None = None
+    padding: Padding = 0
+
+
+class GlobalPool(_Layer):
+    """The average or maximum of each channel: (N, C, H, W) → (N, C)."""
+
+    layer: Literal["global_pool"] = "global_pool"
+    kind: Literal["average", "max"] = "average"
+
+
+class Norm(_Layer):
+    """Normalisation of each feature or channel, then a learned gain and offset.
+
+    batch: by mean and variance of the batch (Ioffe and Szegedy, 2015); `momentum` is that of the running ones.
+    conditional_batch: the same, with a gain and offset for each class (Dumoulin et al., 2017).
+    virtual_batch: by those of a fixed reference batch and the item itself (Salimans et al., 2016, section 3.5).
+    """
+
+    layer: Literal["norm"] = "norm"
+    kind: Literal["batch", "conditional_batch", "virtual_batch"] = "batch"
+    momentum: Annotated[Fraction, Field(gt=0)] = 0.1
+    epsilon: Positive = 1e-5
+
+
+class Activation(_Layer):
+    """A function applied to each number; `slope` is that of leaky ReLU for negative numbers."""
+
+    layer: Literal["activation"] = "activation"
+    kind: Literal["relu", "leaky_relu", "sigmoid", "softplus", "tanh"]
+    slope: Fraction = 0.2
+
+
+class Scale(_Layer):
+    """factor · number + offset, fixed: 2i − 1 takes [0, 1] to [−1, 1], and (i + 1)/2 takes it back."""
+
+    layer: Literal["scale"] = "scale"
+    factor: Float = 1.0
+    offset: Float = 0.0
+
+
+class Dropout(_Layer):
+    """Set each number to 0 with this probability while training, and scale the others up."""
+
+    layer: Literal["dropout"] = "dropout"
+    probability: Annotated[Fraction, Field(lt=1)] = 0.5
+
+
+class Noise(_Layer):
+    """Add Gaussian noise of this standard deviation while training."""
+
+    layer: Literal["noise"] = "noise"
+    std: Positive
+
+
+class MinibatchDiscrimination(_Layer):
+    """Append `size` numbers that tell how near each item is to the others of its batch (N, A) → (N, A + size).
+
+    Any input is flattened to (N, A) first; T is A × size × dimensions (Salimans et al., 2016, section 3.2).
+    """
+
+    layer: Literal["minibatch_discrimination"] = "minibatch_discrimination"
+    size: Annotated[Count, Field(le=1024)] = 100
+    dimensions: Annotated[Count, Field(le=64)] = 5
+
+
+class Labels(_Layer):
+    """Append the item's class: A → A + n, or C×H×W → (C + n)×H×W with n planes of one number each.
+
+    one_hot: n is the number of classes (Mirza and Osindero, 2014). embedding: n is `size`, learned for each class.
+    """
+
+    layer: Literal["labels"] = "labels"
+    encoding: Literal["one_hot", "embedding"] = "one_hot"
+    size: Annotated[Count, Field(le=4096)] = 50
+
+
+class Projection(_Layer):
+    """One logit of features h and class y: w·h + b + v[y]·h (Miyato and Koyama, 2018, section 3).
+
+    Any input is flattened first; output (N, 1). A discriminator ends with it in the place of its last dense layer.
+    """
+
+    layer: Literal["projection"] = "projection"
+    weights: Literal["plain", "spectral_norm"] = "plain"
+
+
+BARE_NAMES: dict[str, dict[str, Any]] = {
+    "relu": {"layer": "activation", "kind": "relu"},
+    "leaky_relu": {"layer": "activation", "kind": "leaky_relu"},
+    "sigmoid": {"layer": "activation", "kind": "sigmoid"},
+    "softplus": {"layer": "activation", "kind": "softplus"},
+    "tanh": {"layer": "activation", "kind": "tanh"},
+    "batch_norm": {"layer": "norm", "kind": "batch"},
+    "virtual_batch_norm": {"layer": "norm", "kind": "virtual_batch"},
+    "global_pool": {"layer": "global_pool"},
+    "minibatch_discrimination": {"layer": "minibatch_discrimination"},
+    "labels": {"layer": "labels"},
+    "projection": {"layer": "projection"},
+    "dropout": {"layer": "dropout"},
+    "flatten": {"layer": "flatten"},
+}
+
+
+def expand_bare_name(value: Any) -> Any:
+    """Turn `relu` into the layer that it stands for; anything else passes unchanged."""
+    if not isinstance(value, str):
+        return value
+    if value not in BARE_NAMES:
+        raise ValueError(f"no layer is named {value!r} alone; allowed: {', '.join(BARE_NAMES)}")
+    return BARE_NAMES[value]
+
+
+LayerSpec = Annotated[
+    Annotated[
+        Dense
+        | Conv
+        | TransposedConv
+        | Pool
+        | GlobalPool
+        | Reshape
+        | Flatten
+        | Norm
+        | Activation
+        | Scale
+        | Dropout
+        | Noise
+        | MinibatchDiscrimination
+        | Labels
+        | Projection,
+        Field(discriminator="layer"),
+    ],
+    BeforeValidator(expand_bare_name),
+]
+
+
+def takes_labels(layers: Sequence[LayerSpec]) -> bool:
+    """Whether a network of these layers needs the class of each item: whether it is a conditional one."""
+    return any(
+        isinstance(layer, Labels | Projection) or (isinstance(layer, Norm) and layer.kind == "conditional_batch")
+        for layer in layers
+    )

@@ -1,0 +1,117 @@
+"""Fields of a spec named by dotted paths, as `losses.generator` or `techniques.0.weight` (no torch)."""
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from functools import cache, lru_cache
+from typing import Any
+
+from ganlib.spec.job import JobSpec
+
+# A key of a mapping, an index of a list, or (None) any element of a list.
+Step = str | int | None
+# The fields that say which kind of thing a section is: a section's name stands for the one that it has.
+_KINDS = ("name", "technique", "layer", "kind")
+_Schema = dict[str, Any]
+
+
+class NoSuchField(Exception):
+    """A spec has no such field; the message says what there is instead."""
+
+
+@lru_cache(maxsize=1000)
+def resolve_field(path: str) -> tuple[Step, ...]:
+    """Return the steps that lead to a field; raises NoSuchField.
+
+    A list's elements are named by number, or all of them by leaving the number out. A section stands for its kind:
+    `dataset` for `dataset.name`, `techniques` for `techniques.technique`.
+    """
+    steps: list[Step] = []
+    here = list(_flatten(_schema()))
+    for position, part in enumerate(path.split(".")):
+        is_list = any("items" in schema or "prefixItems" in schema for schema in here)
+        if is_list:
+            here = list(_elements(here))
+        if is_list and part.isascii() and part.isdigit():
+            steps.append(int(part[:6]))
+        else:
+            steps += [None] if is_list else []
+            steps.append(part)
+            here = _enter(here, part, path.split(".")[:position])
+    return (*steps, *_end(path, here))
+
+
+def list_fields() -> tuple[str, ...]:
+    """Return the paths of all fields, lists without numbers, in the order of the spec."""
+    return _list_below("", _schema())
+
+
+@cache
+def _schema() -> _Schema:
+    return JobSpec.model_json_schema(mode="serialization")
+
+
+@cache
+def _definitions() -> _Schema:
+    found: _Schema = _schema()["$defs"]
+    return found
+
+
+def _flatten(schema: _Schema) -> Iterator[_Schema]:
+    """Yield what a value may be: references are followed, unions taken apart."""
+    if "$ref" in schema:
+        yield from _flatten(_definitions()[schema["$ref"].rpartition("/")[2]])
+        return
+    parts = [part for union in ("anyOf", "oneOf", "allOf") for part in schema.get(union, ())]
+    if not parts:
+        yield schema
+    for part in parts:
+        yield from _flatten(part)
+
+
+def _elements(schemas: list[_Schema]) -> Iterator[_Schema]:
+    for schema in schemas:
+        for part in (schema.get("items"), *schema.get("prefixItems", ())):
+            if isinstance(part, dict):
+                yield from _flatten(part)
+
+
+def _enter(schemas: list[_Schema], part: str, before: list[str]) -> list[_Schema]:
+    found = [schema["properties"][part] for schema in schemas if part in schema.get("properties", {})]
+    if not found:
+        raise NoSuchField(_describe_missing(schemas, part, ".".join(before)))
+    return [flat for schema in found for flat in _flatten(schema)]
+
+
+def _describe_missing(schemas: list[_Schema], part: str, before: str) -> str:
+    known = sorted({name for schema in schemas for name in schema.get("properties", {})})
+    whose = f"{before} has" if before else "A spec has"
+    if not known:
+        return f"{before} is a value and has no fields"
+    close = get_close_matches(part, known, n=1)
+    if close:
+        return f"{whose} no field {part}; did you mean {before + '.' if before else ''}{close[0]}?"
+    return f"{whose} no field {part}; there are: {', '.join(known)}"
+
+
+def _end(path: str, schemas: list[_Schema]) -> tuple[Step, ...]:
+    steps: tuple[Step, ...] = ()
+    if any("items" in schema or "prefixItems" in schema for schema in schemas):
+        steps, schemas = (None,), list(_elements(schemas))
+    fields = {name for schema in schemas for name in schema.get("properties", {})}
+    if not fields:
+        return steps
+    kind = next((name for name in _KINDS if name in fields), None)
+    if kind is None:
+        raise NoSuchField(f"{path} is a section; name one of its fields: {', '.join(sorted(fields))}")
+    return (*steps, kind)
+
+
+def _list_below(before: str, schema: _Schema) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    for flat in _flatten(schema):
+        for part in [flat, *_elements([flat])]:
+            for name, below in part.get("properties", {}).items():
+                path = f"{before}.{name}" if before else name
+                deeper = _list_below(path, below)
+                found.update(dict.fromkeys(deeper or (path,)))
+    return tuple(found)

@@ -1,0 +1,1 @@
+"""The sections of a job spec, one subject a file (no torch)."""

@@ -1,0 +1,97 @@
+"""How the samples of a run are measured, and whether its discriminator's features help to tell classes."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from ganlib.spec.fields import Count, Fraction, Section
+from ganlib.spec.layers import LayerSpec
+from ganlib.spec.sections.networks import MAX_LAYERS
+from ganlib.spec.sections.optimisers import AdamSpec, OptimiserSpec
+
+# Data sets that there is a judge for.
+JUDGED_DATASETS = ("mnist", "digits")
+
+EvaluationMetric = Literal[
+    "classifier_score",
+    "class_coverage",
+    "class_entropy",
+    "class_shares",
+    "certainty",
+    "frechet_distance",
+    "precision",
+    "recall",
+    "neighbour_distance",
+    "label_agreement",
+    "accuracy",
+]
+# Metrics that need no judge.
+WITHOUT_JUDGE: frozenset[EvaluationMetric] = frozenset({"neighbour_distance", "accuracy"})
+
+
+class EvaluationSpec(Section):
+    """Draw samples every so many iterations and let the data set's judge look at them.
+
+    It changes nothing of the training, so a run may go on with another evaluation or without. least_share: the
+    share of the samples from which on a class counts as covered. neighbour_grid: whether the training images
+    nearest to the sample grid's are saved as a grid of their own.
+    """
+
+    every: Count
+    samples: Annotated[Count, Field(ge=16, le=50_000)] = 1024
+    metrics: Annotated[tuple[EvaluationMetric, ...], Field(min_length=1)] = (
+        "classifier_score",
+        "class_coverage",
+        "class_entropy",
+        "certainty",
+    )
+    least_share: Fraction = 0.01
+    neighbour_grid: bool = False
+
+    @property
+    def needs_judge(self) -> bool:
+        """Whether any of the metrics is what the data set's judge says."""
+        return not WITHOUT_JUDGE.issuperset(self.metrics)
+
+
+class TransferSpec(Section):
+    """Train classifiers on the discriminator's first layers while it learns, and the same one from scratch.
+
+    After `every` so many iterations of the GAN, or `at` these, and after its last, a copy of the discriminator's
+    first `kept_layers` layers gets a new `head` and learns classes from `labels` training images, as many of each
+    class, for `iterations` steps of its own; then it tells those of all test images. It changes nothing of the
+    GAN's training, so a run may go on with another transfer or without.
+
+    frozen: the kept layers stay exactly as they are, batch norm's statistics too; only the head learns. points:
+    how often, evenly spread over the steps, the classifier is measured.
+    """
+
+    every: Count | None = None
+    at: Annotated[tuple[Count, ...], Field(max_length=1000)] = ()
+    kept_layers: Count
+    head: Annotated[tuple[LayerSpec, ...], Field(min_length=1, max_length=MAX_LAYERS)]
+    labels: Annotated[Count, Field(le=10_000_000)]
+    iterations: Annotated[Count, Field(le=1_000_000)] = 1000
+    batch_size: Annotated[Count, Field(ge=2, le=4096)] = 64
+    optimiser: OptimiserSpec = AdamSpec()
+    frozen: bool = False
+    points: Annotated[Count, Field(le=20)] = 4
+
+    @model_validator(mode="after")
+    def check_times(self) -> Self:
+        """One way to say when is enough."""
+        if self.every is not None and self.at:
+            raise ValueError("@transfer.at@give either every or at, not both")
+        return self
+
+    @property
+    def measured_steps(self) -> list[int]:
+        """The steps after which the classifier is measured; the last of them is `iterations`."""
+        steps = {self.iterations * point // self.points for point in range(1, self.points + 1)}
+        return sorted(steps - {0})
+
+    def is_due(self, iteration: int, last_iteration: int) -> bool:
+        """Whether classifiers are trained after this iteration of the GAN, whose first is 1."""
+        if iteration == last_iteration or iteration in self.at:
+            return iteration > 0
+        return self.every is not None and iteration > 0 and iteration % self.every == 0

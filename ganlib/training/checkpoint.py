@@ -1,0 +1,181 @@
+"""Checkpoints: all that is needed to go on training exactly, in one safetensors file.
+
+Tensors are named `generator.…`, `discriminator.…`, `optimiser.<player>.<parameter>.<key>`,
+`technique.<index>.…`, `rhythm.…`, `logits.…`, `latents.fixed` and `random.…`. The file's metadata holds one JSON
+object, `ganvas`: format, iteration, identity of the spec, torch's version, and a digest of the tensors. Nothing is
+ever unpickled.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save, save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ganlib.errors import CheckpointInvalid
+from ganlib.spec.job import training_identity
+from ganlib.training.state import TrainingState
+
+FORMAT = 1
+# What the file says of each tensor.
+_BYTES_OF_A_NAME = 512
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A copy of a run's state at one moment, still on its device."""
+
+    iteration: int
+    identity: str
+    tensors: dict[str, Tensor]
+
+
+def take_snapshot(state: TrainingState) -> Snapshot:
+    """Copy what the run needs to go on, without waiting for the device."""
+    tensors = {name: tensor.detach().clone() for name, tensor in _tensors_of(state).items()}
+    return Snapshot(state.iteration, training_identity(state.spec), tensors)
+
+
+def estimate_bytes(state: TrainingState) -> int:
+    """Return how large a checkpoint will be, or more: an optimiser holds nothing before its first step."""
+    size = 0
+    for tensor in _tensors_of(state).values():
+        size += tensor.nbytes + _BYTES_OF_A_NAME
+    for _, network, optimiser in _players(state):
+        fresh = [weights for weights in network.parameters() if weights not in optimiser.state]
+        # No optimiser here keeps more than two numbers of each weight, and how often it stepped.
+        size += sum(2 * (weights.nbytes + _BYTES_OF_A_NAME) for weights in fresh)
+    return size
+
+
+def write_checkpoint(snapshot: Snapshot, path: Path) -> None:
+    """Write the snapshot as a safetensors file."""
+    tensors, metadata = _pack(snapshot)
+    save_file(tensors, path, metadata)
+
+
+def checkpoint_bytes(snapshot: Snapshot) -> bytes:
+    """Return what `write_checkpoint` writes."""
+    tensors, metadata = _pack(snapshot)
+    return save(tensors, metadata)
+
+
+def _pack(snapshot: Snapshot) -> tuple[dict[str, Tensor], dict[str, str]]:
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in snapshot.tensors.items()}
+    facts = {
+        "format": FORMAT,
+        "iteration": snapshot.iteration,
+        "identity": snapshot.identity,
+        "torch": torch.__version__,
+        "digest": digest_tensors(tensors),
+    }
+    # One entry: the order of several is not kept, and the same state has to give the same bytes.
+    return tensors, {"ganvas": json.dumps(facts, sort_keys=True)}
+
+
+def load_checkpoint(path: Path, state: TrainingState) -> None:
+    """Bring a freshly built run to the checkpoint's state; raises CheckpointInvalid."""
+    facts, tensors = _read(path)
+    if facts["identity"] != training_identity(state.spec):
+        raise CheckpointInvalid(
+            f"{path.name} belongs to another spec: everything but name, description, tags, recipe, "
+            "iterations, evaluation, transfer and the *_every fields must be as it was. Start anew, or use that "
+            "run's spec."
+        )
+    if facts["iteration"] > state.spec.iterations:
+        raise CheckpointInvalid(
+            f"{path.name} is from iteration {facts['iteration']:,}, but the spec ends at iteration "
+            f"{state.spec.iterations:,}; raise iterations."
+        )
+    try:
+        _restore(state, tensors)
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise CheckpointInvalid(f"{path.name} does not fit the networks of this spec: {error}") from error
+    state.iteration = facts["iteration"]
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    try:
+        with safe_open(path, framework="pt", device="cpu") as file:
+            facts = json.loads((file.metadata() or {})["ganvas"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise CheckpointInvalid(f"{path.name} is no checkpoint, or a damaged one: {error}") from error
+    if facts.get("format") != FORMAT:
+        raise CheckpointInvalid(f"{path.name} has format {facts.get('format')}; this version reads {FORMAT}.")
+    if facts["digest"] != digest_tensors(tensors):
+        raise CheckpointInvalid(f"{path.name} is damaged: its tensors do not match their digest.")
+    return facts, tensors
+
+
+def _tensors_of(state: TrainingState) -> dict[str, Tensor]:
+    named: dict[str, Tensor] = {"latents.fixed": state.fixed_latents, **_random_states(state)}
+    for player, network, optimiser in _players(state):
+        named |= {f"{player}.{name}": tensor for name, tensor in network.state_dict().items()}
+        for name, parameter in network.named_parameters():
+            kept = optimiser.state.get(parameter, {})
+            named |= {f"optimiser.{player}.{name}.{key}": tensor for key, tensor in kept.items()}
+    named |= {f"logits.{name}": tensor for name, tensor in state.logit_history.state_dict().items()}
+    named |= {f"rhythm.{name}": tensor for name, tensor in state.rhythm.state_dict().items()}
+    for index, technique in enumerate(state.techniques):
+        named |= {f"technique.{index}.{name}": tensor for name, tensor in technique.state_dict().items()}
+    return named
+
+
+def _restore(state: TrainingState, tensors: dict[str, Tensor]) -> None:
+    for player, network, optimiser in _players(state):
+        network.load_state_dict(_below(tensors, player))
+        for name, parameter in network.named_parameters():
+            kept = _below(tensors, f"optimiser.{player}.{name}")
+            optimiser.state[parameter] = {key: _like(parameter, tensor) for key, tensor in kept.items()}
+    state.logit_history.load_state_dict(_below(tensors, "logits"), state.device)
+    state.rhythm.load_state_dict(_below(tensors, "rhythm"))
+    for index, technique in enumerate(state.techniques):
+        technique.load_state_dict(_below(tensors, f"technique.{index}"))
+    state.fixed_latents = tensors["latents.fixed"].to(state.device)
+    state.latents_generator.set_state(tensors["random.latents"])
+    torch.set_rng_state(tensors["random.layers"])
+    # A checkpoint from a machine without CUDA has no such state: there the run goes on, but not with equal bytes.
+    if state.device.type == "cuda" and "random.layers_cuda" in tensors:
+        torch.cuda.set_rng_state(tensors["random.layers_cuda"], state.device)
+
+
+def _random_states(state: TrainingState) -> dict[str, Tensor]:
+    states = {"random.latents": state.latents_generator.get_state(), "random.layers": torch.get_rng_state()}
+    if state.device.type == "cuda":
+        states["random.layers_cuda"] = torch.cuda.get_rng_state(state.device)
+    return states
+
+
+def _players(state: TrainingState) -> list[tuple[str, nn.Module, Optimizer]]:
+    return [
+        ("generator", state.networks.generator, state.generator_optimiser),
+        ("discriminator", state.networks.discriminator, state.discriminator_optimiser),
+    ]
+
+
+def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    start = f"{prefix}."
+    return {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
+
+
+def _like(parameter: nn.Parameter, tensor: Tensor) -> Tensor:
+    """Put an optimiser's tensor on the parameter's device, laid out in memory like the parameter."""
+    if tensor.shape != parameter.shape:
+        return tensor.to(parameter.device)
+    return torch.empty_like(parameter, requires_grad=False).copy_(tensor)
+
+
+def digest_tensors(tensors: dict[str, Tensor]) -> str:
+    """Return the sha256 of the tensors' names, types, shapes and bytes; they lie on the CPU."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}\n".encode())
+        digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

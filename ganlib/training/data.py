@@ -1,0 +1,123 @@
+"""What a run trains on, on its device: images, the labels that it may use, and the images that it holds out."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ganlib.datasets import LabelledImages, choose_labelled, gather_images, load_train_and_test, load_training
+from ganlib.errors import DatasetUnavailable, LabelBudgetInvalid
+from ganlib.runtime.batch_sharding import own_items
+from ganlib.runtime.random_streams import DataOrder
+from ganlib.spec.job import JobSpec
+from ganlib.spec.layers import takes_labels
+
+
+@dataclass(frozen=True)
+class RealBatch:
+    """Real images (N, C, H, W) in [-1, 1] and their labels int64 (N,), None where the run uses none."""
+
+    images: Tensor
+    labels: Tensor | None
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Which images an update sees: indices (N,), and those of the labelled images beside them, if any."""
+
+    real: Tensor
+    labelled: Tensor | None
+
+    def clone(self) -> "Chosen":
+        """Return the same indices in memory of their own."""
+        return Chosen(self.real.clone(), None if self.labelled is None else self.labelled.clone())
+
+    def copy_(self, other: "Chosen") -> None:
+        """Take the other indices, in the memory that these have."""
+        self.real.copy_(other.real)
+        if self.labelled is not None and other.labelled is not None:
+            self.labelled.copy_(other.labelled)
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The training images and how batches of them are drawn.
+
+    images: uint8 (N, C, H, W) on the device. labels: int64 (N,) there, or None where the run uses none. labelled:
+    indices (B,) of the images in the label budget, None where all labels may be used. validation: images held out
+    of training, if any. warnings: what a person should know of them.
+    """
+
+    images: Tensor
+    labels: Tensor | None
+    labelled: Tensor | None
+    validation: LabelledImages | None
+    warnings: tuple[str, ...]
+    order: DataOrder
+    labelled_order: DataOrder | None
+
+    def choose(self, number: int) -> Chosen:
+        """Return which images batch `number` holds, the first is 1; with a label budget, labelled ones too."""
+        if self.labelled is None or self.labelled_order is None:
+            return Chosen(self.order.indices(number), None)
+        return Chosen(self.order.indices(number), self.labelled[self.labelled_order.indices(number)])
+
+    def gather(self, chosen: Chosen) -> tuple[RealBatch, RealBatch | None]:
+        """Return real images, with labels unless there is a label budget, and with one the labelled images too."""
+        real = self._gather(chosen.real, with_labels=self.labelled is None)
+        return real, None if chosen.labelled is None else self._gather(chosen.labelled, with_labels=True)
+
+    def _gather(self, indices: Tensor, with_labels: bool) -> RealBatch:
+        indices = own_items(indices)
+        has_labels = with_labels and self.labels is not None
+        labels = self.labels[indices] if has_labels and self.labels is not None else None
+        return RealBatch(gather_images(self.images, indices), labels)
+
+
+def load_training_data(spec: JobSpec, device: torch.device) -> TrainingData:
+    """Load what the spec asks for onto the device. Raises DatasetUnavailable, LabelBudgetInvalid."""
+    # A classifier is tested on images that it never saw, also where the data set itself has no test part.
+    data = load_train_and_test(spec.dataset)[0] if spec.losses.classes else load_training(spec.dataset)
+    data, validation = hold_out_validation(spec, data)
+    uses_labels = spec.losses.uses_labels or takes_labels(spec.discriminator.layers)
+    if uses_labels or takes_labels(spec.generator.layers):
+        check_classes(spec, data)
+    labelled = None
+    if uses_labels and spec.dataset.labels is not None and spec.dataset.labels != len(data.labels):
+        labelled = choose_labelled(data.labels, spec.dataset.labels, spec.seed).to(device)
+    return TrainingData(
+        images=data.images.to(device),
+        labels=data.labels.to(device) if uses_labels else None,
+        labelled=labelled,
+        validation=validation,
+        warnings=data.warnings,
+        order=DataOrder(spec.seed, len(data.images), spec.batch_size, device),
+        labelled_order=None
+        if labelled is None
+        else DataOrder(spec.seed, len(labelled), spec.batch_size, device, "labelled order"),
+    )
+
+
+def hold_out_validation(spec: JobSpec, data: LabelledImages) -> tuple[LabelledImages, LabelledImages | None]:
+    """Return what the spec leaves to train on, and what it holds out, if anything. Raises DatasetUnavailable."""
+    if not spec.dataset.validation:
+        return data, None
+    chosen = torch.zeros(len(data.labels), dtype=torch.bool)
+    try:
+        chosen[choose_labelled(data.labels, spec.dataset.validation, spec.seed, "validation")] = True
+    except LabelBudgetInvalid as error:
+        raise LabelBudgetInvalid(f"dataset.validation: {error}") from None
+    if chosen.all():
+        raise DatasetUnavailable(
+            f"dataset.validation holds out all {len(chosen):,} training images; leave some to train on."
+        )
+    return data.pick(~chosen), data.pick(chosen)
+
+
+def check_classes(spec: JobSpec, data: LabelledImages) -> None:
+    """Raise DatasetUnavailable where the data set has not as many classes as the spec counts on."""
+    if len(data.class_names) != spec.dataset.class_count:
+        raise DatasetUnavailable(
+            f"The data set {spec.dataset.name} has {len(data.class_names)} classes, but the spec counts on "
+            f"{spec.dataset.class_count}; set dataset.classes to {len(data.class_names)}."
+        )

@@ -1,0 +1,1 @@
+"""What a run records: sample grids, histograms, checkpoints, its folder."""

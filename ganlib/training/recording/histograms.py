@@ -1,0 +1,78 @@
+"""Histograms of logits and gradients while a run trains (Winkler, 2018, section 4.7.2).
+
+On the training thread tensors are only kept; they are counted into bins on their device by the recorder's thread.
+"""
+
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from ganlib.events import BIN_COUNT, Event, Histogram, HistogramsLogged
+from ganlib.training.recording.background_writer import Recorder
+from ganlib.training.state import TrainingState
+from ganlib.training.step import StepResult
+
+
+@torch.no_grad()
+def count_bins(values: Tensor) -> Histogram:
+    """Count float32 values (N,) into equal bins from the least to the greatest finite one, both ends included.
+
+    Values that are all equal lie in the middle of a range of their own size, or of 1 around 0.
+    """
+    values = values.double()
+    finite = values[values.isfinite()]
+    not_finite = len(values) - len(finite)
+    if not len(finite):
+        return Histogram(low=0.0, high=1.0, counts=(0,) * BIN_COUNT, not_finite=not_finite)
+    low, high = (bound.item() for bound in finite.aminmax())
+    if low == high:
+        reach = abs(low) / 2 or 0.5
+        low, high = low - reach, high + reach
+    bins = ((finite - low) / (high - low) * BIN_COUNT).long()
+    counts = torch.bincount(bins.clamp_(0, BIN_COUNT - 1), minlength=BIN_COUNT)
+    return Histogram(low=low, high=high, counts=tuple(counts.tolist()), not_finite=not_finite)
+
+
+class HistogramReports:
+    """Reports histograms every so many iterations, if the spec asks for them."""
+
+    def __init__(self, state: TrainingState, recorder: Recorder) -> None:
+        self._state = state
+        self._recorder = recorder
+        self._every = state.spec.histogram_every
+
+    def observe(self, step: StepResult) -> None:
+        """Keep an iteration's logits, and queue the histograms where they are due.
+
+        The last iteration has some too, whatever the cadence; a run that goes on from there keeps its logits.
+        """
+        if self._every is None:
+            return
+        state = self._state
+        state.logit_history.add(step.real_logits, step.fake_logits)
+        is_due = state.iteration % self._every == 0
+        if not is_due and state.iteration != state.spec.iterations:
+            return
+        tensors = {f"logits/{name}": parts for name, parts in state.logit_history.parts().items()}
+        gradients = {
+            "gradients/generator": _copy_gradients(state.networks.generator),
+            "gradients/discriminator": _copy_gradients(state.networks.discriminator),
+        }
+        self._recorder.put(partial(_make_histograms, state.iteration, tensors, gradients))
+        if is_due:
+            state.logit_history.clear()
+
+
+def _copy_gradients(network: nn.Module) -> list[Tensor]:
+    # Copies, because the next iteration may write into the same memory.
+    return [
+        weights.grad.detach().flatten().clone() for weights in network.parameters() if weights.grad is not None
+    ]
+
+
+def _make_histograms(iteration: int, logits: dict[str, list[Tensor]], gradients: dict[str, list[Tensor]]) -> Event:
+    values = {name: torch.cat(parts) for name, parts in logits.items()}
+    # A gradient of 0 has no logarithm; it is counted with what is not finite.
+    values |= {name: torch.cat(parts).abs().log10() for name, parts in gradients.items() if parts}
+    return HistogramsLogged(iteration=iteration, histograms={n: count_bins(v) for n, v in values.items()})

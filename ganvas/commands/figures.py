@@ -1,0 +1,193 @@
+"""`ganvas figure` and `ganvas movie`: figures and movies of runs, saved as files."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from api.client.client import Client
+from api.errors import JobNotFound
+from api.jobs.schemas import JobSummary
+from ganvas.commands.options import open_client, url_option
+
+Command = Callable[..., Any]
+Query = list[tuple[str, str]]
+MAX_NAMED = 5
+
+
+def out_options(command: Command) -> Command:
+    """Add --out and --force."""
+    command = click.option("--force", is_flag=True, help="Replace the file if there is one.")(command)
+    return click.option(
+        "--out", "-o", required=True, metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
+        help="Where it goes; the ending says the form.",
+    )(command)  # fmt: skip
+
+
+def cell_options(command: Command) -> Command:
+    """Add --rows, --columns and --cells."""
+    for option in (
+        click.option("--cells", metavar="R-C,…", help="These cells alone, counted from 1: 1-1,3-2."),
+        click.option("--columns", type=click.IntRange(1), help="Only the first so many columns of cells."),
+        click.option("--rows", type=click.IntRange(1), help="Only the first so many rows of cells."),
+    ):
+        command = option(command)
+    return command
+
+
+def read_form(path: Path, forms: Sequence[str]) -> str:
+    """Return the form that the file's ending names; raises a usage error for another one."""
+    form = path.suffix.lower().lstrip(".")
+    if form not in forms:
+        raise click.UsageError(f"{path.name} must end with one of: {', '.join(f'.{known}' for known in forms)}.")
+    return form
+
+
+def save(
+    url: str | None, runs: Sequence[str], address: Callable[[list[str]], str], query: Any, target: Any
+) -> None:
+    """Find the runs, fetch the figure and say where it is.
+
+    address: from the runs' ids to the figure's address. query: from them to its query. target: (path, force).
+    """
+    path, force = target
+    if path.exists() and not force:
+        raise click.UsageError(f"{path} exists; --force replaces it.")
+    with open_client(url) as client:
+        ids = [find_run(client, run) for run in runs]
+        left_out = client.save_figure(address(ids), query(ids), path)
+    click.echo(path)
+    if left_out:
+        click.echo(f"It shows {left_out}.", err=True)
+
+
+def find_run(client: Client, text: str) -> str:
+    """Return the id of the run with this id, this exact name, or the only one whose id begins like this."""
+    try:
+        return client.get(text).id
+    except JobNotFound:
+        pass
+    named = [job for job in client.list(name=text) if job.name == text]
+    found = named or [job for job in client.list() if job.id.startswith(text)]
+    if len(found) == 1:
+        return found[0].id
+    raise click.UsageError(_explain(text, found))
+
+
+def _explain(text: str, found: Sequence[JobSummary]) -> str:
+    if not found:
+        return f"No run has the id or the name {text!r}; `ganvas list` shows those that exist."
+    shown = ", ".join(f"{job.id} ({job.name}, {job.created_at:%Y-%m-%d %H:%M})" for job in found[:MAX_NAMED])
+    more = f" and {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
+    return f"{len(found)} runs are meant by {text!r}; name one by its id: {shown}{more}."
+
+
+def given(**options: Any) -> Query:
+    """Return the options that were given, as a query."""
+    return [(name.rstrip("_"), str(value)) for name, value in options.items() if value not in (None, "", False)]
+
+
+IMAGES = ("pdf", "svg", "png")
+
+
+@click.command()
+@click.argument("runs", metavar="RUN…", nargs=-1, required=True)
+@click.option("--iterations", metavar="N,…", help="Columns; without it five, evenly spread.")
+@click.option("--curves", metavar="METRIC,…", help="Draw curves instead: loss/generator,loss/discriminator.")
+@click.option("--smoothing", type=click.FloatRange(0, 0.999), help="Of curves: 0 none, 0.9 much.")
+@click.option("--log-x", is_flag=True, help="A logarithmic axis of iterations.")
+@click.option("--log-y", is_flag=True, help="A logarithmic axis of values.")
+@cell_options
+@click.option(
+    "--labels", type=click.Choice(["name", "changes", "id", "none"]),
+    help="Call runs by name, by what their specs differ in, by id, or not at all.",
+)  # fmt: skip
+@click.option("--label", multiple=True, metavar="TEXT", help="What to call a run, once for each, in their order.")
+@click.option("--width", type=click.FloatRange(30, 420), help="In mm; 170 without it.")
+@click.option("--dpi", type=click.IntRange(50, 1200), help="Least resolution of a PNG; 300 without it.")
+@out_options
+@url_option
+def figure_command(runs: tuple[str, ...], out: Path, force: bool, url: str | None, **options: Any) -> None:
+    """Draw RUNs (rows) at iterations (columns), or their curves, into a PDF, SVG or PNG; curves also into a CSV.
+
+    A RUN is an id, the beginning of one, or an exact name.
+    """
+    curves = options.pop("curves")
+    form = read_form(out, IMAGES if curves is None else (*IMAGES, "csv"))
+    if len(options["label"]) > len(runs):
+        raise click.UsageError("There are more --label than runs.")
+    query = _ask_timelines(options) if curves is None else _ask_curves(curves, options, form)
+    labels = [] if form == "csv" else options["label"]
+
+    def write_query(ids: list[str]) -> Query:
+        named = [(f"label.{run}", text) for run, text in zip(ids, labels, strict=False)]
+        return [*(("run", run) for run in ids), *named, *query]
+
+    kind = "timelines" if curves is None else "curves"
+    save(url, runs, lambda _: f"/figures/{kind}.{form}", write_query, (out, force))
+
+
+def _ask_timelines(options: dict[str, Any]) -> Query:
+    for name in ("smoothing", "log_x", "log_y"):
+        if options[name]:
+            raise click.UsageError(f"--{name.replace('_', '-')} is for --curves.")
+    return given(
+        iteration=options["iterations"], rows=options["rows"], columns=options["columns"], cells=options["cells"],
+        **_ask_page(options),
+    )  # fmt: skip
+
+
+def _ask_curves(curves: str, options: dict[str, Any], form: str) -> Query:
+    for name in ("iterations", "rows", "columns", "cells"):
+        if options[name]:
+            raise click.UsageError(f"--{name} is for timelines, not for --curves.")
+    if form == "csv":
+        return given(metric=curves)
+    return given(
+        metric=curves, smoothing=options["smoothing"], x="log" if options["log_x"] else None,
+        y="log" if options["log_y"] else None, **_ask_page(options),
+    )  # fmt: skip
+
+
+def _ask_page(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: options[name] for name in ("labels", "width", "dpi")}
+
+
+@click.command()
+@click.argument("run", metavar="RUN")
+@click.option("--fps", type=click.FloatRange(0.5, 50), help="Grids a second; 10 without it.")
+@click.option("--from", "first", type=click.IntRange(0), metavar="N", help="The first iteration.")
+@click.option("--to", "last", type=click.IntRange(0), metavar="N", help="The last iteration.")
+@click.option("--every", type=click.IntRange(1), metavar="N", help="Grids at least so many iterations apart.")
+@click.option("--size", type=click.IntRange(32, 1440), help="Pixels of the longer side; 560 without it.")
+@click.option("--no-caption", is_flag=True, help="Leave the iteration below each frame out.")
+@cell_options
+@out_options
+@url_option
+def movie_command(
+    run: str,
+    fps: float | None,
+    first: int | None,
+    last: int | None,
+    every: int | None,
+    size: int | None,
+    no_caption: bool,
+    rows: int | None,
+    columns: int | None,
+    cells: str | None,
+    out: Path,
+    force: bool,
+    url: str | None,
+) -> None:
+    """Make a movie of RUN's timeline: .mp4 for slides, .gif for pages, .png keeps every pixel.
+
+    RUN is an id, the beginning of one, or an exact name.
+    """
+    form = read_form(out, ("mp4", "gif", "png"))
+    query = given(
+        fps=fps, to=last, every=every, size=size, caption="none" if no_caption else None, rows=rows,
+        columns=columns, cells=cells,
+    )  # fmt: skip
+    query += [("from", str(first))] if first is not None else []
+    save(url, [run], lambda ids: f"/runs/{ids[0]}/movie.{form}", lambda _: query, (out, force))

@@ -1,0 +1,261 @@
+"""`ganvas up`, `worker`, `demo` and `doctor`: run the service and its workers on this machine."""
+
+import dataclasses
+import gc
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ganvas.address import default_home, is_same_address, read_service_url
+from ganvas.commands.options import (
+    data_dir_option,
+    json_option,
+    need_server_extra,
+    need_train_extra,
+    obey_parent,
+    print_json,
+)
+
+
+@click.command()
+@click.option("--host", help="Address to listen on  [env: GANVAS_HOST; default: 127.0.0.1]")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help="Port  [env: GANVAS_PORT; default: 8000; 0: any free one]"
+)
+@data_dir_option
+@click.option("--no-worker", is_flag=True, help="Service and dashboard only; workers join from elsewhere.")
+def up_command(host: str | None, port: int | None, data_dir: Path | None, no_worker: bool) -> None:
+    """Start the service, the dashboard and a worker; Ctrl-C stops everything and loses nothing."""
+    need_server_extra()
+    obey_parent()
+    from api.settings import Settings
+
+    options: dict[str, Any] = {"host": host, "port": port, "home": data_dir}
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    run_up(Settings(**given), with_worker=not no_worker)
+
+
+def run_up(settings: Any, *, with_worker: bool) -> None:
+    """Serve until a signal comes."""
+    from ganvas.local import HomeInUse, hold_home
+
+    try:
+        with hold_home(settings.home):
+            _serve(settings, with_worker)
+    except HomeInUse as error:
+        raise click.ClickException(f"{error} Stop that one first, or choose another --data-dir.") from None
+
+
+def _serve(settings: Any, with_worker: bool) -> None:
+    # What is loaded now stays until the end: to look through it for garbage would take a fifth of the start.
+    gc.disable()
+    import uvicorn
+
+    from api.main import end_streams
+    from api.server.access.authenticator import tokens_exist
+    from api.server.access.scopes import BindRefused, check_bind
+    from api.server.database.engine import TablesUnfit, check_tables
+    from api.server.operations.logging import set_up_logs
+    from ganvas.address import write_service_url
+    from ganvas.app import build_app
+    from ganvas.local import LocalServer, WorkerKeeper
+
+    try:
+        if not settings.migrate:
+            check_tables(settings)
+        check_bind(settings, lambda: tokens_exist(settings))
+    except (BindRefused, TablesUnfit) as error:
+        raise click.ClickException(str(error)) from None
+    _check_port(settings.host, settings.port)
+    set_up_logs(logging.WARNING)
+    app = build_app(settings)
+    gc.freeze()
+    gc.enable()
+    environment = dict(os.environ)
+    keeper = WorkerKeeper(settings.home, environment)
+
+    def on_ready(port: int) -> None:
+        host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104
+        url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        write_service_url(settings.home, url)
+        environment.update(GANVAS_URL=url, GANVAS_HOME=str(settings.home), GANVAS_END_WITH_PARENT=str(os.getpid()))
+        # Its own worker goes on when the first token that is made closes the service.
+        environment["GANVAS_TOKEN"] = settings.token or app.state.services.access.make_worker_token()
+        click.echo(f"Ganvas answers at {url}  (data in {settings.home})")
+        if with_worker:
+            keeper.start()
+
+    def on_stop() -> None:
+        click.echo("Stopping: a running trainer writes its checkpoint first …", err=True)
+        keeper.stop()
+        end_streams(app)
+
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        log_config=None,
+        access_log=False,
+        ws="none",
+        timeout_graceful_shutdown=3,
+        server_header=False,
+    )
+    try:
+        LocalServer(config, on_ready, on_stop).run()
+    finally:
+        keeper.stop()
+
+
+def _check_port(host: str, port: int) -> None:
+    import socket
+
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise click.ClickException(
+                f"{host}:{port} cannot be used ({error.strerror}); choose another with --port."
+            ) from None
+
+
+@click.command()
+@click.option(
+    "--service",
+    "--url",
+    "url",
+    metavar="URL",
+    envvar="GANVAS_URL",
+    help="Address of the service  [env: GANVAS_URL; default: the one on this machine]",
+)
+@click.option(
+    "--token",
+    help="A worker's token. Others on this machine see it in the list of processes; rather use --token-file  "
+    "[env: GANVAS_TOKEN]",
+)
+@click.option(
+    "--token-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File that holds the token and nothing else.",
+)
+@click.option(
+    "--broker",
+    metavar="URL",
+    help="redis://…, for a worker that messages wake at once; without one it asks every few seconds  "
+    "[env: GANVAS_BROKER_URL]",
+)
+@data_dir_option
+@click.option(
+    "--name", help="How the worker is called on the dashboard  [env: GANVAS_WORKER_NAME; default: host name]"
+)
+@click.option(
+    "--exit-when-idle",
+    metavar="SECONDS",
+    type=click.FloatRange(0, min_open=True),
+    help="End, with status 0, after so long without a job; with 143 where it is told to end before  "
+    "[env: GANVAS_EXIT_WHEN_IDLE]",
+)
+def worker_command(
+    url: str | None,
+    token: str | None,
+    token_file: Path | None,
+    broker: str | None,
+    data_dir: Path | None,
+    name: str | None,
+    exit_when_idle: float | None,
+) -> None:
+    """Start a worker that trains one job at a time, until Ctrl-C.
+
+    On any machine that reaches the service: ganvas worker --service https://ganvas.example --token-file FILE
+    """
+    need_server_extra()
+    need_train_extra()
+    obey_parent()
+    if token and token_file:
+        raise click.UsageError("Give --token or --token-file, not both.")
+    home = data_dir or default_home()
+    settings = {
+        "GANVAS_URL": url or read_service_url(home),
+        "GANVAS_TOKEN": token or _read_token(token_file),
+        "GANVAS_BROKER_URL": broker,
+        "GANVAS_HOME": data_dir and str(data_dir),
+        "GANVAS_WORKER_NAME": name,
+        "GANVAS_EXIT_WHEN_IDLE": exit_when_idle and str(exit_when_idle),
+    }
+    os.environ.update({key: value for key, value in settings.items() if value})
+    os.environ.update(_choose_broker(home))
+    # The same process goes on as the worker, so that signals reach it directly.
+    os.execv(sys.executable, [sys.executable, "-m", "worker"])  # noqa: S606
+
+
+def _read_token(path: Path | None) -> str | None:
+    if path is None:
+        return None
+    token = path.read_text(encoding="utf-8").strip()
+    if not token:
+        raise click.ClickException(f"{path} is empty.")
+    return token
+
+
+def _choose_broker(home: Path) -> dict[str, str]:
+    """Let a worker for which no broker is named ask by itself, unless it shares the service's own folder."""
+    from worker.settings import NO_BROKER, WorkerSettings
+
+    settings = WorkerSettings()
+    service_url = read_service_url(home)
+    is_local = service_url is not None and is_same_address(service_url, settings.url)
+    return {} if settings.broker_url or is_local else {"GANVAS_BROKER_URL": NO_BROKER}
+
+
+@click.command()
+@click.option("--iterations", type=click.IntRange(1), help="Train this many iterations instead of the recipe's.")
+@click.option("--exit", "exit_at_end", is_flag=True, help="End with the job; exit status 0 if it succeeded.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help="Port of the service  [default: 8000, else a free one]"
+)
+@data_dir_option
+def demo_command(iterations: int | None, exit_at_end: bool, port: int | None, data_dir: Path | None) -> None:
+    """Train a GAN on MNIST on this machine and watch it on the dashboard.
+
+    Starts the service and a worker, submits the recipe and shows the progress. Ctrl-C stops everything and loses
+    nothing: run it again and it goes on.
+    """
+    need_server_extra()
+    need_train_extra()
+    from ganvas.demo import run_demo
+
+    state = run_demo(iterations=iterations, exit_at_end=exit_at_end, port=port, home=data_dir)
+    if state == "interrupted":
+        raise click.exceptions.Exit(130)
+    if exit_at_end and state != "succeeded":
+        raise click.exceptions.Exit(1)
+
+
+WORDS = {"ok": "ok", "warning": "WARNING", "failed": "FAILED"}
+
+
+@click.command()
+@data_dir_option
+@json_option
+def doctor_command(data_dir: Path | None, as_json: bool) -> None:
+    """Check database, broker, files, disk, clocks, cards and versions; the exit status is 1 if anything failed."""
+    need_server_extra()
+    from api.settings import Settings
+    from ganvas.doctor import run_checks
+
+    given: dict[str, Any] = {} if data_dir is None else {"home": data_dir}
+    findings = run_checks(Settings(**given))
+    if as_json:
+        print_json({"items": [dataclasses.asdict(finding) for finding in findings], "next": None})
+    for finding in () if as_json else findings:
+        click.echo(f"{WORDS[finding.state]:<8} {finding.check:<10} {finding.text}")
+        if finding.advice:
+            click.echo(f"{'':<8} {'':<10} → {finding.advice}")
+    if any(finding.state == "failed" for finding in findings):
+        raise click.exceptions.Exit(1)

@@ -1,0 +1,185 @@
+"""`ganvas validate`, `recipes` and `train`: specs on this machine, without a service."""
+
+import os
+import signal
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from textwrap import fill
+
+import click
+
+from ganlib.events import Event, LineLogged, MetricsLogged, TrainingStarted
+from ganlib.runtime.threads import thread_settings
+from ganlib.spec.files import read_spec_text
+from ganlib.spec.job import JobSpec, parse_spec
+from ganlib.spec.layers import LayerSpec
+from ganlib.spec.shapes import Shape, count_parameters, show_shape, trace_shapes
+from ganvas.commands.options import json_option, need_train_extra, print_json, read_spec, set_option, spec_argument
+from ganvas.progress import ProgressBar, short_losses
+from recipes import read_texts
+
+
+@click.command()
+@spec_argument
+@set_option
+@json_option
+def validate_command(spec_path: Path, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Check SPEC (a file, or a recipe's name) and show its networks' shapes; --json prints it with defaults."""
+    spec = parse_spec(read_spec(spec_path, overrides))
+    if as_json:
+        print_json(spec)
+        return
+    click.echo(f"{spec.name}: valid, {spec.iterations:,} iterations on {spec.dataset.name}")
+    click.echo(render_network("generator", spec.generator.layers, (spec.latents.size,), spec.dataset.class_count))
+    click.echo(
+        render_network("discriminator", spec.discriminator.layers, spec.dataset.shape, spec.dataset.class_count)
+    )
+    click.echo(render_cost(spec))
+
+
+def render_network(name: str, layers: Sequence[LayerSpec], input_shape: Shape, class_count: int) -> str:
+    """Return the architecture table of one network, as text."""
+    rows = [
+        f"\n{name}  ({count_parameters(layers, input_shape, class_count):,} parameters)",
+        f"  {show_shape(input_shape):>12}",
+    ]
+    for layer, shape in zip(layers, trace_shapes(layers, input_shape, class_count), strict=True):
+        given = layer.model_dump(exclude_defaults=True, exclude={"layer"})
+        arguments = "  ".join(f"{key} {value}" for key, value in given.items())
+        rows.append(f"  {show_shape(shape):>12}  {layer.layer:<16}{arguments}".rstrip())
+    return "\n".join(rows)
+
+
+def render_cost(spec: JobSpec) -> str:
+    """Return how much the run will record, as text."""
+    # The last iteration always has both; a grid is drawn before the first one too.
+    grids = 1 + -(-spec.iterations // spec.sample_every)
+    checkpoints = -(-spec.iterations // spec.checkpoint_every)
+    return f"\n{grids:,} sample grids of {spec.samples.rows}×{spec.samples.columns}, {checkpoints:,} checkpoints"
+
+
+WIDTH = 80
+
+
+@click.command()
+@click.argument("name", required=False)
+@json_option
+def recipes_command(name: str | None, as_json: bool) -> None:
+    """List the recipes: whose experiment each is, what to expect of it, and what it costs.
+
+    With NAME, such as winkler-mnist, show that recipe whole: its source, what was assumed, and every setting.
+    """
+    texts = read_texts()
+    if name is not None:
+        name = find_name(name, texts)
+        texts = {name: texts[name]}
+    specs = {file: parse_spec(read_spec_text(text, file)) for file, text in texts.items()}
+    items = [{"file": file, **spec.model_dump(mode="json")} for file, spec in specs.items()]
+    if as_json:
+        print_json(items[0] if name is not None else {"items": items, "next": None})
+    elif name is not None:
+        click.echo(texts[name], nl=False)
+    else:
+        click.echo("\n\n".join(render_recipe(file, spec) for file, spec in specs.items()))
+
+
+def find_name(given: str, texts: dict[str, str]) -> str:
+    """Return the file name that was meant: with or without its folder and ending; refuses an unknown one."""
+    wanted = given.removeprefix("recipes/").removesuffix(".yaml")
+    names = [file.removesuffix(".yaml") for file in texts]
+    if wanted in names:
+        return f"{wanted}.yaml"
+    near = get_close_matches(wanted, names, n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else "`ganvas recipes` lists them."
+    raise click.UsageError(f"No recipe is called {given!r}; {hint}")
+
+
+def render_recipe(file: str, spec: JobSpec) -> str:
+    """Return one recipe as a few lines of at most 80 columns."""
+    rows = [f"recipes/{file}"]
+    if spec.recipe is None:
+        return "\n".join([*rows, _row("", spec.description)])
+    facts = spec.recipe
+    # Most sources number their sections; others are quoted by a word of their own.
+    where = f"section {facts.section}" if facts.section[0].isdigit() else facts.section
+    rows += [
+        _row("paper", f"{facts.paper}, {where}"),
+        _row("expected", facts.expected),
+        _row("cost", facts.cost),
+    ]
+    return "\n".join(rows)
+
+
+def _row(label: str, text: str) -> str:
+    return fill(text, WIDTH, initial_indent=f"    {label:<10}", subsequent_indent=" " * 14)
+
+
+@click.command()
+@spec_argument
+@click.option(
+    "--out",
+    "out_dir",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for grids, checkpoints and events; run again with the same one, it goes on.",
+)
+@set_option
+def train_command(spec_path: Path, out_dir: Path, overrides: tuple[str, ...]) -> None:
+    """Train SPEC here and write everything to a folder; Ctrl-C writes a checkpoint first.
+
+    On several GPUs: torchrun --standalone --nproc-per-node 2 -m ganvas train SPEC --out DIR
+    """
+    spec = parse_spec(read_spec(spec_path, overrides))
+    need_train_extra()
+    os.environ.update(thread_settings())
+    from ganlib.runtime.process_group import is_lead
+    from ganlib.trainer import StopReason
+    from ganlib.training.recording.run_folder import run_in_folder
+
+    stopping: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda received, _: stopping.append(received))
+    bar = TrainingBar(spec.iterations)
+    try:
+        reason = run_in_folder(spec, out_dir, bar.show, lambda: bool(stopping))
+    finally:
+        bar.close()
+    if not is_lead():
+        return
+    if reason is StopReason.STOPPED:
+        click.echo(
+            f"Stopped; the checkpoint is in {out_dir}. Run the same command again and it goes on.", err=True
+        )
+        raise click.exceptions.Exit(130)
+    done = "Done" if bar.has_started else "This run was complete already"
+    click.echo(f"{done}; the grids are in {out_dir / 'samples'}.")
+
+
+class TrainingBar:
+    """A progress bar that appears with the first event, so that a refusal or a complete run shows none."""
+
+    def __init__(self, iterations: int) -> None:
+        self._iterations = iterations
+        self._bar: ProgressBar | None = None
+
+    @property
+    def has_started(self) -> bool:
+        """Whether anything was trained."""
+        return self._bar is not None
+
+    def show(self, event: Event) -> None:
+        """Show what the trainer reports."""
+        if self._bar is None:
+            self._bar = ProgressBar(self._iterations, event.iteration if isinstance(event, TrainingStarted) else 0)
+        if isinstance(event, TrainingStarted):
+            self._bar.update("training", event.iteration, "")
+        elif isinstance(event, LineLogged):
+            self._bar.say(event.text)
+        elif isinstance(event, MetricsLogged) and (losses := short_losses(event.values)):
+            self._bar.update("training", event.iteration, losses)
+
+    def close(self) -> None:
+        """Leave the last line standing."""
+        if self._bar is not None:
+            self._bar.close()

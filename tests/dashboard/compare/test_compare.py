@@ -1,0 +1,197 @@
+"""Runs compared, as the page says it without scripts."""
+
+import re
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from api.samples.schemas import Curve
+from dashboard.compare.specs import compare_specs
+from dashboard.compare.tables import build_numbers, direction_of
+from tests.support.fake_worker import FakeWorker, make_spec
+
+
+def make_runs(worker: FakeWorker, count: int = 2, **changes: Any) -> list[str]:
+    """Runs that have grids every 100 iterations up to 300, 400, …"""
+    jobs = []
+    for place in range(count):
+        jobs.append(worker.submit(name=f"run-{place}", seed=place, **changes))
+        worker.claim()
+        worker.train(300 + 100 * place)
+    return jobs
+
+
+def address(jobs: list[str], **more: Any) -> str:
+    runs = "&".join(f"run={job}" for job in jobs)
+    return f"/compare?{runs}" + "".join(f"&{name}={value}" for name, value in more.items())
+
+
+def read(client: TestClient, path: str) -> str:
+    response = client.get(path)
+    assert response.status_code == 200, response.text
+    return re.sub(r"\s+", " ", response.text)
+
+
+def iterations(html: str) -> list[str]:
+    return re.findall(r'data-field="iteration">([^<]*)<', html)
+
+
+def notes(html: str) -> list[str]:
+    return re.findall(r'data-field="note">([^<]*)<', html)
+
+
+def test_runs_stand_at_the_last_iteration_that_all_have_reached(client: TestClient, worker: FakeWorker) -> None:
+    jobs = make_runs(worker, 3)
+    html = read(client, address(jobs))
+    assert iterations(html) == ["300", "300", "300"]
+    assert "At iteration 300" in html
+
+
+def test_a_run_without_a_grid_there_shows_the_one_before_and_says_so(
+    client: TestClient, worker: FakeWorker
+) -> None:
+    jobs = make_runs(worker, 2)
+    html = read(client, address(jobs, at=400))
+    assert iterations(html) == ["300", "400"]
+    assert notes(html) == ["nearest before, by 100", ""]
+    html = read(client, address(jobs, at=50))
+    assert iterations(html) == ["", ""]
+    assert notes(html) == ["No grid this early; the first is of iteration 100"] * 2
+
+
+def test_images_seen_are_iterations_times_the_batch_size(client: TestClient, worker: FakeWorker) -> None:
+    small = make_runs(worker, 1, batch_size=32)
+    large = make_runs(worker, 1, batch_size=64)
+    html = read(client, address([*small, *large], axis="images", at=9600))
+    assert iterations(html) == ["300", "100"]
+    assert notes(html) == ["", "nearest before, by 3,200 images"]
+    assert "At 9,600 images seen" in html
+
+
+def test_time_begins_with_each_run(client: TestClient, worker: FakeWorker) -> None:
+    jobs = make_runs(worker, 2)
+    html = read(client, address(jobs, axis="time", at=100_000))
+    assert iterations(html) == ["300", "400"]
+    assert "after the start" in html
+    assert all(note.startswith("after ") for note in notes(html))
+
+
+def test_other_latents_are_said_and_the_same_ones_too(client: TestClient, worker: FakeWorker) -> None:
+    jobs = make_runs(worker, 2)
+    assert "Same fixed latents: a cell shows the same latents in every run." in read(client, address(jobs))
+    worker.latents = b"others"
+    html = read(client, address(jobs + make_runs(worker, 1)))
+    assert "Different fixed latents (A: 1, 2; B: 3)" in html
+    assert re.findall(r'data-field="latents">([^<]*)<', html) == ["Latents A", "Latents A", "Latents B"]
+
+
+def test_every_link_keeps_the_rest_of_the_view(client: TestClient, worker: FakeWorker) -> None:
+    jobs = make_runs(worker, 2)
+    html = read(client, address(jobs, axis="images", at=6400, metric="loss/generator", view="wipe", split=30))
+    step = re.search(r'data-step="next" href="([^"]*)"', html)
+    assert step is not None
+    for part in ("axis=images", "at=12800", "metric=loss/generator", "view=wipe", "split=30", f"run={jobs[1]}"):
+        assert part in step[1], part
+    assert iterations(read(client, step[1].replace("&amp;", "&"))) == ["200", "200"]
+
+
+def test_unknown_runs_are_named_and_the_others_shown(client: TestClient, worker: FakeWorker) -> None:
+    jobs = make_runs(worker, 2)
+    html = read(client, address([*jobs, "nosuchrun", "../x%00<b>"]))
+    assert "There is no run nosuchrun" in html
+    assert "There is no run ../x&lt;b&gt;" in html
+    assert iterations(html) == ["300", "300"]
+
+
+def test_one_run_or_none_teaches_how_to_choose_more(client: TestClient, worker: FakeWorker) -> None:
+    assert "There are no runs yet" in read(client, "/compare")
+    jobs = make_runs(worker, 1)
+    html = read(client, address(jobs))
+    assert "One run is chosen, run-0" in html
+    assert "Choose 2 to 10 runs" in html
+    assert f'value="{jobs[0]}" checked' in html
+
+
+def test_more_than_ten_runs_show_the_first_ten_and_say_so(client: TestClient, worker: FakeWorker) -> None:
+    jobs = [worker.submit(name=f"run-{place}") for place in range(12)]
+    html = read(client, address(jobs))
+    assert "the first 10 are shown, 2 left out" in html
+    assert len(re.findall("data-track=", html)) == 10
+
+
+@pytest.mark.parametrize(
+    "query", ["axis=nothing", "at=-3", "at=nan", "at=9e99", "metric=x'y", "view=%00", "split=1000", "left=nobody"]
+)
+def test_what_the_address_says_wrongly_is_left_out(client: TestClient, worker: FakeWorker, query: str) -> None:
+    assert iterations(read(client, f"{address(make_runs(worker, 2))}&{query}")) == ["300", "300"]
+
+
+def test_table_tells_commit_attempt_and_duration_and_where_specs_differ(
+    client: TestClient, worker: FakeWorker
+) -> None:
+    html = read(client, address(make_runs(worker, 2)))
+    for part in (">9f2c1e7 + changes<", ">Attempts<", ">Duration<", "<code>seed</code>"):
+        assert part in html, part
+    assert "<code>dataset</code>" not in html
+
+
+def test_curves_of_all_runs_lie_over_each_other(client: TestClient, worker: FakeWorker) -> None:
+    jobs = make_runs(worker, 2)
+    html = read(client, address(jobs))
+    assert len(re.findall('<path class="curve player-generator dash-[12]"', html)) == 2
+    assert len(re.findall('<path class="curve player-discriminator dash-[12]"', html)) == 2
+    html = read(client, address(jobs, metric="loss/generator"))
+    assert re.findall('<path class="curve ([^"]*)"', html) == ["run-1 dash-1", "run-2 dash-2"]
+    html = read(client, address(jobs + make_runs(worker, 2)))
+    assert len(re.findall('class="compare-chart of-', html)) == 2, "four runs' losses have a chart for each player"
+
+
+def test_specs_differ_field_by_field() -> None:
+    rows = compare_specs([make_spec(seed=1), make_spec(seed=2, name="other", batch_size=32)]).rows
+    assert [(row.path, row.values) for row in rows] == [("seed", ["1", "2"]), ("batch_size", ["–", "32"])]
+    layers = [{"layer": "dense", "size": 64}, {"layer": "relu"}]
+    deeper = [*layers, {"layer": "dense", "size": 1}]
+    row = compare_specs([{"layers": layers}, {"layers": deeper}]).rows[0]
+    assert row.values == ["dense (size 64), relu", "dense (size 64), relu, dense (size 1)"]
+    row = compare_specs([{"layers": layers}, {"layers": [{"layer": "dense", "size": 9}, {"layer": "relu"}]}]).rows[
+        0
+    ]
+    assert (row.path, row.values) == ("layers[0].size", ["64", "9"])
+    assert compare_specs([make_spec(), make_spec(name="other")]).rows == []
+
+
+def test_best_is_the_highest_or_the_lowest_as_the_metric_means_it() -> None:
+    def curve(*values: float) -> Curve:
+        return Curve(name="", iterations=[100, 200, 300], values=list(values), total=3)
+
+    names = ["eval/frechet_distance", "eval/classifier_score", "loss/generator"]
+    runs = [dict.fromkeys(names, curve(5, 2, 4)), dict.fromkeys(names, curve(6, 3, float("nan")))]
+    frechet, score, loss = build_numbers(names, runs, [200, 200])
+    assert [cell.is_best_here for cell in frechet.cells] == [True, False]
+    assert [cell.best for cell in frechet.cells] == ["2.00 at 200", "3.00 at 200"]
+    assert [cell.is_best for cell in score.cells] == [False, True]
+    assert [cell.best for cell in score.cells] == ["5.00 at 100", "6.00 at 100"]
+    assert [cell.is_best_here for cell in score.cells] == [False, True]
+    assert not any(cell.is_best_here or cell.is_best or cell.best for cell in loss.cells)
+    (tie,) = build_numbers(names[:1], [runs[0], runs[0]], [200, 200])
+    assert not any(cell.is_best or cell.is_best_here for cell in tie.cells)
+
+
+@pytest.mark.parametrize(
+    ("metric", "direction"),
+    [
+        ("eval/frechet_distance", "lower"),
+        ("eval/test_errors", "lower"),
+        ("eval/test_accuracy", "higher"),
+        ("transfer/scratch_accuracy", "higher"),
+        ("eval/class_coverage", "higher"),
+        ("eval/certainty", ""),
+        ("eval/class_shares_3", ""),
+        ("eval/neighbour_distance", ""),
+        ("loss/generator", ""),
+        ("speed/iterations_per_second", ""),
+    ],
+)
+def test_only_metrics_with_a_meaning_have_a_better_direction(metric: str, direction: str) -> None:
+    assert direction_of(metric) == direction

@@ -1,0 +1,375 @@
+"""The timeline in a real browser: scrubbing by strips, axes, keys and wheel, differences, and a cell's history."""
+
+import hashlib
+import io
+import random
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Locator, Page, expect
+
+from api.samples.queries import GridRow
+from dashboard.timeline.sheet_layout import cut_corners, cut_strip, digest_of
+from tests.support.browser import (
+    OpenPage,
+    Watch,
+    eventually,
+    find_violations_in_both_themes,
+    open_live,
+    shown_iteration,
+)
+from tests.support.fake_worker import CELL, ROWS, FakeWorker, make_grid_png
+
+pytestmark = pytest.mark.browser
+
+
+def make_run(worker: FakeWorker, *iterations: int) -> str:
+    job = worker.submit(iterations=2000)
+    worker.claim()
+    worker.log_metrics(10, 20)
+    for iteration in iterations:
+        worker.save_grid(iteration)
+    return job
+
+
+def make_rows(chance: random.Random) -> list[list[GridRow]]:
+    """Timelines of all kinds of layout."""
+
+    def row(layout: list[int]) -> GridRow:
+        return GridRow(chance.randrange(10**6), chance.randbytes(32).hex(), datetime.now(UTC), *layout, "0" * 64)
+
+    layouts = [[8, 8, 28, 28], [10, 10, 32, 32], [1, 1, 16, 8], [3, 5, 192, 150], [64, 64, 4, 4], [2, 9, 97, 33]]
+    return [[row(layout) for _ in range(count)] for layout in layouts for count in (1, 3, 16)]
+
+
+def shade(png: bytes, row: int, column: int) -> int:
+    """How bright a cell of a made grid is."""
+    found: Any = Image.open(io.BytesIO(png)).getpixel((column * CELL + 5, row * CELL + 5))
+    return int(found)
+
+
+def artifact_url(iteration: int) -> str:
+    return f"/artifacts/{hashlib.sha256(make_grid_png(iteration)).hexdigest()}"
+
+
+def read_canvas(page: Page, row: int, column: int) -> list[int]:
+    """The colour in the middle of a cell of what the canvas over the grid shows."""
+    found: list[int] = page.evaluate(
+        """([row, column, rows]) => {
+          const shown = document.querySelector("grid-view canvas");
+          const at = (place, side) => Math.floor(((place + 0.5) / rows) * side);
+          // Another canvas, so that the page's own is not turned into one that is slow to draw on.
+          const { width, height } = shown;
+          const copy = Object.assign(document.createElement("canvas"), { width, height });
+          const context = copy.getContext("2d", { willReadFrequently: true });
+          context.drawImage(shown, 0, 0);
+          return [...context.getImageData(at(column, width), at(row, height), 1, 1).data];
+        }""",
+        [row, column, ROWS],
+    )
+    return found
+
+
+def expect_drawn(page: Page, row: int, column: int, brightness: int, *, within: int) -> None:
+    """Wait until a cell is as bright as this; thumbnails come before whole grids, and are less exact."""
+    eventually(page, lambda: abs(read_canvas(page, row, column)[0] - brightness) <= within, True)
+
+
+def test_scrubbing_draws_from_strips_and_asks_for_no_image_a_grid(
+    open_page: OpenPage, worker: FakeWorker, watches: list[Watch]
+) -> None:
+    job = make_run(worker, *range(10, 410, 10))
+    page = open_page("/")
+    # The page's own clock: however slow the machine is, the keys follow each other quickly.
+    page.clock.install()
+    page.goto(f"/runs/{job}")
+    slider = page.get_by_label("Iteration of the timeline")
+    expect(slider).to_have_attribute("aria-valuetext", "Iteration 400, grid 40 of 40")
+    page.clock.pause_at(datetime.now(UTC) + timedelta(seconds=5))
+    slider.focus()
+    for _ in range(30):
+        page.keyboard.press("ArrowLeft")
+        page.clock.run_for(20)
+    expect(shown_iteration(page)).to_have_text("100")
+    expect(page.locator("img.grid")).to_have_attribute("alt", "8 × 8 generated images at iteration 100")
+    assert [url for url in watches[-1].requests if "/strips/" in url]
+    # At rest the whole grid comes, and the few beside it to which a single step leads.
+    page.clock.run_for(200)
+    page.clock.resume()
+    expect(page.locator("img.grid")).to_have_attribute("src", artifact_url(100))
+    passed = {artifact_url(iteration) for iteration in range(130, 370, 10)}
+    assert not [url for url in watches[-1].requests if url.endswith(tuple(passed))]
+
+
+def test_a_moving_timeline_shows_the_grid_of_its_caption(
+    open_page: OpenPage, worker: FakeWorker, watches: list[Watch]
+) -> None:
+    job = make_run(worker, *range(10, 210, 10))
+    page = open_live(open_page, job)
+    # Whole grids never come, so that what is seen is from strips.
+    page.route("**/artifacts/*", lambda route: route.abort())
+    page.get_by_label("Iteration of the timeline").focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowLeft")
+    expect(shown_iteration(page)).to_have_text("150")
+    expect(page.locator("grid-view canvas")).to_be_visible()
+    for row, column in ((0, 0), (2, 6), (7, 7)):
+        expect_drawn(page, row, column, shade(make_grid_png(150), row, column), within=6)
+    # The browser itself reports what was not let through.
+    assert [complaint for complaint in watches[-1].complaints if "ERR_FAILED" not in complaint] == []
+    watches[-1].complaints.clear()
+
+
+def test_slider_goes_by_iterations_on_both_axes(open_page: OpenPage, worker: FakeWorker) -> None:
+    page = open_live(open_page, make_run(worker, 1, 10, 100, 1000))
+    slider = page.get_by_label("Iteration of the timeline")
+    iteration = shown_iteration(page)
+    slider.fill("0.5")
+    expect(iteration).to_have_text("100")
+    slider.fill("0.01")
+    expect(iteration).to_have_text("10")
+    page.locator("frame-player").get_by_label("Axis").select_option("log")
+    expect(slider).to_have_value(re.compile(r"0\.2[678]"))
+    slider.fill("0.62")
+    expect(iteration).to_have_text("100")
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    expect(iteration).to_have_text("1,000")
+    page.keyboard.press("Home")
+    expect(iteration).to_have_text("1")
+
+
+def test_wheel_over_the_grid_goes_through_the_timeline_and_scrolls_at_its_end(
+    open_page: OpenPage, worker: FakeWorker
+) -> None:
+    page = open_live(open_page, make_run(worker, *range(100, 1300, 100)))
+    page.locator("grid-view").hover()
+    page.mouse.wheel(0, -300)
+    expect(shown_iteration(page)).to_have_text("900")
+    assert page.evaluate("scrollY") == 0
+    page.mouse.wheel(0, 300)
+    expect(shown_iteration(page)).to_have_text("1,200")
+    page.mouse.wheel(0, 300)
+    eventually(page, lambda: page.evaluate("scrollY > 0"), True)
+
+
+def test_difference_shows_what_changed_since_the_grid_before(open_page: OpenPage, worker: FakeWorker) -> None:
+    page = open_live(open_page, make_run(worker, 100, 200))
+    page.keyboard.press("d")
+    expect(page.get_by_label("Show")).to_have_value("difference")
+    against = page.locator("[data-field=against]")
+    expect(against).to_have_text("4 × difference from iteration 100")
+    expect(page.locator("grid-view canvas")).to_be_visible()
+    for row, column in ((0, 0), (3, 1), (7, 5)):
+        change = abs(shade(make_grid_png(200), row, column) - shade(make_grid_png(100), row, column))
+        expect_drawn(page, row, column, min(255, 4 * change), within=1)
+    page.keyboard.press("Home")
+    expect(against).to_have_text("No grid comes before this one")
+    page.keyboard.press("d")
+    expect(against).to_have_text("")
+    expect(page.locator("grid-view canvas")).to_be_hidden()
+
+
+def test_flicker_turns_by_itself_unless_the_reader_wants_no_motion(
+    open_page: OpenPage, worker: FakeWorker
+) -> None:
+    job = make_run(worker, 100, 200)
+    page = open_live(open_page, job)
+    page.keyboard.press("f")
+    against = page.locator("[data-field=against]")
+    expect(against).to_have_text("Shown: iteration 100")
+    expect(against).to_have_text("In turn with iteration 100")
+    calm = open_page(f"/runs/{job}", reduced_motion="reduce")
+    expect(calm.get_by_role("button", name="Play")).to_be_enabled()
+    calm.keyboard.press("f")
+    against = calm.locator("[data-field=against]")
+    expect(against).to_have_text("In turn with iteration 100")
+    calm.wait_for_timeout(900)
+    expect(against).to_have_text("In turn with iteration 100")
+    calm.keyboard.press("b")
+    expect(against).to_have_text("Shown: iteration 100")
+    expect_drawn(calm, 1, 1, shade(make_grid_png(100), 1, 1), within=1)
+
+
+def read_middle(drawn: Locator) -> int:
+    """How bright the middle of what the browser drew is."""
+    picture = Image.open(io.BytesIO(drawn.screenshot())).convert("L")
+    found: Any = picture.getpixel((picture.width // 2, picture.height // 2))
+    return int(found)
+
+
+def history_frames(page: Page) -> Locator:
+    return page.locator("cell-history li a")
+
+
+def test_click_on_a_cell_shows_its_history_and_a_click_there_jumps(
+    open_page: OpenPage, worker: FakeWorker
+) -> None:
+    job = make_run(worker, 100, 200, 300)
+    page = open_live(open_page, job)
+    box = page.locator("grid-view").bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + box["width"] * 4.5 / ROWS, box["y"] + box["height"] * 2.5 / ROWS)
+    expect(page.locator("cell-history h2")).to_have_text("Cell in row 3, column 5")
+    expect(history_frames(page)).to_have_count(3)
+    expect(page).to_have_url(re.compile(r"\?cell=3-5$"))
+    expect(page.locator("cell-history a[aria-current]")).to_have_text("Iteration 300")
+    history_frames(page).nth(1).click()
+    expect(shown_iteration(page)).to_have_text("200")
+    expect(page.locator("cell-history a[aria-current]")).to_have_text("Iteration 200")
+    # What is drawn there is that cell.
+    eventually(
+        page, lambda: read_middle(history_frames(page).nth(1).locator("svg")), shade(make_grid_png(200), 2, 4)
+    )
+    page.get_by_role("link", name="Stop following").click()
+    expect(history_frames(page)).to_have_count(0)
+    expect(page).to_have_url(re.compile(rf"{job}\?iteration=200$"))
+
+
+def test_a_cell_is_chosen_and_followed_with_keys_alone(open_page: OpenPage, worker: FakeWorker) -> None:
+    page = open_live(open_page, make_run(worker, 100, 200))
+    cell = page.get_by_role("button", name=re.compile("Follow the cell"))
+    cell.focus()
+    for key in ("ArrowDown", "ArrowDown", "ArrowRight", "ArrowUp", "ArrowLeft", "ArrowLeft"):
+        page.keyboard.press(key)
+    expect(cell).to_have_accessible_name("Follow the cell in row 2, column 1")
+    expect(shown_iteration(page)).to_have_text("200")
+    page.keyboard.press("Enter")
+    expect(page.locator("cell-history h2")).to_have_text("Cell in row 2, column 1")
+
+
+def test_a_followed_cell_is_a_state_of_the_page_without_scripts(open_page: OpenPage, worker: FakeWorker) -> None:
+    job = make_run(worker, 100, 200, 300)
+    page = open_page(f"/runs/{job}", java_script_enabled=False)
+    page.get_by_label("Row").fill("2")
+    page.get_by_label("Column").fill("7")
+    page.get_by_role("button", name="Follow").click()
+    expect(page.locator("cell-history h2")).to_have_text("Cell in row 2, column 7")
+    expect(history_frames(page)).to_have_count(3)
+    page.get_by_role("link", name="Previous").click()
+    expect(shown_iteration(page)).to_have_text("200")
+    expect(page.locator("cell-history a[aria-current]")).to_have_text("Iteration 200")
+    page.get_by_role("link", name="Stop following").click()
+    expect(history_frames(page)).to_have_count(0)
+    expect(shown_iteration(page)).to_have_text("200")
+
+
+def test_history_leaves_out_other_latents_and_says_so(open_page: OpenPage, worker: FakeWorker) -> None:
+    job = make_run(worker, 100, 200)
+    worker.latents = b"others"
+    for iteration in (300, 400, 500):
+        worker.save_grid(iteration)
+    page = open_page(f"/runs/{job}?cell=1-1")
+    expect(history_frames(page)).to_have_count(3)
+    expect(page.locator("cell-history")).to_contain_text("The fixed latents changed: 2 grids show other latents")
+    page = open_page(f"/runs/{job}?cell=1-1&iteration=100")
+    expect(history_frames(page)).to_have_count(2)
+    expect(page.locator("cell-history")).to_contain_text("these are from 100 to 200")
+
+
+def test_timeline_and_history_are_accessible_in_both_themes(open_page: OpenPage, worker: FakeWorker) -> None:
+    page = open_page(f"/runs/{make_run(worker, 100, 200)}?cell=2-2")
+    expect(page.locator("frame-player input")).to_be_visible()
+    expect(history_frames(page)).to_have_count(2)
+    assert find_violations_in_both_themes(page) == []
+
+
+def test_scripts_find_sheets_where_the_server_draws_them(open_page: OpenPage) -> None:
+    page = open_page("/")
+    grids = make_rows(random.Random(3))
+    shown = page.evaluate(
+        """async (runs) => {
+          const base = document.querySelector("script[type=module]").src;
+          const { digestOf, placeCorners, placeThumbnails } = await import(new URL("strips.js", base));
+          const list = ({ places }) => places.map(({ x, y, width, height }) => [x, y, width, height]);
+          const size = ({ width, height }) => [width, height];
+          return runs.map((run) => [placeThumbnails(run), placeCorners(run)]
+            .flatMap((sheet) => [list(sheet), size(sheet)]).concat(digestOf(run)));
+        }""",
+        [[row._asdict() | {"created_at": ""} for row in run] for run in grids],
+    )
+    for run, (thumbnails, strip, corners, sheet, digest) in zip(grids, shown, strict=True):
+        for cutouts, places, size in ((cut_strip(run), thumbnails, strip), (cut_corners(run), corners, sheet)):
+            assert [[at.left, at.top, at.size.width, at.size.height] for at in cutouts] == places
+            assert [cutouts[0].sheet.width, cutouts[0].sheet.height] == size
+        assert digest == digest_of([row.sha256 for row in run])
+
+
+def make_seven_strips(worker: FakeWorker) -> str:
+    """Make a run whose timeline takes seven strips of sixteen grids."""
+    job = worker.submit(iterations=2000)
+    worker.claim()
+    same = make_grid_png(1)
+    for iteration in range(1, 7 * 16 + 1):
+        worker.save_grid(iteration, same)
+    return job
+
+
+def test_strips_far_from_the_cursor_are_given_back(open_page: OpenPage, worker: FakeWorker) -> None:
+    job = make_seven_strips(worker)
+    page = open_page(f"/runs/{job}")
+    kept = page.evaluate(
+        """async (run) => {
+          const base = document.querySelector("script[type=module]").src;
+          const { StripStore } = await import(new URL("strips/strip-store.js", base));
+          const { readTimeline } = await import(new URL("frames.js", base));
+          const frames = readTimeline(await (await fetch(`${run}/timeline.json`)).json());
+          let ready;
+          const stores = Array.from({ length: 12 }, () => new StripStore(run, () => ready()));
+          const [store] = stores;
+          store.take(frames);
+          const visit = async (index) => {
+            const come = new Promise((resolve) => { ready = () => store.find(index) && resolve(); });
+            store.want(index);
+            if (!store.find(index)) await come;
+          };
+          for (let index = 0; index < frames.length; index += 16) await visit(index);
+          const there = [...store.strips.keys()].toSorted();
+          // What was given back comes again when the cursor does.
+          await visit(0);
+          const canvas = document.createElement("canvas");
+          const isGlimpsed = store.draw(canvas, 1);
+          while (!store.find(3)) await new Promise((resolve) => setTimeout(resolve, 10));
+          const isBack = isGlimpsed && store.draw(canvas, 3);
+          for (const each of stores) each.close();
+          return [there, isBack, store.strips.size];
+        }""",
+        f"/runs/{job}",
+    )
+    assert kept == [[2, 3, 4, 5, 6], True, 0]
+
+
+def test_after_a_jump_two_grids_come_first_then_their_strip_then_the_one_beside_it(
+    open_page: OpenPage, worker: FakeWorker, watches: list[Watch]
+) -> None:
+    job = make_seven_strips(worker)
+    page = open_page(f"/runs/{job}")
+    expect(page.get_by_label("Iteration of the timeline")).to_have_attribute(
+        "aria-valuetext", re.compile(" of 112")
+    )
+    page.wait_for_timeout(1000)
+    before = len(watches[-1].requests)
+    page.get_by_label("Iteration of the timeline").focus()
+    page.keyboard.press("Home")
+
+    def find_asked() -> list[str]:
+        return re.findall(r"/strips/(\d+-\d+)-", " ".join(watches[-1].requests[before:]))
+
+    eventually(page, find_asked, ["1-2", "1-16", "17-32"])
+
+
+def test_a_timeline_that_could_not_be_fetched_is_asked_for_again(
+    open_page: OpenPage, worker: FakeWorker, watches: list[Watch]
+) -> None:
+    job = make_run(worker, 100, 200)
+    page = open_page("/")
+    page.route("**/timeline.json", lambda route: route.abort(), times=1)
+    page.goto(f"/runs/{job}")
+    slider = page.get_by_label("Iteration of the timeline")
+    expect(slider).to_have_attribute("aria-valuetext", "Iteration 200, grid 2 of 2")
+    # The browser itself reports what was not let through.
+    assert [complaint for complaint in watches[-1].complaints if "ERR_FAILED" not in complaint] == []
+    watches[-1].complaints.clear()

@@ -1,0 +1,223 @@
+"""Starting runs from forms: what was typed is what runs, one form makes one run, and a refusal loses nothing."""
+
+import html
+import re
+from typing import Any
+
+import pytest
+import yaml
+from fastapi.testclient import TestClient
+
+from dashboard.new_run.recipes import BANDS, UNKNOWN, name_band, read_recipes, read_seconds
+from tests.dashboard.web.test_pages import read, words
+from tests.support.fake_worker import FakeWorker
+
+Form = dict[str, str]
+
+
+def read_form(client: TestClient, path: str, status: int = 200) -> Form:
+    """Return what a browser would send of the page's form: its inputs, chosen options and YAML."""
+    return parse_form(read_raw(client, path, status))
+
+
+def read_raw(client: TestClient, path: str, status: int = 200) -> str:
+    response = client.get(path, headers={"accept": "text/html"})
+    assert response.status_code == status
+    return response.text
+
+
+def parse_form(page: str) -> Form:
+    (inside,) = re.findall(r'<form class="run-form".*?</form>', page, re.S)
+    form = {
+        name: html.unescape(value)
+        for tag in re.findall(r"<input[^>]*>", inside)
+        for name, value in [(attribute(tag, "name"), attribute(tag, "value"))]
+    }
+    for name, body in re.findall(r'<select[^>]*name="([^"]*)"[^>]*>(.*?)</select>', inside, re.S):
+        (form[name],) = re.findall(r'value="([^"]*)" selected', body)
+    (text,) = re.findall(r"<textarea[^>]*>\n(.*?)</textarea>", inside, re.S)
+    return form | {"yaml": html.unescape(text)}
+
+
+def attribute(tag: str, name: str) -> str:
+    return re.findall(rf'\b{name}="([^"]*)"', tag)[0]
+
+
+def read_spec(client: TestClient, location: str) -> dict[str, Any]:
+    spec: dict[str, Any] = client.get(location.replace("/runs/", "/jobs/")).json()["spec"]
+    return spec
+
+
+def test_page_of_recipes_names_paper_section_expectation_and_cost_of_each(client: TestClient) -> None:
+    page = read(client, "/new")
+    shown = html.unescape(words(page))
+    for name, spec in read_recipes().items():
+        assert f'href="/new?recipe={name}"' in page
+        for part in ("paper", "section", "expected", "cost"):
+            assert spec["recipe"][part] in shown, (name, part)
+
+
+def test_recipes_are_narrowed_to_one_data_set(client: TestClient) -> None:
+    everything, digits = read(client, "/new"), read(client, "/new?data=mnist")
+    assert 'href="/new?data=mnist"' in everything
+    for page, has_colours in ((everything, True), (digits, False), (read(client, "/new?data=<b>"), True)):
+        assert 'href="/new?recipe=lsgan-mnist"' in page
+        assert ('href="/new?recipe=winkler-cifar"' in page) == has_colours
+        assert "<b>" not in page
+
+
+def test_recipes_stand_by_what_they_cost_when_asked(client: TestClient) -> None:
+    page = read(client, "/new?data=mnist&order=time")
+    assert 'href="/new?data=mnist&amp;order=time"' in read(client, "/new?data=mnist")
+    rows = re.findall(r'<th scope="row"><a href="/new\?recipe=([^"]+)"', page)
+    seconds = [read_seconds(read_recipes()[name]["recipe"]["cost"]) for name in rows]
+    assert len(rows) > 30
+    assert None not in seconds
+    assert seconds == sorted(seconds, key=float)
+    headings = re.findall(r'class="paper">([^<]+)<', page)
+    assert headings == [name for _, name in BANDS if name in headings], "the quickest group comes first"
+    assert "Arjovsky et al. (2017), Wasserstein GAN, algorithm 1" in words(page)
+    assert "Quickest first" in words(read(client, "/new?order=<b>"))
+
+
+def test_every_recipe_says_its_cost_so_that_it_can_be_sorted() -> None:
+    for name, spec in read_recipes().items():
+        assert read_seconds(spec["recipe"]["cost"]) is not None, name
+    costs = ("about 1.5 min for 2,000 iterations", "25 s", "2 h; meant for a GPU", "x")
+    assert [read_seconds(text) for text in costs] == [90.0, 25.0, 7200.0, None]
+    assert [name_band(seconds) for seconds in (90.0, 90.1, 1e9, None)] == [
+        BANDS[0][1], BANDS[1][1], BANDS[-1][1], UNKNOWN
+    ]  # fmt: skip
+
+
+def test_every_recipe_can_be_queued_as_it_is(client: TestClient) -> None:
+    for recipe, spec in read_recipes().items():
+        answer = client.post("/new", data=read_form(client, f"/new?recipe={recipe}"))
+        assert (answer.status_code, answer.headers["location"][:6]) == (303, "/runs/"), words(answer.text)
+        assert read_spec(client, answer.headers["location"])["recipe"] == spec["recipe"]
+
+
+def test_fields_that_were_changed_win_and_others_follow_the_yaml(client: TestClient) -> None:
+    form = read_form(client, "/new?recipe=odena-mnist-100")
+    assert (form["dataset.labels"], form["optimisers.generator.learning_rate"]) == ("100", "0.001")
+    form |= {"name": "true", "dataset.labels": "", "optimisers.generator.learning_rate": "1e-4", "seed": " 7 "}
+    form["yaml"] = form["yaml"].replace("batch_size: 64", "batch_size: 32").replace("\n", "\r\n")
+    answer = client.post("/new", data=form)
+    assert answer.status_code == 303, words(answer.text)
+    spec = read_spec(client, answer.headers["location"])
+    assert (spec["name"], spec["seed"], spec["batch_size"]) == ("true", 7, 32)
+    assert (spec["dataset"]["labels"], spec["optimisers"]["generator"]["learning_rate"]) == (None, 1e-4)
+    assert spec["optimisers"]["discriminator"]["learning_rate"] == 0.001
+
+
+def test_two_clicks_make_one_run_and_a_change_makes_another(client: TestClient) -> None:
+    form = read_form(client, "/new?recipe=first-light")
+    first, second = (client.post("/new", data=form).headers["location"] for _ in range(2))
+    assert first == second
+    changed = client.post("/new", data=form | {"seed": "5"}).headers["location"]
+    assert changed != first
+    assert client.post("/new", data=read_form(client, "/new?recipe=first-light")).headers["location"] != first
+    assert len(client.get("/jobs").json()["items"]) == 3
+
+
+def test_refused_form_says_what_is_wrong_beside_each_field_and_keeps_what_was_typed(client: TestClient) -> None:
+    form = read_form(client, "/new?recipe=first-light")
+    typed = {
+        "name": "not/a name", "iterations": "many", "losses.discriminator": "hinge",
+        "yaml": form["yaml"] + "colour: <b>blue</b>\n",
+    }  # fmt: skip
+    answer = client.post("/new", data=form | typed)
+    assert answer.status_code == 422
+    again = parse_form(answer.text)
+    assert again == form | typed
+    page = re.sub(r"\s+", " ", answer.text)
+    assert 'role="alert"' in page
+    assert '<p id="field-iterations-problem" class="problem">A whole number is wanted</p>' in page
+    assert 'id="field-iterations" name="iterations" aria-invalid="true"' in page
+    assert 'aria-describedby="field-iterations-problem"' in page
+    assert '<a href="#field-name"><code>name</code></a>' in page
+    assert '<a href="#field-yaml"><code>colour</code></a>' in page
+    assert "there is no such field" in page
+    assert "<b>blue" not in page
+    fixed = client.post("/new", data=again | {"name": "a name", "iterations": "10", "yaml": form["yaml"]})
+    # What belongs together is said at the field that has to follow.
+    assert 'id="field-losses-generator-problem"' in fixed.text
+    other = client.post("/new", data=parse_form(fixed.text) | {"losses.generator": "least_squares"})
+    assert "or choose least squares for the discriminator too" in other.text
+    assert ">least_squares does not go with" in other.text
+    good = client.post("/new", data=parse_form(fixed.text) | {"losses.generator": "hinge"})
+    assert read_spec(client, good.headers["location"])["losses"]["generator"] == "hinge"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "the file is empty"),
+        ("just words", "a mapping of fields"),
+        ("name: [unclosed", "no YAML in line"),
+        ("name: a\nname: b", "stands here twice"),
+        ("a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]", "aliases"),
+        ("!!python/object/apply:os.system ['true']", "could not determine a constructor"),
+        ("[" * 5000 + "]" * 5000, "cannot be read"),
+        ("name: x\n" + "# filled up\n" * 10_000, "at most 65,536 characters"),
+    ],
+)
+def test_yaml_that_is_no_spec_is_refused_and_kept(client: TestClient, text: str, said: str) -> None:
+    form = read_form(client, "/new?recipe=first-light")
+    answer = client.post("/new", data=form | {"yaml": text})
+    assert answer.status_code == 422
+    assert said in words(answer.text)
+    assert parse_form(answer.text)["yaml"] == text
+    assert client.get("/jobs").json()["items"] == []
+
+
+def test_fields_that_are_no_yaml_or_lead_nowhere_are_refused(client: TestClient) -> None:
+    form = read_form(client, "/new?recipe=first-light")
+    answer = client.post("/new", data=form | {"iterations": "{a: ["})
+    assert "This value cannot be set in the spec" in words(answer.text)
+    answer = client.post("/new", data=form | {"optimisers.generator.learning_rate": "1", "yaml": "optimisers: 3"})
+    assert answer.status_code == 422
+
+
+def test_run_again_begins_with_the_runs_own_spec(client: TestClient, worker: FakeWorker) -> None:
+    job = worker.submit(seed=3, description="Ünïcode: { } # not a comment")
+    assert f'href="/runs/{job}/again"' in read(client, f"/runs/{job}")
+    form = read_form(client, f"/runs/{job}/again")
+    assert yaml.safe_load(form["yaml"])["description"] == "Ünïcode: { } # not a comment"
+    same = read_spec(client, client.post(f"/runs/{job}/again", data=form).headers["location"])
+    assert same == read_spec(client, f"/runs/{job}")
+    other = client.post(f"/runs/{job}/again", data=form | {"iterations": "2000"}).headers["location"]
+    assert read_spec(client, other) == same | {"iterations": 2000}
+    refused = client.post(f"/runs/{job}/again", data=form | {"iterations": "-1"})
+    assert f'action="/runs/{job}/again"' in refused.text
+
+
+def test_retry_goes_on_from_the_newest_checkpoint_once_however_often_it_is_clicked(
+    client: TestClient, worker: FakeWorker
+) -> None:
+    job = worker.submit()
+    worker.claim()
+    assert f"/runs/{job}/retry" not in read(client, f"/runs/{job}")
+    worker.train(200)
+    worker.save_checkpoint(200)
+    worker.finish("failed", "training_diverged", "NaN.")
+    page = read(client, f"/runs/{job}")
+    assert "Retry from iteration 200" in words(page)
+    (key,) = re.findall(rf'action="/runs/{job}/retry"> <input type="hidden" name="key" value="([^"]+)"', page)
+    first, second = (client.post(f"/runs/{job}/retry", data={"key": key}) for _ in range(2))
+    assert first.headers["location"] == second.headers["location"] != f"/runs/{job}"
+    made = client.get(first.headers["location"].replace("/runs/", "/jobs/")).json()
+    assert (made["retry_of"], made["iteration"], made["state"]) == (job, 200, "queued")
+    assert len(client.get("/jobs").json()["items"]) == 2
+    # One that waits cannot be tried again: its page is shown.
+    waiting = first.headers["location"]
+    assert client.post(f"{waiting}/retry", data={"key": key}).headers["location"] == waiting
+
+
+def test_pages_of_what_is_not_there_say_so(client: TestClient) -> None:
+    assert "No recipe has this name" in words(read(client, "/new?recipe=nothing", 404))
+    read(client, "/runs/nothing/again", 404)
+    assert client.post("/runs/nothing/again", data={}).status_code == 404
+    assert client.post("/runs/nothing/retry", data={}).status_code == 404
+    # A form without anything is a form with everything missing.
+    assert client.post("/new", data={}).status_code == 422

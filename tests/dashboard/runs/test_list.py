@@ -1,0 +1,224 @@
+"""The list of runs without a script: search, columns, gallery, sparklines, and what is done with chosen runs."""
+
+import re
+from urllib.parse import urlencode
+
+from fastapi.testclient import TestClient
+
+from tests.dashboard.web.test_pages import read, words
+from tests.support.fake_worker import FakeWorker
+
+
+def send(client: TestClient, path: str, *fields: tuple[str, str]) -> str:
+    """Post a form and return where it leads."""
+    response = client.post(path, content=urlencode(fields).encode())
+    assert response.status_code == 303, response.text
+    return str(response.headers["location"])
+
+
+def act(client: TestClient, action: str, *job_ids: str, **fields: str) -> str:
+    """Do this with runs and return what the list then says, as HTML."""
+    chosen = [("run", job_id) for job_id in job_ids]
+    return read(client, send(client, "/runs/actions", *chosen, *fields.items(), ("action", action)))
+
+
+def headings(html: str) -> list[str]:
+    return [words(cell).strip() for cell in re.findall(r"<th scope=\"col\".*?</th>", html)]
+
+
+def test_search_box_finds_by_tag_field_and_metric(client: TestClient, worker: FakeWorker) -> None:
+    worker.submit(name="alpha", tags=["sweep"], losses={"generator": "hinge", "discriminator": "hinge"})
+    worker.submit(name="bravo", seed=99)
+    worker.claim()
+    worker.log_metrics(500)
+    for search, found in (
+        ("tag:sweep", "alpha"),
+        ("losses.generator=hinge", "alpha"),
+        ("seed>50", "bravo"),
+        ("loss/generator>0", "alpha"),
+        ("-losses.generator=hinge brav", "bravo"),
+    ):
+        html = read(client, f"/?{urlencode({'q': search})}")
+        assert {name for name in ("alpha", "bravo") if f">{name}</a>" in html} == {found}, search
+        assert f'value="{search.replace(">", "&gt;")}"' in html
+
+
+def test_wrong_search_is_explained_beside_the_box_and_shows_how_to_search(
+    client: TestClient, worker: FakeWorker
+) -> None:
+    worker.submit(name="alpha")
+    html = read(client, f"/?{urlencode({'q': 'losses.genrator=hinge'})}")
+    assert 'aria-invalid="true"' in html
+    assert "did you mean losses.generator?" in html
+    assert 'value="losses.genrator=hinge"' in html
+    assert "alpha" not in html
+    assert "How to search" in html
+    assert "losses.generator=hinge" in html
+
+
+def test_columns_of_the_address_win_and_those_of_the_form_are_kept(client: TestClient, worker: FakeWorker) -> None:
+    worker.submit(name="alpha", techniques=[{"technique": "ema_generator"}])
+    worker.claim()
+    worker.log_metrics(100)
+    shown = read(client, "/?columns=state,losses.generator,techniques,loss/generator,nonsense")
+    assert headings(shown)[1:] == ["Run", "State", "losses.generator", "techniques", "loss/generator"]
+    assert "non_saturating" in shown
+    assert "ema_generator" in shown
+    assert 'data-field="loss/generator"' in shown
+    assert "Discriminator" in headings(read(client, "/"))
+    form = [("column", "state"), ("column", "age"), ("others", "eval/fid, seed nonsense.field"), ("back", "/?q=a")]
+    assert send(client, "/runs/columns", *form) == "/?q=a"
+    assert headings(read(client, "/"))[1:] == ["Run", "State", "eval/fid", "seed", "Age"]
+    assert headings(read(client, "/?columns=id"))[1:] == ["Run", "Id"]
+    send(client, "/runs/columns")
+    assert headings(read(client, "/"))[1:] == ["Run"]
+
+
+def test_every_shown_column_that_sorts_leads_to_its_order(client: TestClient, worker: FakeWorker) -> None:
+    for name, iteration in (("alpha", 100), ("bravo", 200)):
+        worker.submit(name=name)
+        worker.claim()
+        worker.log_metrics(iteration)
+    html = read(client, "/?columns=state,progress,time,generator,eval/fid,age")
+    for href in re.findall(r'<th scope="col"[^>]*>.*?<a href="([^"]+)"', html):
+        for _ in range(2):
+            ordered = read(client, href.replace("&amp;", "&"))
+            assert {"alpha", "bravo"} <= set(re.findall(r"alpha|bravo", ordered))
+    rising = read(client, "/?sort=loss/generator&columns=generator")
+    values = [float(value) for value in re.findall(r'data-field="loss/generator">([\d.]+)<', rising)]
+    assert values == sorted(values)
+    assert 'aria-sort="ascending"' in rising
+
+
+def test_a_field_of_the_spec_is_a_column_that_sorts(client: TestClient, worker: FakeWorker) -> None:
+    for name, size in (("alpha", 64), ("bravo", 128), ("charlie", 8)):
+        worker.submit(name=name, batch_size=size)
+    columns = "/?columns=losses.generator,batch_size"
+    html = read(client, columns)
+    (href,) = re.findall(r'<a href="([^"]*sort=batch_size[^"]*)"', html)
+    rising = read(client, href.replace("&amp;", "&"))
+    names = re.findall(r"(alpha|bravo|charlie)</a>", rising)
+    assert list(dict.fromkeys(names)) == ["charlie", "alpha", "bravo"]
+    assert 'aria-sort="ascending"' in rising
+    (href,) = re.findall(r'<a href="([^"]*sort=-batch_size[^"]*)"', rising)
+    falling = re.findall(r"(alpha|bravo|charlie)</a>", read(client, href.replace("&amp;", "&")))
+    assert list(dict.fromkeys(falling)) == ["bravo", "alpha", "charlie"]
+    for wrong in ("losses.genrator", "batch_size'--", "spec", "-"):
+        assert "aria-sort" not in read(client, f"{columns}&sort={wrong}")
+
+
+def test_gallery_shows_newest_grids_state_losses_and_verdict(client: TestClient, worker: FakeWorker) -> None:
+    worker.submit(name="alpha")
+    worker.claim()
+    worker.train(200)
+    newest = worker.save_grid(300)
+    worker.submit(name="waits")
+    html = read(client, "/?view=gallery")
+    assert f'<img src="/artifacts/{newest}" alt="Samples of alpha at iteration 300"' in html
+    shown = words(html)
+    for part in ("Running", "Steady", "300 / 1,000", "No grid yet", "Queued", "Waiting"):
+        assert part in shown, part
+    assert "<table" not in html
+
+
+def test_sparklines_of_a_page_are_one_file_that_the_rows_name(client: TestClient, worker: FakeWorker) -> None:
+    job = worker.submit(name="alpha")
+    worker.claim()
+    worker.train(400)
+    growing = client.get("/runs/sparklines.svg").text
+    worker.finish("succeeded")
+    html = read(client, "/?q=alpha")
+    (url,) = set(re.findall(r'<use class="player-\w+" href="([^"#]+)#\w-' + job, html))
+    answer = client.get(url.replace("&amp;", "&"))
+    assert answer.headers["content-type"] == "image/svg+xml"
+    for svg in (growing, answer.text):
+        paths = re.findall(r"<symbol id=\"([gd])-" + job + r"\" .*? d='M([^']+)'", svg)
+        assert [player for player, _ in paths] == ["g", "d"]
+        for _, path in paths:
+            points = [tuple(map(float, point.split(","))) for point in path.split()]
+            assert len(points) > 20
+            assert points[0][0] < 5
+            assert points[-1][0] > 115
+            assert all(0 <= x <= 120 and 0 <= y <= 28 for x, y in points)
+
+
+def test_chosen_runs_are_tagged_and_the_notice_takes_it_back(client: TestClient, worker: FakeWorker) -> None:
+    ids = [worker.submit(name=name) for name in ("alpha", "bravo", "charlie")]
+    html = act(client, "tag", *ids[:2], tag="good")
+    assert "2 runs were tagged good. " in words(html)
+    assert html.count("tag%3Agood") == 2
+    assert 'name="action" value="untag">Undo</button>' in html
+    assert "were tagged" not in words(read(client, "/"))
+    assert "no longer tagged good" in words(act(client, "untag", *ids[:2], tag="good"))
+    assert "Nothing was changed" in words(act(client, "tag", *ids, tag="two words"))
+
+
+def test_deleted_runs_come_back_with_undo(client: TestClient, worker: FakeWorker) -> None:
+    ended, other, waits = (worker.submit(name=name) for name in ("ended", "other", "waits"))
+    act(client, "cancel", ended, other)
+    html = act(client, "delete", ended, waits)
+    shown = words(html)
+    assert "1 run was deleted." in shown
+    assert f"{waits}: The job is queued; cancel it first" in shown
+    assert ">ended</a>" not in html
+    assert f'name="run" value="{ended}"' in html[: html.index("Undo")]
+    assert ">ended</a>" in act(client, "restore", ended)
+    assert ">ended</a>" in read(client, "/")
+
+
+def test_page_of_a_deleted_run_says_so_and_brings_it_back(client: TestClient, worker: FakeWorker) -> None:
+    job = worker.submit(name="ended")
+    act(client, "cancel", job)
+    act(client, "delete", job)
+    html = read(client, f"/runs/{job}")
+    assert "This run was deleted" in words(html)
+    back = [("run", job), ("action", "restore"), ("back", f"/runs/{job}")]
+    assert send(client, "/runs/actions", *back) == f"/runs/{job}"
+    assert "This run was deleted" not in words(read(client, f"/runs/{job}"))
+
+
+def test_comparing_needs_two_runs(client: TestClient, worker: FakeWorker) -> None:
+    first, second = worker.submit(), worker.submit()
+    both = client.get(f"/runs/compare?run={first}&run={second}&tag=&back=/")
+    assert both.headers["location"] == f"/compare?run={first}&run={second}"
+    assert client.get(f"/runs/compare?run={first}&back=/?q=x").headers["location"] == "/?q=x"
+
+
+def test_forged_notices_and_ways_back_do_no_harm(client: TestClient, worker: FakeWorker) -> None:
+    job = worker.submit()
+    client.cookies.set("ganvas_done", "bm9uc2Vuc2U=")
+    client.cookies.set("ganvas_columns", "nonsense,state,../x")
+    assert headings(read(client, "/"))[1:] == ["Run", "State"]
+    away = [("run", job), ("action", "cancel"), ("back", "https://elsewhere.example")]
+    assert send(client, "/runs/actions", *away) == "/"
+    assert send(client, "/runs/actions", ("run", "../x"), ("action", "explode")) == "/"
+
+
+def test_queue_page_shows_what_waits_and_why_and_who_runs_what(client: TestClient, worker: FakeWorker) -> None:
+    assert "No worker was heard of" in words(read(client, "/queue-and-workers"))
+    worker.submit(name="runs-now")
+    worker.claim(worker="bench-2:4711")
+    worker.submit(name="second")
+    worker.submit(name="first", queue={"priority": 5})
+    worker.submit(name="needs-card", queue={"gpu_memory_gib": 24})
+    worker.submit(name="pinned", queue={"commit": "0123456789", "gpus": 2})
+    assert "No worker is there." in words(read(client, "/queue-and-workers"))
+    card = {"index": 0, "name": "A100", "memory_total": 16 * 2**30, "memory_used": 2**30, "utilisation": 0.83}
+    described = {"name": "bench-2:4711", "device": "cpu", "gpus": [card], "job_id": worker.job_id, "attempt": 1}
+    assert client.post("/workers/heartbeat", json=described).status_code == 204
+    html = read(client, "/queue-and-workers")
+    shown = words(html)
+    assert "No worker" not in shown.replace("No worker has a card", "").replace("No worker runs commit", "")
+    for part in (
+        "4 waiting, 1 running, 1 worker",
+        "runs runs-now at 0 of 1,000",
+        "1.0 of 16 GiB",
+        "83 % busy",
+        "24 GiB of a card",
+        "2 cards, commit 0123456",
+        "No worker runs commit 0123456.",
+        "No worker has a card of 24 GiB; the largest has 16 GiB.",
+        "The worker is busy.",
+    ):
+        assert part in shown, part
+    assert html.index(">first</a>") < html.index(">second</a>") < html.index(">needs-card</a>")

@@ -1,0 +1,197 @@
+"""Evaluation: what is reported and when, and that training does not notice it."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from ganlib.datasets import load_images
+from ganlib.errors import SpecInvalid
+from ganlib.evaluation import evaluator
+from ganlib.evaluation.classifier.network import JUDGES
+from ganlib.evaluation.evaluator import METRICS
+from ganlib.spec.job import JobSpec, parse_spec, training_identity
+from ganlib.spec.sections.evaluation import EvaluationMetric, EvaluationSpec
+from ganlib.trainer import StopReason
+
+MakeSpec = Callable[..., JobSpec]
+RunTraining = Callable[..., Any]
+
+# All that any generator can be measured by.
+ALL = {"every": 2, "samples": 64, "metrics": [name for name in METRICS if name != "label_agreement"]}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_judge(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A judge of the digits that is trained for one epoch, once for all tests here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setitem(JUDGES, "digits", replace(JUDGES["digits"], epochs=1))
+        yield
+
+
+def figures(run: Any) -> list[tuple[int, dict[str, float]]]:
+    return [(iteration, values) for iteration, values in run.numbers() if any("eval/" in name for name in values)]
+
+
+def test_figures_come_every_so_many_iterations_and_at_the_last(
+    make_spec: MakeSpec, run_training: RunTraining
+) -> None:
+    run = run_training(make_spec(iterations=5, evaluation={"every": 2, "samples": 32}))
+    assert [iteration for iteration, _ in figures(run)] == [2, 4, 5]
+    names = ("classifier_score", "class_coverage", "class_entropy", "certainty")
+    for _, values in figures(run):
+        assert list(values) == [f"eval/{name}" for name in names]
+        assert 1 <= values["eval/classifier_score"] <= 10
+        assert 0.1 <= values["eval/certainty"] <= 1
+
+
+def test_the_judge_its_accuracy_and_the_count_of_samples_stand_before_the_figures(
+    make_spec: MakeSpec, run_training: RunTraining
+) -> None:
+    run = run_training(make_spec(evaluation={"every": 2, "samples": 48}))
+    assert [kind for kind, _ in run.kinds()[:2]] == ["training_started", "latents_fixed"]
+    line = run.of_kind("line_logged")[-1]
+    assert line.text.startswith("The eval figures are of 48 samples each, by the digits judge, version 1 (")
+    assert "% of 300 held-out images right" in line.text
+    assert run.events.index(line) < run.events.index(run.of_kind("metrics_logged")[0])
+
+
+def test_training_does_not_notice_that_it_is_evaluated(make_spec: MakeSpec, run_training: RunTraining) -> None:
+    layers = {
+        "layers": [{"layer": "noise", "std": 0.1}, {"layer": "conv", "size": 8, "kernel": 3}, "batch_norm",
+                   "leaky_relu", "dropout", {"layer": "dense", "size": 1}]
+    }  # fmt: skip
+    plain = make_spec(discriminator=layers, techniques=[{"technique": "ema_generator", "decay": 0.8}])
+    evaluated = parse_spec(plain.model_dump(mode="json") | {"evaluation": ALL | {"every": 1}})
+    first, second = run_training(plain), run_training(evaluated)
+    assert first.files() == second.files()
+    logged = [values for _, values in second.numbers() if "loss/generator" in values]
+    assert logged == [values for _, values in first.numbers()]
+    assert len(figures(second)) == 6
+
+
+def test_without_a_stream_of_its_own_evaluation_would_change_the_training(
+    make_spec: MakeSpec, run_training: RunTraining, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control: latents of the evaluation taken from the stream that the steps draw from."""
+    plain, evaluated = make_spec(), make_spec(evaluation=ALL)
+    states: list[Any] = []
+    choose = evaluator.choose_sampler
+    monkeypatch.setattr(evaluator, "choose_sampler", lambda state: states.append(state) or choose(state))
+    monkeypatch.setattr(evaluator, "make_generator", lambda *_: states[-1].latents_generator)
+    assert run_training(plain).files() != run_training(evaluated).files()
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_same_figures(
+    make_spec: MakeSpec, run_training: RunTraining
+) -> None:
+    spec = make_spec(evaluation=ALL)
+    whole = run_training(spec)
+    first = run_training(spec, stop_at=3)
+    second = run_training(spec, resume_from=first.out_dir / "checkpoints/00000003.safetensors")
+    assert figures(first) + figures(second) == figures(whole)
+    assert len(figures(whole)) == 3
+    assert {name.removeprefix("eval/") for name in figures(whole)[0][1]} > {"frechet_distance", "class_shares_9"}
+
+
+def test_the_figures_are_those_of_the_network_that_draws_the_samples(
+    make_spec: MakeSpec, run_training: RunTraining
+) -> None:
+    def run_with(decay: float) -> Any:
+        average = {"technique": "ema_generator", "decay": decay}
+        return run_training(make_spec(techniques=[average], evaluation=ALL))
+
+    plain, following, frozen = run_training(make_spec(evaluation=ALL)), run_with(0.0), run_with(0.999999)
+    assert figures(following)[-1][1] == pytest.approx(figures(plain)[-1][1], rel=1e-3)
+    assert figures(frozen)[-1][1] != pytest.approx(figures(plain)[-1][1], rel=1e-3)
+
+
+def test_class_shares_are_one_figure_for_each_class(make_spec: MakeSpec, run_training: RunTraining) -> None:
+    run = run_training(make_spec(evaluation={"every": 6, "metrics": ["class_shares"]}))
+    ((_, values),) = figures(run)
+    assert list(values) == [f"eval/class_shares_{index}" for index in range(10)]
+    assert sum(values.values()) == pytest.approx(1)
+
+
+def test_the_neighbour_distance_is_that_of_the_grids_images(
+    make_spec: MakeSpec, run_training: RunTraining
+) -> None:
+    spec = make_spec(evaluation={"every": 6, "metrics": ["neighbour_distance"]})
+    run = run_training(spec)
+    ((_, values),) = figures(run)
+    grid = np.asarray(Image.open(run.out_dir / "samples/00000006.png")).astype(int)
+    cells = grid.reshape(2, 8, 3, 8).transpose(0, 2, 1, 3).reshape(6, 1, 64)
+    real = load_images(spec.dataset, torch.device("cpu")).numpy().astype(int).reshape(1, 1797, 64)
+    expected = np.abs(cells - real).mean(2).min(1).mean()
+    assert values["eval/neighbour_distance"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_stop_while_the_judge_is_trained_ends_the_run_at_once(
+    make_spec: MakeSpec, run_training: RunTraining, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "empty"))
+    run = run_training(make_spec(evaluation=ALL), stop_at=1)
+    assert run.reason is StopReason.STOPPED
+    assert (run.events[-1].iteration, run.events[-1].reason) == (0, "stopped")
+    assert run.of_kind("metrics_logged") == []
+
+
+def test_an_evaluation_may_change_where_a_run_goes_on(make_spec: MakeSpec, run_training: RunTraining) -> None:
+    plain = make_spec()
+    assert training_identity(plain) == training_identity(make_spec(evaluation=ALL))
+    first = run_training(plain, stop_at=3)
+    checkpoint = first.out_dir / "checkpoints/00000003.safetensors"
+    second = run_training(make_spec(evaluation=ALL), resume_from=checkpoint)
+    assert [iteration for iteration, _ in figures(second)] == [4, 6]
+    last = "checkpoints/00000006.safetensors"
+    assert second.files()[last] == run_training(plain).files()[last]
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "words"),
+    [
+        ({"evaluation": {"every": 0}}, "evaluation.every", "must be at least 1"),
+        ({"evaluation": {}}, "evaluation.every", "this field is required"),
+        ({"evaluation": {"every": 1, "samples": 1}}, "evaluation.samples", "must be at least 16"),
+        ({"evaluation": {"every": 1, "metrics": []}}, "evaluation.metrics", "at least 1 item is wanted"),
+        ({"evaluation": {"every": 1, "metrics": ["fid"]}}, "evaluation.metrics.0", "allowed: 'classifier_score'"),
+        ({"evaluation": {"every": 1, "judge": "inception"}}, "evaluation.judge", "there is no such field"),
+        ({"evaluation": 3}, "evaluation", "a mapping of fields to values is wanted"),
+    ],
+)
+def test_a_bad_evaluation_is_refused_by_name(
+    make_spec_data: Callable[..., dict[str, Any]], changes: dict[str, Any], field: str, words: str
+) -> None:
+    with pytest.raises(SpecInvalid) as caught:
+        parse_spec(make_spec_data(**changes))
+    (problem,) = caught.value.problems
+    assert problem.field == field
+    assert words in problem.message
+
+
+def test_a_data_set_without_a_judge_cannot_be_evaluated(make_spec_data: Callable[..., dict[str, Any]]) -> None:
+    data = make_spec_data(
+        dataset={"name": "cifar10", "colour": "grey", "size": 8}, evaluation={"every": 1, "samples": 16}
+    )
+    with pytest.raises(SpecInvalid, match="there is no judge of cifar10; there are judges of: mnist, digits"):
+        parse_spec(data)
+
+
+def test_every_metric_of_the_spec_is_there() -> None:
+    # accuracy is not of samples: AccuracyMeter measures it.
+    assert set(METRICS) | {"accuracy"} == set(get_args(EvaluationMetric))
+    spec = EvaluationSpec(every=1)
+    assert EvaluationSpec.model_validate(spec.model_dump(mode="json")) == spec
+
+
+def test_evaluation_leaves_torchs_random_state_alone(make_spec: MakeSpec, run_training: RunTraining) -> None:
+    torch.manual_seed(3)
+    state = torch.get_rng_state()
+    run_training(make_spec(iterations=2, evaluation=ALL))
+    assert torch.equal(torch.get_rng_state(), state)

@@ -1,0 +1,115 @@
+"""docs/extending.md: what it tells to add is enough, and trains."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from math import isfinite
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ganlib.errors import SpecInvalid
+from ganlib.spec.job import parse_spec
+
+ROOT = Path(__file__).parents[3]
+PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+EXAMPLES = ("An architecture", "A loss", "A technique")
+_BLOCK = re.compile(r"`(?P<path>[^`\n]+\.(?:py|yaml))`[^`\n]*:\n\n```(?P<kind>\w+)\n(?P<body>.*?)```", re.DOTALL)
+_COMMAND = re.compile(r"^    ganvas (.+)$", re.MULTILINE)
+
+RunIn = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def part_of(heading: str) -> str:
+    return PAGE.split(f"## {heading}\n")[1].split("\n## ")[0]
+
+
+def blocks_of(heading: str) -> list[tuple[str, str, str]]:
+    """Return path, kind and body of each of a part's code blocks."""
+    found = [(match["path"], match["kind"], match["body"]) for match in _BLOCK.finditer(part_of(heading))]
+    assert len(found) == part_of(heading).count("```") // 2, "a code block of the page names no file"
+    return found
+
+
+def add_to(folder: Path, heading: str) -> None:
+    """Do to the copy of the package what this part of the page says."""
+    for path, kind, body in blocks_of(heading):
+        file = folder / path
+        if kind == "diff":
+            file.write_text(apply_diff(file.read_text(encoding="utf-8"), body), encoding="utf-8")
+        else:
+            assert not file.exists(), f"{path} is there already"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(body, encoding="utf-8")
+
+
+def apply_diff(text: str, diff: str) -> str:
+    """Insert the lines that begin with + where the others stand; `@@` parts the places."""
+    for hunk in diff.split("@@\n"):
+        lines = hunk.splitlines()
+        assert all(line[:1] in ("+", " ") for line in lines)
+        before = "".join(f"{line[1:]}\n" for line in lines if line[0] == " ")
+        assert text.count(before) == 1, f"not once in the file:\n{before}"
+        text = text.replace(before, "".join(f"{line[1:]}\n" for line in lines))
+    return text
+
+
+@pytest.fixture
+def run_in_copy(tmp_path: Path) -> RunIn:
+    """Copy the packages into a folder; return a function that runs Python there on the copy alone."""
+    for package in ("api", "dashboard", "ganlib", "ganvas", "recipes", "worker"):
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = os.environ | {"PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    return run
+
+
+@pytest.mark.parametrize("heading", EXAMPLES)
+def test_an_example_of_the_page_is_whole_and_trains_by_its_name(
+    tmp_path: Path, run_in_copy: RunIn, heading: str
+) -> None:
+    add_to(tmp_path, heading)
+    where = run_in_copy("-c", "import ganlib; print(ganlib.__file__)")
+    assert where.stdout.strip() == str(tmp_path / "ganlib/__init__.py")
+    tests = [path for path, _, _ in blocks_of(heading) if path.startswith("tests/")]
+    if tests:
+        tested = run_in_copy("-m", "pytest", "-q", "-p", "no:cacheprovider", *tests)
+        assert tested.returncode == 0, tested.stdout + tested.stderr
+    (command,) = _COMMAND.findall(part_of(heading))
+    trained = run_in_copy("-m", "ganvas", *command.split())
+    assert trained.returncode == 0, trained.stderr
+    told = (tmp_path / command.split()[-1] / "events.jsonl").read_text(encoding="utf-8")
+    events = [json.loads(line) for line in told.splitlines()]
+    assert events[-1]["reason"] == "completed"
+    losses = [event["values"]["loss/generator"] for event in events if event["kind"] == "metrics_logged"]
+    assert losses
+    assert all(isfinite(loss) for loss in losses)
+
+
+@pytest.mark.parametrize("heading", EXAMPLES)
+def test_without_the_pages_lines_its_spec_is_refused(heading: str) -> None:
+    """The control: none of the names is known before."""
+    (spec,) = [yaml.safe_load(body) for path, kind, body in blocks_of(heading) if kind == "yaml"]
+    with pytest.raises(SpecInvalid, match=r"is not known; allowed|no preset is named"):
+        parse_spec(spec)
+
+
+def test_lines_that_fit_nowhere_are_found_out() -> None:
+    with pytest.raises(AssertionError, match="not once in the file"):
+        apply_diff("a = 1\n", " b = 1\n+c = 1\n")
+    assert apply_diff("a\nb\n", " a\n+x\n@@\n+y\n b\n") == "a\nx\ny\nb\n"

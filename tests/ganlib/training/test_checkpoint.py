@@ -1,0 +1,144 @@
+"""Checkpoints: what is refused, and what may change between stop and resume."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from ganlib.errors import CheckpointInvalid
+from ganlib.spec.job import JobSpec
+from ganlib.training import checkpoint
+from ganlib.training.state import build_state
+from ganlib.training.step import train_step
+
+MakeSpec = Callable[..., JobSpec]
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def saved(make_spec: MakeSpec, tmp_path: Path) -> Path:
+    """A checkpoint of the small spec after two iterations."""
+    state = build_state(make_spec(), CPU)
+    for _ in range(2):
+        train_step(state)
+    path = tmp_path / "saved.safetensors"
+    checkpoint.write_checkpoint(checkpoint.take_snapshot(state), path)
+    return path
+
+
+def load(path: Path, spec: JobSpec) -> int:
+    state = build_state(spec, CPU)
+    checkpoint.load_checkpoint(path, state)
+    return state.iteration
+
+
+def flip_last_byte(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 0xFF
+    path.write_bytes(data)
+
+
+def test_fields_that_alter_no_bytes_may_change(saved: Path, make_spec: MakeSpec) -> None:
+    recipe = {"paper": "A (2018)", "section": "1", "expected": "Digits.", "cost": "1 min"}
+    free = {"name": "other", "description": "text", "tags": ["a"], "recipe": recipe, "iterations": 9}
+    assert load(saved, make_spec(**free, log_every=7, sample_every=7, checkpoint_every=7)) == 2
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seed": 1},
+        {"batch_size": 17},
+        {"losses": {"generator": "minimax"}},
+        {"precision": "bfloat16"},
+        {"optimisers": {"generator": {"learning_rate": 1e-3}}},
+        {"techniques": [{"technique": "ema_generator"}]},
+        {"samples": {"rows": 1, "columns": 1}},
+        {"discriminator": {"layers": [{"layer": "dense", "size": 1}]}},
+    ],
+)
+def test_another_spec_is_refused(saved: Path, make_spec: MakeSpec, changes: dict[str, Any]) -> None:
+    with pytest.raises(CheckpointInvalid, match="belongs to another spec"):
+        load(saved, make_spec(**changes))
+
+
+def test_a_checkpoint_beyond_the_specs_end_is_refused(saved: Path, make_spec: MakeSpec) -> None:
+    with pytest.raises(CheckpointInvalid, match="from iteration 2, but the spec ends at iteration 1"):
+        load(saved, make_spec(iterations=1))
+
+
+def test_one_flipped_byte_is_found(saved: Path, make_spec: MakeSpec) -> None:
+    flip_last_byte(saved)
+    with pytest.raises(CheckpointInvalid, match="do not match their digest"):
+        load(saved, make_spec())
+
+
+def test_without_the_digest_the_flipped_byte_would_be_taken(
+    saved: Path, make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with safe_open(saved, framework="pt") as file:
+        digest = json.loads(file.metadata()["ganvas"])["digest"]
+    flip_last_byte(saved)
+    monkeypatch.setattr(checkpoint, "digest_tensors", lambda tensors: digest)
+    assert load(saved, make_spec()) == 2
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-10], lambda data: b"", lambda data: b"\x80\x04" + data])
+def test_a_torn_or_foreign_file_is_refused(
+    saved: Path, make_spec: MakeSpec, damage: Callable[[bytes], bytes]
+) -> None:
+    saved.write_bytes(damage(saved.read_bytes()))
+    with pytest.raises(CheckpointInvalid, match="no checkpoint, or a damaged one"):
+        load(saved, make_spec())
+
+
+def test_a_missing_file_is_refused(tmp_path: Path, make_spec: MakeSpec) -> None:
+    with pytest.raises(CheckpointInvalid, match="no checkpoint"):
+        load(tmp_path / "none.safetensors", make_spec())
+
+
+def test_any_safetensors_file_is_no_checkpoint(tmp_path: Path, make_spec: MakeSpec) -> None:
+    save_file({"weights": torch.zeros(2)}, tmp_path / "other.safetensors")
+    with pytest.raises(CheckpointInvalid, match="no checkpoint"):
+        load(tmp_path / "other.safetensors", make_spec())
+
+
+def test_a_newer_format_is_refused(saved: Path, make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint, "FORMAT", 0)
+    with pytest.raises(CheckpointInvalid, match="has format 1; this version reads 0"):
+        load(saved, make_spec())
+
+
+def test_a_checkpoint_without_a_tensor_is_refused(
+    saved: Path, make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts, tensors = checkpoint._read(saved)
+    del tensors["generator.0.weight"]
+    monkeypatch.setattr(checkpoint, "_read", lambda path: (facts, tensors))
+    with pytest.raises(CheckpointInvalid, match="does not fit"):
+        load(saved, make_spec())
+
+
+def test_weights_and_optimisers_keep_the_layout_of_their_memory(saved: Path, make_spec: MakeSpec) -> None:
+    state = build_state(make_spec(), CPU)
+    checkpoint.load_checkpoint(saved, state)
+    weight = state.networks.generator[4].weight  # type: ignore[index]
+    average = state.generator_optimiser.state[weight]["exp_avg"]
+    assert weight.stride() == average.stride()
+    assert weight.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_snapshot_does_not_change_when_training_goes_on(make_spec: MakeSpec) -> None:
+    state = build_state(make_spec(), CPU)
+    train_step(state)
+    snapshot = checkpoint.take_snapshot(state)
+    before = {name: tensor.clone() for name, tensor in snapshot.tensors.items()}
+    train_step(state)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in snapshot.tensors.items())
+    changed = checkpoint.take_snapshot(state).tensors
+    assert not torch.equal(changed["generator.0.weight"], before["generator.0.weight"])

@@ -1,0 +1,77 @@
+"""`ganvas train`: no service at all."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from tests.ganvas.conftest import RunCommand
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """The sha256 of each grid in a run's folder."""
+    return {path.name: sha256(path.read_bytes()).hexdigest() for path in (folder / "samples").glob("*.png")}
+
+
+def test_training_leaves_grids_checkpoints_and_events(ganvas: RunCommand, tiny_spec: Path, tmp_path: Path) -> None:
+    outcome = ganvas("train", tiny_spec, "--out", tmp_path / "run")
+    assert outcome.status == 0, outcome.err
+    assert sorted(digests(tmp_path / "run")) == ["00000000.png", "00000010.png", "00000020.png"]
+    events = [json.loads(line) for line in (tmp_path / "run" / "events.jsonl").read_text().splitlines()]
+    assert [event["iteration"] for event in events if event["kind"] == "checkpoint_saved"] == [10, 20]
+
+
+def test_lines_that_a_run_logs_stand_above_the_bar(
+    ganvas: RunCommand, tiny_spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ganlib.evaluation.classifier.network import JUDGES
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setitem(JUDGES, "digits", replace(JUDGES["digits"], epochs=1))
+    change = ("--set", "evaluation={every: 10, samples: 16}")
+    outcome = ganvas("train", tiny_spec, "--out", tmp_path / "run", *change)
+    assert outcome.status == 0, outcome.err
+    assert "Training the digits judge on 1,497 images" in outcome.err
+    assert "The eval figures are of 16 samples each" in outcome.err
+
+
+def test_interrupted_training_goes_on_to_the_same_grids(
+    ganvas: RunCommand, tiny_spec: Path, tmp_path: Path
+) -> None:
+    changes = ("--set", "iterations=3000", "--set", "sample_every=500")
+    assert ganvas("train", tiny_spec, "--out", tmp_path / "whole", *changes).status == 0
+
+    command = [sys.executable, "-m", "ganvas", "train", tiny_spec, "--out", tmp_path / "halved", *changes]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    while not (tmp_path / "halved" / "samples" / "00000500.png").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=240)
+    assert (process.returncode, "Run the same command again" in errors) == (130, True)
+
+    assert ganvas("train", tiny_spec, "--out", tmp_path / "halved", *changes).status == 0
+    assert digests(tmp_path / "halved") == digests(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("change", ["seed=1", "batch_size=4"])
+def test_folder_of_another_run_is_refused(
+    ganvas: RunCommand, tiny_spec: Path, tmp_path: Path, change: str
+) -> None:
+    ganvas("train", tiny_spec, "--out", tmp_path / "run")
+    before = digests(tmp_path / "run")
+    outcome = ganvas("train", tiny_spec, "--out", tmp_path / "run", "--set", change)
+    assert outcome.status == 1
+    assert "--out" in outcome.err or "another" in outcome.err
+    assert digests(tmp_path / "run") == before
+
+
+def test_bad_spec_makes_no_folder(ganvas: RunCommand, tiny_spec: Path, tmp_path: Path) -> None:
+    outcome = ganvas("train", tiny_spec, "--out", tmp_path / "run", "--set", "iterations=0")
+    assert (outcome.status, (tmp_path / "run").exists()) == (1, False)

@@ -1,0 +1,101 @@
+"""`ganvas validate` and the recipes that ship."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.ganvas.conftest import RunCommand
+
+AUTHOR_AND_YEAR = re.compile(r"^# .*\b[A-Z]\w+.*\b(19|20)\d\d\b", re.MULTILINE)
+RECIPES = sorted((Path(__file__).parents[3] / "recipes").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_is_valid_and_cites_its_source(ganvas: RunCommand, recipe: Path) -> None:
+    assert ganvas("validate", recipe).status == 0
+    header = recipe.read_text(encoding="utf-8").split("name:")[0]
+    assert all(line.startswith("#") for line in header.splitlines() if line)
+    assert AUTHOR_AND_YEAR.search(header)
+
+
+def test_shapes_of_the_thesis_stand_in_the_table(ganvas: RunCommand) -> None:
+    table = ganvas("validate", RECIPES[0].parent / "winkler-mnist.yaml").out
+    shapes = ["32×24×24", "32×12×12", "64×8×8", "64×4×4", "1024"]
+    assert [shape in table for shape in shapes] == [True] * len(shapes)
+
+
+def test_json_holds_every_default(ganvas: RunCommand, tiny_spec: Path) -> None:
+    spec = json.loads(ganvas("validate", tiny_spec, "--json").out)
+    assert spec["losses"] == {"discriminator": "minimax", "generator": "non_saturating", "classes": None}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("name: [", "neither YAML nor JSON"),
+        ("- a\n- b\n", "a spec is a mapping"),
+        ("", "a spec is a mapping"),
+    ],
+)
+def test_file_that_is_no_spec_is_refused(ganvas: RunCommand, tmp_path: Path, text: str, expected: str) -> None:
+    path = tmp_path / "spec.yaml"
+    path.write_text(text, encoding="utf-8")
+    outcome = ganvas("validate", path)
+    assert (outcome.status, expected in outcome.err) == (1, True)
+
+
+@pytest.mark.parametrize("name", ["winkler-mnist", "recipes/winkler-mnist.yaml"])
+def test_a_recipe_that_ships_needs_no_file_and_gives_way_to_one(
+    ganvas: RunCommand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shipped = json.loads(ganvas("validate", name, "--json", "--set", "iterations=7").out)
+    assert (shipped["name"], shipped["iterations"]) == ("winkler-mnist", 7)
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text((RECIPES[0].parent / "lsgan-mnist.yaml").read_text(encoding="utf-8"))
+    assert json.loads(ganvas("validate", name, "--json").out)["name"] == "lsgan-mnist"
+
+
+def test_missing_file_is_named(ganvas: RunCommand, tmp_path: Path) -> None:
+    outcome = ganvas("validate", tmp_path / "absent.yaml")
+    assert (outcome.status, "absent.yaml" in outcome.err) == (1, True)
+
+
+def test_checking_and_submitting_need_neither_torch_nor_the_service() -> None:
+    # What each command imports, seen in a process of its own.
+    code = (
+        "import sys, ganvas.cli, ganvas.commands.specs, ganvas.commands.submit, ganvas.commands.show;"
+        "print([name for name in ('torch', 'fastapi', 'sqlalchemy', 'celery') if name in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_help_names_every_command_and_stays_light(ganvas: RunCommand) -> None:
+    out = ganvas("--help").out
+    names = ("demo", "up", "worker", "submit", "list", "show", "logs", "cancel", "validate", "train")
+    assert [name for name in names if f"  {name} " not in out] == []
+
+
+def test_mistyped_command_is_a_usage_error(ganvas: RunCommand) -> None:
+    outcome = ganvas("sumbit")
+    assert (outcome.status, "No such command" in outcome.err) == (2, True)
+
+
+def test_doubled_field_is_refused(ganvas: RunCommand, tmp_path: Path) -> None:
+    path = tmp_path / "spec.yaml"
+    path.write_text("iterations: 50\niterations: 70\n", encoding="utf-8")
+    outcome = ganvas("validate", path)
+    assert (outcome.status, "'iterations' stands here twice" in outcome.err) == (1, True)
+
+
+@pytest.mark.parametrize(("iterations", "every", "grids"), [(20, 10, 3), (25, 10, 4), (7, 1, 8), (5, 10, 2)])
+def test_grids_are_counted_as_they_are_made(
+    ganvas: RunCommand, tiny_spec: Path, iterations: int, every: int, grids: int
+) -> None:
+    changes = ("--set", f"iterations={iterations}", "--set", f"sample_every={every}")
+    assert f"\n{grids} sample grids" in ganvas("validate", tiny_spec, *changes).out

@@ -1,0 +1,147 @@
+"""A real Chromium for tests: the system's, else Playwright's own, else a loud skip that CI refuses."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib.resources import files
+from typing import Any, Literal
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Playwright, Request, expect, sync_playwright
+
+SYSTEM_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+ARGUMENTS = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+
+
+@contextmanager
+def open_browser() -> Iterator[Browser]:
+    """Start a headless Chromium; skips, or fails where CI is set, when there is none."""
+    with sync_playwright() as playwright:
+        browser = launch(playwright)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def launch(playwright: Playwright) -> Browser:
+    """Start the first Chromium that there is."""
+    path = next(filter(None, map(shutil.which, SYSTEM_BROWSERS)), None)
+    try:
+        return playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+    except Error as error:
+        reason = "NO BROWSER: the dashboard's browser tests did not run; install Chromium or Chrome"
+        if os.environ.get("CI"):
+            pytest.fail(f"{reason} ({error.message.splitlines()[0]})")
+        pytest.skip(reason)
+
+
+class Watch:
+    """What a page must not do: write errors to its console, break its policy, or leave its own origin."""
+
+    def __init__(self, page: Page, origin: str) -> None:
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        self._origin = origin
+        page.on("console", self._hear)
+        page.on("pageerror", lambda error: self.complaints.append(f"page error: {error}"))
+        page.on("request", self._see)
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.complaints.append(f"{message.type}: {message.text}")
+
+    def _see(self, request: Request) -> None:
+        self.requests.append(request.url)
+        if not request.url.startswith((f"{self._origin}/", "data:", "blob:")):
+            self.complaints.append(f"request to another origin: {request.url}")
+
+
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+TAGS = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
+
+
+@cache
+def read_axe() -> str:
+    """Return axe's source, as the package that carries it has it."""
+    return files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
+
+
+def find_violations(page: Page) -> list[str]:
+    """Return what axe finds wrong with the page as it stands: the rule, and where; nothing for a good page."""
+    # Evaluated by the browser's debugger, so that the page's policy, which allows no such script, stays as it is.
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(read_axe())
+    found: dict[str, Any] = page.evaluate(
+        "(tags) => axe.run(document, { runOnly: tags, resultTypes: ['violations'] })", list(TAGS)
+    )
+    return [
+        f"{violation['id']}: {node['html'][:200]} ({node['failureSummary']})"
+        for violation in found["violations"]
+        for node in violation["nodes"]
+    ]
+
+
+def find_violations_in_both_themes(page: Page) -> list[str]:
+    """Return what axe finds in the light and in the dark theme, each finding with its theme before it."""
+    found = []
+    for theme in THEMES:
+        page.emulate_media(color_scheme=theme)
+        found += [f"{theme}: {violation}" for violation in find_violations(page)]
+    return found
+
+
+OpenPage = Callable[..., Page]
+# Far more than anything here takes on an idle machine; a test that waits for long has failed anyway.
+PATIENCE_SECONDS = 30
+
+
+def shown_iteration(page: Page) -> Any:
+    return page.locator("frame-view [data-field=iteration]")
+
+
+def open_live(open_page: OpenPage, job: str) -> Page:
+    """Open a run's page and wait until its stream stands and its chart and timeline have their data."""
+    page = open_page(f"/runs/{job}")
+    expect(page.locator("live-stream")).to_have_text("Live")
+    expect(page.locator(".bench curve-chart canvas")).to_be_visible()
+    return page
+
+
+def count_points(page: Page) -> int:
+    lines = "document.querySelector('.bench curve-chart').plot?.lines"
+    return int(page.evaluate(f"{lines}?.[0].curve.iterations.length ?? 0"))
+
+
+def eventually(page: Page, read: Callable[[], Any], wanted: Any) -> None:
+    """Wait until this reads what is wanted; the page's policy forbids Playwright's own waiting for code.
+
+    For what a page does a moment after what a test saw: write its address, fetch a picture, draw.
+    """
+    end = time.monotonic() + PATIENCE_SECONDS
+    while (found := read()) != wanted and time.monotonic() < end:
+        page.wait_for_timeout(20)
+    assert found == wanted, f"{found!r} is not {wanted!r}"
+
+
+def expect_fit(page: Page, width: int) -> None:
+    """Wait until nothing on the page is wider than this; charts take a new width in their next frame."""
+    eventually(page, lambda: page.evaluate("document.documentElement.scrollWidth") <= width, True)
+
+
+def expect_points(page: Page, count: int) -> None:
+    """Wait until the chart holds this many points."""
+    eventually(page, lambda: count_points(page), count)
+
+
+def read_plot(chart: str, page: Page, code: str) -> Any:
+    """Return what the code says of `plot`, that of the chart which this selector finds."""
+    return page.evaluate(f"(({{ plot }}) => {code})(document.querySelector('{chart}'))")
+
+
+def wait_for_plot(chart: str, page: Page, code: str, wanted: Any) -> None:
+    """Wait until the plot says so."""
+    eventually(page, lambda: read_plot(chart, page, code), wanted)

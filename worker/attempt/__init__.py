@@ -1,0 +1,1 @@
+"""One claimed attempt: supervision, lease, delivery, result."""

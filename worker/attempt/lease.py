@@ -1,0 +1,74 @@
+"""The lease of one attempt, kept by a thread of its own, so that no upload and no download can make it lapse."""
+
+import logging
+import time
+from threading import Event as Flag
+from threading import Thread
+from typing import Self
+
+from api.client.transport import may_pass
+from api.client.worker_client import WorkerClient
+from api.errors import AttemptFenced, JobNotFound, NotAuthenticated, ServiceError
+from api.workers.schemas import LeaseRead
+from worker.attempt.run_dir import RunDir
+
+logger = logging.getLogger(__name__)
+
+RETRY_SECONDS = 1.0
+# The answer to a heartbeat also brings a cancel, which nobody should wait for longer than this.
+MAX_PERIOD_SECONDS = 5.0
+
+
+class Lease:
+    """Sends a heartbeat when nothing has renewed the lease for a third of it. Any thread may read its attributes.
+
+    cancel_requested: a user wants the job cancelled.
+    is_lost: the attempt no longer holds the job; its trainer must stop.
+
+    A service that is away changes neither: see `worker.attempt.supervisor`.
+    """
+
+    def __init__(self, client: WorkerClient, run_dir: RunDir, lease_seconds: float) -> None:
+        self.cancel_requested = False
+        self.is_lost = False
+        self._client = client
+        self._run_dir = run_dir
+        self._period = min(lease_seconds / 3, MAX_PERIOD_SECONDS)
+        self._renewed_at = time.monotonic()
+        self._ended = Flag()
+        self._thread = Thread(target=self._keep, name="lease", daemon=True)
+
+    def note(self, answer: LeaseRead) -> None:
+        """Take in an answer that renewed the lease."""
+        self._renewed_at = time.monotonic()
+        self._period = min(answer.lease_seconds / 3, MAX_PERIOD_SECONDS)
+        self.cancel_requested = self.cancel_requested or answer.cancel_requested
+
+    def lose(self) -> None:
+        """Take in that the service has fenced the attempt."""
+        self.is_lost = True
+        self._ended.set()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._ended.set()
+        # Not longer than a heartbeat that hangs; the thread is a daemon.
+        self._thread.join(1.0)
+
+    def _keep(self) -> None:
+        while not self._ended.wait(max(0.0, self._renewed_at + self._period - time.monotonic())):
+            if time.monotonic() < self._renewed_at + self._period:
+                continue
+            try:
+                self.note(self._client.heartbeat(self._run_dir.job_id, self._run_dir.attempt))
+            except (AttemptFenced, JobNotFound, NotAuthenticated):
+                # The token ends with the attempt, and with its job where that was deleted.
+                self.lose()
+            except ServiceError as error:
+                logger.warning("the lease could not be renewed: %s", error)
+                if not may_pass(error):
+                    self.lose()
+                self._ended.wait(min(self._period, RETRY_SECONDS))

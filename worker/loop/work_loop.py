@@ -1,0 +1,86 @@
+"""Claiming and running jobs until none is left: what every wake-up does."""
+
+import logging
+import time
+from collections.abc import Callable
+
+from api.client.worker_client import WorkerClient
+from api.errors import NotAllowed, NotAuthenticated, ServiceError
+from api.workers.schemas import ClaimRequest
+from worker.attempt.supervisor import run_attempt, settle_leftovers
+from worker.machine.devices import LEAST_FREE_BYTES, count_gpus, free_bytes, list_devices, read_gpu_states
+from worker.machine.provenance import read_provenance
+from worker.settings import WorkerSettings
+
+logger = logging.getLogger(__name__)
+
+
+class WorkLoop:
+    """One worker of this process. It runs in the main thread, which the trainers' lives are tied to.
+
+    on_change: called when it has begun or ended a job.
+    """
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        # A plain attribute: it is set in a signal handler, where a lock may be one that is held.
+        self.is_shutting_down = False
+        self.is_busy = False
+        # Job and attempt that this worker holds; read by the registrar's thread.
+        self.held: tuple[str, int] | None = None
+        # Since when it holds no job, by the monotonic clock.
+        self.idle_since = time.monotonic()
+        # Why the service will never give this worker a job, once it has said so.
+        self.refusal: ServiceError | None = None
+        self._settings = settings
+        self.on_change: Callable[[], None] = lambda: None
+
+    def shut_down(self) -> None:
+        """Stop the trainer with a checkpoint, put its job back into the queue, and claim nothing more."""
+        self.is_shutting_down = True
+
+    def run_until_empty(self) -> None:
+        """Finish what an earlier worker left, then run jobs until none is queued for this worker."""
+        self.is_busy = True
+        with WorkerClient(self._settings.url, self._settings.token) as client:
+            try:
+                settle_leftovers(client, self._settings, lambda: self.is_shutting_down)
+                while not self.is_shutting_down and self._run_one(client):
+                    pass
+            except (NotAuthenticated, NotAllowed) as error:
+                self.refusal = error
+                logger.error("the service refuses this worker: %s", error)
+            except ServiceError as error:
+                # The next wake-up tries again; a job that was claimed is requeued when its lease ends.
+                logger.error("this worker goes back to sleep: %s", error)
+            finally:
+                self.is_busy = False
+
+    def _run_one(self, client: WorkerClient) -> bool:
+        if (free := free_bytes(self._settings.attempts_dir)) < LEAST_FREE_BYTES:
+            logger.error("no job is taken: %d bytes are free below %s", free, self._settings.attempts_dir)
+            return False
+        memories = [gpu.memory_total for gpu in read_gpu_states()]
+        request = ClaimRequest(
+            worker=self._settings.worker_name,
+            devices=list_devices(),
+            gpus=self._settings.worker_gpus or count_gpus(),
+            gpu_memory=max(memories, default=0),
+            gpu_memory_each=min(memories, default=0),
+            labels=list(self._settings.worker_labels),
+            provenance=read_provenance(),
+        )
+        claim = client.claim_job(request)
+        if claim is None:
+            return False
+        logger.info("claimed job %s, attempt %d", claim.job_id, claim.attempt)
+        self._hold((claim.job_id, claim.attempt))
+        try:
+            run_attempt(client, claim, self._settings, lambda: self.is_shutting_down)
+        finally:
+            self._hold(None)
+        return True
+
+    def _hold(self, held: tuple[str, int] | None) -> None:
+        self.held = held
+        self.idle_since = time.monotonic()
+        self.on_change()

@@ -1,0 +1,1 @@
+"""The machine: devices, disk, commit, versions."""

@@ -1,0 +1,110 @@
+"""The devices this worker can train on and the room on its disk, found without loading torch."""
+
+import os
+import platform
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from api.workers.schemas import GpuState
+
+MIB = 1_048_576
+
+
+def list_devices() -> list[Literal["cpu", "cuda"]]:
+    """List the kinds of device that a trainer started here would see; CUDA_VISIBLE_DEVICES is respected."""
+    return ["cpu", "cuda"] if _read_gpu_names() and not _gpus_are_hidden() else ["cpu"]
+
+
+def describe_device() -> str:
+    """Return the name of the GPU that a trainer would use, else the CPU's."""
+    names = [] if _gpus_are_hidden() else _read_gpu_names()
+    if not names:
+        return _read_cpu_name()[:200]
+    first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
+    index = int(first) if first.isdecimal() else 0
+    return names[index if index < len(names) else 0][:200]
+
+
+def count_gpus() -> int:
+    """Count the cards that a trainer started here would see; CUDA_VISIBLE_DEVICES is respected."""
+    if _gpus_are_hidden():
+        return 0
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return len(visible.split(",")) if visible and _read_gpu_names() else len(_read_gpu_names())
+
+
+def read_gpu_states() -> list[GpuState]:
+    """Return memory and load of the cards that a trainer started here would see; empty without any."""
+    if _gpus_are_hidden() or not _read_gpu_names():
+        return []
+    fields = "index,name,memory.total,memory.used,utilization.gpu,uuid"
+    lines = _ask_nvidia_smi(fields, "csv,noheader,nounits")
+    rows = [[cell.strip() for cell in line.split(",")] for line in lines]
+    return [_gpu_state(row[:5]) for row in rows if len(row) == 6 and _is_visible(index=row[0], uuid=row[5])]
+
+
+def _is_visible(index: str, uuid: str) -> bool:
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    wanted = [part.strip() for part in visible.split(",")] if visible else []
+    # A card is named by its number or by the beginning of its id; parts of cards (MIG) have ids of their own.
+    return not wanted or any(
+        index == name or (name.startswith("GPU-") and uuid.startswith(name)) or name.startswith("MIG-")
+        for name in wanted
+    )
+
+
+def _gpu_state(cells: list[str]) -> GpuState:
+    index, name, total, used, load = cells
+    return GpuState(
+        index=int(index),
+        name=name[:200],
+        memory_total=int(total) * MIB if total.isdecimal() else 0,
+        memory_used=int(used) * MIB if used.isdecimal() else 0,
+        # Cards that are split (MIG) do not tell.
+        utilisation=int(load) / 100 if load.isdecimal() else None,
+    )
+
+
+def _gpus_are_hidden() -> bool:
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return visible is not None and visible.strip() in ("", "-1", "none", "NoDevFiles")
+
+
+@cache
+def _read_gpu_names() -> tuple[str, ...]:
+    # Asked once: nvidia-smi can take a second, and cards do not come and go.
+    return tuple(_ask_nvidia_smi("name", "csv,noheader"))
+
+
+def _ask_nvidia_smi(fields: str, form: str) -> list[str]:
+    """Return one line a card, none where there is no such program or driver."""
+    command = ["nvidia-smi", f"--query-gpu={fields}", f"--format={form}"]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [line.strip() for line in done.stdout.decode(errors="replace").splitlines() if line.strip()]
+
+
+@cache
+def _read_cpu_name() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+# Less than this, and a worker takes no job: its first files would find no room.
+LEAST_FREE_BYTES = 16 * 1024 * 1024
+
+
+def free_bytes(folder: Path) -> int:
+    """Return how many bytes may still be written below a folder, which need not exist yet."""
+    place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    found = os.statvfs(place)
+    return found.f_bavail * found.f_frsize

@@ -1,0 +1,109 @@
+"""What runs: commit, uncommitted changes, library versions, device. Recorded with every claim.
+
+It describes the code of this installation, not the folder that the worker was started in. Nothing here may stop a
+worker: whatever cannot be found out is left empty.
+"""
+
+import os
+import platform
+import re
+import socket
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from api.attempts.schemas import Provenance
+from worker.machine.devices import describe_device
+from worker.machine.git import find_checkout, is_dirty, read_commit, run_git
+
+MAX_DIFF_BYTES = 262_144
+PACKAGES = (
+    "ganvas",
+    "torch",
+    "torchvision",
+    "numpy",
+    "pillow",
+    "safetensors",
+    "scikit-learn",
+    "pydantic",
+    "httpx",
+    "celery",
+)
+# Files that usually hold secrets, tracked or not, stay out of the record.
+SECRET_FILES = (".env*", "*.pem", "*.key", "*secret*", "*credential*")
+_SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|(^|_)KEY(_|$)")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+
+
+def read_provenance() -> Provenance:
+    """Describe this installation as it is now; the working tree may have changed since the last call."""
+    checkout = find_checkout()
+    diff, truncated = _read_diff(checkout) if checkout else ("", False)
+    branch = _ask_git(checkout, "symbolic-ref", "--short", "--quiet", "HEAD").strip() if checkout else ""
+    return Provenance(
+        commit=read_commit(checkout),
+        dirty=is_dirty(checkout),
+        branch=branch[:200] or None,
+        remote=_read_remote(checkout),
+        uncommitted_diff=diff,
+        diff_truncated=truncated,
+        python=platform.python_version(),
+        versions=_read_versions(),
+        device=describe_device(),
+        hostname=socket.gethostname()[:200],
+        platform=platform.platform()[:200],
+        # Not sys.argv: a broker's password may stand there.
+        command="python -m worker.trainer.process",
+    )
+
+
+def read_own_version() -> str:
+    """Return the version of Ganvas that is installed."""
+    return _read_versions().get("ganvas", "")[:50]
+
+
+def _read_remote(checkout: Path | None) -> str | None:
+    """Return where the code was cloned from, without name and password; an image has GANVAS_REMOTE_URL."""
+    remote = _ask_git(checkout, "remote", "get-url", "origin").strip() if checkout else ""
+    remote = remote or os.environ.get("GANVAS_REMOTE_URL", "").strip()
+    scheme, mark, rest = remote.partition("://")
+    if mark:
+        host, slash, path = rest.partition("/")
+        remote = f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
+    return _hide_secrets(_CONTROL.sub("", remote))[:300] or None
+
+
+def _read_diff(checkout: Path) -> tuple[str, bool]:
+    """Return the changes since HEAD, with the names of untracked files before them, and whether it was cut."""
+    excluded = [f":(exclude,glob,icase)**/{pattern}" for pattern in SECRET_FILES]
+    untracked = _ask_git(checkout, "ls-files", "--others", "--exclude-standard", "--", ".", *excluded)
+    changes = _ask_git(
+        checkout, "diff", "--no-ext-diff", "--no-textconv", "--no-color", "HEAD", "--", ".", *excluded
+    )
+    names = "".join(f"# untracked: {name}\n" for name in untracked.splitlines())
+    text = _hide_secrets(names + changes)
+    # Control characters take six bytes each in JSON; nobody reads them.
+    whole = _CONTROL.sub("�", text).encode("utf-8")
+    return whole[:MAX_DIFF_BYTES].decode("utf-8", errors="ignore"), len(whole) > MAX_DIFF_BYTES
+
+
+def _hide_secrets(text: str) -> str:
+    for name, value in os.environ.items():
+        if len(value) >= 8 and _SECRET_NAME.search(name.upper()):
+            text = text.replace(value, f"[{name}]")
+    return text
+
+
+def _ask_git(folder: Path, *arguments: str) -> str:
+    return run_git(folder, *arguments) or ""
+
+
+@cache
+def _read_versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)[:100]
+        except PackageNotFoundError:
+            continue
+    return found

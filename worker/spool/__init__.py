@@ -1,0 +1,1 @@
+"""The spool between trainer and reporter."""

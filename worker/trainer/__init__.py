@@ -1,0 +1,1 @@
+"""The trainer process and how it is started."""

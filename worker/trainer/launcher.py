@@ -1,0 +1,76 @@
+"""Starting and stopping a trainer process: the supervisor's end of `worker.trainer.process`."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+from ganlib.runtime.threads import thread_settings
+from worker.attempt.run_dir import RunDir
+
+# The trainer speaks to nobody, so it is not told any secret.
+_WITHHELD = ("GANVAS_TOKEN", "GANVAS_DATABASE_URL", "GANVAS_BROKER_URL")
+
+
+class TrainerHandle:
+    """One trainer process, in a session of its own, so that Ctrl-C in a terminal does not reach it.
+
+    Must be started from a thread that outlives it (the main thread): the kernel kills the trainer when the thread
+    that started it ends.
+    """
+
+    def __init__(self, run_dir: RunDir, spool_max_bytes: int = sys.maxsize) -> None:
+        processes = count_processes(run_dir)
+        module = "worker.trainer.torchrun" if processes > 1 else "worker.trainer.process"
+        command = [sys.executable, "-m", module, str(run_dir.path), "--parent", str(os.getpid())]
+        command += ["--spool-max-bytes", str(spool_max_bytes)]
+        command += ["--processes", str(processes)] if processes > 1 else []
+        with run_dir.log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                env=_trainer_environment(processes),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        """The process's id."""
+        return self._process.pid
+
+    def find_status(self) -> int | None:
+        """Return the exit status (negative for a signal), or None while it runs."""
+        return self._process.poll()
+
+    def ask_to_stop(self) -> None:
+        """Ask for a checkpoint and an end."""
+        self._process.send_signal(signal.SIGTERM)
+
+    def kill(self) -> int:
+        """End it and all that it started, at once; returns the exit status."""
+        if self._process.poll() is None:
+            # It leads its own session, and so its own process group.
+            os.killpg(self._process.pid, signal.SIGKILL)
+        return self._process.wait()
+
+
+def count_processes(run_dir: RunDir) -> int:
+    """Return how many processes share the run: one for each card that the spec asks for."""
+    try:
+        queue = json.loads(run_dir.spec_path.read_text(encoding="utf-8")).get("queue") or {}
+        return int(queue.get("gpus") or 1)
+    except (OSError, ValueError, TypeError, AttributeError):
+        # The trainer says what is wrong with its spec.
+        return 1
+
+
+def _trainer_environment(processes: int = 1) -> dict[str, str]:
+    environment = {name: value for name, value in os.environ.items() if name not in _WITHHELD}
+    environment.setdefault("PYTHONFAULTHANDLER", "1")
+    # A number in CUDA_VISIBLE_DEVICES then means the same card here, in nvidia-smi and in what the worker offers.
+    environment.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+    environment["PYTHONUNBUFFERED"] = "1"
+    return environment | thread_settings(processes)

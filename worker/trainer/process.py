@@ -1,0 +1,184 @@
+"""The trainer process: `python -m worker.trainer.process RUN_DIR --parent PID` trains one attempt's spec.
+
+It writes events to the spool and knows nothing of the service. SIGTERM asks it to stop: it finishes its iteration,
+writes a checkpoint and ends. When its supervisor dies, the kernel kills it.
+"""
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+import traceback
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+
+from ganlib.errors import GanlibError
+from ganlib.events import Event, LineLogged
+from ganlib.spec.job import parse_spec
+from worker.attempt.result import EXIT_STATUSES, TrainerResult, write_result
+from worker.attempt.run_dir import RunDir
+from worker.spool.bounded_spool import LimitedSpool
+from worker.spool.spool import SpoolWriter
+from worker.trainer.parent_death import end_with_parent
+
+
+class NoSpool(SpoolWriter):
+    """Takes events and drops them: the run's first process reports."""
+
+    def __init__(self) -> None:
+        pass
+
+    def append(self, event: Event) -> None:
+        """Drop one event."""
+
+    def note_unsaved(self, error: Exception, iteration: int) -> None:
+        """Hear of a file that found no room; followers write none."""
+
+
+def own_rank() -> int:
+    """Return this process's place among those that torchrun started; 0 where it started none."""
+    return int(os.environ.get("RANK", "0")) if "TORCHELASTIC_RUN_ID" in os.environ else 0
+
+
+def leave_result(run_dir: RunDir, rank: int, result: TrainerResult) -> None:
+    """Leave the result of a follower that failed."""
+    if result.end == "failed":
+        write_result(run_dir.follower_result_path(rank), result)
+
+
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+class StopFlag:
+    """Set by SIGTERM. A plain attribute, because a lock taken in a signal handler can be one that is held."""
+
+    def __init__(self) -> None:
+        self.is_set = False
+
+    def set_by_signal(self, number: int, frame: FrameType | None) -> None:
+        """Handle a signal."""
+        self.is_set = True
+
+
+class SpoolingEvents:
+    """Puts the trainer's events into the spool, and warnings as log lines at the iteration that was last seen."""
+
+    def __init__(self, spool: SpoolWriter) -> None:
+        self._spool = spool
+        self._iteration = 0
+
+    def add(self, event: Event) -> None:
+        """Take one event; this is the trainer's `on_event`."""
+        self._iteration = getattr(event, "iteration", self._iteration)
+        self._spool.append(event)
+
+    def add_line(self, level: int, text: str) -> None:
+        """Take one line for a person to read."""
+        name = "error" if level >= logging.ERROR else "warning" if level >= logging.WARNING else "info"
+        self._spool.append(LineLogged(iteration=self._iteration, level=name, text=text[:4_000]))
+
+    def note_unsaved(self, error: Exception) -> None:
+        """Hear of a file that found no room; this is the trainer's `on_no_room`."""
+        self._spool.note_unsaved(error, self._iteration)
+
+
+class SpoolingHandler(logging.Handler):
+    """Forwards log records to the spool."""
+
+    def __init__(self, events: SpoolingEvents) -> None:
+        super().__init__(logging.WARNING)
+        self._events = events
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Forward one record."""
+        try:
+            self._events.add_line(record.levelno, self.format(record))
+        except OSError:
+            self.handleError(record)
+
+
+def main(arguments: list[str]) -> int:
+    """Train, and leave result.json; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="worker.trainer.process", description=__doc__)
+    parser.add_argument("run_dir", type=Path)
+    parser.add_argument("--parent", type=int, help="end when this process does")
+    parser.add_argument("--spool-max-bytes", type=int, default=sys.maxsize, help="how much may wait for delivery")
+    options = parser.parse_args(arguments)
+    stop = StopFlag()
+    signal.signal(signal.SIGTERM, stop.set_by_signal)
+    if options.parent is not None:
+        # SIGKILL: with its supervisor gone there is nobody to take a checkpoint.
+        end_with_parent(options.parent, signal.SIGKILL)
+    # job and attempt are the service's business; here only the names of the files matter.
+    run_dir = RunDir(options.run_dir, job_id="", attempt=0)
+    if rank := own_rank():
+        return follow(run_dir, rank, stop)
+    spool = LimitedSpool(run_dir, options.spool_max_bytes)
+    events = SpoolingEvents(spool)
+    forward_warnings(events)
+    result = run_training(run_dir, events, stop)
+    spool.finish()
+    write_result(run_dir.result_path, result)
+    return EXIT_STATUSES[result.end]
+
+
+def follow(run_dir: RunDir, rank: int, stop: StopFlag) -> int:
+    """Train beside the first process of a run that several share, and say nothing but why it failed."""
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
+    result = run_training(run_dir, SpoolingEvents(NoSpool()), stop)
+    leave_result(run_dir, rank, result)
+    return EXIT_STATUSES["failed" if result.end == "failed" else "completed"]
+
+
+def run_training(run_dir: RunDir, events: SpoolingEvents, stop: StopFlag) -> TrainerResult:
+    """Train the spec in the folder and return how it ended; no exception leaves this function."""
+    try:
+        # Torch is imported here, so that a broken installation is reported like any other failure.
+        from ganlib.trainer import train
+
+        spec = parse_spec(json.loads(run_dir.spec_path.read_text(encoding="utf-8")))
+        resume_from = run_dir.resume_path if run_dir.resume_path.exists() else None
+        reason = train(
+            spec, run_dir.artifacts_dir, events.add, lambda: stop.is_set, resume_from, events.note_unsaved
+        )
+        return TrainerResult(end=reason.value)
+    except BaseException as error:
+        result = _describe_failure(error)
+        # On a full disk neither finds room; the result says it too.
+        with suppress(OSError):
+            traceback.print_exc()
+        with suppress(OSError):
+            events.add_line(logging.ERROR, result.message)
+        return result
+
+
+def forward_warnings(events: SpoolingEvents) -> None:
+    """Send Python's warnings, and log records of that level or above, to the job's log and to standard error."""
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
+    logging.captureWarnings(True)
+    logging.getLogger().addHandler(SpoolingHandler(events))
+
+
+def _describe_failure(error: BaseException) -> TrainerResult:
+    text = f"{error}".strip()
+    if isinstance(error, GanlibError):
+        code, message = error.code, text
+    elif isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        code = "out_of_memory"
+        message = f"Memory ran out; a smaller batch_size or smaller networks need less. {text}"
+    else:
+        code, message = "trainer_crashed", f"{type(error).__name__}: {text}"
+    tail = "".join(traceback.format_exception(error))[-16_000:]
+    return TrainerResult(end="failed", code=code, message=message[:4_000], traceback=tail)
+
+
+if __name__ == "__main__":
+    status = main(sys.argv[1:])
+    with suppress(OSError):
+        logging.shutdown()
+        sys.stdout.flush()
+    # Everything is written; taking down an interpreter that holds torch would cost a second or two more.
+    os._exit(status)
