@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
   --config-settings editable_mode=compat
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test faults compose-test kube-test check format lock screenshots fuzz bench clean
+.PHONY: help install demo test watch faults compose-test kube-test check format lock screenshots fuzz bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -39,6 +39,9 @@ demo: $(VENV)/.run ## train a GAN on MNIST and watch it on the dashboard (ARGS="
 TEST_PROCESSES ?= 3
 test: $(VENV)/.dev ## run all tests (ARGS="tests/ganlib -k resume"; TEST_PROCESSES=3)
 	@$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+watch: $(VENV)/.dev ## run the tests of what has changed, and again whenever a file is saved (ARGS for pytest)
+	@$(BIN)/python -m tests.watch $(ARGS) || { status=$$?; [ $$status -eq 130 ] || exit $$status; }
 
 faults: $(VENV)/.dev ## kill, cut off and fill everything again and again; the table is docs/reliability.md's
 	@GANVAS_FAULTS=long $(BIN)/python -m pytest tests/faults $(ARGS)

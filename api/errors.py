@@ -1,7 +1,7 @@
-"""Every error that the service answers with: a stable code, a status and a sentence that says what to do.
+"""Errors of the service: each has a stable code, an HTTP status and a sentence that says what to do.
 
-One handler turns these into JSON, one into a page, and the client turns the code back into the same class.
-Nobody parses messages.
+One handler renders them as JSON, one as a page, and the client turns the code back into the same class. No code
+parses messages.
 """
 
 from typing import Any, ClassVar
@@ -10,7 +10,7 @@ from ganlib.errors import Problem
 
 
 class ServiceError(Exception):
-    """Base of every error that the service raises on purpose."""
+    """Base of every expected error of the service."""
 
     code: ClassVar[str] = "service_error"
     status: ClassVar[int] = 500
@@ -30,7 +30,7 @@ class SpecRefused(ServiceError):
 
     @classmethod
     def from_problems(cls, problems: list[Problem]) -> "SpecRefused":
-        """Carry ganlib's problems over HTTP."""
+        """Convert ganlib's problems."""
         rows = [{"field": p.field, "given": p.given, "message": p.message} for p in problems]
         return cls("; ".join(str(p) for p in problems)[:2000], problems=rows)
 
@@ -53,7 +53,7 @@ class JobNotFound(ServiceError):
     """No job has this id."""
 
     code, status = "job_not_found", 404
-    message = "There is no such job; `ganvas list` shows those that exist."
+    message = "There is no such job; `ganvas list` shows the existing ones."
 
 
 class ArtifactNotFound(ServiceError):
@@ -71,7 +71,7 @@ class DiffNotFound(ServiceError):
 
 
 class RouteNotFound(ServiceError):
-    """The address names nothing."""
+    """No route has this address."""
 
     code, status = "not_found", 404
     message = "There is nothing at this address; /docs lists the routes."
@@ -92,24 +92,24 @@ class AttemptFenced(ServiceError):
 
 
 class SequenceConflict(ServiceError):
-    """The event numbers do not follow, or a number came again with other bytes; details hold `next_seq`."""
+    """Event numbers do not continue the stored ones, or one repeats with other content; details: `next_seq`."""
 
     code, status = "sequence_conflict", 409
-    message = "These event numbers do not follow those that are stored."
+    message = "These event numbers do not continue the stored ones."
 
 
 class ArtifactMissing(ServiceError):
-    """An event names a file that was not uploaded; put the artifact first, then the event."""
+    """An event refers to a file that was not uploaded; upload the file before the event."""
 
     code, status = "artifact_missing", 409
-    message = "An event names a file that is not stored; put the artifact first."
+    message = "An event refers to a file that is not stored; upload the file first."
 
 
 class ArtifactRefused(ServiceError):
-    """The uploaded bytes are not what they say: wrong sha256, not a PNG, too many pixels."""
+    """The uploaded file is not valid: wrong sha256, not a PNG, or too many pixels."""
 
     code, status = "artifact_refused", 422
-    message = "The uploaded file was refused."
+    message = "The uploaded file is not valid."
 
 
 class JobStateConflict(ServiceError):
@@ -127,17 +127,17 @@ class IdempotencyConflict(ServiceError):
 
 
 class NotAuthenticated(ServiceError):
-    """A token is wanted."""
+    """The request needs a valid token."""
 
     code, status = "not_authenticated", 401
-    message = "A token is wanted: send `Authorization: Bearer …` (GANVAS_TOKEN)."
+    message = "This request needs a token: send `Authorization: Bearer …` (GANVAS_TOKEN)."
 
 
 class NotAllowed(ServiceError):
-    """The token is valid, but not for this."""
+    """The token is valid but lacks the scope."""
 
     code, status = "not_allowed", 403
-    message = "This token does not allow that; `ganvas token create --scope …` makes one that does."
+    message = "This token does not allow this; make one that does with `ganvas token create --scope …`."
 
 
 class TooManyRequests(ServiceError):
@@ -151,7 +151,7 @@ class TokenNotFound(ServiceError):
     """No token has this id."""
 
     code, status = "token_not_found", 404
-    message = "There is no such token; `ganvas token list` shows those that exist."
+    message = "There is no such token; `ganvas token list` shows the existing ones."
 
 
 class OriginRefused(ServiceError):
@@ -162,31 +162,31 @@ class OriginRefused(ServiceError):
 
 
 class StorageFull(ServiceError):
-    """The disk is full; reads go on."""
+    """The disk is full; reading still works."""
 
     code, status = "storage_full", 507
     message = "The service's disk is full; free some space. Reading still works."
 
 
 class FigureRefused(ServiceError):
-    """The figure cannot be drawn: no grid, no such metric, nothing that its axes can show."""
+    """The figure cannot be drawn: no grid, no such metric, or no value that its axes can show."""
 
     code, status = "figure_refused", 422
     message = "This figure cannot be drawn."
 
 
 class FigureTooLarge(ServiceError):
-    """The figure or movie would hold more than is drawn at once."""
+    """The figure or movie is larger than the limit."""
 
     code, status = "figure_too_large", 422
-    message = "This figure would be too large; ask for fewer runs, iterations or cells."
+    message = "This figure would be too large; choose fewer runs, iterations or cells."
 
 
 class FiguresNotInstalled(ServiceError):
-    """The service was installed without what draws figures and movies."""
+    """The service was installed without the packages for figures and movies."""
 
     code, status = "figures_not_installed", 501
-    message = "This service was installed without figures; on its machine: pip install 'ganvas[figures]'."
+    message = "This service was installed without figures; run on its machine: pip install 'ganvas[figures]'."
 
 
 class ServiceUnavailable(ServiceError):

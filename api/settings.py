@@ -1,4 +1,4 @@
-"""Everything that a person can set about the service: GANVAS_ and a name, in the environment or in a file."""
+"""The service's settings: GANVAS_ and a name, in the environment or in a file of secrets."""
 
 import os
 from pathlib import Path
@@ -19,11 +19,11 @@ SECRETS_DIR = "GANVAS_SECRETS_DIR"
 
 
 class SecretsDirMissing(OSError):
-    """GANVAS_SECRETS_DIR names something that is not a folder."""
+    """GANVAS_SECRETS_DIR is not a folder."""
 
 
 class SecretSettings(BaseSettings):
-    """Settings from arguments, then the environment, then the files below GANVAS_SECRETS_DIR."""
+    """Settings from arguments, then the environment, then the files in GANVAS_SECRETS_DIR."""
 
     @classmethod
     def settings_customise_sources(
@@ -34,12 +34,12 @@ class SecretSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Return where settings come from; raises SecretsDirMissing."""
+        """Return the sources of settings; raises SecretsDirMissing."""
         folder = os.environ.get(SECRETS_DIR)
         if not folder:
             return init_settings, env_settings
         if not Path(folder).is_dir():
-            raise SecretsDirMissing(f"{SECRETS_DIR} names {folder}, which is no folder here.")
+            raise SecretsDirMissing(f"{SECRETS_DIR} must be a folder; {folder} is not.")
         return init_settings, env_settings, SecretsSettingsSource(settings_cls, secrets_dir=folder)
 
 
@@ -47,19 +47,19 @@ MIB = 1_048_576
 
 
 class Settings(SecretSettings):
-    """The service's settings; what is given to the constructor wins over the environment."""
+    """The service's settings; arguments of the constructor take precedence over the environment."""
 
     model_config = SettingsConfigDict(env_prefix="GANVAS_", extra="ignore", frozen=True)
 
     home: Path = Field(default_factory=lambda: Path.home() / ".ganvas")
-    # Without an address: SQLite, and Celery over files, both below `home`.
+    # Without these addresses: SQLite, and Celery over files, both below `home`.
     database_url: str | None = None
     broker_url: str | None = None
-    # Files lie below `home`, or in a bucket: s3://bucket/prefix, at AWS unless an endpoint is given.
+    # Blobs are stored below `home`, or in a bucket: s3://bucket/prefix, at AWS unless an endpoint is given.
     blobs_url: str | None = None
     s3_endpoint_url: str | None = None
 
-    # Whether a start brings the tables up to date; without it `ganvas migrate` does, once for all replicas.
+    # Whether the service migrates the tables at start; if not, `ganvas migrate` does, once for all replicas.
     migrate: bool = True
 
     host: str = "127.0.0.1"
@@ -67,7 +67,7 @@ class Settings(SecretSettings):
     token: str | None = None
     # Host names beyond localhost, separated by commas in the environment.
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
-    # Where this replica alone is reached, as monitoring asks each pod: one more name that it answers to.
+    # Address of this replica alone, as monitoring uses it: one more allowed host.
     own_address: str = ""
 
     submits_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 600
@@ -80,7 +80,7 @@ class Settings(SecretSettings):
     stream_poll_seconds: Annotated[float, Field(gt=0, le=60)] = 0.1
     stream_keepalive_seconds: Annotated[float, Field(gt=0, le=300)] = 15.0
 
-    # How long a deleted job can be brought back.
+    # Deleted jobs can be restored for this long.
     deleted_kept_days: Annotated[float, Field(ge=0, le=3650)] = 7.0
     checkpoints_kept: Annotated[int, Field(ge=1, le=1000)] = 2
     max_checkpoint_bytes: Annotated[int, Field(ge=1)] = 4096 * MIB
@@ -96,18 +96,23 @@ class Settings(SecretSettings):
     @field_validator("database_url", "broker_url", "blobs_url", "s3_endpoint_url", "token", mode="before")
     @classmethod
     def read_empty_as_none(cls, value: Any) -> Any:
-        """Treat a variable that is set to nothing as not set."""
+        """Treat an empty variable as not set."""
         return value or None
 
     @property
     def sqlalchemy_url(self) -> str:
-        """Address of the database, with the driver that Ganvas uses."""
+        """Address of the database, with its driver."""
         if not self.database_url:
-            return f"sqlite:///{self.home.expanduser().resolve() / 'ganvas.sqlite3'}"
+            return f"sqlite:///{self.sqlite_path}"
         for scheme in ("postgres://", "postgresql://"):
             if self.database_url.startswith(scheme):
                 return "postgresql+psycopg://" + self.database_url.removeprefix(scheme)
         return self.database_url
+
+    @property
+    def sqlite_path(self) -> Path | None:
+        """File of the SQLite database below `home`; None where another address is given."""
+        return None if self.database_url else self.home.expanduser().resolve() / "ganvas.sqlite3"
 
     @property
     def blobs_dir(self) -> Path:

@@ -51,19 +51,19 @@ class ShapeMismatch(GanlibError):
 
 
 class DatasetUnavailable(GanlibError):
-    """The data set is neither on disk nor to be had; the message says how to provide it."""
+    """The data set is neither on disk nor can it be downloaded; the message says how to provide it."""
 
     code = "dataset_unavailable"
 
 
 class DiskFull(GanlibError):
-    """The disk has no room for what a run cannot begin without."""
+    """The disk has no room for the files that a run cannot begin without."""
 
     code = "disk_full"
 
 
 class LabelBudgetInvalid(GanlibError):
-    """So many labels cannot be shared out evenly among the classes; the message says how many can."""
+    """The labels cannot be divided evenly among the classes; the message says how many can."""
 
     code = "label_budget_invalid"
 
@@ -75,13 +75,13 @@ class DeviceUnavailable(GanlibError):
 
 
 class CompilationFailed(GanlibError):
-    """torch.compile could not compile a network here; the message says what it lacks."""
+    """torch.compile could not compile a network here; the message names what is missing."""
 
     code = "compilation_failed"
 
 
-class NotDealable(GanlibError):
-    """A run cannot be shared by so many processes; the message says why."""
+class NotShardable(GanlibError):
+    """The run cannot be divided among these processes; the message says why."""
 
     code = "not_dealable"
 
@@ -93,7 +93,7 @@ class ProcessLost(GanlibError):
 
 
 class RunFolderTaken(GanlibError):
-    """The folder holds another run, or files that are no run, or a run that is still going on."""
+    """The folder holds another run, or files that are no run, or a run that is still training."""
 
     code = "run_folder_taken"
 

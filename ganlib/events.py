@@ -1,4 +1,4 @@
-"""What a trainer reports, as data (no torch). The same classes travel from trainer to service to page.
+"""The events that a trainer reports, as data (no torch). The same classes travel from trainer to service to page.
 
 A worker numbers events by `seq` in its attempt; ganlib itself does not number them. Files are named by a
 `StoredFile`: the trainer writes the file first and reports it afterwards.
@@ -57,12 +57,12 @@ MetricValue = Annotated[
 def _refuse_path_tricks(path: str) -> str:
     is_elsewhere = path.startswith("/") or ".." in path.split("/") or path[1:2] == ":" or "\\" in path
     if is_elsewhere or not path.isprintable():
-        raise ValueError("a path inside the run's folder is wanted")
+        raise ValueError("must be a path inside the run's folder")
     return path
 
 
 class _Data(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class StoredFile(_Data):
@@ -74,7 +74,7 @@ class StoredFile(_Data):
 
 
 class TrainingStarted(_Data):
-    """The trainer is ready to iterate; `iteration` is the one it goes on from (0 in a fresh run)."""
+    """The trainer is ready to iterate; `iteration` is the one it resumes from (0 in a fresh run)."""
 
     kind: Literal["training_started"] = "training_started"
     iteration: Iteration
@@ -130,9 +130,9 @@ class NeighbourGridSaved(_GridSaved):
 
 
 class Histogram(_Data):
-    """How many values lie in each of BIN_COUNT equal bins from `low` to `high`, both ends included.
+    """Counts of values in BIN_COUNT equal bins from `low` to `high`, both ends included.
 
-    `not_finite` counts the NaN and infinite values, which lie in none of them.
+    `not_finite` counts the NaN and infinite values, which are in none of them.
     """
 
     low: FiniteFloat
@@ -162,7 +162,7 @@ class HistogramsLogged(_Data):
 
 
 class CheckpointSaved(_Data):
-    """All that is needed to go on training exactly, after this iteration."""
+    """All that is needed to resume training exactly, after this iteration."""
 
     kind: Literal["checkpoint_saved"] = "checkpoint_saved"
     iteration: Iteration
@@ -170,12 +170,17 @@ class CheckpointSaved(_Data):
 
 
 class LineLogged(_Data):
-    """One line for a person to read."""
+    """One line for a person to read.
+
+    about: `evaluation` where the line says by what the evaluation metrics are computed, so that a page can repeat
+    it beside them; left out where it is None.
+    """
 
     kind: Literal["line_logged"] = "line_logged"
     iteration: Iteration
     level: Literal["info", "warning", "error"] = "info"
     text: Annotated[str, Field(max_length=4000)]
+    about: Annotated[Literal["evaluation"] | None, Field(exclude_if=lambda about: about is None)] = None
 
 
 class TrainingEnded(_Data):
@@ -199,4 +204,4 @@ Event = Annotated[
     Field(discriminator="kind"),
 ]
 
-event_adapter: TypeAdapter[Event] = TypeAdapter(Event)
+event_adapter: TypeAdapter[Event] = TypeAdapter(Event, config=ConfigDict(defer_build=True))

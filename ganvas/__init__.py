@@ -1,4 +1,4 @@
-"""The front door: `from ganvas import Client`, and the `ganvas` command."""
+"""The Python client (`from ganvas import Client`) and the `ganvas` command."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ __all__ = ["Client", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    # Loaded when it is asked for: the service needs no HTTP client, which is megabytes of an idle one's memory.
+    # Imported on demand: the service needs no HTTP client, which would take megabytes of an idle one's memory.
     if name == "Client":
         from api.client.client import Client
 

@@ -1,9 +1,11 @@
-"""Where the service of this machine answers: `ganvas up` writes it down, other commands look it up."""
+"""The address of this machine's service: `ganvas up` writes it to a file, other commands read it."""
 
 import json
 import os
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from ganlib.runtime.files import replace_text
 
 _FILE = "service.json"
 
@@ -14,10 +16,8 @@ def default_home() -> Path:
 
 
 def write_service_url(home: Path, url: str) -> None:
-    """Leave the address where another command of this machine finds it."""
-    temporary = home / f"{_FILE}.part"
-    temporary.write_text(json.dumps({"url": url, "pid": os.getpid()}), encoding="utf-8")
-    temporary.replace(home / _FILE)
+    """Write the address for other commands of this machine."""
+    replace_text(home / _FILE, json.dumps({"url": url, "pid": os.getpid()}))
 
 
 def read_service_url(home: Path) -> str | None:
@@ -30,15 +30,15 @@ def read_service_url(home: Path) -> str | None:
 
 
 def is_same_address(one: str, other: str) -> bool:
-    """Whether two URLs name the same host and port; this machine's own names are one."""
-    places = []
+    """Return whether two URLs name the same host and port; localhost, 127.0.0.1 and ::1 are the same host."""
+    hosts = []
     for url in (one, other):
         parts = urlsplit(url if "://" in url else f"http://{url}")
         host = "127.0.0.1" if parts.hostname in ("localhost", "::1") else parts.hostname
-        places.append((host, parts.port or {"https": 443}.get(parts.scheme, 80)))
-    return places[0] == places[1]
+        hosts.append((host, parts.port or {"https": 443}.get(parts.scheme, 80)))
+    return hosts[0] == hosts[1]
 
 
 def forget_service_url(home: Path) -> None:
-    """Forget the address, when the service stops or before one starts."""
+    """Remove the address, when the service stops or before one starts."""
     (home / _FILE).unlink(missing_ok=True)

@@ -3,12 +3,16 @@
 from fastapi import FastAPI
 
 from api.main import build_service
+from api.server.services import Services
 from api.settings import Settings
 from dashboard.pages import add_dashboard
 
 
-def build_app(settings: Settings | None = None) -> FastAPI:
-    """Join the results service and the dashboard; settings come from GANVAS_… variables when not given."""
-    app = build_service(settings or Settings())
+def build_app(settings: Settings | None = None, running: Services | None = None) -> FastAPI:
+    """Build the results service with the dashboard; default settings come from GANVAS_… variables.
+
+    running: services that the caller starts and stops.
+    """
+    app = build_service(settings or Settings(), running)
     add_dashboard(app)
     return app

@@ -4,9 +4,9 @@
     tables/<table>.jsonl.gz   one row a line
     blobs/<ab>/<sha256>       the files
 
-The rows are those of one moment. Files never change, so copying them may take as long as it takes; one that made
-room for a newer checkpoint meanwhile is noted. The form belongs to no database: a backup of SQLite can be restored
-into PostgreSQL, and one of a local folder into a bucket.
+The rows are a snapshot. Files never change, so they are copied afterwards; one that is deleted meanwhile, for a
+newer checkpoint, is listed as left out. The format does not depend on the database: a backup of SQLite can be
+restored into PostgreSQL, and one of a local folder into a bucket.
 """
 
 import base64
@@ -34,19 +34,19 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 ROWS_AT_ONCE = 500
 CHUNK_BYTES = 1_048_576
-# Whoever logs in anew needs no old login.
+# Logins are left out: people log in anew.
 TABLES = [table for table in Base.metadata.sorted_tables if table.name != Login.__tablename__]
 Say = Callable[[str], None]
 
 
 class BackupInvalid(Exception):
-    """The folder is no backup, is damaged, or does not fit; the message says which."""
+    """The folder is not a backup, is damaged, or is of another version; the message says which."""
 
 
 def write_backup(settings: Settings, folder: Path, say: Say) -> None:
-    """Write a backup into a folder that is new or empty; raises BackupInvalid for another one.
+    """Write a backup into a new or empty folder; raises BackupInvalid for another one.
 
-    The manifest is written last: without it a folder is no backup.
+    The manifest is written last: a folder without it is not a backup.
     """
     if folder.exists() and any(folder.iterdir()):
         raise BackupInvalid(f"{folder} is not empty; choose a new folder.")
@@ -75,7 +75,7 @@ def write_backup(settings: Settings, folder: Path, say: Say) -> None:
 def read_backup(settings: Settings, folder: Path, say: Say) -> None:
     """Restore a backup into an empty service; raises BackupInvalid, and then no row was written.
 
-    Attempts that ran while the backup was made count as lost: their jobs go back to the queue and go on from their
+    Attempts that ran while the backup was made count as lost: their jobs are queued again and resume from their
     checkpoints, and workers that still run them are refused.
     """
     manifest = _read_manifest(folder)
@@ -145,7 +145,7 @@ def _copy_in(blobs: Blobs, path: Path) -> None:
     try:
         writer = blobs.begin(path.name)
     except ValueError as error:
-        raise BackupInvalid(f"{path} is no file of a backup: {error}") from None
+        raise BackupInvalid(f"{path} is not a file of a backup: {error}") from None
     try:
         with path.open("rb") as file:
             while chunk := file.read(CHUNK_BYTES):
@@ -158,11 +158,11 @@ def _copy_in(blobs: Blobs, path: Path) -> None:
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
-    """Return the manifest once every table's bytes are those that it names."""
+    """Return the manifest after checking every table against its sha256."""
     try:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        raise BackupInvalid(f"{folder} is no whole backup: it has no {MANIFEST} that can be read.") from None
+        raise BackupInvalid(f"{folder} is not a complete backup: it has no readable {MANIFEST}.") from None
     if (manifest.get("format"), manifest.get("revision")) != (FORMAT, HEAD_REVISION):
         raise BackupInvalid(
             f"{folder} was made by a version whose tables have revision {manifest.get('revision')}; this one has "
@@ -173,7 +173,7 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         for line in _lines(folder, table):
             digest.update(line)
         if digest.hexdigest() != manifest["tables"].get(table.name, {}).get("sha256"):
-            raise BackupInvalid(f"{_table_path(folder, table)} is damaged: it is not what the manifest says.")
+            raise BackupInvalid(f"{_table_path(folder, table)} is damaged: its rows do not match the manifest.")
     return manifest
 
 
@@ -209,7 +209,7 @@ def _read_table(session: Session, table: Table, folder: Path) -> None:
 
 
 def _set_sequences(session: Session) -> None:
-    """Let PostgreSQL count on from the restored ids; SQLite does so by itself."""
+    """Make PostgreSQL continue after the restored ids; SQLite does so by itself."""
     if session.get_bind().dialect.name != "postgresql":
         return
     for table in TABLES:
@@ -217,7 +217,7 @@ def _set_sequences(session: Session) -> None:
         if column is not None:
             query = "SELECT setval(pg_get_serial_sequence(:table, :column), max({0})) FROM {1}"
             names = {"table": table.name, "column": column.name}
-            # Both names are our own tables' and no input.
+            # Both names come from our own models, not from input.
             session.execute(text(query.format(column.name, table.name)), names)
 
 

@@ -1,4 +1,4 @@
-"""The `ganvas` command: one line here for each subcommand, which is imported only when it runs."""
+"""The `ganvas` command: a table of its subcommands, each imported only when it runs."""
 
 import importlib
 import sys
@@ -36,7 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 
 class LazyGroup(click.Group):
-    """A group that knows its commands' names and imports one only to run it, so that help is instant."""
+    """A group that imports a command only to run it, so that help is instant."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names in the order above."""
@@ -63,7 +63,7 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command; an expected error is one sentence on stderr and exit status 1."""
+    """Run the command; print an expected error as one sentence and exit with status 1."""
     from api.errors import ServiceError
     from ganlib.errors import GanlibError
 
@@ -86,14 +86,14 @@ def main() -> None:
         click.echo(f"Error: {error}", err=True)
         sys.exit(1)
     except OSError as error:
-        # A folder that cannot be written, a full disk: the system's own words name it.
-        named = f": {error.filename}" if error.filename else ""
-        click.echo(f"Error: {error.strerror or error}{named}", err=True)
+        # Such as a folder that cannot be written, or a full disk.
+        path = f": {error.filename}" if error.filename else ""
+        click.echo(f"Error: {error.strerror or error}{path}", err=True)
         sys.exit(1)
     except Exception as error:
-        # Loaded only by the commands that use a database themselves.
-        database = sys.modules.get("sqlalchemy.exc")
-        if database is None or not isinstance(error, database.OperationalError):
+        # Imported only by the commands that use a database.
+        sqlalchemy_errors = sys.modules.get("sqlalchemy.exc")
+        if sqlalchemy_errors is None or not isinstance(error, sqlalchemy_errors.OperationalError):
             raise
         click.echo(f"Error: The database cannot be used: {str(error.orig).strip().splitlines()[0]}", err=True)
         sys.exit(1)

@@ -1,4 +1,4 @@
-"""What `ganvas demo` does, step by step."""
+"""The steps of `ganvas demo`."""
 
 import contextlib
 import os
@@ -41,28 +41,28 @@ def run_demo(*, iterations: int | None, exit_at_end: bool, port: int | None, hom
             click.echo(f"\n  Watch it learn:  {client.page_url(job.id)}\n")
             ended = follow_job(client, job.id)
             state = ended.state
-            _tell_end(ended, client.page_url(job.id))
+            _print_end(ended, client.page_url(job.id))
             if service.is_ours and not exit_at_end:
                 click.echo("The dashboard stays up; Ctrl-C stops it.")
                 signal.pause()
         except KeyboardInterrupt:
             if state == "interrupted":
-                _tell_interruption(service)
+                _print_interruption(service)
     return state
 
 
 def find_unfinished(client: Client, iterations: int | None) -> JobSummary | None:
-    """Return the demo's job that is still to finish, so that a second start goes on with it."""
+    """Return the demo's unfinished job, so that a second start continues it."""
     for state in ("running", "queued"):
         for job in client.list(state=state, tag=DEMO_TAG):
             if iterations is None or job.iterations == iterations:
-                click.echo(f"Going on with {job.id} at iteration {job.iteration:,} of {job.iterations:,}.")
+                click.echo(f"Continuing {job.id} at iteration {job.iteration:,} of {job.iterations:,}.")
                 return job
     return None
 
 
 def demo_spec(iterations: int | None) -> dict[str, Any]:
-    """Return the recipe, on MNIST where it can be had, else on the digits that ship with scikit-learn."""
+    """Return the recipe, on MNIST if it is available, else on the digits that ship with scikit-learn."""
     from ganlib.datasets import find_problem
 
     spec = read_spec_text(files("recipes").joinpath(RECIPE).read_text(encoding="utf-8"), RECIPE)
@@ -78,7 +78,7 @@ def demo_spec(iterations: int | None) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class RunningService:
-    """A service that answers at `url`; `is_ours` when this command started it and stops it again."""
+    """A service that answers at `url`; `is_ours` if this command started it and will stop it."""
 
     url: str
     is_ours: bool
@@ -86,7 +86,7 @@ class RunningService:
 
 @contextlib.contextmanager
 def running_service(settings: Settings, port: int | None) -> Iterator[RunningService]:
-    """Yield the service of this folder: one that runs already, or one started for this block."""
+    """Yield the service of this folder: one that already runs, or one started for this block."""
     running = _answering_url(settings.home)
     if running is not None:
         click.echo(f"Using the service that already runs at {running}.")
@@ -123,7 +123,7 @@ def _choose_port(wanted: int) -> int:
 
 
 def _start_service(home: Path, port: int) -> subprocess.Popen[bytes]:
-    # Its own session: Ctrl-C reaches this process, which then stops the service in order.
+    # In a session of its own: Ctrl-C reaches this process, which then stops the service in order.
     home.mkdir(parents=True, exist_ok=True)
     forget_service_url(home)
     with open_log(home, "service") as log:
@@ -151,7 +151,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], home: Path) -> str:
 
 
 def _stop_service(process: subprocess.Popen[bytes]) -> None:
-    # A second Ctrl-C must not cut short the checkpoint that the first one asked for.
+    # A second Ctrl-C must not interrupt the checkpoint that the first one asked for.
     previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         process.terminate()
@@ -163,7 +163,7 @@ def _stop_service(process: subprocess.Popen[bytes]) -> None:
         signal.signal(signal.SIGINT, previous)
 
 
-def _tell_end(job: JobRead, page_url: str) -> None:
+def _print_end(job: JobRead, page_url: str) -> None:
     if job.state == "succeeded":
         click.echo(f"Done: {job.iterations:,} iterations. The timeline: {page_url}")
     else:
@@ -171,8 +171,8 @@ def _tell_end(job: JobRead, page_url: str) -> None:
         click.echo(f"The job {'failed' if job.state == 'failed' else f'was {job.state}'}{why}", err=True)
 
 
-def _tell_interruption(service: RunningService) -> None:
+def _print_interruption(service: RunningService) -> None:
     if service.is_ours:
-        click.echo("\nStopping: the trainer writes a checkpoint … run the same command again and it goes on.")
+        click.echo("\nStopping: the trainer writes a checkpoint … run the same command again to continue.")
     else:
-        click.echo("\nThe job goes on in the service that was already running; its page shows it.")
+        click.echo("\nThe job continues in the service that was already running; its page shows it.")

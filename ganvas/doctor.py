@@ -1,4 +1,4 @@
-"""Is everything there that Ganvas needs? Each check is one function that returns one finding."""
+"""The checks of `ganvas doctor`: each is one function that returns one finding."""
 
 import os
 import platform
@@ -21,7 +21,7 @@ SKEW_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found; advice says what to do where it is not `ok`."""
+    """The result of one check; advice says what to do if it is not `ok`."""
 
     check: str
     state: Literal["ok", "warning", "failed"]
@@ -30,23 +30,23 @@ class Finding:
 
 
 def run_checks(settings: Settings) -> list[Finding]:
-    """Return a finding for each check; a check that breaks is one that failed."""
+    """Return a finding for each check; a check that raises has failed."""
     return [_guard(check, settings) for check in CHECKS]
 
 
 def check_versions(settings: Settings) -> Finding:
-    """Python and the packages that runs depend on."""
-    found = []
+    """List the versions of Python and of the packages that matter."""
+    versions = []
     for package in ("ganvas", "torch", "fastapi", "sqlalchemy", "celery"):
         try:
-            found.append(f"{package} {version(package)}")
+            versions.append(f"{package} {version(package)}")
         except PackageNotFoundError:
             continue
-    return Finding("versions", "ok", f"Python {platform.python_version()}, {', '.join(found)}")
+    return Finding("versions", "ok", f"Python {platform.python_version()}, {', '.join(versions)}")
 
 
 def check_disk(settings: Settings) -> Finding:
-    """Room below the data folder, and whether it can be written."""
+    """Check the free space of the data folder, and that it can be written."""
     home = settings.home.expanduser().resolve()
     home.mkdir(parents=True, exist_ok=True)
     probe = home / f".doctor-{os.getpid()}"
@@ -55,7 +55,9 @@ def check_disk(settings: Settings) -> Finding:
     free = shutil.disk_usage(home).free
     text = f"{free / GIB:.1f} GiB free in {home}"
     if free < LOW_BYTES:
-        return Finding("disk", "failed", text, "free some space: a full disk stops uploads (507), reading goes on")
+        return Finding(
+            "disk", "failed", text, "free some space: a full disk stops uploads (507); reading still works"
+        )
     if free < WARN_BYTES:
         return Finding(
             "disk", "warning", text, "checkpoints are large; watch the space, or lower checkpoints_kept"
@@ -64,7 +66,7 @@ def check_disk(settings: Settings) -> Finding:
 
 
 def check_database(settings: Settings) -> Finding:
-    """The database answers, and its tables are up to date."""
+    """Check that the database answers and that its tables are up to date."""
     from api.server.database.engine import HEAD_REVISION, build_engine, find_revision
 
     engine = build_engine(settings)
@@ -76,14 +78,14 @@ def check_database(settings: Settings) -> Finding:
     if revision is None:
         return Finding("database", "warning", f"{backend}: no tables yet", "the service makes them when it starts")
     if revision != HEAD_REVISION:
-        text = f"{backend}: tables of revision {revision}, this version wants {HEAD_REVISION}"
+        text = f"{backend}: tables of revision {revision}, this version needs {HEAD_REVISION}"
         advice = "start the service of this version once: it brings them up to date; back up before"
         return Finding("database", "warning" if revision < HEAD_REVISION else "failed", text, advice)
     return Finding("database", "ok", f"{backend}, revision {revision}")
 
 
 def check_clock(settings: Settings) -> Finding:
-    """Leases live on the database's clock; people read times by this machine's."""
+    """Compare the database's clock, which leases use, with this machine's, which people read."""
     from sqlalchemy import select
 
     from api.server.database.clock import database_now
@@ -103,7 +105,7 @@ def check_clock(settings: Settings) -> Finding:
 
 
 def check_blobs(settings: Settings) -> Finding:
-    """Files that the database names are there."""
+    """Check that the files in the database exist."""
     from sqlalchemy import func, select
 
     from api.server.database.engine import build_database, find_revision
@@ -129,7 +131,7 @@ def check_blobs(settings: Settings) -> Finding:
 
 
 def check_broker(settings: Settings) -> Finding:
-    """Wake-ups can be sent."""
+    """Check that the broker can be reached."""
     from api.server.broker.celery import build_broker
 
     broker = build_broker(settings.broker_url, settings.home.expanduser().resolve())
@@ -138,7 +140,7 @@ def check_broker(settings: Settings) -> Finding:
             connection.ensure_connection(max_retries=1, timeout=3)
             where = connection.as_uri()
     except Exception as error:
-        # Whatever the transport raises: kombu has no common base.
+        # Transports raise errors of their own; kombu has no common base.
         advice = (
             "start it, or correct GANVAS_BROKER_URL; until then workers look for jobs every 30 s by themselves"
         )
@@ -149,7 +151,7 @@ def check_broker(settings: Settings) -> Finding:
 
 
 def check_gpu(settings: Settings) -> Finding:
-    """The driver's cards, and whether torch finds them."""
+    """Check that torch finds the GPUs that the driver lists."""
     try:
         listed = subprocess.run(
             ["nvidia-smi", "-L"], capture_output=True, text=True, timeout=10, check=True
@@ -170,10 +172,10 @@ def check_gpu(settings: Settings) -> Finding:
 
 
 def check_data(settings: Settings) -> Finding:
-    """Where data sets are looked for."""
+    """Check the folder of data sets."""
     folder = os.environ.get("GANVAS_DATA")
     if folder and not Path(folder).is_dir():
-        text = f"GANVAS_DATA names {folder}, which is no folder"
+        text = f"GANVAS_DATA names {folder}, which is not a folder"
         return Finding("data", "failed", text, "correct it, or unset it: MNIST and CIFAR-10 are then downloaded")
     return Finding("data", "ok", folder or "~/.cache/ganvas/data (MNIST and CIFAR-10 are downloaded)")
 
@@ -187,6 +189,6 @@ def _guard(check: Callable[[Settings], Finding], settings: Settings) -> Finding:
     try:
         return check(settings)
     except Exception as error:
-        # A doctor who dies of the first finding helps nobody.
+        # One broken check must not hide the others.
         name = check.__name__.removeprefix("check_")
         return Finding(name, "failed", f"{type(error).__name__}: {error}"[:300], "the message says what broke")

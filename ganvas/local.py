@@ -5,7 +5,6 @@ last events arrive; then the service stops. A worker that dies is started again.
 """
 
 import contextlib
-import fcntl
 import signal
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from types import FrameType
 from typing import Any
 
 import uvicorn
+from filelock import FileLock, Timeout
 
 from ganvas.address import forget_service_url, read_service_url
 
@@ -25,7 +25,7 @@ MAX_LOG_BYTES = 10_000_000
 
 
 class HomeInUse(Exception):
-    """Another Ganvas holds this folder; `url` is where it answers, when known."""
+    """Another Ganvas has locked this folder; `url` is its address, if known."""
 
     def __init__(self, home: Path, url: str | None) -> None:
         self.url = url
@@ -34,13 +34,13 @@ class HomeInUse(Exception):
 
 @contextlib.contextmanager
 def hold_home(home: Path) -> Iterator[None]:
-    """Hold the state folder for this process alone; raises HomeInUse. The kernel lets go when the process ends."""
+    """Lock the state folder for this process; raises HomeInUse. The kernel drops it when the process ends."""
     home.mkdir(parents=True, exist_ok=True)
-    with (home / "lock").open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise HomeInUse(home, read_service_url(home)) from None
+    try:
+        lock = FileLock(home / "lock").acquire(blocking=False)
+    except Timeout:
+        raise HomeInUse(home, read_service_url(home)) from None
+    with lock:
         try:
             yield
         finally:
@@ -48,7 +48,7 @@ def hold_home(home: Path) -> Iterator[None]:
 
 
 def open_log(home: Path, name: str) -> Any:
-    """Open a log for appending; one that grew past 10 MB makes room first."""
+    """Open a log for appending; one larger than 10 MB is renamed to `.log.1` first."""
     folder = home / "logs"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.log"
@@ -58,7 +58,7 @@ def open_log(home: Path, name: str) -> Any:
 
 
 class WorkerKeeper:
-    """Keeps one worker process alive until it is told to stop."""
+    """Keeps one worker process running until `stop`."""
 
     def __init__(self, home: Path, environment: dict[str, str]) -> None:
         self._home = home
@@ -69,7 +69,7 @@ class WorkerKeeper:
         self._thread = threading.Thread(target=self._keep, name="worker-keeper", daemon=True)
 
     def start(self) -> None:
-        """Start the worker and watch it."""
+        """Start the worker, and start it again whenever it dies."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -96,7 +96,7 @@ class WorkerKeeper:
             self._stopping.wait(RESTART_SECONDS)
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        # Its own session: Ctrl-C in the terminal must reach the service first, which then ends the worker.
+        # In a session of its own: Ctrl-C in the terminal must reach the service first, which then ends the worker.
         with open_log(self._home, "worker") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "ganvas", "worker"],
@@ -109,7 +109,7 @@ class WorkerKeeper:
 
 
 class LocalServer(uvicorn.Server):
-    """uvicorn that says when it answers, and runs `on_stop` to its end before it stops answering."""
+    """uvicorn that calls `on_ready` when it answers, and `on_stop` before it stops answering."""
 
     def __init__(
         self, config: uvicorn.Config, on_ready: Callable[[int], None], on_stop: Callable[[], None]
@@ -120,13 +120,13 @@ class LocalServer(uvicorn.Server):
         self._stopper: threading.Thread | None = None
 
     async def startup(self, sockets: Any = None) -> None:
-        """Bind, then tell the port (the real one when 0 was asked for)."""
+        """Bind, then call `on_ready` with the port (the chosen one for port 0)."""
         await super().startup(sockets=sockets)
         if self.started and not self.should_exit:
             self._on_ready(self.servers[0].sockets[0].getsockname()[1])
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop in order at the first signal; at the second one at once."""
+        """Stop in order at the first signal, at once at the second."""
         if self._stopper is not None:
             super().handle_exit(sig, frame)
             return
@@ -137,5 +137,5 @@ class LocalServer(uvicorn.Server):
         try:
             self._on_stop()
         finally:
-            # uvicorn's own handler would raise the signal again at the end; an orderly stop is no failure.
+            # uvicorn's own handler would raise the signal again at the end; an orderly stop is not a failure.
             self.should_exit = True

@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from api.client.client import Client
 from api.jobs.schemas import JobRead, JobSummary
+from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS
 
 BAR_FORMAT = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
 
@@ -40,19 +41,19 @@ class ProgressBar:
         self._bar.write(text, file=sys.stderr)
 
     def close(self) -> None:
-        """Leave the last line standing."""
+        """Close the bar; its last line stays."""
         self._bar.close()
 
 
 def follow_job(client: Client, job_id: str, *, show_bar: bool = True) -> JobRead:
-    """Wait until the job ends, with a bar that moves; returns the job."""
+    """Wait until the job ends, with a progress bar; returns the job."""
     job = client.get(job_id)
     if not show_bar:
         return client.wait(job_id)
     bar = ProgressBar(job.iterations, job.iteration)
     try:
         return client.wait(
-            job_id, on_update=lambda seen: bar.update(seen.state, seen.iteration, human_losses(seen))
+            job_id, on_update=lambda newest: bar.update(newest.state, newest.iteration, human_losses(newest))
         )
     finally:
         bar.close()
@@ -64,8 +65,8 @@ def human_losses(job: JobSummary) -> str:
 
 
 def short_losses(values: dict[str, float]) -> str:
-    """Return both losses, where they are among these metrics: `G 1.234  D 0.567`."""
-    shown = (("G", values.get("loss/generator")), ("D", values.get("loss/discriminator")))
+    """Return both losses, as far as they are among these metrics: `G 1.234  D 0.567`."""
+    shown = (("G", values.get(GENERATOR_LOSS.name)), ("D", values.get(DISCRIMINATOR_LOSS.name)))
     return "  ".join(f"{short} {value:.3f}" for short, value in shown if value is not None)
 
 

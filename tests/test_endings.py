@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from tests.support.faults.machines import is_alive, wait_until
+from tests.support.processes import STARTER_VARIABLE
 
 ROOT = Path(__file__).parents[1]
 needs_setpriv = pytest.mark.skipif(not shutil.which("setpriv"), reason="setpriv, a part of Linux, is missing")
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != STARTER_VARIABLE}
+ENVIRONMENT["PYTHONPATH"] = str(ROOT)
 
 WAITING_TEST = """
 import pathlib, time, pytest
@@ -43,10 +45,10 @@ def test_a_run_that_is_told_to_end_tidies_up_first(tmp_path: Path, is_orderly: b
     assert run.returncode == (pytest.ExitCode.INTERRUPTED if is_orderly else -signal.SIGTERM)
 
 
-def start_and_kill(program: str) -> int:
+def start_and_kill(program: str, environment: dict[str, str] = ENVIRONMENT) -> int:
     """Run a program that prints the id of a process that it started, and kill it outright; returns that id."""
     command = [sys.executable, "-c", f"{program}; import time; time.sleep(600)"]
-    with subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True) as parent:
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         child = int(parent.stdout.readline())
         assert is_alive(child)
@@ -55,12 +57,14 @@ def start_and_kill(program: str) -> int:
 
 
 @needs_setpriv
-def test_a_worker_of_the_tests_ends_with_a_run_that_is_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_forked", [True, False], ids=["forked", "executed"])
+def test_a_worker_of_the_tests_ends_with_a_run_that_is_killed(tmp_path: Path, is_forked: bool) -> None:
     program = (
         "from pathlib import Path; from tests.support.faults.machines import Worker;"
         f"print(Worker('http://127.0.0.1:9', Path({str(tmp_path)!r})).process.pid, flush=True)"
     )
-    child = start_and_kill(program)
+    starter = {STARTER_VARIABLE: os.environ[STARTER_VARIABLE]} if is_forked else {}
+    child = start_and_kill(program, ENVIRONMENT | starter)
     wait_until(lambda: not is_alive(child))
 
 

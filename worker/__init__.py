@@ -1,1 +1,1 @@
-"""The worker: claims a job over HTTP, supervises a trainer process and reports what it makes."""
+"""The worker: claims jobs over HTTP, supervises a trainer process for each and delivers its events and files."""

@@ -1,1 +1,1 @@
-"""Stored files: the blob store, its routes and rows, and what is cut out of a checkpoint."""
+"""Stored files: routes, rows, the blob store, and generators exported from checkpoints."""

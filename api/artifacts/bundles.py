@@ -1,12 +1,12 @@
-"""Several small files in one body: of each a line of JSON that describes it, and then its bytes."""
+"""Bundles: several small files in one body, each as a line of JSON followed by its bytes."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from api.artifacts.schemas import FileHeader
 from api.errors import RequestInvalid
-from api.samples.schemas import FileHeader
 from api.server.http.schemas import MediaType
 
 MAX_FILES = 64
@@ -16,7 +16,7 @@ _MAX_HEADER_BYTES = 300
 
 @dataclass(frozen=True)
 class BundledFile:
-    """One file; its bytes need not have this sha256 before somebody has checked them."""
+    """One file; its bytes are not yet checked against the sha256."""
 
     sha256: str
     media_type: MediaType
@@ -29,10 +29,10 @@ def write_bundle(files: Iterable[BundledFile]) -> bytes:
 
 
 def read_bundle(raw: bytes) -> list[BundledFile]:
-    """Read what write_bundle wrote; raises RequestInvalid."""
+    """Read the output of write_bundle; raises RequestInvalid."""
     files = list(_read_files(raw))
     if not 1 <= len(files) <= MAX_FILES:
-        raise _refuse(len(files), f"a bundle has 1 to {MAX_FILES} files")
+        raise _refuse(len(files), f"must have 1 to {MAX_FILES} files")
     return files
 
 
@@ -41,14 +41,14 @@ def _read_files(raw: bytes) -> Iterator[BundledFile]:
     while position < len(raw) and index <= MAX_FILES:
         end = raw.find(b"\n", position, position + _MAX_HEADER_BYTES)
         if end < 0:
-            raise _refuse(index, f"a line of JSON of at most {_MAX_HEADER_BYTES} bytes is wanted before the file")
+            raise _refuse(index, f"must begin with a line of JSON of at most {_MAX_HEADER_BYTES} bytes")
         try:
             header = FileHeader.model_validate_json(raw[position:end])
         except ValidationError as error:
             raise _refuse(index, str(error.errors(include_url=False)[0]["msg"])) from None
         position = end + 1 + header.size
         if position > len(raw):
-            raise _refuse(index, "the body ends before the file does")
+            raise _refuse(index, "the body ends before the end of the file")
         yield BundledFile(header.sha256, header.media_type, raw[end + 1 : position])
         index += 1
 

@@ -1,13 +1,15 @@
-"""A generator's weights cut out of a checkpoint: bytes are copied, none is decoded.
+"""Exports a generator's weights from a checkpoint by copying bytes, without decoding tensors.
 
 Both are safetensors files: the length of the header (uint64, little-endian), the header as JSON (each tensor's
-type, shape and place behind the header), and the tensors' bytes.
+type, shape and offsets after the header), and the tensors' bytes.
 """
 
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
+
+from ganlib.techniques import TECHNIQUES
 
 _LENGTH_BYTES = 8
 _MAX_HEADER_BYTES = 16_777_216
@@ -16,14 +18,14 @@ _METADATA = "__metadata__"
 
 
 class NoGenerator(Exception):
-    """The file is no safetensors file, or holds no such weights."""
+    """The file is not a safetensors file, or has no such weights."""
 
 
 @dataclass(frozen=True)
 class GeneratorFile:
-    """A new file's header, and the spans of the old one (first byte, number of bytes) that follow it.
+    """The header of a new file, and the spans of the checkpoint (first byte, number of bytes) that follow it.
 
-    begin: where the old one's tensors begin.
+    begin: offset of the tensors in the checkpoint.
     """
 
     begin: int
@@ -32,11 +34,11 @@ class GeneratorFile:
 
     @property
     def size(self) -> int:
-        """How many bytes the new file has."""
+        """Size of the new file in bytes."""
         return len(self.header) + sum(size for _, size in self.spans)
 
     def read(self, file: BinaryIO) -> Iterator[bytes]:
-        """Read the new file's bytes out of the old one, which `cut_generator` has read up to its tensors."""
+        """Yield the new file's bytes from the checkpoint, which `extract_generator` has read up to its tensors."""
         yield self.header
         place = self.begin
         for start, size in self.spans:
@@ -47,7 +49,7 @@ class GeneratorFile:
                 yield piece
 
 
-def find_prefix(spec: Mapping[str, Any]) -> str:
+def find_weights_prefix(spec: Mapping[str, Any]) -> str:
     """Return what the names of those weights begin with that draw the run's sample grids.
 
     That is the generator itself, or its moving average where a technique keeps one.
@@ -55,13 +57,13 @@ def find_prefix(spec: Mapping[str, Any]) -> str:
     averages = [
         index
         for index, part in enumerate(spec.get("techniques") or [])
-        if part.get("technique") == "ema_generator"
+        if part.get("technique") in TECHNIQUES and TECHNIQUES[part["technique"]].draws_samples
     ]
     return f"technique.{averages[-1]}." if averages else "generator."
 
 
-def cut_generator(file: BinaryIO, prefix: str, facts: Mapping[str, str]) -> GeneratorFile:
-    """Find the weights whose names begin with `prefix`, which they lose; `facts` is written beside them.
+def extract_generator(file: BinaryIO, prefix: str, facts: Mapping[str, str]) -> GeneratorFile:
+    """Find the weights whose names begin with `prefix`, which is removed; `facts` becomes metadata.
 
     Raises NoGenerator.
     """
@@ -83,7 +85,7 @@ def cut_generator(file: BinaryIO, prefix: str, facts: Mapping[str, str]) -> Gene
 
 
 def _skip(file: BinaryIO, size: int) -> None:
-    """Go on by so many bytes, also in a stream that comes over the network."""
+    """Skip bytes, also of a network stream."""
     if file.seekable():
         file.seek(size, 1)
         return
@@ -93,14 +95,14 @@ def _skip(file: BinaryIO, size: int) -> None:
 
 def _check_span(start: Any, end: Any) -> tuple[int, int]:
     if type(start) is not int or type(end) is not int or not 0 <= start <= end:
-        raise ValueError("no place in a file")
+        raise ValueError("not a span of a file")
     return start, end
 
 
 def _join(
     found: Mapping[str, tuple[str, list[int], tuple[int, int]]], begin: int, facts: Mapping[str, str]
 ) -> GeneratorFile:
-    """Lay the tensors after one another, in the order of the old file."""
+    """Lay out the tensors one after another, in the order of the checkpoint."""
     written: dict[str, Any] = {_METADATA: {"ganvas": json.dumps(dict(facts), sort_keys=True)}}
     spans, place = [], 0
     for name, (dtype, shape, (start, end)) in sorted(found.items(), key=lambda item: item[1][2]):
@@ -108,6 +110,6 @@ def _join(
         spans.append((begin + start, end - start))
         place += end - start
     text = json.dumps(written, separators=(",", ":")).encode()
-    # The format wants the tensors to begin at a multiple of 8.
+    # In the format, tensors begin at a multiple of 8.
     text += b" " * (-len(text) % 8)
     return GeneratorFile(begin, len(text).to_bytes(_LENGTH_BYTES, "little") + text, spans)

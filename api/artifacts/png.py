@@ -1,4 +1,4 @@
-"""A look at a PNG's header, without decoding a pixel."""
+"""Checks a PNG's header without decoding pixels."""
 
 import struct
 
@@ -14,13 +14,13 @@ _BIT_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: 
 def check_png_header(head: bytes) -> tuple[int, int]:
     """Return (width, height) of a PNG that begins with these 33 bytes or more; raises ArtifactRefused."""
     if len(head) < 33 or not head.startswith(_SIGNATURE):
-        raise ArtifactRefused("This is not a PNG file.")
+        raise ArtifactRefused("The file is not a PNG.")
     length, kind, width, height, depth, colour, *methods = struct.unpack(">I4sIIBBBBB", head[8:29])
     if (length, kind) != (13, b"IHDR") or depth not in _BIT_DEPTHS.get(colour, ()) or max(methods) > 1:
         raise ArtifactRefused("The PNG's header is damaged.")
     if width < 1 or height < 1 or width * height > MAX_PNG_PIXELS:
         raise ArtifactRefused(
-            f"The image has {width} × {height} pixels; at most {MAX_PNG_PIXELS:,} are taken.",
+            f"The image has {width} × {height} pixels; the limit is {MAX_PNG_PIXELS:,}.",
             width=width, height=height,
         )  # fmt: skip
     return width, height

@@ -1,4 +1,4 @@
-"""Stored files: rows that name blobs by their sha256."""
+"""Reads and writes of artifacts: rows that refer to blobs by their sha256."""
 
 from collections.abc import Iterable
 
@@ -12,8 +12,13 @@ from api.server.database.models import Artifact, Attempt, Checkpoint, Job, Neigh
 from api.server.http.schemas import MediaType
 
 
+def artifact_url(sha256: str) -> str:
+    """Return the address at which a stored file is served."""
+    return f"/artifacts/{sha256}"
+
+
 def insert_artifact(session: Session, sha256: str, size: int, media_type: MediaType) -> Artifact:
-    """Record a blob that is stored; one that comes again as a checked PNG stays or becomes an image."""
+    """Record a stored blob; a repeated upload as a checked PNG makes it an image."""
     insert = insert_into(session, Artifact).values(
         sha256=sha256, size=size, media_type=media_type, created_at=database_now()
     )
@@ -31,9 +36,9 @@ def get_artifact(session: Session, sha256: str) -> Artifact:
     return artifact
 
 
-def require_artifacts(session: Session, wanted: Iterable[str]) -> dict[str, Artifact]:
-    """Return the rows by sha256; raises ArtifactMissing, which names what is not stored."""
-    names = sorted(set(wanted))
+def require_artifacts(session: Session, sha256s: Iterable[str]) -> dict[str, Artifact]:
+    """Return the rows by sha256; raises ArtifactMissing with those that are not stored."""
+    names = sorted(set(sha256s))
     if not names:
         return {}
     rows = {row.sha256: row for row in session.scalars(select(Artifact).where(Artifact.sha256.in_(names)))}
@@ -46,7 +51,7 @@ def require_artifacts(session: Session, wanted: Iterable[str]) -> dict[str, Arti
 def retire_checkpoints(session: Session, job_id: str, kept: int) -> list[str]:
     """Mark all but the newest `kept` stored checkpoints as no longer stored; returns their sha256.
 
-    A live attempt resumes from the newest or has written newer ones since, so what is retired is in no use.
+    A live attempt resumes from the newest one or has written newer ones, so retired ones are not in use.
     """
     own = (Checkpoint.job_id == job_id, Checkpoint.stored)
     newest = select(Checkpoint.iteration).where(*own).order_by(Checkpoint.iteration.desc()).limit(kept)
@@ -55,7 +60,7 @@ def retire_checkpoints(session: Session, job_id: str, kept: int) -> list[str]:
 
 
 def find_resumed_checkpoint(session: Session, job_id: str, attempt: int) -> str | None:
-    """Return the sha256 of the checkpoint that this attempt went on from, None when it began anew."""
+    """Return the sha256 of the checkpoint that this attempt resumed from, or None."""
     query = select(Checkpoint.sha256).join(
         Attempt, (Attempt.job_id == Checkpoint.job_id) & (Attempt.resumed_from == Checkpoint.iteration)
     )
@@ -69,7 +74,7 @@ def delete_unused_artifact(session: Session, sha256: str) -> bool:
 
 
 def list_orphans(session: Session, older_than_seconds: float, limit: int = 1000) -> list[str]:
-    """Return artifacts that were put long ago and that nothing refers to."""
+    """Return artifacts that are older than this and that nothing refers to."""
     old = Artifact.created_at < database_now(-older_than_seconds)
     return list(session.scalars(select(Artifact.sha256).where(old, *_is_unused(Artifact.sha256)).limit(limit)))
 

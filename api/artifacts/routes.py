@@ -1,4 +1,4 @@
-"""Stored files: sample grids and checkpoints, known by the sha256 of their bytes."""
+"""Routes of stored files, named by the sha256 of their bytes."""
 
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, BinaryIO
@@ -10,9 +10,10 @@ from starlette.types import Receive, Scope, Send
 
 from api.artifacts import queries as artifact_queries
 from api.artifacts.bundles import read_bundle
-from api.artifacts.generator_export import NoGenerator, cut_generator, find_prefix
+from api.artifacts.generator_export import NoGenerator, extract_generator, find_weights_prefix
 from api.artifacts.png import MAX_PNG_BYTES, check_png_header
-from api.artifacts.storage import HEAD_BYTES, BlobWriter, store_together
+from api.artifacts.schemas import ArtifactRead, ArtifactsRead
+from api.artifacts.storage import HEAD_BYTES, BlobWriter, store_all
 from api.errors import (
     ArtifactNotFound,
     ArtifactRefused,
@@ -23,9 +24,7 @@ from api.errors import (
     StorageFull,
 )
 from api.jobs import queries as job_queries
-from api.jobs import serializers
 from api.samples import queries as sample_queries
-from api.samples.schemas import ArtifactRead, ArtifactsRead
 from api.server.access.scopes import LIVE_ATTEMPT, needs
 from api.server.http.dependencies import RawBody, ServicesDep, Sha256Path
 from api.server.http.responses import documented
@@ -34,16 +33,18 @@ from api.server.services import Services
 
 read = APIRouter(tags=["artifacts"], dependencies=[*needs("read", "attempt"), LIVE_ATTEMPT])
 write = APIRouter(tags=["artifacts"], dependencies=[*needs("attempt"), LIVE_ATTEMPT])
+export = APIRouter(tags=["jobs"], dependencies=needs("read"))
 
 _CHUNK_BYTES = 262_144
 _MEDIA_TYPES: dict[str, MediaType] = {
     "image/png": "image/png",
     "application/octet-stream": "application/octet-stream",
 }
+_BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 
 
 class FileStream(StreamingResponse):
-    """Sends an open file, and closes it also when the client has left before the first byte."""
+    """Sends an open file, and closes it even if the client has disconnected before the first byte."""
 
     def __init__(
         self, file: BinaryIO, headers: dict[str, str], media_type: str, content: Iterator[bytes] | None = None
@@ -52,7 +53,7 @@ class FileStream(StreamingResponse):
         super().__init__(content or _read_chunks(file), headers=headers, media_type=media_type)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send it."""
+        """Send the file."""
         with self._file:
             await super().__call__(scope, receive, send)
 
@@ -92,20 +93,20 @@ async def put_artifact(sha256: Sha256Path, request: Request, services: ServicesD
     openapi_extra={
         "requestBody": {
             "required": True,
-            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+            "content": _BINARY,
         }
     },
 )
 def put_artifacts(raw: RawBody, services: ServicesDep) -> Any:
-    """Store several small files: of each a line of JSON (`sha256`, `size`, `media_type`), and then its bytes.
+    """Store several small files, each as a line of JSON (`sha256`, `size`, `media_type`) followed by its bytes.
 
-    At most 64 files and 8 MiB. All of them are stored, or none is known afterwards.
+    At most 64 files and 8 MiB. Either all of them are recorded or none.
     """
     files = read_bundle(raw)
     for file in files:
         if file.media_type == "image/png":
             check_png_header(file.content[:HEAD_BYTES])
-    store_together(services.blobs, {file.sha256: file.content for file in files})
+    store_all(services.blobs, {file.sha256: file.content for file in files})
     sizes = {file.sha256: (len(file.content), file.media_type) for file in files}
     return ArtifactsRead(items=_record(services, sizes))
 
@@ -114,7 +115,7 @@ def put_artifacts(raw: RawBody, services: ServicesDep) -> Any:
 def get_artifact(
     sha256: Sha256Path, services: ServicesDep, if_none_match: Annotated[str | None, Header()] = None
 ) -> Response:
-    """Send a file. Images are shown in place; anything else is a download. It never changes."""
+    """Send a file, which never changes. Images are shown inline; other files are downloads."""
     with services.database.read() as session:
         artifact = artifact_queries.get_artifact(session, sha256)
     headers = {"etag": f'"{sha256}"', "cache-control": "private, max-age=31536000, immutable"}
@@ -125,10 +126,49 @@ def get_artifact(
     except FileNotFoundError:
         raise ArtifactNotFound(sha256=sha256) from None
     is_image = artifact.media_type == "image/png"
-    # Without a file name: a page's link says what the file is, and its name would lose against one from here.
+    # Without a file name: it would override the name that a page's link gives.
     headers["content-disposition"] = "inline" if is_image else "attachment"
     headers["content-length"] = str(artifact.size)
     return FileStream(file, headers, artifact.media_type)
+
+
+@export.get(
+    "/jobs/{job_id}/checkpoints/{iteration}/generator",
+    response_class=Response,
+    responses={
+        200: {"description": "A safetensors file.", "content": _BINARY},
+        **documented(JobNotFound, ArtifactNotFound),
+    },
+)
+def get_generator(
+    job_id: str, iteration: Annotated[int, Path(ge=0, le=1_000_000_000)], services: ServicesDep
+) -> StreamingResponse:
+    """Send the generator's weights alone, as safetensors, from the checkpoint of this iteration.
+
+    They are the weights that draw the run's grids: a moving average where the run keeps one. The file's metadata,
+    `ganvas`, holds the job, the iteration and the spec's name.
+    """
+    with services.database.read() as session:
+        job = job_queries.get_job(session, job_id)
+        kept = {item.iteration: item for item in sample_queries.list_checkpoints(session, job_id) if item.url}
+        spec, name = job.spec, job.name
+    if iteration not in kept:
+        raise ArtifactNotFound("This job has no stored checkpoint of that iteration.")
+    facts = {"job": job_id, "name": name, "iteration": str(iteration), "checkpoint": kept[iteration].sha256}
+    try:
+        file = services.blobs.open(kept[iteration].sha256)
+    except FileNotFoundError:
+        raise ArtifactNotFound(sha256=kept[iteration].sha256) from None
+    try:
+        generator = extract_generator(file, find_weights_prefix(spec), facts)
+    except NoGenerator:
+        file.close()
+        raise ArtifactNotFound("The checkpoint of that iteration has no readable generator.") from None
+    headers = {
+        "content-disposition": f'attachment; filename="generator-{job_id}-{iteration}.safetensors"',
+        "content-length": str(generator.size),
+    }
+    return FileStream(file, headers, "application/octet-stream", generator.read(file))
 
 
 def _store(services: Services, writer: BlobWriter, sha256: str, media_type: MediaType) -> ArtifactRead:
@@ -139,21 +179,21 @@ def _store(services: Services, writer: BlobWriter, sha256: str, media_type: Medi
 
 
 def _record(services: Services, files: Mapping[str, tuple[int, MediaType]]) -> list[ArtifactRead]:
-    """Name files that are durable by rows: size and media type by sha256."""
+    """Insert rows of durable files; files: size and media type by sha256."""
     with services.database.write() as session:
         artifacts = [
             artifact_queries.insert_artifact(session, sha256, *described) for sha256, described in files.items()
         ]
-        # The rows are ours now; a deletion of the same file that was under way has finished before.
+        # These rows are locked now, so a concurrent deletion of the same file has finished.
         if not all(services.blobs.exists(sha256) for sha256 in files):
-            raise ServiceUnavailable("The file was being deleted just then; send it again.")
-    services.metrics.artifact_bytes.inc(sum(size for size, _ in files.values()))
+            raise ServiceUnavailable("The file was being deleted; send it again.")
+    services.prometheus.artifact_bytes.inc(sum(size for size, _ in files.values()))
     return [
         ArtifactRead(
             sha256=artifact.sha256,
             size=artifact.size,
             media_type=_MEDIA_TYPES[artifact.media_type],
-            url=serializers.artifact_url(artifact.sha256),
+            url=artifact_queries.artifact_url(artifact.sha256),
         )
         for artifact in artifacts
     ]
@@ -168,52 +208,9 @@ def _read_media_type(content_type: str) -> MediaType:
 
 def _check_size(size: int, limit: int) -> None:
     if size > limit:
-        raise BodyTooLarge(f"The file is too large; at most {limit:,} bytes are taken.")
+        raise BodyTooLarge(f"The file is too large; the limit is {limit:,} bytes.")
 
 
 def _read_chunks(file: BinaryIO) -> Iterator[bytes]:
     while chunk := file.read(_CHUNK_BYTES):
         yield chunk
-
-
-router = APIRouter(tags=["jobs"], dependencies=needs("read"))
-_BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
-
-
-@router.get(
-    "/jobs/{job_id}/checkpoints/{iteration}/generator",
-    response_class=Response,
-    responses={
-        200: {"description": "A safetensors file.", "content": _BINARY},
-        **documented(JobNotFound, ArtifactNotFound),
-    },
-)
-def get_generator(
-    job_id: str, iteration: Annotated[int, Path(ge=0, le=1_000_000_000)], services: ServicesDep
-) -> StreamingResponse:
-    """Send the generator's weights alone, as safetensors, from the checkpoint of this iteration.
-
-    They are those that draw the run's grids: a moving average where the run keeps one. The file's metadata,
-    `ganvas`, names the job, the iteration and the spec's name.
-    """
-    with services.database.read() as session:
-        job = job_queries.get_job(session, job_id)
-        kept = {item.iteration: item for item in sample_queries.list_checkpoints(session, job_id) if item.url}
-        spec, name = job.spec, job.name
-    if iteration not in kept:
-        raise ArtifactNotFound("This job has no checkpoint of that iteration whose file was kept.")
-    facts = {"job": job_id, "name": name, "iteration": str(iteration), "checkpoint": kept[iteration].sha256}
-    try:
-        file = services.blobs.open(kept[iteration].sha256)
-    except FileNotFoundError:
-        raise ArtifactNotFound(sha256=kept[iteration].sha256) from None
-    try:
-        generator = cut_generator(file, find_prefix(spec), facts)
-    except NoGenerator:
-        file.close()
-        raise ArtifactNotFound("The checkpoint of that iteration holds no generator that can be read.") from None
-    headers = {
-        "content-disposition": f'attachment; filename="generator-{job_id}-{iteration}.safetensors"',
-        "content-length": str(generator.size),
-    }
-    return FileStream(file, headers, "application/octet-stream", generator.read(file))

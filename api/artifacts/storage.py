@@ -1,4 +1,4 @@
-"""Blobs: files that are known by the sha256 of their bytes, written whole or not at all."""
+"""The blob store: files named by the sha256 of their bytes, written completely or not at all."""
 
 import contextlib
 import errno
@@ -17,11 +17,11 @@ from typing import BinaryIO, Protocol
 from api.errors import ArtifactRefused, StorageFull
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-# How much of a file's beginning a writer remembers, for a look at its header.
+# A writer keeps this many first bytes, to check a file's header.
 HEAD_BYTES = 64
 TORN_SUFFIX = ".part"
-# Small blobs that are written at once; also the files that one request has open.
-_TOGETHER = 8
+# Small blobs that one request writes, and keeps open, concurrently.
+_PARALLEL_WRITES = 8
 _making_folder = Lock()
 
 
@@ -35,14 +35,14 @@ class BlobWriter(Protocol):
         """Add bytes; raises StorageFull."""
 
     def commit(self) -> None:
-        """Make the blob visible and durable; raises ArtifactRefused when its sha256 is another one."""
+        """Make the blob visible and durable; raises ArtifactRefused for another sha256."""
 
     def abort(self) -> None:
-        """Forget what was written; does nothing after a commit."""
+        """Discard the written bytes; does nothing after a commit."""
 
 
 class Blobs(Protocol):
-    """A place for blobs. Paths are made from the sha256 alone, so no name from outside reaches the disk."""
+    """A store of blobs. Paths are made from the sha256 only, so no external name reaches the disk."""
 
     def begin(self, sha256: str) -> BlobWriter:
         """Begin a blob; raises StorageFull."""
@@ -51,19 +51,20 @@ class Blobs(Protocol):
         """Open for reading; raises FileNotFoundError."""
 
     def exists(self, sha256: str) -> bool:
-        """Say whether the blob is there."""
+        """Return whether the blob is stored."""
 
     def delete(self, sha256: str) -> None:
-        """Delete the blob if it is there; who reads it just now reads on to its end."""
+        """Delete the blob if it is stored; open readers can finish."""
 
     def sweep(self, seconds: float) -> None:
-        """Delete what uploads left behind that a crash cut off at least so many seconds ago."""
+        """Delete partial uploads that are older than this many seconds."""
 
 
-def store_together(blobs: Blobs, contents: Mapping[str, bytes]) -> None:
-    """Store several small blobs, by their sha256; returns when each is durable, or raises as a writer does.
+def store_all(blobs: Blobs, contents: Mapping[str, bytes]) -> None:
+    """Store several small blobs, by their sha256; returns when all are durable, or raises as a writer does.
 
-    Several at once: most of the work is waiting for the disk, which does many fsyncs in hardly more time than one.
+    They are written concurrently: most of the time is spent on fsync, and disks do many in little more time than
+    one.
     """
 
     def store(sha256: str) -> None:
@@ -74,21 +75,21 @@ def store_together(blobs: Blobs, contents: Mapping[str, bytes]) -> None:
         finally:
             writer.abort()
 
-    with ThreadPoolExecutor(_TOGETHER, thread_name_prefix="store") as pool:
+    with ThreadPoolExecutor(_PARALLEL_WRITES, thread_name_prefix="store") as pool:
         for _ in pool.map(store, contents):
             pass
 
 
 def is_damaged(blobs: Blobs, sha256: str) -> bool:
-    """Read a blob and say whether its bytes have another sha256; one that is not there is not damaged."""
+    """Return whether the stored bytes have another sha256; a missing blob is not damaged."""
     try:
         with blobs.open(sha256) as file:
-            found = hashlib.sha256()
+            digest = hashlib.sha256()
             while piece := file.read(1_048_576):
-                found.update(piece)
+                digest.update(piece)
     except FileNotFoundError:
         return False
-    return found.hexdigest() != sha256
+    return digest.hexdigest() != sha256
 
 
 class LocalBlobs:
@@ -98,9 +99,9 @@ class LocalBlobs:
         self._folder = folder
 
     def begin(self, sha256: str) -> BlobWriter:
-        """Begin a blob in a temporary file beside its final place."""
+        """Begin a blob in a temporary file beside its final path."""
         path = self._path(sha256)
-        with full_disk_is_storage_full():
+        with raising_storage_full():
             _make_folder(path.parent)
             return LocalWriter(path, sha256)
 
@@ -109,15 +110,15 @@ class LocalBlobs:
         return self._path(sha256).open("rb")
 
     def exists(self, sha256: str) -> bool:
-        """Say whether the blob is there."""
+        """Return whether the blob is stored."""
         return self._path(sha256).is_file()
 
     def delete(self, sha256: str) -> None:
-        """Delete the blob if it is there."""
+        """Delete the blob if it is stored."""
         self._path(sha256).unlink(missing_ok=True)
 
     def sweep(self, seconds: float) -> None:
-        """Delete what uploads left behind that a crash cut off so long ago."""
+        """Delete partial uploads that are older than this many seconds."""
         for path in self._folder.glob(f"*/.*{TORN_SUFFIX}"):
             # Another process may sweep at the same time.
             with contextlib.suppress(FileNotFoundError):
@@ -131,7 +132,7 @@ class LocalBlobs:
 
 
 class CheckedWriter:
-    """What writers have in common: bytes go into a file of this machine, and their sha256 is found on the way."""
+    """Base of writers: writes bytes to a local file and computes their sha256."""
 
     def __init__(self, sha256: str, file: BinaryIO) -> None:
         self.size = 0
@@ -142,7 +143,7 @@ class CheckedWriter:
 
     def write(self, data: bytes) -> None:
         """Add bytes; raises StorageFull."""
-        with full_disk_is_storage_full():
+        with raising_storage_full():
             self._file.write(data)
         self._hash.update(data)
         self.size += len(data)
@@ -150,14 +151,14 @@ class CheckedWriter:
             self.head += data[: HEAD_BYTES - len(self.head)]
 
     def check(self) -> None:
-        """Raise ArtifactRefused when the bytes have another sha256 than was said."""
-        found = self._hash.hexdigest()
-        if found != self._sha256:
-            raise ArtifactRefused("The bytes have another sha256 than the address says.", sha256=found)
+        """Raise ArtifactRefused when the written bytes have another sha256."""
+        actual = self._hash.hexdigest()
+        if actual != self._sha256:
+            raise ArtifactRefused("The file's sha256 is not the one in the address; send it again.", sha256=actual)
 
 
 class LocalWriter(CheckedWriter):
-    """Writes one blob: temporary file, fsync, rename, fsync of the folder."""
+    """Writes one blob: temporary file, fsync, rename, fsync of the folder (`api.server.files` syncs nothing)."""
 
     def __init__(self, path: Path, sha256: str) -> None:
         self._path = path
@@ -165,9 +166,9 @@ class LocalWriter(CheckedWriter):
         super().__init__(sha256, self._temporary.open("xb"))
 
     def commit(self) -> None:
-        """Make the blob visible and durable; raises ArtifactRefused when its sha256 is another one."""
+        """Make the blob visible and durable; raises ArtifactRefused for another sha256."""
         self.check()
-        with full_disk_is_storage_full():
+        with raising_storage_full():
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
@@ -175,16 +176,16 @@ class LocalWriter(CheckedWriter):
             _fsync_folder(self._path.parent)
 
     def abort(self) -> None:
-        """Remove the temporary file if it is still there."""
-        # What is left in the buffer of a full disk cannot be written, and need not be.
+        """Remove the temporary file if it still exists."""
+        # On a full disk the buffer cannot be flushed; the file is discarded anyway.
         with contextlib.suppress(OSError):
             self._file.close()
         self._temporary.unlink(missing_ok=True)
 
 
 @contextmanager
-def full_disk_is_storage_full() -> Iterator[None]:
-    """Turn the system's errors of a full disk or quota into StorageFull."""
+def raising_storage_full() -> Iterator[None]:
+    """Raise StorageFull for the system's errors of a full disk or quota."""
     try:
         yield
     except OSError as error:
@@ -194,7 +195,7 @@ def full_disk_is_storage_full() -> Iterator[None]:
 
 
 def _make_folder(folder: Path) -> None:
-    # Held until the new name is durable: who finds the folder there may rely on it.
+    # Held until the new name is durable, so that other threads can rely on the folder.
     with _making_folder:
         if not folder.is_dir():
             folder.mkdir(parents=True, exist_ok=True)

@@ -1,1 +1,1 @@
-"""Attempts: claims, leases, outcomes, and what ran."""
+"""Attempts: claims, leases, outcomes, and their provenance."""

@@ -1,44 +1,43 @@
-"""Claims, leases and ends of attempts: who holds a job is decided here, by conditional UPDATEs."""
+"""Claims and ends of attempts. Conditional UPDATEs decide which worker holds a job."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, delete, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, case, delete, func, insert, literal, select, update
 from sqlalchemy.orm import Session
 
-from api.attempts.leases import hold_attempt
+from api.attempts.leases import extend_lease
 from api.attempts.outcomes import Outcome, decide_outcome, describe_end
-from api.attempts.schemas import Provenance
+from api.attempts.schemas import ClaimRequest, FinishPost, Provenance
 from api.curves.queries import discard_points, fold_tail
 from api.errors import AttemptFenced, JobStateConflict, SequenceConflict
-from api.events.log import insert_service_events, say
-from api.jobs.queries import join_labels, state_changed
+from api.events.log import insert_service_events, log_line_event
+from api.jobs.queries import join_labels, state_changed_event, update_job
 from api.server.database.clock import database_now
 from api.server.database.models import Attempt, Checkpoint, HistogramRow, Job, NeighbourGrid, Sample
 from api.server.http.schemas import AttemptEnd, Reason
-from api.workers.schemas import ClaimRequest, FinishPost
+from api.workers.queue import is_claimable
 
 
 @dataclass(frozen=True)
-class Claimed:
-    """A job that a worker now holds, and the checkpoint to go on from."""
+class ClaimedJob:
+    """A job that a worker now holds, and the checkpoint to resume from."""
 
     job: Job
     resume: Checkpoint | None
 
 
-def claimable(offer: ClaimRequest) -> list[ColumnElement[bool]]:
-    """Return the conditions under which a job may be claimed by a worker that offers this."""
+def claimable_by(offer: ClaimRequest) -> list[ColumnElement[bool]]:
+    """Return the conditions under which a worker with this offer may claim a job."""
     return [
-        Job.state == "queued",
-        or_(Job.not_before.is_(None), Job.not_before <= database_now()),
+        is_claimable(),
         Job.device.in_(["auto", *offer.devices]),
         Job.gpus <= offer.gpus,
         Job.gpu_memory <= case((Job.gpus > 1, offer.gpu_memory_each), else_=offer.gpu_memory),
         _runs_pinned_commit(offer.provenance),
-        # Every set of labels that this worker has: there are few, and an equality is what both databases can do.
+        # Every subset of this worker's labels: there are few, and both databases support equality.
         Job.worker_labels.in_(_label_sets(offer.labels)),
     ]
 
@@ -49,16 +48,16 @@ def claim_job(
     lease_seconds: float,
     is_stored: Callable[[str], bool],
     token_sha256: str | None = None,
-) -> Claimed | None:
-    """Give the next queued job to this worker; None when there is none.
+) -> ClaimedJob | None:
+    """Give the next queued job to this worker; returns None without a claimable job.
 
-    token_sha256: hash of the token that the attempt's writes will bring.
+    token_sha256: hash of the token that authorises the attempt's writes.
 
-    One conditional UPDATE decides, so of two workers one wins. What earlier attempts wrote after the checkpoint
-    that this one goes on from is removed, because it will come again.
+    One conditional UPDATE decides, so only one of two workers gets a job. Records of earlier attempts after the
+    checkpoint that this one resumes from are removed, because they will be written again.
     """
-    # Read again in the UPDATE itself: on PostgreSQL the row may have changed since it was chosen.
-    conditions = claimable(request)
+    # Checked again in the UPDATE itself: on PostgreSQL the row may have changed since it was selected.
+    conditions = claimable_by(request)
     chosen = select(Job.id).where(*conditions).order_by(Job.priority.desc(), Job.created_at, Job.id).limit(1)
     values = {
         "state": "running",
@@ -69,7 +68,7 @@ def claim_job(
         "commit_hash": request.provenance.commit,
     }
     taken = chosen.with_for_update(skip_locked=True).scalar_subquery()
-    job = _update_job(session, [Job.id == taken, *conditions], values)
+    job = update_job(session, [Job.id == taken, *conditions], **values)
     if job is None:
         return None
     resume = find_resume_point(session, job.id, is_stored)
@@ -77,21 +76,21 @@ def claim_job(
     discard_after(session, job, resume.iteration if resume else -1)
     resumed_from = resume.iteration if resume else 0
     started = {"kind": "attempt_started", "attempt": job.attempt, "resumed_from": resumed_from}
-    begins = f"goes on from iteration {resumed_from}" if resumed_from else "begins"
-    line = say(job, f"Attempt {job.attempt} {begins} on worker {request.worker}.")
-    insert_service_events(session, job, state_changed(job), started, line)
-    return Claimed(job, resume)
+    begins = f"resumes from iteration {resumed_from}" if resumed_from else "begins"
+    line = log_line_event(job, f"Attempt {job.attempt} {begins} on worker {request.worker}.")
+    insert_service_events(session, job, state_changed_event(job), started, line)
+    return ClaimedJob(job, resume)
 
 
 def find_resume_point(session: Session, job_id: str, is_stored: Callable[[str], bool]) -> Checkpoint | None:
-    """Return the newest committed checkpoint whose file is there, or None."""
+    """Return the newest committed checkpoint whose file is stored, or None."""
     query = select(Checkpoint).where(Checkpoint.job_id == job_id, Checkpoint.stored)
     candidates = session.scalars(query.order_by(Checkpoint.iteration.desc()))
     return next((checkpoint for checkpoint in candidates if is_stored(checkpoint.sha256)), None)
 
 
 def discard_after(session: Session, job: Job, iteration: int) -> None:
-    """Remove what was written after this iteration (−1: everything); the log stays, it tells what happened."""
+    """Remove records after this iteration (−1: all of them), except the log."""
     discard_points(session, job, iteration)
     for table in (Sample, NeighbourGrid, HistogramRow, Checkpoint):
         session.execute(delete(table).where(table.job_id == job.id, table.iteration > iteration))
@@ -102,34 +101,34 @@ def discard_after(session: Session, job: Job, iteration: int) -> None:
 
 
 def finish_attempt(session: Session, job_id: str, attempt: int, finish: FinishPost, lease_seconds: float) -> Job:
-    """End the attempt as its worker says; the same finish may be sent again.
+    """End the attempt as its worker reports; the same finish may be sent again.
 
-    Raises SequenceConflict when events are missing, JobStateConflict for a cancel that nobody asked for, and
+    Raises SequenceConflict when events are missing, JobStateConflict for a cancel that nobody requested, and
     AttemptFenced.
     """
     try:
-        hold_attempt(session, job_id, attempt, lease_seconds)
+        extend_lease(session, job_id, attempt, lease_seconds)
     except AttemptFenced:
-        if _has_ended_so(session, job_id, attempt, finish.end):
+        if _has_ended_as(session, job_id, attempt, finish.end):
             return session.get_one(Job, job_id)
         raise
     job = session.get_one(Job, job_id, populate_existing=True)
     row = session.get_one(Attempt, (job_id, attempt), populate_existing=True)
     if finish.events_count != row.next_seq:
-        message = f"The attempt counts {finish.events_count} events but {row.next_seq} are stored."
+        message = f"The attempt counts {finish.events_count} events, but {row.next_seq} are stored."
         raise SequenceConflict(message, next_seq=row.next_seq)
     if finish.end == "cancelled" and job.cancel_requested_at is None:
         raise JobStateConflict(
-            "Nobody asked for this job to be cancelled; finish it as preempted.", state=job.state
+            "No cancel of this job was requested; finish the attempt as preempted.", state=job.state
         )
     end_attempt(session, job, finish.end, finish.reason)
     return job
 
 
 def end_attempt(session: Session, job: Job, end: AttemptEnd, reason: Reason | None) -> Outcome:
-    """Write the end of the job's live attempt and what becomes of the job; the caller holds the job's row."""
-    asked = job.cancel_requested_at is not None
-    outcome = decide_outcome(end, reason, job.attempts_used, job.attempts_allowed, asked)
+    """End the job's live attempt and set the job's next state; the caller has locked the job's row."""
+    is_cancelled = job.cancel_requested_at is not None
+    outcome = decide_outcome(end, reason, job.attempts_used, job.attempts_allowed, is_cancelled)
     written = reason.model_dump() if reason else None
     own = (Attempt.job_id == job.id, Attempt.attempt == job.attempt)
     session.execute(update(Attempt).where(*own).values(end=end, reason=written, ended_at=database_now()))
@@ -146,18 +145,12 @@ def end_attempt(session: Session, job: Job, end: AttemptEnd, reason: Reason | No
     session.execute(update(Job).where(Job.id == job.id).values(values))
     session.refresh(job)
     text, level = describe_end(job.attempt, end, reason, outcome)
-    insert_service_events(session, job, state_changed(job), say(job, text, level))
+    insert_service_events(session, job, state_changed_event(job), log_line_event(job, text, level))
     return outcome
 
 
-def _update_job(session: Session, conditions: list[ColumnElement[bool]], values: dict[str, Any]) -> Job | None:
-    changed = update(Job).where(*conditions).values(values).returning(Job)
-    options = {"synchronize_session": False, "populate_existing": True}
-    return session.scalars(changed, execution_options=options).one_or_none()
-
-
 def _runs_pinned_commit(provenance: Provenance) -> ColumnElement[bool]:
-    """Return the condition under which a job is not pinned, or to what this worker runs, which nobody changed."""
+    """Return the condition that a job is not pinned, or is pinned to the unmodified commit of this worker."""
     is_dirty = bool(provenance.uncommitted_diff) if provenance.dirty is None else provenance.dirty
     if provenance.commit is None or is_dirty:
         return Job.pinned_commit == ""
@@ -186,6 +179,6 @@ def _begin_attempt(
     session.execute(insert(Attempt).values(row))
 
 
-def _has_ended_so(session: Session, job_id: str, attempt: int, end: AttemptEnd) -> bool:
+def _has_ended_as(session: Session, job_id: str, attempt: int, end: AttemptEnd) -> bool:
     row = session.get(Attempt, (job_id, attempt))
     return row is not None and row.end == end

@@ -1,6 +1,6 @@
-"""Who holds a job: the fence that every write of a worker passes, and what such a write has to know of the job.
+"""Leases: the fence that every write of a worker passes, and the columns of the job that such a write needs.
 
-Posts and heartbeats are most of what a service is asked. Their statements are therefore built once, and read plain
+Posts and heartbeats are the most frequent requests. Their statements are therefore built once, and read plain
 columns instead of objects: building and loading took several times as long as the database's own work.
 """
 
@@ -17,31 +17,33 @@ from api.jobs.queries import find_job
 from api.server.database.clock import database_now
 from api.server.database.models import Attempt, Job
 
-# Of every worker's write: this attempt is the live one.
+# Condition of every worker's write: its attempt is the live one.
 FENCE: tuple[ColumnElement[bool], ...] = (
-    Job.id == bindparam("held_job"),
-    Job.attempt == bindparam("held_attempt"),
+    Job.id == bindparam("leased_job"),
+    Job.attempt == bindparam("leased_attempt"),
     Job.state == "running",
 )
 
 
 @dataclass(frozen=True, slots=True)
-class HeldJob:
+class LeasedJob:
     """A job whose row this transaction has locked for the live attempt."""
 
     id: str
     attempt: int
     iterations: int
     iteration: int
-    # Not whether it is null: some releases of SQLite answer that wrongly after an UPDATE.
+    # The time, not IS NULL: some releases of SQLite evaluate that wrongly after an UPDATE.
     cancel_requested_at: datetime | None
     folded_event_id: int
     tail_batches: int
     tail_points: int
 
 
-def build_hold(fence: Iterable[ColumnElement[bool]]) -> ReturningUpdate[int, int, datetime | None, int, int, int]:
-    """Return the conditional UPDATE that locks a job's row and renews its lease; without a row nobody holds it."""
+def build_lease_update(
+    fence: Iterable[ColumnElement[bool]],
+) -> ReturningUpdate[int, int, datetime | None, int, int, int]:
+    """Return the conditional UPDATE that locks a job's row and extends its lease; it returns no row if fenced."""
     ends_at = database_now(bindparam("lease_seconds", type_=Float))
     return (
         update(Job)
@@ -58,30 +60,30 @@ def build_hold(fence: Iterable[ColumnElement[bool]]) -> ReturningUpdate[int, int
     )
 
 
-HOLD = build_hold(FENCE)
-_BEAT = (
+LEASE_UPDATE = build_lease_update(FENCE)
+_HEARTBEAT_UPDATE = (
     update(Attempt)
-    .where(Attempt.job_id == bindparam("held_job"), Attempt.attempt == bindparam("held_attempt"))
+    .where(Attempt.job_id == bindparam("leased_job"), Attempt.attempt == bindparam("leased_attempt"))
     .values(heartbeat_at=database_now())
 )
 
 
-def hold_attempt(session: Session, job_id: str, attempt: int, lease_seconds: float) -> HeldJob:
-    """Lock the job's row for a write of this attempt and renew its lease.
+def extend_lease(session: Session, job_id: str, attempt: int, lease_seconds: float) -> LeasedJob:
+    """Lock the job's row for a write of this attempt and extend its lease.
 
     Raises AttemptFenced when the attempt no longer holds the job, JobNotFound when there is no such job.
     """
-    wanted = {"held_job": job_id, "held_attempt": attempt, "lease_seconds": lease_seconds}
-    row = session.connection().execute(HOLD, wanted).one_or_none()
+    parameters = {"leased_job": job_id, "leased_attempt": attempt, "lease_seconds": lease_seconds}
+    row = session.connection().execute(LEASE_UPDATE, parameters).one_or_none()
     if row is None:
         if find_job(session, job_id) is None:
             raise JobNotFound(job_id=job_id)
         raise AttemptFenced(job_id=job_id, attempt=attempt)
-    return HeldJob(job_id, attempt, *row)
+    return LeasedJob(job_id, attempt, *row)
 
 
-def renew_lease(session: Session, job_id: str, attempt: int, lease_seconds: float) -> HeldJob:
-    """Take a heartbeat; raises AttemptFenced."""
-    held = hold_attempt(session, job_id, attempt, lease_seconds)
-    session.connection().execute(_BEAT, {"held_job": job_id, "held_attempt": attempt})
-    return held
+def renew_lease(session: Session, job_id: str, attempt: int, lease_seconds: float) -> LeasedJob:
+    """Record a heartbeat and extend the lease; raises AttemptFenced."""
+    job = extend_lease(session, job_id, attempt, lease_seconds)
+    session.connection().execute(_HEARTBEAT_UPDATE, {"leased_job": job_id, "leased_attempt": attempt})
+    return job

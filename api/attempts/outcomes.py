@@ -1,4 +1,4 @@
-"""What becomes of a job when its attempt ends: the one place that decides."""
+"""Outcomes: decides a job's next state when its attempt ends."""
 
 from dataclasses import dataclass
 
@@ -6,8 +6,8 @@ from api.server.http.schemas import AttemptEnd, JobState, Reason
 
 FIRST_BACKOFF_SECONDS = 2.0
 MAX_BACKOFF_SECONDS = 60.0
-# A trainer that a signal or the kernel ended may well finish next time, and before a damaged checkpoint there is
-# another one; room on a disk can be made. An exception would only come again.
+# A killed trainer may finish next time, a damaged checkpoint has a predecessor, and a full disk can be cleared. An
+# exception would only happen again.
 RETRYABLE_REASONS = frozenset({"trainer_killed", "checkpoint_unreadable", "disk_full"})
 
 
@@ -24,21 +24,21 @@ class Outcome:
 def decide_outcome(
     end: AttemptEnd, reason: Reason | None, attempts_used: int, attempts_allowed: int, cancel_requested: bool
 ) -> Outcome:
-    """Decide from how the attempt ended, how many were used before it, and whether a person wants an end.
+    """Decide by the attempt's end, the number of attempts used before it, and whether a cancel was requested.
 
-    Succeeded stays succeeded. A cancel that was asked for ends whatever did not succeed or fail for good. A
-    preempted attempt costs nothing; a lost or killed one is tried again, later each time, while the budget lasts.
+    Succeeded stays succeeded. A requested cancel ends a job that did not succeed or fail permanently. A preempted
+    attempt is free; a lost or killed one is retried, with a growing delay, while the budget lasts.
     """
     if end == "succeeded":
         return Outcome("succeeded", reason=reason)
     code = reason.code if reason else ""
-    tried_again = end in ("lost", "preempted") or (end == "failed" and code in RETRYABLE_REASONS)
-    if end == "cancelled" or (cancel_requested and tried_again):
+    is_retried = end in ("lost", "preempted") or (end == "failed" and code in RETRYABLE_REASONS)
+    if end == "cancelled" or (cancel_requested and is_retried):
         return Outcome("cancelled", reason=reason)
     if end == "preempted":
         return Outcome("queued")
     used = attempts_used + 1
-    if not tried_again:
+    if not is_retried:
         return Outcome("failed", uses_attempt=True, reason=reason or _UNEXPLAINED)
     if used >= attempts_allowed:
         return Outcome("failed", uses_attempt=True, reason=_used_up(used, reason))
@@ -46,26 +46,26 @@ def decide_outcome(
 
 
 def backoff_seconds(attempts_used: int) -> float:
-    """Return how long to wait after this many attempts: 2 s, then twice as long each time, at most 60 s."""
+    """Return the delay after this many attempts: 2 s, doubled each time, at most 60 s."""
     exponent = min(max(attempts_used - 1, 0), 16)
     return min(FIRST_BACKOFF_SECONDS * 2.0**exponent, MAX_BACKOFF_SECONDS)
 
 
 def describe_end(attempt: int, end: AttemptEnd, reason: Reason | None, outcome: Outcome) -> tuple[str, str]:
-    """Return the line that a job's log gets for the end of an attempt, and its level."""
+    """Return the text and level of the log line for the end of an attempt."""
     why = f": {reason.message}" if reason else "."
     text = f"Attempt {attempt} {_END_WORDS[end]}{why}"
     if outcome.state != "queued":
         return text, "error" if outcome.state == "failed" else "info"
     when = f"in {outcome.backoff_seconds:g} seconds" if outcome.backoff_seconds else "as soon as a worker is free"
-    return f"{text} It goes on {when}.", "info" if end == "preempted" else "warning"
+    return f"{text} The job continues {when}.", "info" if end == "preempted" else "warning"
 
 
 _END_WORDS: dict[AttemptEnd, str] = {
     "succeeded": "succeeded",
     "failed": "failed",
     "cancelled": "was cancelled",
-    "preempted": "stopped because its worker did",
+    "preempted": "stopped because its worker shut down",
     "lost": "was lost",
 }
 _UNEXPLAINED = Reason(code="trainer_failed", message="The trainer failed and gave no reason.")

@@ -1,4 +1,4 @@
-"""The Python client: submit a spec, watch it train, fetch what it made. Needs neither torch nor the server.
+"""The Python client: submit a spec, watch it train, fetch its results. Needs neither torch nor the server.
 
 >>> from ganvas import Client  # doctest: +SKIP
 >>> client = Client()
@@ -19,33 +19,27 @@ from pydantic import BaseModel
 
 from api.client.downloads import Query, download_artifact, download_figure
 from api.client.event_stream import STREAM_SILENCE_SECONDS, read_stream
-from api.client.transport import Model, ServiceUnreachable, Transport, UnexpectedAnswer, may_pass, quote_id
+from api.client.transport import Model, ServiceUnreachable, Transport, UnexpectedAnswer, is_temporary, quote_id
 from api.client.worker_client import WorkerClient
 from api.curves.columns import StoredCurves, read_curves
 from api.curves.points import Points
+from api.curves.schemas import Curve, CurvesRead, HistogramRead
 from api.errors import JobNotFound, ServiceError
-from api.jobs.schemas import HealthRead, JobRead, JobSummary, StreamEvent
-from api.samples.schemas import (
-    CheckpointRead,
-    Curve,
-    CurvesRead,
-    HistogramRead,
-    LogLineRead,
-    NeighbourGridRead,
-    SampleRead,
-)
-from api.server.http.schemas import TERMINAL_STATES, JobState, Page
+from api.events.schemas import StreamEvent
+from api.jobs.schemas import JobRead, JobSummary
+from api.samples.schemas import CheckpointRead, LogLineRead, NeighbourGridRead, SampleRead
+from api.server.http.schemas import TERMINAL_STATES, HealthRead, JobState, Page
 from api.workers.schemas import WorkerRead
 from ganlib.spec.files import read_spec_file
 from ganlib.spec.job import JobSpec
 
 __all__ = ["Client", "ServiceUnreachable", "UnexpectedAnswer", "WaitTimedOut", "WorkerClient"]
 
-# A read that failed on a connection which the service had just closed is worth one more try.
+# A read on a connection that the service had just closed is retried once.
 READ_DELAYS = (0.0,)
 SUBMIT_DELAYS = (0.1, 0.3, 0.6)
 POLL_SECONDS = 0.5
-# How long `wait` bears a service that is away, as in a restart.
+# `wait` tolerates an unreachable service for this long, as during a restart.
 PATIENCE_SECONDS = 60.0
 
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -55,7 +49,7 @@ UpdateCallback = Callable[[JobSummary], None]
 
 
 class WaitTimedOut(TimeoutError):
-    """The job had not ended when `wait` ran out of time; it goes on all the same. `job` is its last state."""
+    """The job had not ended when `wait` timed out; it still runs. `job` is its last state."""
 
     def __init__(self, job: JobSummary, timeout: float) -> None:
         self.job = job
@@ -66,10 +60,10 @@ class Client:
     """A Ganvas service as Python calls. Threads may share one.
 
     url: the service's address; without it GANVAS_URL, without that http://127.0.0.1:8000.
-    token: for a service that wants one; without it GANVAS_TOKEN.
+    token: for a service that requires one; without it GANVAS_TOKEN.
 
-    Every call raises ServiceUnreachable when nobody answers, and otherwise the class of `api.errors` whose
-    code the service answered with, such as JobNotFound.
+    Every call raises ServiceUnreachable when no service answers, and otherwise the class of `api.errors` with the
+    code of the answer, such as JobNotFound.
     """
 
     def __init__(self, url: str | None = None, token: str | None = None) -> None:
@@ -88,8 +82,8 @@ class Client:
     ) -> JobRead:
         """Queue a job from a mapping, a YAML or JSON file, or a JobSpec; raises SpecRefused for a bad one.
 
-        The request carries a key, so that trying again after a broken connection makes no second job.
-        made_from: the id of the job whose spec was changed; the pages of both then lead to each other.
+        The request has an idempotency key, so that a retry after a broken connection makes no second job.
+        made_from: the id of the job whose spec was changed; the pages of both then link to each other.
 
         >>> client.submit({"name": "first", "dataset": "mnist", ...}).state  # doctest: +SKIP
         'queued'
@@ -104,7 +98,7 @@ class Client:
             "/jobs",
             params=None if made_from is None else {"made_from": made_from},
             delays=SUBMIT_DELAYS,
-            # What JSON cannot hold (a date that YAML read) goes as text, for the service to refuse by name.
+            # A value without JSON form (a date in YAML) is sent as text, so that the service can name its field.
             content=json.dumps(data, default=str),
             headers={"Content-Type": "application/json", "Idempotency-Key": idempotency_key or uuid4().hex},
         )
@@ -120,9 +114,9 @@ class Client:
     def wait(self, job_id: str, timeout: float | None = None, on_update: UpdateCallback | None = None) -> JobRead:
         """Return the job once it has ended, however it ended; raises WaitTimedOut after `timeout` seconds.
 
-        on_update: called with the job's summary now and after each change. Updates come over the event stream,
-        which is taken up again where it broke; where it cannot be had, by asking every half second. A service
-        that stays away for a minute raises ServiceUnreachable.
+        on_update: called with the job's summary now and after each change. Updates come from the event stream,
+        which is resumed after a break; without a stream, the job is polled every half second. A service that does
+        not answer for a minute raises ServiceUnreachable.
 
         >>> client.wait(job.id, timeout=3600).state  # doctest: +SKIP
         'succeeded'
@@ -137,7 +131,7 @@ class Client:
         raise WaitTimedOut(self.get(job_id), timeout or 0.0)
 
     def stream(self, job_id: str, after: int | None = None) -> Iterator[StreamEvent]:
-        """Yield what happens to the job from the event with id `after` on, until the connection ends.
+        """Yield the job's events after the event with id `after`, until the connection ends.
 
         >>> for message in client.stream(job.id):  # doctest: +SKIP
         ...     print(message.id, message.job.iteration)
@@ -146,7 +140,7 @@ class Client:
         return (message for message in messages if message is not None)
 
     def cancel(self, job_id: str) -> JobRead:
-        """Ask for the job's end: a queued one ends at once, a running one after a last checkpoint."""
+        """Cancel the job: a queued one ends at once, a running one after a last checkpoint."""
         path = f"/jobs/{_checked_id(job_id)}/cancel"
         return self._transport.fetch(JobRead, "POST", path, delays=READ_DELAYS)
 
@@ -159,7 +153,7 @@ class Client:
         tags: Sequence[str] | None = None,
         note: str | None = None,
     ) -> JobRead:
-        """Change the job's tags and note; what is left out stays. `tags` replaces them all.
+        """Change the job's tags and note; omitted arguments stay. `tags` replaces them all.
 
         >>> client.edit(job.id, add_tags=["good"], note="The sharpest so far.").tags  # doctest: +SKIP
         ['mnist', 'good']
@@ -172,7 +166,7 @@ class Client:
     def delete(self, job_id: str) -> JobRead:
         """Delete a job that has ended; for some days `restore` brings it back.
 
-        Raises JobStateConflict for one that waits or runs: cancel it first.
+        Raises JobStateConflict for a queued or running job: cancel it first.
         """
         return self._transport.fetch(JobRead, "DELETE", f"/jobs/{_checked_id(job_id)}", delays=READ_DELAYS)
 
@@ -182,9 +176,9 @@ class Client:
         return self._transport.fetch(JobRead, "POST", path, delays=READ_DELAYS)
 
     def retry(self, job_id: str, *, from_start: bool = False) -> JobRead:
-        """Make a new job of one that failed or was cancelled; it goes on from the newest checkpoint.
+        """Make a new job from a failed or cancelled one; it resumes from the newest checkpoint.
 
-        from_start: begin anew instead.
+        from_start: start from the beginning instead.
         """
         path = f"/jobs/{_checked_id(job_id)}/retry"
         return self._transport.fetch(JobRead, "POST", path, params={"from_start": from_start})
@@ -192,7 +186,7 @@ class Client:
     def curves(self, job_id: str, *names: str, points: int | None = None) -> dict[str, Curve]:
         """Return the job's curves by metric name: all of them, or those named.
 
-        points: about how many to return of each, its extremes among them; without it, all.
+        points: about how many points to return of each curve, including its extremes; all without it.
 
         >>> client.curves(job.id, "loss/generator")["loss/generator"].values[-1]  # doctest: +SKIP
         0.693
@@ -204,7 +198,8 @@ class Client:
     def curve_columns(self, job_id: str, *names: str, points: int | None = None) -> dict[str, Points]:
         """Return the same as two arrays each, `iterations` (uint32) and `values` (float64, NaN as it is).
 
-        Quick for whole curves: no object is made a point, and `numpy.asarray` takes such an array as it lies.
+        Fast for whole curves: no object is created for a point, and `numpy.asarray` uses such an array without a
+        copy.
 
         >>> client.curve_columns(job.id)["loss/generator"].values[-1]  # doctest: +SKIP
         0.693
@@ -226,11 +221,11 @@ class Client:
         >>> client.histograms(job.id, "logits/real")["logits/real"][-1].high  # doctest: +SKIP
         35.2
         """
-        found: dict[str, list[HistogramRead]] = {}
+        histograms: dict[str, list[HistogramRead]] = {}
         query = {"name": list(names)}
         for histogram in self._pages(Page[HistogramRead], f"/jobs/{_checked_id(job_id)}/histograms", query):
-            found.setdefault(histogram.name, []).append(histogram)
-        return found
+            histograms.setdefault(histogram.name, []).append(histogram)
+        return histograms
 
     def checkpoints(self, job_id: str) -> tuple[CheckpointRead, ...]:
         """Return the job's checkpoints in order of iteration."""
@@ -248,13 +243,13 @@ class Client:
         return self.download(sample.sha256, path)
 
     def download(self, sha256: str, path: str | Path) -> Path:
-        """Save any stored file at `path`; it appears complete and with this sha256, or not at all."""
+        """Save any stored file at `path`; the file appears complete and with this sha256, or not at all."""
         return download_artifact(self._transport, sha256, Path(path))
 
     def save_figure(self, address: str, query: Query, path: str | Path) -> str:
         """Save a figure or movie, as docs/figures.md describes them, at `path`; drawing may take a minute.
 
-        Returns what it leaves out of what was asked for, in words, or nothing.
+        Returns a sentence about what the figure leaves out, or an empty string.
 
         >>> client.save_figure("/figures/timelines.pdf", [("run", job.id)], "figure.pdf")  # doctest: +SKIP
         ''
@@ -262,7 +257,7 @@ class Client:
         return download_figure(self._transport, address, query, Path(path))
 
     def list_workers(self) -> list[WorkerRead]:
-        """Return the workers that were heard of in the last day, those that are alive first."""
+        """Return the known workers of the last day, living ones first."""
         return self._get(Page[WorkerRead], "/workers").items
 
     def health(self) -> HealthRead:
@@ -306,9 +301,8 @@ class Client:
     ) -> Iterator[JobSummary]:
         """Yield jobs, newest first unless `sort` says otherwise; further pages are fetched as they are needed.
 
-        where: comparisons of spec fields and of metrics' newest values, which must all hold. q: what one would
-        write into the dashboard's search box. sort: a column of the list, `duration`, a metric,
-        or a field of the spec.
+        where: comparisons of spec fields and of metrics' newest values, which must all match. q: a search as in
+        the dashboard's search box. sort: a column of the list, `duration`, a metric, or a field of the spec.
 
         >>> best = client.list(where=["losses.generator=hinge", "eval/fid<30"], sort="eval/fid")  # doctest: +SKIP
         >>> [job.name for job in client.list(state="running")]  # doctest: +SKIP
@@ -361,12 +355,12 @@ class Client:
                 yield self.get(job.id)
                 answered_at = time.monotonic()
             except ServiceError as error:
-                if not may_pass(error) or time.monotonic() - answered_at > PATIENCE_SECONDS:
+                if not is_temporary(error) or time.monotonic() - answered_at > PATIENCE_SECONDS:
                     raise
             time.sleep(POLL_SECONDS)
 
     def _messages(self, job_id: str, after: int, ends_at: float | None) -> Iterator[StreamEvent]:
-        """Yield the stream's messages until it breaks, or until too little time is left for a silence."""
+        """Yield the stream's messages until it breaks, or until `ends_at` is closer than the longest silence."""
         if _is_past(ends_at, STREAM_SILENCE_SECONDS):
             return
         try:
@@ -376,8 +370,8 @@ class Client:
                 if _is_past(ends_at, STREAM_SILENCE_SECONDS):
                     return
         except ServiceError as error:
-            # Whatever keeps the stream away, asking for the job tells whether that matters.
-            if not may_pass(error) and not isinstance(error, UnexpectedAnswer):
+            # Whatever broke the stream, polling the job shows whether it matters.
+            if not is_temporary(error) and not isinstance(error, UnexpectedAnswer):
                 raise
 
 
@@ -386,7 +380,7 @@ def _is_past(moment: float | None, margin: float = 0.0) -> bool:
 
 
 def _checked_id(job_id: str) -> str:
-    # Anything else, such as nothing at all or a slash, would ask for another address.
+    # Anything else, such as an empty id or a slash, would request another address.
     if not _JOB_ID.fullmatch(job_id):
         raise JobNotFound(job_id=job_id)
     return job_id

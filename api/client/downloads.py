@@ -1,30 +1,26 @@
-"""Fetching files: streamed to disk, and only then given their name; a stored one once its sha256 is right."""
+"""Downloads to a temporary file that is renamed when complete; artifacts are checked by their sha256 first."""
 
 import hashlib
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
-from uuid import uuid4
-
-import httpx
 
 from api.client.transport import Transport, quote_id
 from api.errors import ArtifactRefused
+from api.server.files import written_whole
 
 Query = Sequence[tuple[str, str]]
-# The service draws before it answers, and others may stand before us.
-DRAWING = httpx.Timeout(900.0, connect=5.0)
+# The service draws before it answers, and other figures may be queued before this one.
+DRAWING = (5.0, 900.0, 900.0, 900.0)
 
 
 def download_artifact(transport: Transport, sha256: str, path: Path) -> Path:
-    """Save the artifact at `path`, whose folder is made if need be; a damaged one raises ArtifactRefused.
+    """Save the artifact at `path`, whose folder is created if necessary; a damaged one raises ArtifactRefused.
 
     The file appears complete or not at all.
     """
     digest = hashlib.sha256()
-    with _appearing(path) as file:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(path) as file:
         with transport.stream(f"/artifacts/{quote_id(sha256)}") as response:
             for piece in response.iter_bytes():
                 digest.update(piece)
@@ -38,29 +34,15 @@ def download_artifact(transport: Transport, sha256: str, path: Path) -> Path:
 
 
 def download_figure(transport: Transport, address: str, query: Query, path: Path) -> str:
-    """Save what the service draws at `path`; return what the figure leaves out of what was asked for, if anything.
+    """Save a figure at `path`; return a sentence about what it leaves out, or an empty string.
 
     The file appears complete or not at all.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     with (
-        _appearing(path) as file,
-        transport.stream(address, params=httpx.QueryParams(list(query)), timeout=DRAWING) as response,
+        written_whole(path) as file,
+        transport.stream(address, params=list(query), timeout=DRAWING) as response,
     ):
         for piece in response.iter_bytes():
             file.write(piece)
         return str(response.headers.get("x-left-out", ""))
-
-
-@contextmanager
-def _appearing(path: Path) -> Iterator[BinaryIO]:
-    """Write a file that gets its name at the end; its folder is made if need be."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Not tempfile's: such a file is its owner's alone, this one is as readable as any other new file.
-    with (path.parent / f".download-{uuid4().hex}").open("xb") as file:
-        try:
-            yield file
-            file.close()
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise

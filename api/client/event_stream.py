@@ -1,12 +1,15 @@
-"""Reading the service's event stream (server-sent events) with httpx."""
+"""Reads the service's event stream (server-sent events) with httpx."""
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-import httpx
 from pydantic import ValidationError
 
 from api.client.transport import Transport, UnexpectedAnswer
-from api.jobs.schemas import StreamEvent
+from api.events.schemas import StreamEvent
+
+if TYPE_CHECKING:
+    import httpx
 
 # The service sends a comment at least this often, so a longer silence is a dead connection.
 STREAM_SILENCE_SECONDS = 45.0
@@ -17,7 +20,7 @@ def read_stream(transport: Transport, path: str, after: int | None = None) -> It
     headers = {"Accept": "text/event-stream"}
     if after is not None:
         headers["Last-Event-ID"] = str(after)
-    timeout = httpx.Timeout(STREAM_SILENCE_SECONDS, connect=5.0)
+    timeout = (5.0, STREAM_SILENCE_SECONDS, STREAM_SILENCE_SECONDS, STREAM_SILENCE_SECONDS)
     with transport.stream(path, headers=headers, timeout=timeout) as response:
         data: list[str] = []
         for line in response.iter_lines():
@@ -30,7 +33,7 @@ def read_stream(transport: Transport, path: str, after: int | None = None) -> It
                 data = []
 
 
-def _read_message(transport: Transport, response: httpx.Response, data: str) -> StreamEvent:
+def _read_message(transport: Transport, response: "httpx.Response", data: str) -> StreamEvent:
     try:
         return StreamEvent.model_validate_json(data)
     except ValidationError as error:

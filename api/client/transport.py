@@ -1,26 +1,29 @@
-"""How both clients talk HTTP: one connection pool, typed errors, and a sentence when nobody answers."""
+"""HTTP transport of both clients: one connection pool, and errors as the classes of `api.errors`."""
 
 import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 from urllib.parse import quote
 
-import httpx
 from pydantic import BaseModel, ValidationError
 
 from api.errors import ERRORS, ServiceError
 
+if TYPE_CHECKING:
+    import httpx
+
 DEFAULT_URL = "http://127.0.0.1:8000"
-TIMEOUT = httpx.Timeout(30.0, connect=5.0)
+# Seconds to connect, read, write, and wait for a connection of the pool.
+TIMEOUT = (5.0, 30.0, 30.0, 30.0)
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
 class ServiceUnreachable(ServiceError):
-    """Nothing answers at the service's address, or the connection broke before the answer was complete."""
+    """No service answers at the address, or the connection broke before the answer was complete."""
 
     code: ClassVar[str] = "service_unreachable"
     status: ClassVar[int] = 503
@@ -35,7 +38,7 @@ class ServiceUnreachable(ServiceError):
 
 
 class UnexpectedAnswer(ServiceError):
-    """Something answered, but not as a Ganvas service does: a proxy, or another program on that port.
+    """The answer does not come from a Ganvas service, but from a proxy or another program on that port.
 
     answered: the HTTP status of the answer.
     """
@@ -52,15 +55,15 @@ class UnexpectedAnswer(ServiceError):
         )
 
 
-def may_pass(error: ServiceError) -> bool:
-    """Whether the same request may succeed later: nobody answered, or the service said 5xx."""
+def is_temporary(error: ServiceError) -> bool:
+    """Return whether the same request may succeed later: no answer, or a status of 5xx."""
     if isinstance(error, UnexpectedAnswer):
         return error.answered >= 500 or error.answered in (408, 429)
     return error.status >= 500
 
 
 def quote_id(value: str) -> str:
-    """Make any text one segment of a path."""
+    """Quote any text as one segment of a path."""
     return quote(value, safe="")
 
 
@@ -72,12 +75,15 @@ class Transport:
     """
 
     def __init__(self, url: str | None = None, token: str | None = None) -> None:
+        # Loaded with the first client: importing httpx takes longer than importing all the rest.
+        import httpx
+
         named = (url or os.environ.get("GANVAS_URL") or DEFAULT_URL).strip().rstrip("/")
         self.url = named if "://" in named else f"http://{named}"
-        # A token that was read from a file or through a terminal brings the end of its line with it.
+        # A token read from a file or a terminal may end with a line break.
         token = (token or os.environ.get("GANVAS_TOKEN") or "").strip()
         try:
-            # A proxy from the environment cannot reach this machine's own loopback address.
+            # A proxy from the environment cannot reach this machine's loopback address.
             trust_env = httpx.URL(self.url).host not in LOOPBACK_HOSTS
             self._http = httpx.Client(
                 base_url=self.url,
@@ -88,12 +94,14 @@ class Transport:
         except httpx.InvalidURL as error:
             raise ServiceUnreachable(self.url, str(error)) from None
 
-    def request(self, method: str, path: str, *, delays: Sequence[float] = (), **options: Any) -> httpx.Response:
+    def request(self, method: str, path: str, *, delays: Sequence[float] = (), **options: Any) -> "httpx.Response":
         """Send a request and return the answer; any status but 2xx is raised as its class of `api.errors`.
 
-        delays: seconds to wait before each further try when the connection fails; give some only where a
-        request that arrives twice does no harm.
+        delays: seconds before each further try when the connection fails; only for requests that may safely arrive
+        twice.
         """
+        import httpx
+
         for delay in (*delays, None):
             try:
                 response = self._http.request(method, path, **options)
@@ -109,16 +117,18 @@ class Transport:
         """Send a request as `request` does and return the answer as this schema."""
         return self.parse(model, self.request(method, path, **options))
 
-    def parse(self, model: type[Model], response: httpx.Response) -> Model:
-        """Read an answer as this schema; one that is something else raises UnexpectedAnswer."""
+    def parse(self, model: type[Model], response: "httpx.Response") -> Model:
+        """Read an answer as this schema; raises UnexpectedAnswer for any other answer."""
         try:
             return model.model_validate_json(response.content)
         except ValidationError as error:
             raise UnexpectedAnswer(self.url, response.status_code) from error
 
     @contextmanager
-    def stream(self, path: str, **options: Any) -> Iterator[httpx.Response]:
+    def stream(self, path: str, **options: Any) -> "Iterator[httpx.Response]":
         """GET an answer piece by piece; a connection that breaks while it is read raises ServiceUnreachable."""
+        import httpx
+
         try:
             with self._http.stream("GET", path, **options) as response:
                 if not response.is_success:
@@ -127,7 +137,7 @@ class Transport:
         except httpx.TransportError as error:
             raise ServiceUnreachable(self.url, repr(error)) from error
 
-    def _checked(self, response: httpx.Response) -> httpx.Response:
+    def _checked(self, response: "httpx.Response") -> "httpx.Response":
         if response.is_success:
             return response
         try:

@@ -1,30 +1,30 @@
-"""The worker's side of HTTP: claim, heartbeat, events, artifacts, finish.
+"""The worker's HTTP client: claim, heartbeat, events, artifacts, finish.
 
-It raises and never waits: how long to go on trying is the caller's decision (`may_pass` says which errors are
-worth it). AttemptFenced is final: the attempt has lost its job and its trainer must stop.
+It raises and never waits: the caller decides about retries (`is_temporary` says which errors may pass).
+AttemptFenced is final: the attempt has lost its job and its trainer must stop.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-import httpx
-
 from api.artifacts.bundles import BundledFile, write_bundle
+from api.artifacts.schemas import ArtifactRead, ArtifactsRead
+from api.attempts.schemas import ClaimRead, ClaimRequest, FinishPost, LeaseRead
 from api.client.downloads import download_artifact
 from api.client.transport import Transport, quote_id
+from api.events.schemas import EventsAccepted
 from api.jobs.schemas import JobRead
-from api.samples.schemas import ArtifactRead, ArtifactsRead
 from api.server.http.schemas import MediaType
-from api.workers.schemas import ClaimRead, ClaimRequest, EventsAccepted, FinishPost, LeaseRead, WorkerPost
+from api.workers.schemas import WorkerPost
 
-# A heartbeat that hangs must not keep the supervisor from its trainer.
-HEARTBEAT_TIMEOUT = httpx.Timeout(5.0)
+# A hanging heartbeat must not block the supervisor.
+HEARTBEAT_TIMEOUT = 5.0
 JSON_HEADERS = {"Content-Type": "application/json"}
 
 
 class WorkerClient:
-    """Speaks for a worker; see `Client` for `url` and `token`. Threads may share it.
+    """HTTP client of a worker; see `Client` for `url` and `token`. Threads may share it.
 
     >>> with WorkerClient("http://127.0.0.1:8000") as client:  # doctest: +SKIP
     ...     claim = client.claim_job(ClaimRequest(worker="gpu-1"))
@@ -38,12 +38,12 @@ class WorkerClient:
         """The service's address."""
         return self._transport.url
 
-    def of_attempt(self, token: str) -> "WorkerClient":
-        """Return a client of the same service that speaks for the one attempt of a claim's token."""
+    def for_attempt(self, token: str) -> "WorkerClient":
+        """Return a client of the same service with the token of one attempt."""
         return WorkerClient(self.url, token)
 
     def describe_worker(self, post: WorkerPost) -> None:
-        """Tell the service what this worker is and does."""
+        """Describe this worker and its current job to the service."""
         self._transport.request(
             "POST", "/workers/heartbeat", timeout=HEARTBEAT_TIMEOUT, **_json(post.model_dump_json())
         )
@@ -58,24 +58,24 @@ class WorkerClient:
         return self._transport.fetch(JobRead, "GET", f"/jobs/{quote_id(job_id)}")
 
     def heartbeat(self, job_id: str, attempt: int) -> LeaseRead:
-        """Renew the lease; the answer says whether a user wants the job cancelled."""
+        """Renew the lease; the answer says whether a cancel was requested."""
         path = f"{_attempt_path(job_id, attempt)}/heartbeat"
         return self._transport.fetch(LeaseRead, "POST", path, timeout=HEARTBEAT_TIMEOUT)
 
     def post_events(self, job_id: str, attempt: int, body: bytes) -> EventsAccepted:
-        """Post a batch, given as the JSON of an EventsPost, so that a repeated batch has the very same bytes."""
+        """Post a batch, given as the JSON of an EventsPost, so that a repeated batch has the same bytes."""
         path = f"{_attempt_path(job_id, attempt)}/events"
         return self._transport.fetch(EventsAccepted, "POST", path, **_json(body))
 
     def put_artifact(self, file_path: Path, sha256: str, media_type: MediaType) -> ArtifactRead:
-        """Upload a file in pieces; the service checks its sha256. Doing it twice does no harm."""
+        """Upload a file in pieces; the service checks its sha256. Idempotent."""
         with file_path.open("rb") as file:
             headers = {"Content-Type": media_type}
             path = f"/artifacts/{quote_id(sha256)}"
             return self._transport.fetch(ArtifactRead, "PUT", path, content=file, headers=headers)
 
     def put_artifacts(self, files: Sequence[BundledFile]) -> ArtifactsRead:
-        """Upload several small files at once, at most MAX_FILES and MAX_BUNDLE_BYTES of them."""
+        """Upload several small files in one request, at most MAX_FILES and MAX_BUNDLE_BYTES."""
         headers = {"Content-Type": "application/octet-stream"}
         return self._transport.fetch(
             ArtifactsRead, "POST", "/artifacts", content=write_bundle(files), headers=headers
@@ -86,7 +86,7 @@ class WorkerClient:
         return download_artifact(self._transport, sha256, path)
 
     def finish(self, job_id: str, attempt: int, post: FinishPost) -> JobRead:
-        """Say how the attempt ended."""
+        """Report how the attempt ended."""
         path = f"{_attempt_path(job_id, attempt)}/finish"
         return self._transport.fetch(JobRead, "POST", path, **_json(post.model_dump_json()))
 

@@ -1,4 +1,4 @@
-"""A histogram's bins as compressed bytes, and histograms brought onto common bins."""
+"""Histograms: compressed bins, common bins for drawing, and their rows."""
 
 import struct
 import zlib
@@ -7,33 +7,33 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session
 
-from api.samples.schemas import HistogramRead
-from api.server.database.cursors import read_cursor, write_cursor
+from api.curves.schemas import HistogramRead
+from api.server.database.cursors import read_cursor, read_page
 from api.server.database.engine import insert_into
 from api.server.database.models import HistogramRow
 from api.server.http.schemas import Page
 from ganlib.events import BIN_COUNT, Histogram, HistogramsLogged
 
-# So far outside that the difference of two places stays a number.
+# Far outside, but the difference of two such rows stays finite.
 _FAR = 1e12
 _LAYOUT = struct.Struct(f"<{BIN_COUNT}I")
 
 
 def pack_counts(counts: Sequence[int]) -> bytes:
-    """Compress the bins of one histogram, most of which are empty or small: some 80 bytes."""
+    """Compress the bins of one histogram to about 80 bytes: most are empty or small."""
     return zlib.compress(_LAYOUT.pack(*counts), 6)
 
 
 def unpack_counts(packed: bytes) -> tuple[int, ...]:
-    """Read what pack_counts wrote."""
+    """Read the output of pack_counts."""
     return _LAYOUT.unpack(zlib.decompress(packed))
 
 
 def rebin(histogram: Histogram, low: float, high: float, rows: int) -> list[float]:
-    """Return which share of the histogram's values, 0 to 1, lies in each of `rows` equal bins from low to high.
+    """Return the share of the histogram's values, 0 to 1, in each of `rows` equal bins from low to high.
 
-    A bin's values are taken as evenly spread over it. What lies below low or above high counts to the first or
-    last row; NaN and infinite values count to none, though to the whole.
+    Values are assumed to be spread evenly over a bin. Values below low or above high count to the first or last
+    row; NaN and infinities count to no row, but to the total.
     """
     shares = [0.0] * rows
     total = sum(histogram.counts) + histogram.not_finite
@@ -45,19 +45,19 @@ def rebin(histogram: Histogram, low: float, high: float, rows: int) -> list[floa
 
 
 def _edge(histogram: Histogram, place: int) -> float:
-    """Return where the bin of this place begins."""
+    """Return the lower edge of a bin."""
     part = place / BIN_COUNT
     return histogram.low * (1 - part) + histogram.high * part
 
 
 def _find_row(value: float, low: float, high: float, rows: int) -> float:
-    # Halved before they are subtracted: the range may be wider than the largest float.
+    # Halved before subtraction: the range may exceed the largest float.
     row = (value / 2 - low / 2) / (high / 2 - low / 2) * rows
     return min(max(row, -_FAR), _FAR)
 
 
 def _spread(shares: list[float], start: float, end: float, share: float) -> None:
-    """Add a share to the rows between start and end, to each by how much of that stretch it has."""
+    """Distribute a share over the rows between start and end, in proportion to their overlap."""
     last = len(shares) - 1
     bottom, top = min(max(start, 0.0), last), min(max(end, 0.0), len(shares))
     begin, stop = int(bottom), min(int(top), last)
@@ -66,14 +66,14 @@ def _spread(shares: list[float], start: float, end: float, share: float) -> None
         return
     length = end - start
     for row in range(begin, stop + 1):
-        # The outermost rows have what lies beyond them, too.
+        # The outermost rows include the values beyond them.
         lower = start if row == 0 else max(start, row)
         upper = end if row == last else min(end, row + 1)
         shares[row] += share * max(0.0, upper - lower) / length
 
 
 def insert_histograms(session: Session, job_id: str, events: Iterable[HistogramsLogged]) -> None:
-    """Store histograms; one that comes again for the same iteration takes the place of the earlier one."""
+    """Store histograms; a repeated one of the same iteration replaces the earlier one."""
     rows = {
         (name, event.iteration): {
             "job_id": job_id,
@@ -104,13 +104,10 @@ def list_histograms(
     query = select(HistogramRow).where(HistogramRow.job_id == job_id)
     if names is not None:
         query = query.where(HistogramRow.name.in_(names))
-    place = (HistogramRow.name, HistogramRow.iteration)
+    key = (HistogramRow.name, HistogramRow.iteration)
     if cursor is not None:
-        query = query.where(tuple_(*place) > tuple_(*read_cursor(cursor, str, int)))
-    rows = list(session.scalars(query.order_by(*place).limit(limit + 1)))
-    page = rows[:limit]
-    more = write_cursor(page[-1].name, page[-1].iteration) if len(rows) > limit else None
-    return Page(items=[histogram_read(row) for row in page], next=more)
+        query = query.where(tuple_(*key) > tuple_(*read_cursor(cursor, str, int)))
+    return read_page(session, query.order_by(*key), limit, histogram_read, lambda row: (row.name, row.iteration))
 
 
 def list_histogram_iterations(session: Session, job_id: str, name: str) -> list[int]:
@@ -122,15 +119,15 @@ def list_histogram_iterations(session: Session, job_id: str, name: str) -> list[
 def list_histograms_at(
     session: Session, job_id: str, names: Sequence[str], iterations: Sequence[int]
 ) -> list[HistogramRead]:
-    """Return the histograms of these names at these iterations, as far as there are any, in order of iteration."""
+    """Return the existing histograms of these names at these iterations, in order of iteration."""
     wanted = (HistogramRow.name.in_(names), HistogramRow.iteration.in_(iterations))
     query = select(HistogramRow).where(HistogramRow.job_id == job_id, *wanted).order_by(HistogramRow.iteration)
     return [histogram_read(row) for row in session.scalars(query)]
 
 
 def histogram_read(row: HistogramRow) -> HistogramRead:
-    """Show one histogram."""
-    # Built without checking each bin again: they were checked when they came.
+    """Return the schema of a histogram."""
+    # Built without validation: the bins were validated when they were posted.
     return HistogramRead.model_construct(
         name=row.name,
         iteration=row.iteration,

@@ -1,4 +1,4 @@
-"""Points of a curve as compressed columns, and curves made smaller without losing an extreme."""
+"""Points of a curve: compressed columns, and reductions that keep every extreme (points, bands, outlines)."""
 
 import itertools
 import math
@@ -11,9 +11,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from operator import sub
 
+from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS
+
 _VERSION = 1
 _ITERATION_BYTES = 4
 _VALUE_BYTES = 8
+OUTLINED_METRICS = (GENERATOR_LOSS.name, DISCRIMINATOR_LOSS.name)
+OUTLINE_PARTS = 32
+# Largest float32.
+_LARGEST = 3.4e38
 
 
 @dataclass(frozen=True)
@@ -28,20 +34,20 @@ class Points:
 
 
 def pack_points(points: Points) -> bytes:
-    """Compress: differences of iterations, and values, each split into planes of equally placed bytes.
+    """Compress differences of iterations, and values, each split into planes of bytes of equal significance.
 
     Neighbouring values share their sign, exponent and first digits, so such planes compress well.
     """
     steps = array("I", map(sub, points.iterations, itertools.chain((0,), points.iterations)))
     columns = _shuffle(_little_endian(steps)) + _shuffle(_little_endian(array("d", points.values)))
-    # Level 6 saves one byte in a hundred, and takes three times as long.
+    # Level 6 saves 1 % of the bytes and takes three times as long.
     return bytes((_VERSION,)) + zlib.compress(columns, 3)
 
 
 def unpack_points(packed: bytes) -> Points:
-    """Read what pack_points wrote."""
+    """Read the output of pack_points."""
     if packed[0] != _VERSION:
-        raise ValueError(f"points of version {packed[0]} are not known")
+        raise ValueError(f"points of version {packed[0]} are not supported")
     columns = zlib.decompress(packed[1:])
     count = len(columns) // (_ITERATION_BYTES + _VALUE_BYTES)
     steps, values = array("I"), array("d")
@@ -52,14 +58,14 @@ def unpack_points(packed: bytes) -> Points:
 
 
 def _add_up(steps: "array[int]") -> "array[int]":
-    """Return the running sums. A trainer logs at a fixed cadence, so mostly one step is all there is to know."""
+    """Return the running sums. A trainer logs at a fixed cadence, so usually all steps are equal."""
     if len(steps) > 1 and steps[1:-1] == steps[2:]:
         return array("I", range(steps[0], steps[0] + steps[1] * len(steps), steps[1]))
     return array("I", itertools.accumulate(steps))
 
 
 def join_points(parts: Iterable[Points]) -> Points:
-    """Put consecutive parts after one another."""
+    """Concatenate consecutive parts."""
     iterations, values = array("I"), array("d")
     for part in parts:
         iterations.extend(part.iterations)
@@ -68,7 +74,7 @@ def join_points(parts: Iterable[Points]) -> Points:
 
 
 def cut_points(points: Points, first: int, last: int | None) -> Points:
-    """Keep the points from iteration `first` up to `last`, both included; to the end without it."""
+    """Keep the points from iteration `first` to `last`, both included, or to the end without `last`."""
     start = bisect_left(points.iterations, first)
     end = len(points) if last is None else bisect_right(points.iterations, last)
     return Points(points.iterations[start:end], points.values[start:end])
@@ -77,12 +83,12 @@ def cut_points(points: Points, first: int, last: int | None) -> Points:
 def reduce_points(points: Points, limit: int) -> Points:
     """Keep at most `limit` points (at least 5): the first, the last, and each bucket's lowest and highest.
 
-    Of a bucket that holds NaN or infinities the first of these is kept as well.
+    The first NaN or infinity of a bucket is kept as well.
     """
     count = len(points)
     if count <= limit:
         return points
-    # A sum of finite values is finite, or overflows; then the careful way costs a little time and is right too.
+    # A sum of finite values is finite or overflows; after an overflow the slower way is right as well.
     has_special = not math.isfinite(sum(points.values))
     buckets = (max(limit, 5) - 2) // (3 if has_special else 2)
     kept = [0]
@@ -126,14 +132,69 @@ def _unshuffle(data: bytes, width: int) -> bytearray:
     return column
 
 
-OUTLINED = ("loss/generator", "loss/discriminator")
-PARTS = 32
-_LARGEST = 3.4e38
+@dataclass(frozen=True)
+class Bands:
+    """Stretches of a curve in rising order; `iterations` says where each ends."""
+
+    iterations: "array[int]"
+    means: "array[float]"
+    lows: "array[float]"
+    highs: "array[float]"
+
+    def __len__(self) -> int:
+        return len(self.iterations)
+
+
+def reduce_to_bands(points: Points, limit: int) -> Bands:
+    """Divide a curve into at most `limit` stretches of equally many points, or one for each point.
+
+    The first NaN or infinity in a stretch becomes a separate stretch; the others are left out.
+    """
+    values, count = points.values, len(points)
+    bands = Bands(array("I"), array("d"), array("d"), array("d"))
+    # A sum of finite values is finite or overflows; half as many stretches leave room for the special ones.
+    buckets = min(count, limit if math.isfinite(sum(values)) else max(1, limit // 2))
+    for bucket in range(buckets):
+        start, end = bucket * count // buckets, (bucket + 1) * count // buckets
+        part = values[start:end]
+        mean = sum(part) / len(part)
+        if math.isfinite(mean):
+            _add_band(bands, points.iterations[end - 1], mean, min(part), max(part))
+        else:
+            _add_special(bands, Points(points.iterations[start:end], part))
+    return bands
+
+
+def _add_special(bands: Bands, part: Points) -> None:
+    pairs = list(zip(part.iterations, part.values, strict=True))
+    finite = [pair for pair in pairs if math.isfinite(pair[1])]
+    special = next((pair for pair in pairs if not math.isfinite(pair[1])), None)
+    # Halves are added: the sum of large numbers may overflow.
+    added = [
+        (finite[-1][0], 2 * sum(v / 2 / len(finite) for _, v in finite), *_value_range(finite))
+        if finite
+        else None,
+        (special[0], special[1], special[1], special[1]) if special else None,
+    ]
+    for band in sorted(band for band in added if band is not None):
+        _add_band(bands, *band)
+
+
+def _value_range(pairs: list[tuple[int, float]]) -> tuple[float, float]:
+    return min(value for _, value in pairs), max(value for _, value in pairs)
+
+
+def _add_band(bands: Bands, iteration: int, mean: float, low: float, high: float) -> None:
+    bands.iterations.append(iteration)
+    # Rounding may move a mean beyond the extremes.
+    bands.means.append(min(max(mean, low), high) if math.isfinite(mean) else mean)
+    bands.lows.append(low)
+    bands.highs.append(high)
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """Part of a curve: from one iteration to another, the lowest and the highest value."""
+    """Part of a curve: its first and last iteration, its lowest and highest value."""
 
     first: float
     last: float
@@ -142,19 +203,19 @@ class Stretch:
 
 
 def pack_outline(metric: str, values: Sequence[float]) -> bytes | None:
-    """Return the outline of a chunk's values, None for a metric that no list draws."""
-    if metric not in OUTLINED or not values:
+    """Return the outline of a chunk's values, None for a metric without a sparkline."""
+    if metric not in OUTLINED_METRICS or not values:
         return None
-    size = math.ceil(len(values) / PARTS)
+    size = math.ceil(len(values) / OUTLINE_PARTS)
     bounds: list[float] = []
     for start in range(0, len(values), size):
         part = [value for value in values[start : start + size] if math.isfinite(value)]
-        bounds += (_narrow(min(part)), _narrow(max(part))) if part else (math.nan, math.nan)
+        bounds += (_clip_to_float32(min(part)), _clip_to_float32(max(part))) if part else (math.nan, math.nan)
     return struct.pack(f"<{len(bounds)}f", *bounds)
 
 
 def unpack_outline(outline: bytes, first: int, last: int) -> list[Stretch]:
-    """Return the parts of a chunk that begins and ends at these iterations; those without a value are left out."""
+    """Return the parts of a chunk that begins and ends at these iterations, without empty parts."""
     bounds = struct.unpack(f"<{len(outline) // 4}f", outline)
     count = len(bounds) // 2
     width = (last - first) / max(1, count)
@@ -165,6 +226,6 @@ def unpack_outline(outline: bytes, first: int, last: int) -> list[Stretch]:
     ]
 
 
-def _narrow(value: float) -> float:
-    """Bring a float64 into the range of float32."""
+def _clip_to_float32(value: float) -> float:
+    """Clip a float64 to the range of float32."""
     return min(max(value, -_LARGEST), _LARGEST)

@@ -1,37 +1,49 @@
-"""Curves: points are folded from event batches into compressed chunks, a metric at a time.
+"""Reads and writes of curves: points are folded from event batches into compressed chunks, a metric at a time.
 
 Reading a curve joins its chunks with the points of the batches that are not folded yet (the tail).
 """
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any, TypeVar
 
-from sqlalchemy import delete, func, insert, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, delete, func, insert, select, tuple_, update
+from sqlalchemy.orm import Session, aliased
 
-from api.attempts.leases import HeldJob
-from api.curves.chunks import Tail, insert_chunks, merge_into_chunks, merge_points
+from api.attempts.leases import LeasedJob
 from api.curves.columns import StoredCurve, StoredCurves
 from api.curves.points import (
-    OUTLINED,
+    OUTLINED_METRICS,
     Points,
     Stretch,
     cut_points,
     join_points,
+    pack_outline,
+    pack_points,
     reduce_points,
     unpack_outline,
     unpack_points,
 )
+from api.curves.schemas import Curve, CurvesRead
 from api.errors import JobNotFound
 from api.events.log import unpack_body
-from api.samples.schemas import Curve, CurvesRead
 from api.server.database.models import CurveChunk, EventBatch, Job, LatestValue
 
-# A tail that would grow longer than this is folded.
+# A longer tail is folded.
 TAIL_BATCHES = 200
 TAIL_POINTS = 2048
+CHUNK_POINTS = 4096
+# Databases limit the number of parameters of a statement.
+_METRICS_PER_STATEMENT = 500
+
+# Points by metric: iteration → value. A later value of an iteration replaces the earlier one.
+Tail = dict[str, dict[int, float]]
+# The outline of a growing curve is made of this many points.
+OUTLINE_POINTS = 64
+Outlines = dict[str, dict[str, list[Stretch]]]
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -54,7 +66,7 @@ def read_curves(
 ) -> CurvesRead:
     """Return the job's curves by name; at most `points` points each, with every extreme among them."""
     stored = read_stored_curves(session, job_id, names, points, window)
-    # Built without checking each number again: they were checked when they came.
+    # Built without validation: the numbers were validated when they were posted.
     curves = [
         Curve.model_construct(
             name=curve.name,
@@ -74,23 +86,23 @@ def read_stored_curves(
     points: int | None = None,
     window: CurveWindow = ALL,
 ) -> StoredCurves:
-    """Return the same as columns, as they are stored."""
+    """Return the curves of `read_curves` as columns, without checking or copying each number."""
     job = session.execute(select(Job.folded_event_id, Job.last_event_id).where(Job.id == job_id)).one_or_none()
     if job is None:
         raise JobNotFound(job_id=job_id)
     tail = _read_tail(session, job_id, job.folded_event_id)
     chunks = _read_chunks(session, job_id, names, window)
-    wanted = (
+    selected = (
         sorted({*chunks, *tail}) if names is None else [name for name in names if name in chunks or name in tail]
     )
-    curves = [_build_curve(name, chunks.get(name, []), tail.get(name, {}), points, window) for name in wanted]
+    curves = [_build_curve(name, chunks.get(name, []), tail.get(name, {}), points, window) for name in selected]
     return StoredCurves(curves, job.last_event_id)
 
 
 def collect_tail(logged: Iterable[tuple[int, Mapping[str, float | str]]]) -> Tail:
-    """Sort the values of (iteration, value by metric), given in the order of their arrival, by metric."""
+    """Group rows of (iteration, value by metric), in order of arrival, by metric."""
     tail: Tail = {}
-    # Neighbours that log the same metrics, as a loop's do, are turned from rows to columns at once.
+    # Consecutive rows with the same metrics, as a loop logs them, are transposed together.
     for metrics, run in groupby(logged, lambda row: tuple(row[1])):
         iterations, values = zip(*((iteration, row.values()) for iteration, row in run), strict=True)
         for metric, column in zip(metrics, zip(*values, strict=True), strict=True):
@@ -99,17 +111,17 @@ def collect_tail(logged: Iterable[tuple[int, Mapping[str, float | str]]]) -> Tai
 
 
 def fold_tail(session: Session, job: Job) -> None:
-    """Move the tail's points into chunks; the caller holds the job's row."""
+    """Move the tail's points into chunks; the caller has locked the job's row."""
     merge_into_chunks(session, job.id, _read_tail(session, job.id, job.folded_event_id))
     folded = {"folded_event_id": job.last_event_id, "tail_batches": 0, "tail_points": 0}
     session.execute(update(Job).where(Job.id == job.id).values(folded))
     session.refresh(job)
 
 
-def fold_long_tail(session: Session, job: HeldJob, arriving: Tail) -> bool:
-    """Fold, with what arrives, when reading the tail would become slow otherwise; say whether that was done.
+def fold_long_tail(session: Session, job: LeasedJob, arriving: Tail) -> bool:
+    """Fold the tail and the arriving points if the tail would become too long; return whether it did.
 
-    The caller then writes that nothing is left of the tail.
+    The caller then records an empty tail.
     """
     points = job.tail_points + sum(len(values) for values in arriving.values())
     if job.tail_batches < TAIL_BATCHES and points < TAIL_POINTS:
@@ -122,7 +134,7 @@ def fold_long_tail(session: Session, job: HeldJob, arriving: Tail) -> bool:
 
 
 def discard_points(session: Session, job: Job, after: int) -> None:
-    """Forget every point after this iteration, in curves and newest values; the caller holds the job's row."""
+    """Delete every later point from curves and newest values; the caller has locked the job's row."""
     fold_tail(session, job)
     later = select(CurveChunk).where(CurveChunk.job_id == job.id, CurveChunk.last_iteration > after)
     for chunk in list(session.scalars(later)):
@@ -155,7 +167,7 @@ def _restore_latest(session: Session, job_id: str) -> None:
 
 
 def latest_columns(iteration: int, value: float) -> dict[str, float | str | None]:
-    """Return the columns of a newest value; what no database column holds alike stands in `flag`."""
+    """Return the columns of a newest value; NaN and infinities, which SQL lacks, go into `flag`."""
     if value != value:
         return {"iteration": iteration, "value": None, "flag": "nan"}
     if value in (float("inf"), float("-inf")):
@@ -201,32 +213,105 @@ def _build_curve(
     return StoredCurve(name, points if limit is None else reduce_points(points, limit), len(points))
 
 
-# As many points of a curve that is still growing are read for its outline.
-POINTS = 64
-Outlines = dict[str, dict[str, list[Stretch]]]
-
-
 def read_outlines(session: Session, job_ids: Sequence[str]) -> Outlines:
-    """Return the outlines of both losses by job and metric; jobs without losses are left out."""
-    found: Outlines = {}
+    """Return the outlines of both losses by job and metric, without jobs that have none."""
+    outlines: Outlines = {}
     columns = (CurveChunk.job_id, CurveChunk.metric, CurveChunk.first_iteration, CurveChunk.last_iteration)
     query = select(*columns, CurveChunk.outline).where(
-        CurveChunk.job_id.in_(job_ids), CurveChunk.metric.in_(OUTLINED)
+        CurveChunk.job_id.in_(job_ids), CurveChunk.metric.in_(OUTLINED_METRICS)
     )
-    # Newest points lie in no chunk yet, and chunks of earlier versions have no outline.
+    # The newest points are not in chunks yet, and chunks of earlier versions have no outline.
     growing = set(session.scalars(select(Job.id).where(Job.id.in_(job_ids), Job.tail_points > 0)))
     for job_id, metric, first, last, outline in session.execute(query.order_by(CurveChunk.first_iteration)):
         if outline is None:
             growing.add(job_id)
         else:
-            stretches = found.setdefault(job_id, {}).setdefault(metric, [])
+            stretches = outlines.setdefault(job_id, {}).setdefault(metric, [])
             stretches.extend(unpack_outline(outline, first, last))
     for job_id in growing:
-        curves = read_curves(session, job_id, list(OUTLINED), POINTS).curves
-        found[job_id] = {curve.name: _outline(curve.iterations, curve.values) for curve in curves}
-    return found
+        curves = read_curves(session, job_id, list(OUTLINED_METRICS), OUTLINE_POINTS).curves
+        outlines[job_id] = {curve.name: _outline(curve.iterations, curve.values) for curve in curves}
+    return outlines
 
 
 def _outline(iterations: Sequence[int], values: Sequence[float]) -> list[Stretch]:
     points = zip(iterations, values, strict=True)
     return [Stretch(at, at, value, value) for at, value in points if abs(value) < float("inf")]
+
+
+def merge_into_chunks(session: Session, job_id: str, tail: Tail) -> None:
+    """Merge points into the chunks that they overlap, and into each metric's newest chunk while it has room."""
+    for metrics in in_slices(sorted(tail)):
+        touched: dict[str, list[Points]] = {}
+        keys: list[tuple[str, int]] = []
+        first = min(min(tail[metric]) for metric in metrics)
+        for metric, first_iteration, packed in session.execute(_find_touched(job_id, metrics, first)):
+            touched.setdefault(metric, []).append(unpack_points(packed))
+            keys.append((metric, first_iteration))
+        for some in in_slices(keys):
+            own = tuple_(CurveChunk.metric, CurveChunk.first_iteration).in_(some)
+            session.execute(delete(CurveChunk).where(CurveChunk.job_id == job_id, own))
+        insert_chunks(
+            session,
+            job_id,
+            {metric: merge_points(join_points(touched.get(metric, ())), tail[metric]) for metric in metrics},
+        )
+
+
+def insert_chunks(session: Session, job_id: str, curves: Mapping[str, Points]) -> None:
+    """Store curves or parts of curves that overlap no stored chunk."""
+    rows = [_chunk_row(job_id, metric, part) for metric, points in curves.items() for part in _split(points)]
+    if rows:
+        session.execute(insert(CurveChunk), rows)
+
+
+def merge_points(points: Points, newer: Mapping[int, float]) -> Points:
+    """Merge points in order of iteration; a newer value replaces an older one of the same iteration."""
+    rising = sort_points(newer)
+    if not len(points) or rising.iterations[0] > points.iterations[-1]:
+        return join_points((points, rising))
+    return sort_points(dict(zip(points.iterations, points.values, strict=True)) | dict(newer))
+
+
+def sort_points(values: Mapping[int, float]) -> Points:
+    """Return points in order of iteration."""
+    iterations = sorted(values)
+    return Points(iterations, [values[iteration] for iteration in iterations])
+
+
+def in_slices(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    """Yield the items in slices that fit into one statement."""
+    for start in range(0, len(items), _METRICS_PER_STATEMENT):
+        yield items[start : start + _METRICS_PER_STATEMENT]
+
+
+def _find_touched(job_id: str, metrics: Sequence[str], first: int) -> Select[str, int, bytes]:
+    """Return the query of each metric's chunks that end at `first` or later, and of a newest chunk with room."""
+    other = aliased(CurveChunk)
+    same = (other.job_id == CurveChunk.job_id, other.metric == CurveChunk.metric)
+    newest = select(func.max(other.first_iteration)).where(*same).scalar_subquery()
+    has_room = (CurveChunk.count < CHUNK_POINTS) & (CurveChunk.first_iteration == newest)
+    return (
+        select(CurveChunk.metric, CurveChunk.first_iteration, CurveChunk.points)
+        .where(CurveChunk.job_id == job_id, CurveChunk.metric.in_(metrics))
+        .where((CurveChunk.last_iteration >= first) | has_room)
+        .order_by(CurveChunk.metric, CurveChunk.first_iteration)
+    )
+
+
+def _split(points: Points) -> Iterator[Points]:
+    for start in range(0, len(points), CHUNK_POINTS):
+        end = start + CHUNK_POINTS
+        yield Points(points.iterations[start:end], points.values[start:end])
+
+
+def _chunk_row(job_id: str, metric: str, points: Points) -> dict[str, Any]:
+    return {
+        "job_id": job_id,
+        "metric": metric,
+        "first_iteration": points.iterations[0],
+        "last_iteration": points.iterations[-1],
+        "count": len(points),
+        "points": pack_points(points),
+        "outline": pack_outline(metric, points.values),
+    }

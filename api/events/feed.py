@@ -1,4 +1,4 @@
-"""Server-sent events: one watcher asks the database what is new, streams wait without a thread or a session."""
+"""The feed of event streams: one watcher polls the database; streams wait without a thread or a session."""
 
 import asyncio
 import logging
@@ -9,50 +9,14 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 
 from api.events import log, watermark
+from api.events.schemas import StreamEvent
 from api.jobs import queries as job_queries
 from api.jobs import serializers
-from api.jobs.schemas import StreamEvent
 from api.server.database.engine import Database
 
-# What follows an event id: messages and the id of the last one.
-Messages = tuple[list[bytes], int]
-
-
-class SharedReads:
-    """Lets a stream that asks what another one is asking right now wait for the same answer.
-
-    Answers are not kept, and one that was begun before the last news is not waited for: it may lack them.
-    """
-
-    def __init__(self) -> None:
-        self._under_way: dict[tuple[str | None, int], asyncio.Task[Messages]] = {}
-
-    async def read(self, job_id: str | None, after: int, read: Callable[[int], Messages]) -> Messages:
-        """Return what `read` finds after this event id of this job, or of the list of all."""
-        key = (job_id, after)
-        task = self._under_way.get(key)
-        if task is None:
-            task = self._under_way[key] = asyncio.create_task(run_in_threadpool(read, after))
-            task.add_done_callback(lambda done: self._forget(key, done))
-        # A stream that goes away must not take the answer from the others.
-        return await asyncio.shield(task)
-
-    def note_news(self, job_id: str) -> None:
-        """Hear that something of a job was committed: whoever asks from now on is asked for anew."""
-        for key in [key for key in self._under_way if key[0] in (job_id, None)]:
-            del self._under_way[key]
-
-    def _forget(self, key: tuple[str | None, int], done: asyncio.Task[Messages]) -> None:
-        if self._under_way.get(key) is done:
-            del self._under_way[key]
-        if not done.cancelled():
-            # Marked as seen, should every stream that waited for it have gone.
-            done.exception()
-
-
 logger = logging.getLogger(__name__)
-# A client far behind gets its batches in parts of this many, or so many bytes and what makes them full: a stalled
-# stream holds one part.
+# A client far behind receives its batches in parts of at most so many batches or about so many bytes, so that a
+# stalled stream holds one part.
 _BATCHES_AT_ONCE = 8
 _BYTES_AT_ONCE = 262_144
 _JOBS_AT_ONCE = 100
@@ -60,46 +24,79 @@ _IDS_AT_ONCE = 1000
 # The stream of all jobs sends each job at most this often.
 LIST_EVERY_SECONDS = 0.25
 
-# Reads what follows an event id.
+# Messages after an event id, and the id of the last one.
+Messages = tuple[list[bytes], int]
 ReadMessages = Callable[[int], Messages]
 
 
+class SharedReads:
+    """Shares reads: a stream waits for a read that another one has begun with the same arguments.
+
+    Results are not kept, and a read that began before the last commit is not shared: it may lack that commit.
+    """
+
+    def __init__(self) -> None:
+        self._running: dict[tuple[str | None, int], asyncio.Task[Messages]] = {}
+
+    async def read(self, job_id: str | None, after: int, read: ReadMessages) -> Messages:
+        """Return the messages of `read` after this event id, of one job or of all jobs."""
+        key = (job_id, after)
+        task = self._running.get(key)
+        if task is None:
+            task = self._running[key] = asyncio.create_task(run_in_threadpool(read, after))
+            task.add_done_callback(lambda done: self._forget(key, done))
+        # A stream that is cancelled must not cancel the read of the others.
+        return await asyncio.shield(task)
+
+    def invalidate(self, job_id: str) -> None:
+        """Stop sharing the running reads of this job and of the list, because something was committed."""
+        for key in [key for key in self._running if key[0] in (job_id, None)]:
+            del self._running[key]
+
+    def _forget(self, key: tuple[str | None, int], done: asyncio.Task[Messages]) -> None:
+        if self._running.get(key) is done:
+            del self._running[key]
+        if not done.cancelled():
+            # Retrieved, in case every stream that waited for it has ended.
+            done.exception()
+
+
 class Feed:
-    """Tells open streams when their job has news, within this process at once and from others by asking often."""
+    """Wakes open streams when their job has new events: at once within this process, by polling for others."""
 
     def __init__(self, database: Database, poll_seconds: float, keepalive_seconds: float) -> None:
         self.closing = False
         self._database = database
         self._poll_seconds = poll_seconds
         self._keepalive_seconds = keepalive_seconds
-        self._followers: dict[asyncio.Event, str | None] = {}
+        self._subscribers: dict[asyncio.Event, str | None] = {}
         self._reads = SharedReads()
-        self._nudged = asyncio.Event()
-        self._knows_newest = asyncio.Event()
+        self._notified = asyncio.Event()
+        self._has_begun = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._seen = 0
 
-    def nudge(self) -> None:
-        """Say from any thread that something was committed."""
-        if self._followers:
-            self._call_in_loop(self._nudged.set)
+    def notify(self) -> None:
+        """Notify the watcher, from any thread, that something was committed."""
+        if self._subscribers:
+            self._call_in_loop(self._notified.set)
 
     def end_streams(self) -> None:
-        """End every open stream, from any thread, so that a server that stops need not wait for them."""
+        """End every open stream, from any thread, so that a stopping server need not wait for them."""
         self.closing = True
         self._call_in_loop(self._wake_all)
 
     async def stream(
         self, job_id: str | None, after: int, read: ReadMessages, every_seconds: float = 0.0
     ) -> AsyncIterator[bytes]:
-        """Yield messages after this event id, and a comment when there was nothing to say for a while."""
-        with self._follow(job_id) as news:
-            # The first line tells proxies and browsers that the stream is open.
+        """Yield messages after this event id, and a comment when there was none for a while."""
+        with self._subscribe(job_id) as news:
+            # The first line shows proxies and browsers that the stream is open.
             yield b": connected\n\n"
             await self._start_watching()
             while not self.closing:
-                # Cleared before the query: what is committed after it sets the event again.
+                # Cleared before the query: a later commit sets the event again.
                 news.clear()
                 messages, after = await self._reads.read(job_id, after, read)
                 for message in messages:
@@ -110,13 +107,13 @@ class Feed:
                     yield b": keepalive\n\n"
 
     @contextmanager
-    def _follow(self, job_id: str | None) -> Iterator[asyncio.Event]:
+    def _subscribe(self, job_id: str | None) -> Iterator[asyncio.Event]:
         news = asyncio.Event()
-        self._followers[news] = job_id
+        self._subscribers[news] = job_id
         try:
             yield news
         finally:
-            del self._followers[news]
+            del self._subscribers[news]
 
     async def _has_news(self, news: asyncio.Event) -> bool:
         with suppress(TimeoutError):
@@ -127,59 +124,59 @@ class Feed:
     async def _start_watching(self) -> None:
         if self._watcher is None or self._watcher.done():
             self._loop = asyncio.get_running_loop()
-            self._knows_newest = asyncio.Event()
+            self._has_begun = asyncio.Event()
             self._watcher = asyncio.create_task(self._watch())
-        # The watcher knows where it begins before any stream's first query, so nothing falls between the two.
-        await self._knows_newest.wait()
+        # The watcher reads the watermark before any stream's first query, so that no event is missed in between.
+        await self._has_begun.wait()
 
     async def _watch(self) -> None:
-        while self._followers and not self.closing:
+        while self._subscribers and not self.closing:
             try:
-                if not await self._look():
-                    await self._wait_for_nudge()
+                if not await self._poll():
+                    await self._wait_for_notification()
             except Exception:
                 logger.exception("The event streams could not read the database; they try again.")
                 await asyncio.sleep(1.0)
-        self._knows_newest.set()
+        self._has_begun.set()
 
-    async def _look(self) -> bool:
-        if not self._knows_newest.is_set():
-            self._seen = await run_in_threadpool(watermark.find_settled_event_id, self._database)
-            self._knows_newest.set()
+    async def _poll(self) -> bool:
+        if not self._has_begun.is_set():
+            self._seen = await run_in_threadpool(watermark.find_watermark, self._database)
+            self._has_begun.set()
         ids = await run_in_threadpool(self._read_ids, self._seen)
         for event_id, job_id in ids:
             self._seen = event_id
-            self._reads.note_news(job_id)
-            for news, wanted in self._followers.items():
-                if wanted is None or wanted == job_id:
+            self._reads.invalidate(job_id)
+            for news, followed in self._subscribers.items():
+                if followed is None or followed == job_id:
                     news.set()
         return bool(ids)
 
-    async def _wait_for_nudge(self) -> None:
+    async def _wait_for_notification(self) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(self._poll_seconds):
-                await self._nudged.wait()
-        self._nudged.clear()
+                await self._notified.wait()
+        self._notified.clear()
 
     def _read_ids(self, after: int) -> list[tuple[int, str]]:
-        settled = watermark.find_settled_event_id(self._database)
-        if settled <= after:
+        watermark_id = watermark.find_watermark(self._database)
+        if watermark_id <= after:
             return []
         with self._database.read() as session:
-            return log.list_batch_ids(session, after, settled, _IDS_AT_ONCE)
+            return log.list_batch_ids(session, after, watermark_id, _IDS_AT_ONCE)
 
     def _call_in_loop(self, action: Callable[[], None]) -> None:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(action)
 
     def _wake_all(self) -> None:
-        self._nudged.set()
-        for news in self._followers:
+        self._notified.set()
+        for news in self._subscribers:
             news.set()
 
 
 def read_job_messages(database: Database, job_id: str, after: int) -> Messages:
-    """Read the next messages of one job: a batch each, in order."""
+    """Read the next messages of one job, one for each batch, in order."""
     with database.read() as session:
         batches = log.list_batches(session, job_id, after, _BATCHES_AT_ONCE)
         if not batches:
@@ -196,10 +193,10 @@ def read_job_messages(database: Database, job_id: str, after: int) -> Messages:
 
 
 def read_list_messages(database: Database, after: int) -> Messages:
-    """Read the next messages of the list: each changed job once, with no events, in order of its newest one."""
-    settled = watermark.find_settled_event_id(database)
+    """Read the next messages of the list: each changed job once, without events, by its newest event id."""
+    watermark_id = watermark.find_watermark(database)
     with database.read() as session:
-        changed = log.list_changed_jobs(session, after, settled, _JOBS_AT_ONCE)
+        changed = log.list_changed_jobs(session, after, watermark_id, _JOBS_AT_ONCE)
         jobs = {job.id: job for job in job_queries.list_jobs_by_id(session, [job_id for _, job_id in changed])}
         summaries = {each.id: each for each in serializers.job_summaries(session, list(jobs.values()))}
     messages = [

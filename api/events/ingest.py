@@ -1,4 +1,4 @@
-"""Events from a worker: numbered, fenced, stored once, and applied to what lists and pages read."""
+"""Ingests events of a worker: checks fence and numbers, stores each once, and projects them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -6,34 +6,34 @@ from dataclasses import dataclass, field
 from sqlalchemy import ColumnElement, Update, bindparam, select, update
 from sqlalchemy.orm import Session
 
-from api.attempts.leases import HeldJob, hold_attempt
+from api.attempts.leases import LeasedJob, extend_lease
 from api.curves.queries import collect_tail, fold_long_tail
 from api.errors import RequestInvalid, SequenceConflict
 from api.events.log import insert_batch, pack_body, unpack_body
 from api.events.parsing import MetricsRow, OtherEvent, PostedEvent, encode_events, post_event
 from api.events.projections import apply_events
+from api.events.schemas import NumberedEvent
 from api.server.database.clock import database_now
 from api.server.database.models import Attempt, EventBatch, Job
-from api.workers.schemas import NumberedEvent
 from ganlib.events import BIN_COUNT, HistogramsLogged, LatentsFixed
 
 MAX_POINTS = 20_000
-# Of every batch: its numbers are those that come next.
-FOLLOWS: tuple[ColumnElement[bool], ...] = (Attempt.next_seq == bindparam("first"),)
+# Condition of every batch: it continues the stored numbers.
+NEXT_IN_SEQUENCE: tuple[ColumnElement[bool], ...] = (Attempt.next_seq == bindparam("first"),)
 
 
-def build_take(follows: Iterable[ColumnElement[bool]]) -> Update:
-    """Return the conditional UPDATE that takes a batch's numbers; it changes no row if they do not come next."""
-    own = (Attempt.job_id == bindparam("held_job"), Attempt.attempt == bindparam("held_attempt"))
+def build_sequence_update(follows: Iterable[ColumnElement[bool]]) -> Update:
+    """Return the conditional UPDATE that claims a batch's numbers; it changes no row if they do not come next."""
+    own = (Attempt.job_id == bindparam("leased_job"), Attempt.attempt == bindparam("leased_attempt"))
     taken = {"next_seq": bindparam("following"), "heartbeat_at": database_now()}
     return update(Attempt).where(*own, *follows).values(taken)
 
 
 # Built once: see `api.attempts.leases`.
-TAKE = build_take(FOLLOWS)
-_MOVE_ON = (
+SEQUENCE_UPDATE = build_sequence_update(NEXT_IN_SEQUENCE)
+_JOB_UPDATE = (
     update(Job)
-    .where(Job.id == bindparam("held_job"))
+    .where(Job.id == bindparam("leased_job"))
     .values(
         iteration=bindparam("reached"),
         last_event_id=bindparam("batch_id"),
@@ -48,7 +48,7 @@ _MOVE_ON = (
 class Accepted:
     """The number that is expected after a batch, and checkpoints whose files may be deleted.
 
-    cancel_requested: the trainer is to stop. new_events, new_points: how many of the batch were not stored before.
+    cancel_requested: the trainer must stop. new_events, new_points: counts of those not stored before.
     """
 
     next_seq: int
@@ -66,21 +66,21 @@ def insert_events(
     lease_seconds: float,
     checkpoints_kept: int = 2,
 ) -> Accepted:
-    """Store a batch and apply it, all or nothing; a batch that is stored already changes nothing.
+    """Store and project a batch as a whole; a batch that is already stored changes nothing.
 
     Raises AttemptFenced, SequenceConflict (with `next_seq`), ArtifactMissing, and RequestInvalid for too many
     points.
     """
     _check_size(events)
-    job = hold_attempt(session, job_id, attempt, lease_seconds)
-    new, next_seq = _take_numbers(session, job, events)
+    job = extend_lease(session, job_id, attempt, lease_seconds)
+    new, next_seq = _claim_numbers(session, job, events)
     if not new:
         return Accepted(next_seq, job.cancel_requested_at is not None)
     reached = _find_iteration(job, new)
     arriving = collect_tail(
         (item.event.iteration, item.event.values) for item in new if isinstance(item.event, MetricsRow)
     )
-    # Before this batch has its id: from there on readers of all jobs' news wait for it.
+    # Before the batch has its id: from then on the watermark waits for this transaction.
     is_folded = fold_long_tail(session, job, arriving)
     retired = apply_events(session, job, new, arriving, checkpoints_kept)
     _store(session, job, new, reached, is_folded)
@@ -89,28 +89,28 @@ def insert_events(
 
 
 def encode_event(event: PostedEvent) -> bytes:
-    """Return the bytes by which an event that comes again is compared with the stored one."""
+    """Return the bytes that compare a repeated event with the stored one."""
     return encode_events([event])
 
 
 def _check_size(events: Sequence[PostedEvent]) -> None:
     points = sum(_count_points(item.event) for item in events)
     if points > MAX_POINTS:
-        message = f"{points:,} points in one post are too many; at most {MAX_POINTS:,}"
+        message = f"{points:,} points in one post are too many; send at most {MAX_POINTS:,}"
         raise RequestInvalid(
             message, problems=[{"field": "events", "given": f"{points} points", "message": message}]
         )
 
 
 def _count_points(event: MetricsRow | OtherEvent) -> int:
-    """Return how many numbers an event brings: each metric's, and each bin of a histogram."""
+    """Return the number of values of an event: metrics, and bins of histograms."""
     if isinstance(event, MetricsRow):
         return len(event.values)
     return BIN_COUNT * len(event.histograms) if isinstance(event, HistogramsLogged) else 0
 
 
-def _find_iteration(job: HeldJob, events: Sequence[PostedEvent]) -> int:
-    """Return which iteration the job has then reached; raises RequestInvalid for one beyond its end."""
+def _find_iteration(job: LeasedJob, events: Sequence[PostedEvent]) -> int:
+    """Return the iteration that the job has reached; raises RequestInvalid for one beyond its end."""
     latest = max((item.event.iteration for item in events if not isinstance(item.event, LatentsFixed)), default=0)
     if latest > job.iterations:
         message = f"iteration {latest} is beyond the job's {job.iterations}"
@@ -118,25 +118,25 @@ def _find_iteration(job: HeldJob, events: Sequence[PostedEvent]) -> int:
     return max(job.iteration, latest)
 
 
-def _take_numbers(
-    session: Session, job: HeldJob, events: Sequence[PostedEvent]
+def _claim_numbers(
+    session: Session, job: LeasedJob, events: Sequence[PostedEvent]
 ) -> tuple[Sequence[PostedEvent], int]:
     """Return the events that are new and the number after them; raises SequenceConflict."""
-    # Nearly always they are all new: one conditional UPDATE says so and takes their numbers.
-    if _are_consecutive(events) and _takes(session, job, events):
+    # Usually all events are new, and one conditional UPDATE confirms that and claims their numbers.
+    if _are_consecutive(events) and _claim(session, job, events):
         return events, events[-1].seq + 1
     own = (Attempt.job_id == job.id, Attempt.attempt == job.attempt)
     next_seq = session.execute(select(Attempt.next_seq).where(*own)).scalar_one()
     new = events[_count_stored(session, job, next_seq, events) :]
     if new:
-        _takes(session, job, new)
+        _claim(session, job, new)
     return new, new[-1].seq + 1 if new else next_seq
 
 
-def _takes(session: Session, job: HeldJob, events: Sequence[PostedEvent]) -> bool:
+def _claim(session: Session, job: LeasedJob, events: Sequence[PostedEvent]) -> bool:
     numbers = {"first": events[0].seq, "following": events[-1].seq + 1}
-    own = {"held_job": job.id, "held_attempt": job.attempt}
-    return session.connection().execute(TAKE, {**own, **numbers}).rowcount > 0
+    own = {"leased_job": job.id, "leased_attempt": job.attempt}
+    return session.connection().execute(SEQUENCE_UPDATE, {**own, **numbers}).rowcount > 0
 
 
 def _are_consecutive(events: Sequence[PostedEvent]) -> bool:
@@ -144,24 +144,26 @@ def _are_consecutive(events: Sequence[PostedEvent]) -> bool:
     return all(event.seq == first + index for index, event in enumerate(events))
 
 
-def _count_stored(session: Session, job: HeldJob, next_seq: int, events: Sequence[PostedEvent]) -> int:
-    """Return how many of the first events are stored already; raises SequenceConflict."""
+def _count_stored(session: Session, job: LeasedJob, next_seq: int, events: Sequence[PostedEvent]) -> int:
+    """Return how many of the first events are already stored; raises SequenceConflict."""
     first = events[0].seq
     if not _are_consecutive(events):
-        raise SequenceConflict("The numbers of a batch are consecutive.", next_seq=next_seq)
+        raise SequenceConflict("The numbers of a batch must be consecutive.", next_seq=next_seq)
     if first > next_seq:
-        raise SequenceConflict(f"Event {next_seq} is expected next, but {first} came.", next_seq=next_seq)
+        raise SequenceConflict(
+            f"Event {next_seq} is expected next, but event {first} was sent.", next_seq=next_seq
+        )
     skipped = min(next_seq - first, len(events))
     if skipped:
         stored = _read_stored(session, job, first, first + skipped - 1)
         for event in events[:skipped]:
             if encode_event(stored[event.seq]) != encode_event(event):
-                message = f"Event {event.seq} is stored already, with other content."
+                message = f"Event {event.seq} is already stored with other content."
                 raise SequenceConflict(message, next_seq=next_seq, seq=event.seq)
     return skipped
 
 
-def _read_stored(session: Session, job: HeldJob, first: int, last: int) -> dict[int, PostedEvent]:
+def _read_stored(session: Session, job: LeasedJob, first: int, last: int) -> dict[int, PostedEvent]:
     query = select(EventBatch.body).where(
         EventBatch.job_id == job.id,
         EventBatch.attempt == job.attempt,
@@ -175,20 +177,20 @@ def _read_stored(session: Session, job: HeldJob, first: int, last: int) -> dict[
     }
 
 
-def _store(session: Session, job: HeldJob, events: Sequence[PostedEvent], reached: int, is_folded: bool) -> None:
-    """Write the batch into the raw log: last, because readers of all jobs' news wait from here to the commit."""
+def _store(session: Session, job: LeasedJob, events: Sequence[PostedEvent], reached: int, is_folded: bool) -> None:
+    """Write the batch into the log: last, because the watermark waits from here to the commit."""
     body = pack_body(encode_events(events))
     seqs = {"first_seq": events[0].seq, "last_seq": events[-1].seq}
     batch_id = insert_batch(session, job.id, attempt=job.attempt, body=body, **seqs)
     tail = _fold_all(batch_id) if is_folded else _lengthen_tail(job, events)
-    moved = {"held_job": job.id, "reached": reached, "batch_id": batch_id, **tail}
-    session.connection().execute(_MOVE_ON, moved)
+    moved = {"leased_job": job.id, "reached": reached, "batch_id": batch_id, **tail}
+    session.connection().execute(_JOB_UPDATE, moved)
 
 
 def _fold_all(batch_id: int) -> dict[str, int]:
     return {"folded": batch_id, "batches": 0, "points": 0}
 
 
-def _lengthen_tail(job: HeldJob, events: Sequence[PostedEvent]) -> dict[str, int]:
+def _lengthen_tail(job: LeasedJob, events: Sequence[PostedEvent]) -> dict[str, int]:
     points = sum(len(item.event.values) for item in events if isinstance(item.event, MetricsRow))
     return {"folded": job.folded_event_id, "batches": job.tail_batches + 1, "points": job.tail_points + points}

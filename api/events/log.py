@@ -1,4 +1,4 @@
-"""Event batches: the raw log of a job, whose row ids are the stream's event ids."""
+"""The log of a job: event batches, whose row ids are the stream's event ids."""
 
 import json
 import zlib
@@ -30,7 +30,7 @@ class Batch:
     def events(self) -> list[dict[str, Any]]:
         """Events as they were posted: each a mapping with `event`, `at` and, if a worker sent it, `seq`.
 
-        Unpacked when they are asked for: that takes many times the memory of the body.
+        Unpacked on access, because that takes many times the memory of the body.
         """
         return unpack_body(self.body)
 
@@ -42,7 +42,7 @@ def pack_body(events_json: bytes) -> bytes:
 
 def unpack_body(body: bytes) -> list[dict[str, Any]]:
     """Read the events of a batch."""
-    # Twice as quick as the standard library, and reading a curve waits for it.
+    # Twice as fast as the standard library, and it dominates reading a curve.
     events: list[dict[str, Any]] = from_json(zlib.decompress(body))
     return events
 
@@ -50,15 +50,15 @@ def unpack_body(body: bytes) -> list[dict[str, Any]]:
 def insert_batch(session: Session, job_id: str, **columns: Any) -> int:
     """Store one batch and return its id.
 
-    The caller holds the job's row, so ids of one job rise as they are committed; of several they may not.
+    The caller has locked the job's row, so ids of one job rise in the order of commits; ids of several may not.
     """
-    insert_row = _insert_on(dialect_name(session))
+    insert_row = _build_insert_for(dialect_name(session))
     batch_id: int = session.connection().execute(insert_row, {"job_id": job_id, **columns}).scalar_one()
     return batch_id
 
 
 def build_insert(dialect: str, *, announces: bool) -> ReturningInsert[int]:
-    """Return the INSERT of a batch, which on PostgreSQL announces its id before it takes it."""
+    """Return the INSERT of a batch, which on PostgreSQL announces its id before allocating it."""
     columns = (
         EventBatch.job_id,
         EventBatch.attempt,
@@ -75,13 +75,13 @@ def build_insert(dialect: str, *, announces: bool) -> ReturningInsert[int]:
 
 
 @cache
-def _insert_on(dialect: str) -> ReturningInsert[int]:
+def _build_insert_for(dialect: str) -> ReturningInsert[int]:
     # Built once: see `api.attempts.leases`.
     return build_insert(dialect, announces=True)
 
 
 def insert_service_events(session: Session, job: Job, *events: dict[str, Any]) -> None:
-    """Store what the service itself did (a change of state, a new attempt), so that streams see it."""
+    """Store events of the service itself, such as a change of state, so that streams send them."""
     at = session.execute(select(database_now())).scalar_one()
     body = json.dumps([{"at": at.isoformat(), "event": event} for event in events]).encode()
     for event in events:
@@ -101,8 +101,8 @@ def insert_service_events(session: Session, job: Job, *events: dict[str, Any]) -
     session.refresh(job)
 
 
-def say(job: Job, text: str, level: str = "info") -> dict[str, Any]:
-    """Return the event that puts a line of the service's own into the job's log."""
+def log_line_event(job: Job, text: str, level: str = "info") -> dict[str, Any]:
+    """Return the event that adds a line of the service to the job's log."""
     return {"kind": "line_logged", "iteration": job.iteration, "level": level, "text": text[:4000]}
 
 
@@ -114,15 +114,15 @@ def list_batches(session: Session, job_id: str, after: int, limit: int) -> list[
     return [Batch(*row) for row in rows]
 
 
-def list_batch_ids(session: Session, after: int, settled: int, limit: int) -> list[tuple[int, str]]:
-    """Return (event id, job id) of every job's batches after this event id, up to the settled one, in order."""
-    query = select(EventBatch.id, EventBatch.job_id).where(EventBatch.id > after, EventBatch.id <= settled)
+def list_batch_ids(session: Session, after: int, watermark: int, limit: int) -> list[tuple[int, str]]:
+    """Return (event id, job id) of every job's batches after this event id, up to the watermark, in order."""
+    query = select(EventBatch.id, EventBatch.job_id).where(EventBatch.id > after, EventBatch.id <= watermark)
     return [(row.id, row.job_id) for row in session.execute(query.order_by(EventBatch.id).limit(limit))]
 
 
-def list_changed_jobs(session: Session, after: int, settled: int, limit: int) -> list[tuple[int, str]]:
-    """Return (newest event id, job id) of the jobs with events between these ids, in order of the former."""
+def list_changed_jobs(session: Session, after: int, watermark: int, limit: int) -> list[tuple[int, str]]:
+    """Return (newest event id, job id) of the jobs with events between these ids, by event id."""
     newest = func.max(EventBatch.id).label("newest")
-    query = select(newest, EventBatch.job_id).where(EventBatch.id > after, EventBatch.id <= settled)
+    query = select(newest, EventBatch.job_id).where(EventBatch.id > after, EventBatch.id <= watermark)
     rows = session.execute(query.group_by(EventBatch.job_id).order_by(newest).limit(limit))
     return [(row.newest, row.job_id) for row in rows]

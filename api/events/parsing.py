@@ -1,9 +1,8 @@
-"""Posts of events, as the service works with them: logged numbers by a quick reader, all else by its schema.
+"""Parses posts of events: logged metrics by a fast reader, everything else by the schema.
 
-Numbers are most of what arrives, and a pydantic object for each event costs ten times as much as reading its JSON.
-The quick reader takes only what the schema takes, and takes it alike; what it does not know, such as any mistake,
-goes to the schema, which then says what is wrong. Of a field that is given twice the last one counts, and it alone
-is stored.
+Metrics are most of the traffic, and a pydantic object for each event costs ten times as much as reading its JSON.
+The fast reader accepts a subset of the schema with the same result; anything else, such as a mistake, goes to the
+schema, which reports the error. Of a field that is given twice only the last value is stored.
 """
 
 import re
@@ -14,8 +13,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Raw, Struct
 
+from api.events.schemas import EventsPost, NumberedEvent
 from api.server.http.bodies import parse_body
-from api.workers.schemas import EventsPost, NumberedEvent
 from ganlib.events import (
     METRIC_NAME_PATTERN,
     CheckpointSaved,
@@ -33,9 +32,9 @@ from ganlib.events import (
     show_float,
 )
 
-# What a worker's spool writes; other spellings of a time are left to the schema.
+# The format of a worker's spool; the schema reads other formats of a time.
 _TIME = r"\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)\Z"
-# Near the ends of the calendar a zone may lead out of it.
+# In the first and last year a time zone may lead out of the calendar.
 _FIRST_YEAR, _LAST_YEAR = 1, 9999
 _METRIC_NAME = re.compile(METRIC_NAME_PATTERN)
 
@@ -43,7 +42,7 @@ _METRIC_NAME = re.compile(METRIC_NAME_PATTERN)
 class MetricsRow(
     Struct, tag_field="kind", tag="metrics_logged", forbid_unknown_fields=True, frozen=True, gc=False
 ):
-    """Numbers at one iteration; NaN and infinities are the strings that JSON has for them."""
+    """Metric values at one iteration; NaN and infinities are strings, as in JSON."""
 
     iteration: Annotated[int, Meta(ge=0, le=1_000_000_000)]
     values: Annotated[dict[str, float | NamedFloat], Meta(min_length=1, max_length=256)]
@@ -80,7 +79,7 @@ class _RawPost(Struct, forbid_unknown_fields=True):
 
 
 class _Unusual(Exception):
-    """The quick reader leaves this to the schema."""
+    """The fast reader leaves this post to the schema."""
 
 
 _decode_post = msgspec.json.Decoder(_RawPost).decode
@@ -90,13 +89,13 @@ _decode_row = msgspec.json.Decoder(MetricsRow).decode
 def read_events(raw: bytes) -> list[PostedEvent]:
     """Read the JSON of an EventsPost; raises RequestInvalid."""
     try:
-        return _read_quickly(raw)
+        return _read_fast(raw)
     except (_Unusual, msgspec.MsgspecError, ValueError, RecursionError):
         return [post_event(item) for item in parse_body(EventsPost, raw).events]
 
 
 def post_event(item: NumberedEvent) -> PostedEvent:
-    """Return an event of the schema as the service works with it."""
+    """Convert an event of the schema."""
     return PostedEvent(item.seq, _in_utc(item.at), _simplify(item.event))
 
 
@@ -105,7 +104,7 @@ def encode_events(events: Sequence[PostedEvent]) -> bytes:
     return _encoder.encode(events)
 
 
-def _read_quickly(raw: bytes) -> list[PostedEvent]:
+def _read_fast(raw: bytes) -> list[PostedEvent]:
     names: set[str] = set()
     events = []
     for item in _decode_post(raw).events:
@@ -124,7 +123,7 @@ def _read_event(raw: Raw) -> MetricsRow | OtherEvent:
     except msgspec.ValidationError:
         other = event_adapter.validate_json(bytes(raw))
         if isinstance(other, MetricsLogged):
-            # A number beyond a float would be infinite here.
+            # A number too large for a float would become infinite here.
             raise _Unusual from None
         return other
 

@@ -1,4 +1,4 @@
-"""What events change in what lists and pages read: newest values, timeline, histograms, log, checkpoints."""
+"""Projects events into read models: newest values, timeline, histograms, log lines, checkpoints."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -8,10 +8,9 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
 from api.artifacts.queries import require_artifacts, retire_checkpoints
-from api.attempts.leases import HeldJob
-from api.curves.chunks import Tail
+from api.attempts.leases import LeasedJob
 from api.curves.histograms import insert_histograms
-from api.curves.queries import latest_columns
+from api.curves.queries import Tail, latest_columns
 from api.errors import ArtifactMissing
 from api.events.parsing import MetricsRow, PostedEvent
 from api.server.database.clock import database_now
@@ -28,20 +27,20 @@ from ganlib.events import (
 
 
 def apply_events(
-    session: Session, job: HeldJob, events: Sequence[PostedEvent], points: Tail, checkpoints_kept: int
+    session: Session, job: LeasedJob, events: Sequence[PostedEvent], points: Tail, checkpoints_kept: int
 ) -> list[str]:
-    """Bring all that lists and pages read up to date; returns the retired checkpoints' sha256.
+    """Update all read models; returns the sha256 of retired checkpoints.
 
-    points: those of the events' metrics.
+    points: the metric values of the events.
     """
     _apply_points(session, job.id, points)
-    # Numbers are most of what arrives, and the rest is looked through several times.
+    # Metrics are most events; only the others are scanned several times.
     others = [item for item in events if not isinstance(item.event, MetricsRow)]
     return _apply_others(session, job, others, checkpoints_kept) if others else []
 
 
 def _apply_others(
-    session: Session, job: HeldJob, others: Sequence[PostedEvent], checkpoints_kept: int
+    session: Session, job: LeasedJob, others: Sequence[PostedEvent], checkpoints_kept: int
 ) -> list[str]:
     files = [
         item.event.file.sha256
@@ -72,7 +71,7 @@ def _apply_points(session: Session, job_id: str, points: Tail) -> None:
         for metric, iteration in newest.items()
     ]
     if rows:
-        # A row at a time: one statement for all of them would be another one for every number of metrics.
+        # executemany: a single statement would differ for each number of metrics.
         session.connection().execute(_keep_newest(dialect_name(session)), rows)
 
 
@@ -87,15 +86,16 @@ def _keep_newest(dialect: str) -> Any:
     )
 
 
-def _apply_lines(session: Session, job: HeldJob, events: Sequence[PostedEvent]) -> None:
+def _apply_lines(session: Session, job: LeasedJob, events: Sequence[PostedEvent]) -> None:
     lines = [
         {
             "job_id": job.id,
             "attempt": job.attempt,
             "iteration": item.event.iteration,
             "level": item.event.level,
-            # PostgreSQL's texts cannot hold this character.
+            # PostgreSQL cannot store this character.
             "text": item.event.text.replace("\0", "\N{REPLACEMENT CHARACTER}"),
+            "about": item.event.about,
             "at": item.at,
         }
         for item in events
@@ -106,9 +106,9 @@ def _apply_lines(session: Session, job: HeldJob, events: Sequence[PostedEvent]) 
 
 
 def _apply_samples(
-    session: Session, job: HeldJob, events: Sequence[PostedEvent], artifacts: dict[str, Artifact]
+    session: Session, job: LeasedJob, events: Sequence[PostedEvent], artifacts: dict[str, Artifact]
 ) -> None:
-    # A grid that comes again for the same iteration takes the place of the earlier one.
+    # A repeated grid of the same iteration replaces the earlier one.
     grids = {item.event.iteration: item.event for item in events if isinstance(item.event, SampleGridSaved)}
     if not grids:
         return
@@ -123,7 +123,7 @@ def _apply_samples(
 
 
 def _insert_neighbour_grid(
-    session: Session, job: HeldJob, event: NeighbourGridSaved, artifacts: dict[str, Artifact]
+    session: Session, job: LeasedJob, event: NeighbourGridSaved, artifacts: dict[str, Artifact]
 ) -> None:
     row = {**_grid_columns(job.attempt, event, artifacts), "created_at": database_now()}
     insert_row = insert_into(session, NeighbourGrid).values(job_id=job.id, iteration=event.iteration, **row)
@@ -135,7 +135,7 @@ def _grid_columns(
 ) -> dict[str, Any]:
     sha256 = event.file.sha256
     if artifacts[sha256].media_type != "image/png":
-        raise ArtifactMissing("A grid must be put as image/png first.", sha256=[sha256])
+        raise ArtifactMissing("Upload the file of a grid as image/png first.", sha256=[sha256])
     return {
         "attempt": attempt,
         "sha256": sha256,
@@ -148,7 +148,7 @@ def _grid_columns(
 
 
 def _insert_checkpoint(
-    session: Session, job: HeldJob, event: CheckpointSaved, artifacts: dict[str, Artifact]
+    session: Session, job: LeasedJob, event: CheckpointSaved, artifacts: dict[str, Artifact]
 ) -> None:
     sha256 = event.file.sha256
     row: dict[str, Any] = {
@@ -162,5 +162,5 @@ def _insert_checkpoint(
     session.execute(insert_row.on_conflict_do_update(index_elements=["job_id", "iteration"], set_=row))
 
 
-def _update_job(session: Session, job: HeldJob, **values: Any) -> None:
+def _update_job(session: Session, job: LeasedJob, **values: Any) -> None:
     session.connection().execute(update(Job).where(Job.id == job.id).values(values))

@@ -1,4 +1,4 @@
-"""Server-sent events: what happens, as it happens."""
+"""Routes of the event streams (server-sent events)."""
 
 from typing import Annotated, Any
 
@@ -27,7 +27,7 @@ class EventStream(StreamingResponse):
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "`id`, `event: update` and `data`, a StreamEvent. Go on with `Last-Event-ID`.",
+        "description": "`id`, `event: update` and `data`, a StreamEvent. Continue with `Last-Event-ID`.",
         "content": {"text/event-stream": {"schema": {"$ref": REF.format(model="StreamEvent")}}},
     },
     **documented(JobNotFound, RequestInvalid),
@@ -41,18 +41,18 @@ def check_job(job_id: str, services: ServicesDep) -> str:
 
 
 def find_newest_event_id(services: ServicesDep) -> int:
-    """Return where a stream that was told nothing begins."""
-    return watermark.find_settled_event_id(services.database)
+    """Return the event id at which a stream begins by default."""
+    return watermark.find_watermark(services.database)
 
 
 @router.get("/jobs/{job_id}/events", response_class=EventStream, responses=_RESPONSES)
 async def stream_job(
     job_id: Annotated[str, Depends(check_job)], services: ServicesDep, after: StreamPosition
 ) -> EventStream:
-    """Follow one job: every batch of events after the given id, or from the beginning without one.
+    """Follow one job: every batch of events after the given id, or all of them without an id.
 
-    Besides the trainer's events come `state_changed` and `attempt_started`; after the latter, drop what is later
-    than its `resumed_from`: it comes again.
+    Besides the trainer's events, the stream sends `state_changed` and `attempt_started`; after the latter, drop
+    events later than its `resumed_from`, which will be sent again.
     """
     messages = services.feed.stream(
         job_id, after or 0, lambda last: read_job_messages(services.database, job_id, last)
@@ -66,7 +66,7 @@ async def stream_jobs(
 ) -> EventStream:
     """Follow all jobs: the summary of each that changed after the given id, or from now on without one.
 
-    `events` stays empty; a job comes at most four times a second.
+    `events` is empty; a job is sent at most four times a second.
     """
     begin = newest if after is None else after
     database = services.database

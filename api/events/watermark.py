@@ -1,10 +1,9 @@
-"""Up to which event id a reader has seen all that there will ever be.
+"""The watermark: the event id up to which no further events will appear.
 
-On PostgreSQL transactions of several jobs run at once, and of two the one with the smaller event id may end
-last. A stream that went on from the larger one would miss it. To let ids rise in the order of commits instead,
-each writer would have to wait for the fsync of others. So writers announce, by a lock that they share and that
-ends with their transaction, an id that theirs will be larger than; readers stop at the smallest one that is
-announced.
+On PostgreSQL transactions of several jobs run concurrently, and the one with the smaller event id may commit last.
+A stream that continues after the larger id would miss it. If ids had to rise in the order of commits, each writer
+would wait for the fsync of others. Instead, writers announce a lower bound of their id by a shared lock that ends
+with their transaction, and readers stop at the smallest announced id.
 """
 
 from sqlalchemy import FromClause, func, select, text
@@ -12,7 +11,7 @@ from sqlalchemy import FromClause, func, select, text
 from api.server.database.engine import Database
 from api.server.database.models import EventBatch
 
-# Any fixed number for the upper bits of the lock; an event id has the 48 below.
+# Any fixed number for the upper bits of the lock; the lower 48 bits hold an event id.
 _LOCK_BITS = 0x6776
 _LAST_GIVEN = "CASE WHEN is_called THEN last_value ELSE 0 END"
 _SEQUENCE = "event_batches_id_seq"
@@ -28,18 +27,19 @@ _FIND_ANNOUNCED = text(
 
 
 def announcement() -> FromClause:
-    """Return PostgreSQL's one row that says: this transaction will take an id above the newest given one.
+    """Return a one-row source whose evaluation announces that this transaction's id will be above the newest one.
 
-    What is selected from it is worked out after that was said, a new id too. SQLite has one writer at a time.
+    Columns selected from it, such as a new id, are evaluated after the announcement. Only PostgreSQL needs it:
+    SQLite has one writer at a time.
     """
     return _ANNOUNCE.columns().subquery("announcement")
 
 
-def find_settled_event_id(database: Database) -> int:
+def find_watermark(database: Database) -> int:
     """Return the id up to which every transaction has ended; 0 before the first event.
 
-    What a transaction reads that begins after this call holds all events up to that id. The order of the two
-    questions matters: an id given out after the first one was perhaps not announced yet when the second was asked.
+    A transaction that begins after this call sees all events up to that id. The order of the two queries matters:
+    an id that is allocated after the first query may not have been announced at the time of the second.
     """
     with database.read() as session:
         if session.get_bind().dialect.name != "postgresql":

@@ -1,7 +1,4 @@
-"""What people do with jobs beside running them: tags, a note, deleting, and bringing back.
-
-None of it is state: a job that has ended stays as it ended.
-"""
+"""Edits of jobs: tags and notes, delete and restore, retry. None of them changes the state of an ended job."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,8 +10,8 @@ from api.artifacts.storage import Blobs
 from api.attempts.claims import find_resume_point
 from api.curves.queries import discard_points
 from api.errors import JobStateConflict, RequestInvalid, SpecRefused
-from api.events.log import insert_service_events, say
-from api.jobs.queries import get_job, insert_job
+from api.events.log import insert_service_events, log_line_event
+from api.jobs.queries import get_job, insert_job, update_job
 from api.jobs.schemas import JobEdit
 from api.server.database.clock import database_now
 from api.server.database.models import (
@@ -28,9 +25,10 @@ from api.server.database.models import (
 )
 from api.server.http.schemas import TERMINAL_STATES
 from ganlib.errors import SpecInvalid
-from ganlib.spec.job import parse_spec
+from ganlib.spec.parse import parse_spec
 
 MAX_TAGS = 32
+RETRIED_STATES = ("failed", "cancelled")
 
 
 def edit_job(session: Session, job_id: str, edit: JobEdit) -> Job:
@@ -39,26 +37,30 @@ def edit_job(session: Session, job_id: str, edit: JobEdit) -> Job:
     locked = select(Job).where(Job.id == job_id).with_for_update()
     job = session.scalars(locked, execution_options={"populate_existing": True}).one()
     tags = job.tags if edit.tags is None else edit.tags
-    left = [tag for tag in (*tags, *edit.add_tags) if tag not in edit.remove_tags]
+    kept = [tag for tag in (*tags, *edit.add_tags) if tag not in edit.remove_tags]
     changed: dict[str, Any] = {
-        "tags": list(dict.fromkeys(left)),
+        "tags": list(dict.fromkeys(kept)),
         "note": job.note if edit.note is None else edit.note,
     }
     if len(changed["tags"]) > MAX_TAGS:
-        problem = {"field": "tags", "given": str(len(changed["tags"])), "message": f"at most {MAX_TAGS} are kept"}
+        problem = {
+            "field": "tags",
+            "given": str(len(changed["tags"])),
+            "message": f"must be at most {MAX_TAGS} tags",
+        }
         raise RequestInvalid(f"A job has at most {MAX_TAGS} tags; remove some.", problems=[problem])
     if (job.tags, job.note) == (changed["tags"], changed["note"]):
         return job
-    return _write(session, [Job.id == job_id], {"kind": "job_edited", **changed}, **changed) or job
+    return _update_and_record(session, [Job.id == job_id], {"kind": "job_edited", **changed}, **changed) or job
 
 
 def delete_job(session: Session, job_id: str) -> Job:
-    """Take an ended job out of every list; raises JobStateConflict for one that waits or runs, and JobNotFound.
+    """Hide an ended job from every list; raises JobStateConflict for a queued or running one, and JobNotFound.
 
     Its rows and files stay until `purge_job`.
     """
     conditions = [Job.id == job_id, Job.state.in_(TERMINAL_STATES), Job.deleted_at.is_(None)]
-    deleted = _write(session, conditions, {"kind": "job_deleted"}, deleted_at=database_now())
+    deleted = _update_and_record(session, conditions, {"kind": "job_deleted"}, deleted_at=database_now())
     if deleted is not None:
         return deleted
     job = get_job(session, job_id)
@@ -69,22 +71,22 @@ def delete_job(session: Session, job_id: str) -> Job:
 
 
 def restore_job(session: Session, job_id: str) -> Job:
-    """Bring a deleted job back into the lists; one that is there stays as it is. Raises JobNotFound."""
+    """Restore a deleted job; a job that is not deleted does not change. Raises JobNotFound."""
     conditions = [Job.id == job_id, Job.deleted_at.is_not(None)]
-    restored = _write(session, conditions, {"kind": "job_restored"}, deleted_at=None)
+    restored = _update_and_record(session, conditions, {"kind": "job_restored"}, deleted_at=None)
     return restored or get_job(session, job_id)
 
 
-def list_purged(session: Session, kept_seconds: float, limit: int = 100) -> list[str]:
+def list_purgeable(session: Session, kept_seconds: float, limit: int = 100) -> list[str]:
     """Return the ids of jobs that were deleted longer ago than this."""
     query = select(Job.id).where(_was_deleted_before(kept_seconds)).order_by(Job.deleted_at).limit(limit)
     return list(session.scalars(query))
 
 
 def purge_job(session: Session, job_id: str, kept_seconds: float) -> list[str]:
-    """Delete all rows of a job that was deleted longer ago than this; returns the sha256 of what it named.
+    """Delete all rows of a job that was deleted longer ago than this; returns the sha256 of its files.
 
-    The caller deletes those files that nothing else names. A job that came back meanwhile stays.
+    The caller deletes those files that nothing else uses. A job that was restored meanwhile stays.
     """
     locked = select(Job).where(Job.id == job_id, _was_deleted_before(kept_seconds)).with_for_update()
     job = session.scalars(locked).one_or_none()
@@ -93,7 +95,7 @@ def purge_job(session: Session, job_id: str, kept_seconds: float) -> list[str]:
     names: set[str] = {job.latents_sha256} if job.latents_sha256 else set()
     for table in (Sample, NeighbourGrid, Checkpoint):
         names |= set(session.scalars(select(table.sha256).where(table.job_id == job_id)))
-    # Every other table's rows go with the job's.
+    # The rows of all other tables are deleted with the job's.
     session.execute(delete(Job).where(Job.id == job_id))
     return sorted(names)
 
@@ -102,19 +104,14 @@ def _was_deleted_before(kept_seconds: float) -> ColumnElement[bool]:
     return Job.deleted_at <= database_now(-kept_seconds)
 
 
-def _write(
+def _update_and_record(
     session: Session, conditions: Iterable[ColumnElement[bool]], event: dict[str, Any], **values: Any
 ) -> Job | None:
-    """Change the job if the conditions hold, and tell its streams; None where they do not."""
-    changed = update(Job).where(*conditions).values(values).returning(Job)
-    options = {"synchronize_session": False, "populate_existing": True}
-    job = session.scalars(changed, execution_options=options).one_or_none()
+    """Change the job if the conditions hold, and record the event; returns None if they do not."""
+    job = update_job(session, conditions, **values)
     if job is not None:
         insert_service_events(session, job, event)
     return job
-
-
-RETRIED_STATES = ("failed", "cancelled")
 
 
 def retry_job(
@@ -124,16 +121,16 @@ def retry_job(
     blobs: Blobs | None,
     idempotency_key: str | None = None,
 ) -> Job:
-    """Store a queued job with the spec of one that failed or was cancelled; it goes on from the newest checkpoint.
+    """Store a queued job with the spec of a failed or cancelled one; it resumes from the newest checkpoint.
 
-    What the earlier one recorded up to there is the new one's history. blobs: where checkpoints lie; without it,
-    or without a checkpoint, the new job begins at the beginning. idempotency_key: however often it comes, there is
-    one new job. Raises JobNotFound, JobStateConflict, and
-    SpecRefused when this version no longer takes the spec.
+    The new job copies the records of the earlier one up to that checkpoint. blobs: the store of checkpoints;
+    without it, or without a checkpoint, the new job starts from the beginning. idempotency_key: all calls with the
+    same key make one job. Raises JobNotFound, JobStateConflict, and SpecRefused when this version no longer
+    accepts the spec.
     """
     source = get_job(session, job_id)
     if source.state not in RETRIED_STATES:
-        message = f"The job is {source.state}; only one that failed or was cancelled can be tried again."
+        message = f"The job is {source.state}; only a failed or cancelled job can be retried."
         raise JobStateConflict(message, state=source.state)
     try:
         spec = parse_spec(source.spec)
@@ -144,16 +141,16 @@ def retry_job(
         return job
     resume = find_resume_point(session, source.id, blobs.exists) if blobs is not None else None
     if resume is None:
-        text = f"This repeats job {source.id} from the beginning."
+        text = f"This job repeats job {source.id} from the beginning."
     else:
         _copy_history(session, source, job, resume.iteration)
-        text = f"This goes on with job {source.id} from iteration {resume.iteration}."
-    insert_service_events(session, job, say(job, text))
+        text = f"This job continues job {source.id} from iteration {resume.iteration}."
+    insert_service_events(session, job, log_line_event(job, text))
     return job
 
 
 def _copy_history(session: Session, source: Job, job: Job, iteration: int) -> None:
-    """Give the job what the other one recorded up to this iteration; an attempt 0 is one of the other job."""
+    """Copy the source's records up to this iteration; attempt 0 marks records of the source."""
     for table in (Sample, NeighbourGrid, Checkpoint, HistogramRow):
         kept = [table.job_id == source.id, table.iteration <= iteration]
         _copy_rows(session, table, kept, job.id)
@@ -162,14 +159,14 @@ def _copy_history(session: Session, source: Job, job: Job, iteration: int) -> No
     newest = select(func.max(Sample.id)).where(Sample.job_id == job.id).scalar_subquery()
     values = {"iteration": iteration, "latents_sha256": source.latents_sha256, "newest_sample_id": newest}
     session.execute(update(Job).where(Job.id == job.id).values(values))
-    # Its tail was folded when it ended, so the chunks hold all points; those after the checkpoint come again.
+    # The source's tail was folded when it ended, so the chunks hold all points; later ones are trained again.
     discard_points(session, job, iteration)
 
 
 def _copy_rows(session: Session, table: Any, conditions: list[Any], job_id: str) -> None:
     replaced = {"job_id": literal(job_id), "attempt": literal(0)}
     columns = [column for column in table.__table__.columns if not (column.name == "id" and column.primary_key)]
-    # Rows keep their order, and with it the order of their new ids.
+    # New ids keep the order of the rows.
     order = list(table.__table__.primary_key.columns)
     cells: list[Any] = [replaced.get(column.name, column) for column in columns]
     chosen = select(*cells).where(*conditions).order_by(*order)

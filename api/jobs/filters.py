@@ -1,4 +1,4 @@
-"""What is searched for, as SQL: names are checked against what there is, values are bound, never written."""
+"""Search terms as SQL conditions: names are checked, values are bound parameters."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ Condition = ColumnElement[bool]
 
 @dataclass(frozen=True)
 class Leaf:
-    """One value of a spec as a database sees it; each part is NULL or false where it is of another kind."""
+    """One value of a spec in SQL; each part is NULL or false where the value is of another kind."""
 
     text: Any
     number: Any
@@ -42,7 +42,7 @@ Test = Callable[[Leaf], Condition]
 
 
 def build_condition(term: Term, dialect: str) -> Condition:
-    """Return the condition on Job that a term of a search stands for."""
+    """Return the condition on Job of a search term."""
     match term:
         case Word():
             condition = _match_word(term)
@@ -50,43 +50,43 @@ def build_condition(term: Term, dialect: str) -> Condition:
             condition = _compare_metric(term)
         case FieldComparison():
             condition = _compare_field(term, dialect)
-    # Without coalesce, what is unknown would be neither found nor left out.
+    # Without coalesce, NULL would neither match nor be excluded.
     return not_(func.coalesce(condition, False)) if term.excluded else condition
 
 
 def has_tag(tag: str) -> Condition:
-    """Return whether a job has exactly this tag."""
-    # Tags are a JSON list of names that hold no quotes, so a quoted name matches a whole tag only.
+    """Return the condition that a job has exactly this tag."""
+    # Tags are a JSON list of names without quotes, so a quoted name matches whole tags only.
     return cast(Job.tags, String).contains(f'"{tag}"', autoescape=True)
 
 
-def is_of_recipe(wanted: str) -> Condition:
-    """Return whether a job repeats a published experiment whose paper, or whose own name, holds this text."""
+def is_of_recipe(text: str) -> Condition:
+    """Return the condition that a job repeats a recipe whose paper, or that itself, is named like this text."""
     paper = Job.spec["recipe"]["paper"].as_string()
-    return and_(paper.is_not(None), or_(paper.icontains(wanted, autoescape=True), _name_holds(wanted)))
+    return and_(paper.is_not(None), or_(paper.icontains(text, autoescape=True), _name_contains(text)))
 
 
-def _name_holds(text: str) -> Condition:
+def _name_contains(text: str) -> Condition:
     return Job.name.icontains(text, autoescape=True)
 
 
 def _match_word(word: Word) -> Condition:
     match word.key:
         case "tag":
-            return has_tag(word.wanted)
+            return has_tag(word.value)
         case "state":
-            return Job.state == word.wanted
+            return Job.state == word.value
         case "commit":
-            return Job.commit_hash.startswith(word.wanted, autoescape=True)
+            return Job.commit_hash.startswith(word.value, autoescape=True)
         case "recipe":
-            return is_of_recipe(word.wanted)
+            return is_of_recipe(word.value)
         case "from":
-            return Job.made_from.startswith(word.wanted, autoescape=True)
+            return Job.made_from.startswith(word.value, autoescape=True)
         case "name":
-            return _name_holds(word.wanted)
+            return _name_contains(word.value)
         case None:
-            in_tags = cast(Job.tags, String).icontains(word.wanted, autoescape=True)
-            return or_(_name_holds(word.wanted), in_tags, Job.id.startswith(word.wanted, autoescape=True))
+            in_tags = cast(Job.tags, String).icontains(word.value, autoescape=True)
+            return or_(_name_contains(word.value), in_tags, Job.id.startswith(word.value, autoescape=True))
 
 
 def _compare_metric(term: MetricComparison) -> Condition:
@@ -111,11 +111,11 @@ def _compare_field(term: FieldComparison, dialect: str) -> Condition:
         return _test_leaf(term)(Leaf(Job.name, literal(None), literal("")))
     if rest == ["tags", None]:
         return _compare_tags(term)
-    # "Is not" holds where no element is, and where there is no such field.
+    # "!=" matches where no element equals the value, and where the field is missing.
     positive = FieldComparison(term.steps, "=", term.value, term.number) if term.operator == "!=" else term
-    reach = _reach_in_postgresql if dialect == "postgresql" else _reach_in_sqlite
-    found = reach(Job.spec, tuple(rest), _test_leaf(positive))
-    return not_(func.coalesce(found, False)) if term.operator == "!=" else found
+    match_field = _match_in_postgresql if dialect == "postgresql" else _match_in_sqlite
+    matches = match_field(Job.spec, tuple(rest), _test_leaf(positive))
+    return not_(func.coalesce(matches, False)) if term.operator == "!=" else matches
 
 
 def _compare_column(column: Any, term: FieldComparison) -> Condition:
@@ -133,7 +133,7 @@ def _compare_tags(term: FieldComparison) -> Condition:
 
 
 def _compare(column: Any, operator: Operator, value: Any) -> Condition:
-    found: Condition = {
+    comparison: Condition = {
         "=": column.__eq__,
         "!=": column.__ne__,
         "<": column.__lt__,
@@ -141,11 +141,11 @@ def _compare(column: Any, operator: Operator, value: Any) -> Condition:
         ">": column.__gt__,
         ">=": column.__ge__,
     }[operator](value)
-    return found
+    return comparison
 
 
 def _test_leaf(term: FieldComparison) -> Test:
-    """Return the test of one value: as a number where both are numbers, else as text."""
+    """Return the comparison of one value: as a number where both are numbers, else as text."""
 
     def test(leaf: Leaf) -> Condition:
         if term.operator == "~":
@@ -158,8 +158,8 @@ def _test_leaf(term: FieldComparison) -> Test:
     return test
 
 
-def _reach_in_sqlite(document: Any, steps: tuple[Step, ...], test: Test) -> Condition:
-    """Return whether a value at these steps passes: one level of json_each for each list that is searched."""
+def _match_in_sqlite(document: Any, steps: tuple[Step, ...], test: Test) -> Condition:
+    """Return the condition that a value at these steps passes: one json_each for each list on the way."""
     before, after = _split(steps)
     path = _write_path(before)
     if after is None:
@@ -168,8 +168,8 @@ def _reach_in_sqlite(document: Any, steps: tuple[Step, ...], test: Test) -> Cond
     if not after:
         inner = test(_sqlite_leaf(each.c.type, each.c.atom))
     else:
-        # A bare text is no JSON to look into.
-        inner = case((each.c.type.in_(["object", "array"]), _reach_in_sqlite(each.c.value, after, test)))
+        # json_each cannot search a scalar.
+        inner = case((each.c.type.in_(["object", "array"]), _match_in_sqlite(each.c.value, after, test)))
     return exists(select(literal(1)).select_from(each).where(inner))
 
 
@@ -182,12 +182,12 @@ def _sqlite_leaf(kind: Any, value: Any) -> Leaf:
     )
 
 
-def _reach_in_postgresql(document: Any, steps: tuple[Step, ...], test: Test) -> Condition:
-    """Return whether a value at these steps passes; a JSON path knows "any element" itself."""
+def _match_in_postgresql(document: Any, steps: tuple[Step, ...], test: Test) -> Condition:
+    """Return the condition that a value at these steps passes; a JSON path supports "any element"."""
     from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 
     path = cast(literal(_write_path(steps), String), JSONPATH)
-    value = func.jsonb_path_query(cast(document, JSONB), path, type_=JSONB).column_valued("found")
+    value = func.jsonb_path_query(cast(document, JSONB), path, type_=JSONB).column_valued("field")
     kind = func.jsonb_typeof(value)
     text = value.op("#>>")(cast(literal([], ARRAY(Text)), ARRAY(Text)))
     leaf = Leaf(
@@ -199,7 +199,7 @@ def _reach_in_postgresql(document: Any, steps: tuple[Step, ...], test: Test) -> 
 
 
 def _split(steps: tuple[Step, ...]) -> tuple[tuple[Step, ...], tuple[Step, ...] | None]:
-    """Return the steps before the first list that is searched, and those after it (None: there is none)."""
+    """Return the steps before the first searched list, and those after it (None without such a list)."""
     if None not in steps:
         return steps, None
     place = steps.index(None)
@@ -207,6 +207,6 @@ def _split(steps: tuple[Step, ...]) -> tuple[tuple[Step, ...], tuple[Step, ...] 
 
 
 def _write_path(steps: tuple[Step, ...]) -> str:
-    """Write a JSON path; its names are those of a spec's fields, and it is bound like any value."""
+    """Write a JSON path of spec field names; it is used as a bound parameter."""
     parts = ["[*]" if step is None else f"[{step}]" if isinstance(step, int) else f'."{step}"' for step in steps]
     return "$" + "".join(parts)

@@ -1,4 +1,4 @@
-"""Which job one was made from, and which were made from it."""
+"""Lineage of jobs: the job that one was made from, and the jobs made from it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,9 +25,9 @@ class Relative:
 
 @dataclass(frozen=True)
 class Lineage:
-    """Where a job comes from, the newest few jobs that were made from it, and how many of those there are.
+    """The parent of a job, the newest few jobs made from it, and their number.
 
-    parent: None where it was made from nothing, or from a job whose days after its deletion are over.
+    parent: None for a job that was made from no other, or from one that is purged.
     """
 
     parent: Relative | None
@@ -36,7 +36,7 @@ class Lineage:
 
 
 def read_lineage(session: Session, job: Job) -> Lineage:
-    """Return where this job comes from and what was made from it; deleted jobs are not counted."""
+    """Return the parent of this job and the jobs made from it, without deleted ones."""
     columns = select(Job.id, Job.name, Job.spec, Job.retry_of, Job.deleted_at)
     parents = _read(session, columns.where(Job.id == job.made_from)) if job.made_from else []
     is_made = (Job.made_from == job.id, Job.deleted_at.is_(None))

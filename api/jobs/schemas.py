@@ -1,13 +1,13 @@
-"""Jobs as people and pages read them."""
+"""Schemas of jobs: summary, full job, and edits."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 
-from api.attempts.schemas import ProvenanceRead
+from api.attempts.schemas import AttemptRead
 from api.samples.schemas import CheckpointRead, SampleRead
-from api.server.http.schemas import AttemptEnd, JobState, Reason, Request, Schema
+from api.server.http.schemas import JobState, Reason, Request, Schema
 from ganlib.events import MetricValue
 from ganlib.spec.job import Tag
 
@@ -19,22 +19,8 @@ class LatestMetric(Schema):
     value: MetricValue
 
 
-class AttemptRead(Schema):
-    """One worker's go at a job; `resumed_from` is the iteration of the checkpoint it went on from."""
-
-    attempt: int
-    worker: str
-    claimed_at: datetime
-    ended_at: datetime | None
-    end: AttemptEnd | None
-    reason: Reason | None
-    resumed_from: int
-    seed: int
-    provenance: ProvenanceRead
-
-
 class JobSummary(Schema):
-    """A job as the list shows it. `obstacle`: what a queued one asks for and no worker that is alive offers."""
+    """A job as the list shows it. `obstacle`: what a queued job requires and no living worker offers."""
 
     id: str
     name: str
@@ -71,49 +57,9 @@ class JobRead(JobSummary):
 
 
 class JobEdit(Request):
-    """What to change of a job; what is left out stays. `tags` replaces all tags, before others come and go."""
+    """Changes to a job; fields that are left out stay. `tags` replaces all tags before the other two apply."""
 
     tags: Annotated[list[Tag], Field(max_length=32)] | None = None
     add_tags: Annotated[list[Tag], Field(max_length=32)] = []
     remove_tags: Annotated[list[Tag], Field(max_length=32)] = []
     note: Annotated[str, Field(max_length=10_000, pattern=r"^[^\x00]*$")] | None = None
-
-
-class StreamEvent(Schema):
-    """One message of the stream. `events` are the trainer's, `job` is the job's summary after them."""
-
-    id: int
-    attempt: int | None
-    events: list[dict[str, Any]]
-    job: JobSummary
-
-
-class HealthRead(Schema):
-    """The service is up and can reach its database."""
-
-    status: Literal["ok"] = "ok"
-    version: str
-    jobs_queued: int
-    jobs_running: int
-
-
-class QueuePart(Schema):
-    """Jobs that a worker could claim now, jobs that have one, and both together."""
-
-    waiting: int
-    running: int
-    wanted: int
-
-
-class QueueRead(QueuePart):
-    """What the workers have to do, in whole and by what jobs need: a graphics card, none, or what there is.
-
-    queued: every queued job, also those that are pinned elsewhere or wait out a pause after a failure.
-    pinned: by the commit that jobs are pinned to.
-    """
-
-    queued: int
-    gpu: QueuePart
-    cpu: QueuePart
-    any: QueuePart
-    pinned: dict[str, QueuePart]

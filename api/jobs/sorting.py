@@ -1,7 +1,7 @@
-"""The orders of the list of jobs, and where a page of each ends.
+"""Sort orders of the list of jobs, and their cursors.
 
-Every order ends in the id, so that a cursor names one place. What has no value, such as a metric that was never
-logged, comes last in either direction.
+Every order ends with the id, so that a cursor is unambiguous. Jobs without a value, such as a metric that was not
+logged, come last in both directions.
 """
 
 import re
@@ -32,17 +32,25 @@ from sqlalchemy import (
 
 from api.errors import RequestInvalid
 from api.jobs.search import is_metric
-from api.server.database.cursors import read_cursor, write_cursor
+from api.server.database.cursors import foreign_cursor, read_cursor, write_cursor
 from api.server.database.models import Job, LatestValue
 from ganlib.spec.paths import NoSuchField, Step, resolve_field
 
-# As much of a long text as is compared.
+# Only this many characters of a text are compared.
 _TEXT_LENGTH = 200
+JobSort = Literal[
+    "created_at", "-created_at", "name", "-name", "state", "-state", "iteration", "-iteration",
+    "iterations", "-iterations",
+]  # fmt: skip
+JOB_SORTS: tuple[JobSort, ...] = get_args(JobSort)
+DURATION = "duration"
+# A column, the duration, a metric's newest value, or a field of the spec.
+SORT_PATTERN = r"^-?([a-z][a-z0-9_]{0,31}/[a-z][a-z0-9_.-]{0,63}|[a-zA-Z0-9_]{1,64}(\.[a-zA-Z0-9_]{1,64}){0,9})$"
 
 
 @dataclass(frozen=True)
 class FieldKey:
-    """What a job is ordered by: a number, a text, or neither."""
+    """Sort key of a job: a number, a text, or neither."""
 
     number: float | None
     text: str | None
@@ -50,7 +58,7 @@ class FieldKey:
 
 @dataclass(frozen=True)
 class FieldOrder:
-    """By the field to which these steps lead; `after` is the key and id of the last row seen."""
+    """Order by the spec field at these steps; `after` is the key and id of the last row sent."""
 
     sort: str
     dialect: str
@@ -58,7 +66,7 @@ class FieldOrder:
     after: tuple[FieldKey, str] | None
 
     def apply(self, query: Select[Any]) -> Select[Any]:
-        """Order the query, from `after` on, and add the number and the text as its last columns."""
+        """Order the query after `after`, and add the number and the text as its last columns."""
         if self.dialect == "postgresql":
             number, text, query = _extract_in_postgresql(query, self.steps)
         else:
@@ -66,14 +74,14 @@ class FieldOrder:
         descending = self.sort.startswith("-")
         if self.after is not None:
             query = query.where(_comes_after(number, text, *self.after, descending=descending))
-        keys = [each.desc() if descending else each.asc() for each in (number, text, Job.id)]
+        keys = [key.desc() if descending else key.asc() for key in (number, text, Job.id)]
         query = query.order_by(number.is_(None), keys[0], text.is_(None), *keys[1:])
         return query.add_columns(number, text)
 
     def write_position(self, key: Sequence[Any], job_id: str) -> str:
         """Write the cursor of the last row of a page."""
         number, text = key
-        # The sign tells an empty text from none.
+        # The sign distinguishes an empty text from none.
         number, text = "" if number is None else repr(float(number)), "" if text is None else f"={text}"
         return write_cursor(self.sort, number, text, job_id)
 
@@ -92,7 +100,7 @@ def _comes_after(number: Any, text: Any, key: FieldKey, job_id: str, *, descendi
 
 
 def _extract_in_sqlite(steps: tuple[Step, ...]) -> tuple[Any, Any]:
-    """Return a job's number and text; the path is bound like any value."""
+    """Return the SQL of a job's number and text; the path is a bound parameter."""
     parts = [f"[{step or 0}]" if step is None or isinstance(step, int) else f'."{step}"' for step in steps]
     value = func.json_extract(Job.spec, "$" + "".join(parts))
     kind = func.typeof(value)
@@ -101,13 +109,13 @@ def _extract_in_sqlite(steps: tuple[Step, ...]) -> tuple[Any, Any]:
 
 
 def _extract_in_postgresql(query: Select[Any], steps: tuple[Step, ...]) -> tuple[Any, Any, Select[Any]]:
-    """Return a job's number and text, and the query that has them."""
+    """Return the SQL of a job's number and text, and the query that joins them."""
     path = cast(
         literal([str(step or 0) if not isinstance(step, str) else step for step in steps], ARRAY(Text)),
         ARRAY(Text),
     )
-    # With an offset it is worked out once a job, not once for each place where it is named.
-    value = select(Job.spec.op("#>")(path).label("value")).correlate(Job).offset(0).lateral("found").c.value
+    # The offset makes PostgreSQL compute it once a job, not once for each use.
+    value = select(Job.spec.op("#>")(path).label("value")).correlate(Job).offset(0).lateral("field").c.value
     kind = func.json_typeof(value)
     text = value.op("#>>")(cast(literal([], ARRAY(Text)), ARRAY(Text)))
     number = case(
@@ -117,25 +125,15 @@ def _extract_in_postgresql(query: Select[Any], steps: tuple[Step, ...]) -> tuple
     return number, word, query.join(value.table, true())
 
 
-JobSort = Literal[
-    "created_at", "-created_at", "name", "-name", "state", "-state", "iteration", "-iteration",
-    "iterations", "-iterations",
-]  # fmt: skip
-JOB_SORTS: tuple[JobSort, ...] = get_args(JobSort)
-DURATION = "duration"
-# One of those, how long a job has run, a metric's newest value, or a field of the spec.
-SORT_PATTERN = r"^-?([a-z][a-z0-9_]{0,31}/[a-z][a-z0-9_.-]{0,63}|[a-zA-Z0-9_]{1,64}(\.[a-zA-Z0-9_]{1,64}){0,9})$"
-
-
 @dataclass(frozen=True)
 class ColumnOrder:
-    """By a column that has an index which ends in the id; `after` is the value and id of the last row seen."""
+    """Order by a column with an index that ends with the id; `after` is the value and id of the last row sent."""
 
     sort: str
     after: tuple[Any, str] | None
 
     def apply(self, query: Select[Any]) -> Select[Any]:
-        """Order the query, from `after` on, and add the sort key as its last column."""
+        """Order the query after `after`, and add the sort key as its last column."""
         column = getattr(Job, self.sort.removeprefix("-"))
         descending = self.sort.startswith("-")
         if self.after is not None:
@@ -152,7 +150,7 @@ class ColumnOrder:
 
 @dataclass(frozen=True)
 class NumberOrder:
-    """By a number that not every job has: a metric's newest value, or the duration as it was at one moment."""
+    """Order by a number that a job may lack: a metric's newest value, or the duration at one moment."""
 
     sort: str
     dialect: str
@@ -160,7 +158,7 @@ class NumberOrder:
     after: tuple[float | None, str] | None
 
     def apply(self, query: Select[Any]) -> Select[Any]:
-        """Order the query, from `after` on, and add the sort key as its last column."""
+        """Order the query after `after`, and add the sort key as its last column."""
         number, query = self._number(query)
         descending = self.sort.startswith("-")
         if self.after is not None:
@@ -194,7 +192,7 @@ JobOrder = ColumnOrder | NumberOrder | FieldOrder
 
 
 def build_order(sort: str, cursor: str | None, dialect: str) -> JobOrder:
-    """Return the order of this name, going on at the cursor; raises RequestInvalid for an unknown one."""
+    """Return the order of this name, after the cursor; raises RequestInvalid for an unknown name."""
     name = sort.removeprefix("-")
     if sort in JOB_SORTS:
         return ColumnOrder(sort, None if cursor is None else _read_column_position(sort, cursor))
@@ -208,9 +206,9 @@ def build_order(sort: str, cursor: str | None, dialect: str) -> JobOrder:
 
 
 def check_sort(sort: str) -> None:
-    """Raise RequestInvalid for an order that there is not."""
+    """Raise RequestInvalid for an unknown order."""
     if not re.fullmatch(SORT_PATTERN, sort):
-        raise _no_such_order(sort, "orders are columns of the list, metrics and fields of a spec")
+        raise _unknown_order(sort, "must be a column of the list, a metric, or a field of the spec")
     build_order(sort, None, "sqlite")
 
 
@@ -218,7 +216,7 @@ def _build_field_order(sort: str, cursor: str | None, dialect: str) -> FieldOrde
     try:
         steps = resolve_field(sort.removeprefix("-"))
     except NoSuchField as error:
-        raise _no_such_order(sort, str(error)) from None
+        raise _unknown_order(sort, str(error)) from None
     if cursor is None:
         return FieldOrder(sort, dialect, steps, None)
     written_for, number, text, job_id = read_cursor(cursor, str, str, str, str)
@@ -227,16 +225,16 @@ def _build_field_order(sort: str, cursor: str | None, dialect: str) -> FieldOrde
     return FieldOrder(sort, dialect, steps, (key, job_id))
 
 
-def _no_such_order(sort: str, why: str) -> RequestInvalid:
+def _unknown_order(sort: str, why: str) -> RequestInvalid:
     problem = {"field": "sort", "given": sort[:80], "message": why}
     return RequestInvalid(
-        f"There is no such order: {why}. Sort by a column of the list, a metric, or a field of the spec.",
+        f"Unknown sort order: {why}. Sort by a column of the list, a metric, or a field of the spec.",
         problems=[problem],
     )
 
 
 def duration_seconds(dialect: str, as_of: datetime) -> ColumnElement[Any]:
-    """Return how long jobs had run at this moment, in whole seconds; NULL for those that had not begun."""
+    """Return the SQL of the duration at this moment in whole seconds, NULL for jobs that had not begun."""
     end = case((Job.ended_at < as_of, Job.ended_at), else_=as_of)
     if dialect == "postgresql":
         seconds: ColumnElement[Any] = func.floor(extract("epoch", end - Job.started_at))
@@ -254,22 +252,18 @@ def _read_column_position(sort: str, cursor: str) -> tuple[Any, str]:
 
 def _check_sort(written_for: str, sort: str) -> None:
     if written_for != sort:
-        raise RequestInvalid("This cursor belongs to another sort order; start without it.")
+        raise RequestInvalid("This cursor belongs to another sort order; leave it out to start.")
 
 
 def _read_time(text: str) -> datetime:
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise _not_of_this_list() from None
+        raise foreign_cursor(text) from None
 
 
 def _read_number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise _not_of_this_list() from None
-
-
-def _not_of_this_list() -> RequestInvalid:
-    return RequestInvalid("The cursor is not one of this list; start without it.")
+        raise foreign_cursor(text) from None

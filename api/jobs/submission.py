@@ -1,4 +1,4 @@
-"""Submitting a job: the one way, whether over REST or from a form of the dashboard."""
+"""Submits and retries jobs, for the REST routes and the dashboard's forms."""
 
 from api.jobs import edits, serializers
 from api.jobs import queries as job_queries
@@ -12,35 +12,35 @@ def submit_job(
 ) -> tuple[JobRead, bool]:
     """Store a queued job, then wake the workers; returns it and whether it is new.
 
-    made_from: the job from whose spec it was made. Whoever calls has counted the submit. Raises
-    IdempotencyConflict when the key came with another spec, and JobNotFound when made_from is no job.
+    made_from: the job whose spec was changed. The caller has checked the rate limit. Raises IdempotencyConflict
+    when the key was used with another spec, and JobNotFound when made_from does not exist.
     """
     allowed = services.settings.attempts_allowed
     with services.database.write() as session:
         job, is_new = job_queries.insert_job(session, spec, allowed, idempotency_key, made_from=made_from)
         shown = serializers.job_read(session, job)
     if is_new:
-        _tell(services)
+        _announce(services)
     return shown, is_new
 
 
 def retry_job(
     services: Services, job_id: str, from_start: bool = False, idempotency_key: str | None = None
 ) -> JobRead:
-    """Store a queued job that repeats one which failed or was cancelled, then wake the workers.
+    """Store a queued job that repeats a failed or cancelled one, then wake the workers.
 
-    It goes on from the newest checkpoint that is stored unless it is to begin anew. Raises JobNotFound,
-    JobStateConflict, and SpecRefused when this version no longer takes the spec.
+    It resumes from the newest stored checkpoint unless `from_start` is set. Raises JobNotFound, JobStateConflict,
+    and SpecRefused when this version no longer accepts the spec.
     """
     blobs = None if from_start else services.blobs
     allowed = services.settings.attempts_allowed
     with services.database.write() as session:
         job = edits.retry_job(session, job_id, allowed, blobs, idempotency_key)
         shown = serializers.job_read(session, job)
-    _tell(services)
+    _announce(services)
     return shown
 
 
-def _tell(services: Services) -> None:
+def _announce(services: Services) -> None:
     services.waker.wake_workers()
-    services.feed.nudge()
+    services.feed.notify()

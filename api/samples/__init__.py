@@ -1,1 +1,1 @@
-"""What a job's timeline shows: sample grids, neighbour grids, log lines, checkpoints."""
+"""Records of a job's timeline: sample grids, neighbour grids, log lines, checkpoints."""

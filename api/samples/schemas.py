@@ -1,12 +1,10 @@
-"""What a job records: images, numbers, histograms, lines, files."""
+"""Schemas of what a job records: sample grids, neighbour grids, checkpoints, log lines."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import ConfigDict, Field
-
-from api.server.http.schemas import MediaType, Request, Schema
-from ganlib.events import Histogram, MetricValue, Sha256
+from api.server.http.schemas import Schema
+from ganlib.events import Sha256
 
 
 class SampleRead(Schema):
@@ -28,15 +26,6 @@ class NeighbourGridRead(SampleRead):
     """The training images nearest to the sample grid of the same iteration, laid out like it."""
 
 
-class HistogramRead(Histogram):
-    """One named distribution at one iteration: 64 equal bins from `low` to `high`."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    name: str
-    iteration: int
-
-
 class CheckpointRead(Schema):
     """A committed checkpoint; `url` gives the safetensors file, null when only its record was kept."""
 
@@ -56,45 +45,3 @@ class LogLineRead(Schema):
     iteration: int
     level: Literal["info", "warning", "error"]
     text: str
-
-
-class Curve(Schema):
-    """One metric's points, in order of iteration; `wall_seconds` is not kept a point, `iterations` is the axis.
-
-    `total` counts the points that are stored; when fewer are sent, every extreme is among them.
-    """
-
-    name: str
-    iterations: list[int]
-    values: list[MetricValue]
-    total: int
-
-
-class CurvesRead(Schema):
-    """The curves of one job, by metric name; `last_event_id` is where a stream goes on without gap or double."""
-
-    curves: list[Curve]
-    last_event_id: int
-
-
-class ArtifactRead(Schema):
-    """A stored file."""
-
-    sha256: Sha256
-    size: int
-    media_type: MediaType
-    url: str
-
-
-class ArtifactsRead(Schema):
-    """The files of a bundle, stored; each once, in its order."""
-
-    items: list[ArtifactRead]
-
-
-class FileHeader(Request):
-    """What stands before each file of a bundle: the next `size` bytes are the file's."""
-
-    sha256: Sha256
-    size: Annotated[int, Field(ge=0)]
-    media_type: MediaType

@@ -1,1 +1,1 @@
-"""What the routes stand on: access, database, HTTP, broker, operations."""
+"""Infrastructure of the routes: access, database, HTTP, broker, operations."""

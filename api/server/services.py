@@ -1,8 +1,10 @@
-"""What the routes work with, and what happens beside and after their transactions."""
+"""The services that routes use, and the clean-up of files after transactions and in the background."""
 
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from api.artifacts import queries as artifact_queries
 from api.artifacts.s3 import S3Blobs
@@ -10,13 +12,15 @@ from api.artifacts.storage import Blobs, LocalBlobs, is_damaged
 from api.attempts.lease_expiry import ORPHAN_SECONDS, Cadence, Reaper
 from api.events.feed import Feed
 from api.jobs import edits
-from api.server.access.authenticator import Access
-from api.server.access.rate_limits import Limits
+from api.server.access.authenticator import Authenticator
+from api.server.access.rate_limits import RateLimits
 from api.server.broker.waker import WorkerWaker
-from api.server.database.engine import Database, build_database
-from api.server.operations.availability import Hearing
-from api.server.operations.prometheus import Metrics
+from api.server.database.engine import Database, build_database, prepare_tables
+from api.server.operations.availability import Availability
 from api.settings import Settings
+
+if TYPE_CHECKING:
+    from api.server.operations.prometheus import PrometheusMetrics
 
 logger = logging.getLogger(__name__)
 DAY_SECONDS = 86_400.0
@@ -24,7 +28,7 @@ DAY_SECONDS = 86_400.0
 
 @dataclass(frozen=True)
 class Services:
-    """One of each a process; `app.state.services` holds them."""
+    """The services of one process, held by `app.state.services`."""
 
     settings: Settings
     database: Database
@@ -32,19 +36,38 @@ class Services:
     waker: WorkerWaker
     feed: Feed
     reaper: Reaper
-    access: Access
-    limits: Limits
-    metrics: Metrics
-    hearing: Hearing
+    authenticator: Authenticator
+    rate_limits: RateLimits
+    availability: Availability
+
+    @cached_property
+    def prometheus(self) -> "PrometheusMetrics":
+        """The Prometheus metrics, which only routes need."""
+        from api.server.operations.prometheus import PrometheusMetrics
+
+        return PrometheusMetrics(self.database)
+
+    def start(self) -> None:
+        """Migrate the tables, and start the background threads."""
+        prepare_tables(self.database.engine, self.settings)
+        self.waker.start()
+        self.reaper.start()
+
+    def stop(self) -> None:
+        """Stop the background threads, and close the database."""
+        self.reaper.close()
+        self.waker.close()
+        self.database.close()
 
     def delete_unused_blobs(self, names: Iterable[str]) -> None:
-        """Delete files that nothing refers to any more."""
+        """Delete those of these files that nothing refers to any more."""
         delete_unused_blobs(self.database, self.blobs, names)
 
     def delete_damaged_checkpoint(self, job_id: str, attempt: int) -> None:
-        """Delete the checkpoint that this attempt could not go on from, if it is damaged: the next takes another.
+        """Delete the checkpoint that this attempt could not resume from, if it is damaged.
 
-        Whether it is damaged, the service finds out itself: a worker's own network may be to blame.
+        The next attempt then resumes from an earlier one. The service checks the file itself, because the
+        worker's network may have caused the error.
         """
         with self.database.read() as session:
             sha256 = artifact_queries.find_resumed_checkpoint(session, job_id, attempt)
@@ -54,7 +77,7 @@ class Services:
 
 
 def build_services(settings: Settings) -> Services:
-    """Build everything for these settings; nothing is started, nothing is connected to."""
+    """Build all services for these settings without starting or connecting to anything."""
     database = build_database(settings)
     blobs = build_blobs(settings)
     waker = WorkerWaker(settings.broker_url, settings.home.expanduser().resolve())
@@ -68,36 +91,46 @@ def build_services(settings: Settings) -> Services:
         delete_unused_blobs(database, blobs, orphans)
         blobs.sweep(ORPHAN_SECONDS)
 
-    hearing = Hearing()
-    reaper = Reaper(database, cadence, waker.wake_workers, feed.nudge, sweep, was_deaf=hearing.was_lost)
-    access = Access(database, settings.token)
-    limits = Limits(settings.submits_per_minute, settings.login_failures_per_minute)
-    return Services(settings, database, blobs, waker, feed, reaper, access, limits, Metrics(database), hearing)
+    availability = Availability()
+    reaper = Reaper(
+        database, cadence, waker.wake_workers, feed.notify, sweep, was_interrupted=availability.was_interrupted
+    )
+    return Services(
+        settings=settings,
+        database=database,
+        blobs=blobs,
+        waker=waker,
+        feed=feed,
+        reaper=reaper,
+        authenticator=Authenticator(database, settings.token),
+        rate_limits=RateLimits(settings.submits_per_minute, settings.login_failures_per_minute),
+        availability=availability,
+    )
 
 
 def build_blobs(settings: Settings) -> Blobs:
-    """Return the file store of the settings: a local folder, or a bucket."""
+    """Return the blob store of the settings: a local folder or a bucket."""
     if settings.blobs_url is None:
         return LocalBlobs(settings.blobs_dir)
     return S3Blobs(settings.blobs_url, settings.s3_endpoint_url)
 
 
 def purge_deleted_jobs(database: Database, blobs: Blobs, kept_seconds: float) -> None:
-    """Delete what jobs recorded that were deleted longer ago than this; one job a transaction."""
+    """Delete the records of jobs that were deleted longer ago than this; one job a transaction."""
     with database.read() as session:
-        purged = edits.list_purged(session, kept_seconds)
-    for job_id in purged:
+        job_ids = edits.list_purgeable(session, kept_seconds)
+    for job_id in job_ids:
         with database.write() as session:
             names = edits.purge_job(session, job_id, kept_seconds)
         delete_unused_blobs(database, blobs, names)
-        logger.info("The deleted job %s was removed, with the files that only it named.", job_id)
+        logger.info("The deleted job %s and the files that only it used were removed.", job_id)
 
 
 def delete_unused_blobs(database: Database, blobs: Blobs, names: Iterable[str]) -> None:
-    """Delete row and file of those of these artifacts that nothing refers to; failures are logged, not raised.
+    """Delete rows and files of those of these artifacts that nothing refers to; failures are logged, not raised.
 
-    The file goes before the commit: whoever puts the same bytes meanwhile waits for the row, and then finds the
-    file missing (see `api.artifacts.routes`).
+    The file is deleted before the commit: a concurrent upload of the same bytes waits for the row, and then finds
+    the file missing (see `api.artifacts.routes`).
     """
     for name in names:
         try:

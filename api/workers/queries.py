@@ -1,4 +1,4 @@
-"""The workers that were heard of."""
+"""Reads and writes of known workers, and the requirements of queued jobs that none of them meets."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -12,10 +12,10 @@ from api.server.database.engine import dialect_name, insert_for
 from api.server.database.models import Job, Worker
 from api.workers.schemas import GpuState, WorkerPost, WorkerRead
 
-# Four missed descriptions.
+# Four missed descriptions in a row.
 ALIVE_SECONDS = 60.0
 REMEMBERED_SECONDS = 86_400.0
-_FORGET = delete(Worker).where(Worker.seen_at < database_now(-REMEMBERED_SECONDS))
+_DELETE_SILENT = delete(Worker).where(Worker.seen_at < database_now(-REMEMBERED_SECONDS))
 _DESCRIBED = (
     "name",
     "device",
@@ -30,7 +30,7 @@ _DESCRIBED = (
 
 
 def record_worker(session: Session, post: WorkerPost) -> None:
-    """Store a worker's description of itself in the place of its last; those not heard of for a day go."""
+    """Store a worker's description of itself; deletes workers that have been silent for a day."""
     described = {
         "name": post.name,
         "device": post.device,
@@ -43,12 +43,12 @@ def record_worker(session: Session, post: WorkerPost) -> None:
         "attempt": post.attempt,
     }
     connection = session.connection()
-    connection.execute(_describe_on(dialect_name(session)), described)
-    connection.execute(_FORGET)
+    connection.execute(_build_upsert(dialect_name(session)), described)
+    connection.execute(_DELETE_SILENT)
 
 
 @cache
-def _describe_on(dialect: str) -> Any:
+def _build_upsert(dialect: str) -> Any:
     # Built once: see `api.attempts.leases`.
     given = {name: bindparam(name, type_=Worker.__table__.c[name].type) for name in _DESCRIBED}
     described = {**given, "seen_at": database_now()}
@@ -57,7 +57,7 @@ def _describe_on(dialect: str) -> Any:
 
 
 def list_workers(session: Session) -> list[WorkerRead]:
-    """Return every worker that was heard of in the last day, those that are alive first."""
+    """Return every known worker of the last day, living ones first."""
     is_alive = (Worker.seen_at > database_now(-ALIVE_SECONDS)).label("is_alive")
     rows = session.execute(select(Worker, is_alive).order_by(is_alive.desc(), Worker.name))
     return [
@@ -72,7 +72,7 @@ def list_workers(session: Session) -> list[WorkerRead]:
             commit=worker.commit_hash,
             dirty=worker.is_dirty,
             version=worker.version,
-            # What a dead worker last said that it was doing is no news of the job.
+            # The last job of a dead worker is outdated.
             job_id=worker.job_id if alive else None,
             attempt=worker.attempt if alive else None,
         )
@@ -80,28 +80,28 @@ def list_workers(session: Session) -> list[WorkerRead]:
     ]
 
 
-def find_obstacles(session: Session, jobs: Sequence[Job]) -> dict[str, str]:
-    """Return a sentence for each queued job that asks for what no worker that is alive offers, by the job's id."""
-    asking = [job for job in jobs if job.state == "queued" and (job.pinned_commit or job.gpus)]
-    if not asking:
+def find_unmet_requirements(session: Session, jobs: Sequence[Job]) -> dict[str, str]:
+    """Return a sentence for each queued job with a requirement that no living worker meets, by job id."""
+    demanding = [job for job in jobs if job.state == "queued" and (job.pinned_commit or job.gpus)]
+    if not demanding:
         return {}
     workers = [worker for worker in list_workers(session) if worker.is_alive]
-    found = {job.id: _explain(job, workers) for job in asking}
-    return {job_id: sentence for job_id, sentence in found.items() if sentence}
+    sentences = {job.id: _describe_unmet(job, workers) for job in demanding}
+    return {job_id: sentence for job_id, sentence in sentences.items() if sentence}
 
 
-def _explain(job: Job, workers: Sequence[WorkerRead]) -> str:
+def _describe_unmet(job: Job, workers: Sequence[WorkerRead]) -> str:
     able = workers
     if job.pinned_commit:
         pinned = f"pinned to commit {job.pinned_commit[:10]}"
         able = [worker for worker in workers if (worker.commit or "").startswith(job.pinned_commit)]
         if not able:
-            return f"{pinned}; no worker that runs it was heard of"
+            return f"{pinned}; no known worker runs it"
         able = [worker for worker in able if not worker.dirty]
         if not able:
-            return f"{pinned}; the workers on it have uncommitted changes, so they do not take it"
+            return f"{pinned}; the workers on it have uncommitted changes, so they cannot claim it"
     if job.gpus and not any(worker.gpu_count >= job.gpus for worker in able):
         cards = "a GPU" if job.gpus == 1 else f"{job.gpus} GPUs on one machine"
-        whose = "that runs its commit and offers" if job.pinned_commit else "that offers"
-        return f"it asks for {cards}; no worker {whose} as many was heard of"
+        offer = "runs its commit and offers" if job.pinned_commit else "offers"
+        return f"it needs {cards}; no known worker {offer} as many"
     return ""

@@ -1,21 +1,24 @@
-"""The queue as workers will empty it: what waits in the order of its claims, and who could take each."""
+"""The queue: claimable, queued and running jobs, and the demand for workers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, get_args
 
-from sqlalchemy import case, func, or_, select
+from sqlalchemy import ColumnElement, and_, case, func, or_, select
 from sqlalchemy.orm import Session
 
-from api.attempts.lease_expiry import is_claimable
 from api.server.database.clock import database_now
 from api.server.database.models import Attempt, Job
+
+# A job needs a graphics card, only the CPU, or either.
+Needs = Literal["gpu", "cpu", "any"]
+NEEDS: tuple[Needs, ...] = get_args(Needs)
 
 
 @dataclass(frozen=True)
 class QueuedJob:
-    """A job that waits: what it asks of a worker, and until when it rests after an attempt that was lost."""
+    """A queued job: its requirements on a worker, and the end of its delay after a lost attempt."""
 
     id: str
     name: str
@@ -32,7 +35,7 @@ class QueuedJob:
 
 @dataclass(frozen=True)
 class RunningJob:
-    """A job that runs, on which worker, when that was last heard of, and how far it is."""
+    """A running job: its worker, its last heartbeat, and its progress."""
 
     id: str
     name: str
@@ -43,12 +46,59 @@ class RunningJob:
     iterations: int
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """The number of jobs that can be claimed now, and the time since which the newest of them can."""
+
+    count: int
+    newest_at: datetime | None
+
+
+@dataclass(frozen=True)
+class QueuePosition:
+    """Numbers of running jobs, and of queued jobs that come before a given one."""
+
+    running: int = 0
+    before: int = 0
+
+
+def is_claimable() -> ColumnElement[bool]:
+    """Return the condition that a worker may claim a job now."""
+    return and_(Job.state == "queued", or_(Job.not_before.is_(None), Job.not_before <= database_now()))
+
+
+def count_waiting(session: Session) -> Waiting:
+    """Count the claimable jobs."""
+    since = func.max(func.coalesce(Job.not_before, Job.created_at))
+    count, newest_at = session.execute(select(func.count(), since).where(is_claimable())).one()
+    return Waiting(count, newest_at)
+
+
+def count_queue(session: Session, job: Job) -> QueuePosition:
+    """Count the running jobs, and the queued ones that a worker for this job would claim before it."""
+    earlier = and_(Job.created_at == job.created_at, Job.id < job.id)
+    before = or_(
+        Job.priority > job.priority,
+        and_(Job.priority == job.priority, or_(Job.created_at < job.created_at, earlier)),
+    )
+    # Jobs that are bound to another device do not compete with this one.
+    rivals = Job.device.in_(["auto", job.device]) if job.device != "auto" else Job.device == "auto"
+    # Nor do jobs that are pinned to another commit or need more cards.
+    same_worker = and_(Job.pinned_commit.in_(["", job.pinned_commit]), Job.gpus <= job.gpus)
+    queued = and_(Job.state == "queued", before, rivals, same_worker)
+    counts = select(
+        func.count().filter(Job.state == "running").label("running"), func.count().filter(queued).label("queued")
+    )
+    row = session.execute(counts.where(Job.state.in_(["queued", "running"]))).one()
+    return QueuePosition(row.running, row.queued)
+
+
 def list_queue(session: Session, limit: int) -> tuple[list[QueuedJob], int]:
-    """Return the first jobs that wait, in the order in which they will be claimed, and how many wait in all."""
+    """Return the first queued jobs in the order of their claims, and the number of all queued jobs."""
     order = (Job.priority.desc(), Job.created_at, Job.id)
     columns = (Job.id, Job.name, Job.priority, Job.created_at, Job.not_before, Job.attempt)
-    wishes = (Job.device, Job.gpu_memory, Job.worker_labels, Job.gpus, Job.pinned_commit)
-    query = select(*columns, *wishes).where(Job.state == "queued")
+    requirements = (Job.device, Job.gpu_memory, Job.worker_labels, Job.gpus, Job.pinned_commit)
+    query = select(*columns, *requirements).where(Job.state == "queued")
     now = session.execute(select(database_now())).scalar_one()
     rows = session.execute(query.order_by(*order).limit(limit)).all()
     found = [
@@ -72,7 +122,7 @@ def list_queue(session: Session, limit: int) -> tuple[list[QueuedJob], int]:
 
 
 def list_running(session: Session) -> list[RunningJob]:
-    """Return the jobs that run, by worker."""
+    """Return the running jobs, by worker."""
     columns = (
         Job.id, Job.name, Attempt.worker, Job.attempt, Attempt.heartbeat_at, Job.iteration, Job.iterations
     )  # fmt: skip
@@ -81,16 +131,11 @@ def list_running(session: Session) -> list[RunningJob]:
     return [RunningJob(*row) for row in session.execute(query.order_by(Attempt.worker, Job.id))]
 
 
-# Whether a job needs a graphics card, bars it, or takes what comes.
-Needs = Literal["gpu", "cpu", "any"]
-NEEDS: tuple[Needs, ...] = get_args(Needs)
-
-
 @dataclass(frozen=True)
 class Demand:
-    """Jobs of one kind: those that can be claimed now, and those that run.
+    """Numbers of claimable and running jobs of one kind.
 
-    commit: the digits that they are pinned to, empty where any commit will do.
+    commit: the digits that they are pinned to, empty for any commit.
     """
 
     needs: Needs
@@ -100,12 +145,12 @@ class Demand:
 
     @property
     def wanted(self) -> int:
-        """How many workers would have something to do."""
+        """Number of workers that would have work."""
         return self.waiting + self.running
 
 
 def list_demand(session: Session) -> list[Demand]:
-    """Count waiting and running jobs by what they need and by the commit that they are pinned to."""
+    """Count claimable and running jobs by device need and pinned commit."""
     needs_gpu = or_(Job.device == "cuda", Job.gpus > 0, Job.gpu_memory > 0)
     needs = case((needs_gpu, "gpu"), (Job.device == "cpu", "cpu"), else_="any").label("needs")
     waiting = func.count().filter(Job.state == "queued").label("waiting")
@@ -115,15 +160,15 @@ def list_demand(session: Session) -> list[Demand]:
     return [Demand(row.needs, row.pinned_commit, row.waiting, row.running) for row in rows]
 
 
-def choose_demand(demand: Sequence[Demand], commit: str | None) -> list[Demand]:
-    """Keep the jobs that are pinned to this commit, `none`: those that are not pinned, None: all of them."""
+def select_demand(demand: Sequence[Demand], commit: str | None) -> list[Demand]:
+    """Keep the demand pinned to this commit; `none` keeps the demand without a pin, None keeps all."""
     if commit is None:
         return list(demand)
     if commit == "none":
         return [part for part in demand if not part.commit]
-    return [part for part in demand if part.commit and _name_the_same(part.commit, commit)]
+    return [part for part in demand if part.commit and _can_be_the_same(part.commit, commit)]
 
 
-def _name_the_same(one: str, other: str) -> bool:
-    """Whether two commits, each perhaps shortened, can be the same."""
+def _can_be_the_same(one: str, other: str) -> bool:
+    """Return whether two commits, each possibly shortened, can be the same."""
     return one.startswith(other) or other.startswith(one)

@@ -1,29 +1,11 @@
-"""What workers say and hear: claims, leases, numbered events, ends."""
+"""Schemas of workers and of the queue."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 from pydantic import Field
 
-from api.attempts.schemas import Provenance
-from api.server.http.schemas import Label, Moment, Reason, Request, Schema
-from ganlib.events import Event, Sha256
-from ganlib.spec.sections.execution import MAX_WORKER_LABELS, WorkerLabel
-
-
-class ClaimRequest(Request):
-    """A worker asks for the next job: what it offers.
-
-    gpus: how many cards it may use. gpu_memory: of the largest, in bytes; gpu_memory_each: what every one has.
-    """
-
-    worker: Label
-    devices: Annotated[list[Literal["cpu", "cuda"]], Field(max_length=2)] = ["cpu"]
-    gpus: Annotated[int, Field(ge=0, le=1024)] = 0
-    gpu_memory: Annotated[int, Field(ge=0, le=2**50)] = 0
-    gpu_memory_each: Annotated[int, Field(ge=0, le=2**50)] = 0
-    labels: Annotated[list[WorkerLabel], Field(max_length=MAX_WORKER_LABELS)] = []
-    provenance: Provenance = Provenance()
+from api.server.http.schemas import Label, Request, Schema
 
 
 class GpuState(Request):
@@ -54,7 +36,7 @@ class WorkerPost(Request):
 
 
 class WorkerRead(Schema):
-    """A worker that was heard of in the last day; `is_alive` while it goes on describing itself."""
+    """A worker that described itself in the last day; `is_alive` while it keeps doing so."""
 
     name: str
     first_seen_at: datetime
@@ -70,58 +52,23 @@ class WorkerRead(Schema):
     attempt: int | None
 
 
-class ResumePoint(Schema):
-    """The committed checkpoint to go on from."""
+class QueuePart(Schema):
+    """Jobs that a worker could claim now, jobs that have one, and the sum of both."""
 
-    iteration: int
-    sha256: Sha256
-    size: int
+    waiting: int
+    running: int
+    wanted: int
 
 
-class ClaimRead(Schema):
-    """The claimed job. Every write of this attempt must come before the lease ends, or it is fenced.
+class QueueRead(QueuePart):
+    """The workers' load, in total and by what jobs need: a graphics card, none, or either.
 
-    `token` is what those writes are authorised by (as a bearer token); it ends with the attempt.
+    queued: every queued job, also those that are pinned to another commit or wait out a pause after a failure.
+    pinned: by the commit that jobs are pinned to.
     """
 
-    job_id: str
-    attempt: int
-    spec: dict[str, Any]
-    lease_seconds: float
-    token: str
-    resume: ResumePoint | None
-
-
-class LeaseRead(Schema):
-    """Answer to a heartbeat: the lease is renewed; `cancel_requested` means: stop the trainer."""
-
-    lease_seconds: float
-    cancel_requested: bool
-
-
-class NumberedEvent(Request):
-    """An event with its number in the attempt (0, 1, 2, …) and the time at which the trainer reported it."""
-
-    seq: Annotated[int, Field(ge=0, le=2**53)]
-    at: Moment
-    event: Event
-
-
-class EventsPost(Request):
-    """A batch: numbers are consecutive. The same batch may be sent again; the same number with other bytes not."""
-
-    events: Annotated[list[NumberedEvent], Field(min_length=1, max_length=10_000)]
-
-
-class EventsAccepted(LeaseRead):
-    """The batch is durable; `next_seq` is the number that the service expects next."""
-
-    next_seq: int
-
-
-class FinishPost(Request):
-    """How the attempt ended; `events_count` makes sure that no event is missing."""
-
-    end: Literal["succeeded", "failed", "cancelled", "preempted"]
-    reason: Reason | None = None
-    events_count: Annotated[int, Field(ge=0)]
+    queued: int
+    gpu: QueuePart
+    cpu: QueuePart
+    any: QueuePart
+    pinned: dict[str, QueuePart]

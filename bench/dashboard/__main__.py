@@ -1,4 +1,4 @@
-"""How quick the dashboard is in a real Chromium, over runs of 1,000 grids and ten curves of 100,000 points.
+"""The speed of the dashboard in a real Chromium, over runs of 1,000 grids and ten curves of 100,000 points.
 
 Run: python -m bench.dashboard FOLDER [--grids 1000] [--points 100000] [--moves 200] [--seconds 60] [--rate 100]
        [--only opening|moves|jumps|together|flood]
@@ -165,10 +165,10 @@ def measure_together(browser: Browser, url: str, ids: list[str]) -> None:
 
 def measure_flood(browser: Browser, url: str, rate: int, seconds: int) -> None:
     """Look on while a run reports many grids a second."""
-    told: Any = multiprocessing.get_context("spawn").Queue()
-    drawer = multiprocessing.get_context("spawn").Process(target=draw_on, args=(url, told, rate, seconds))
+    reports: Any = multiprocessing.get_context("spawn").Queue()
+    drawer = multiprocessing.get_context("spawn").Process(target=draw_on, args=(url, reports, rate, seconds))
     drawer.start()
-    with open_page(browser, f"{url}/runs/{told.get()}") as page:
+    with open_page(browser, f"{url}/runs/{reports.get()}") as page:
         session = page.context.new_cdp_session(page)
         page.evaluate("bench.watchFrames()")
         heaps, begin = [], time.perf_counter()
@@ -177,7 +177,7 @@ def measure_flood(browser: Browser, url: str, rate: int, seconds: int) -> None:
             grids = page.locator("frame-view [data-field=position]").inner_text().rpartition(" ")[2]
             heaps.append(f"{read_heap(session) / 1e6:.1f} with {grids} grids")
         found = page.evaluate("bench.frames()")
-        number = told.get()
+        number = reports.get()
         drawer.join()
         page.wait_for_timeout(2000)
         shown = page.locator("frame-view [data-field=position]").inner_text()

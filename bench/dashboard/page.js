@@ -73,12 +73,12 @@ window.bench = (() => {
 
     async together(runs) {
       const base = document.querySelector("script[type=module]").src;
-      const { StripStore } = await import(new URL("strips/strip-store.js", base));
-      const { readTimeline } = await import(new URL("frames.js", base));
+      const { ThumbnailStore } = await import(new URL("../../timeline/scripts/thumbnails.js", base));
+      const { readTimeline } = await import(new URL("../../timeline/scripts/frames.js", base));
       const players = await Promise.all(
         runs.map(async (run) => {
           const frames = readTimeline(await (await fetch(`${run}/timeline.json`)).json());
-          const store = new StripStore(run, () => undefined);
+          const store = new ThumbnailStore(run, () => undefined);
           store.take(frames);
           const canvas = document.createElement("canvas");
           canvas.style.width = "128px";

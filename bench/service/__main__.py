@@ -3,7 +3,7 @@
 Run: python -m bench.service FOLDER [--runs 2000] [--logs 20000] [--grids 300] [--peers FOLDER]
 
 FOLDER gets every server's data and the results as JSON. `--peers` names a folder with one virtual environment a
-peer, `trackio` and `mlflow`; what is not there is made (`pip install`, 800 MB). Without it Ganvas runs alone.
+peer, `trackio` and `mlflow`; missing ones are made (`pip install`, 800 MB). Without it Ganvas runs alone.
 Wall-clock figures follow the machine's load, which is printed: compare the columns of one run.
 """
 
@@ -40,31 +40,31 @@ def main() -> None:
 
 
 def measure_peer(peer: str, environment: Path, folder: Path) -> dict[str, float]:
-    """Run the peer's own script in its environment; what it cannot do is left out."""
+    """Run the peer's own script in its environment; figures that it cannot have are left out."""
     python = environment / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", environment], check=True)
         subprocess.run([python, "-m", "pip", "install", "--quiet", peer], check=True)
     folder.mkdir(parents=True)
-    command = [python, "-m", f"bench.service_{peer}", folder]
+    command = [python, "-m", f"bench.service.{peer}_rows", folder]
     root = Path(__file__).parents[2]
     answer = subprocess.run(command, cwd=root, check=True, stdout=subprocess.PIPE, text=True).stdout
-    found: dict[str, float] = json.loads(answer.splitlines()[-1])
-    return found
+    figures: dict[str, float] = json.loads(answer.splitlines()[-1])
+    return figures
 
 
 def keep(results: dict[str, dict[str, float]], folder: Path) -> None:
-    """Write what there is so far: a peer that fails takes nothing with it."""
+    """Write the results so far, so that a peer that fails loses none."""
     (folder / "service.json").write_text(json.dumps(results, indent=1))
 
 
 def show(results: dict[str, dict[str, float]]) -> None:
     """Print a row a figure, a column a tracker."""
-    rows = dict.fromkeys(name for found in results.values() for name in found)
+    rows = dict.fromkeys(name for figures in results.values() for name in figures)
     print("| | " + " | ".join(results) + " |")
     print("| --- |" + " --- |" * len(results))
     for row in rows:
-        print(f"| {row} | " + " | ".join(_show(found.get(row)) for found in results.values()) + " |")
+        print(f"| {row} | " + " | ".join(_show(figures.get(row)) for figures in results.values()) + " |")
 
 
 def _show(value: float | None) -> str:

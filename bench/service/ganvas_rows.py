@@ -1,4 +1,4 @@
-"""Ganvas' rows of `bench/service`, asked over HTTP as a worker and a page do."""
+"""Ganvas' rows of `bench/service`, measured over HTTP with the requests of a worker and a page."""
 
 import hashlib
 import json
@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from api.attempts.schemas import ClaimRead, ClaimRequest
 from api.client.worker_client import WorkerClient
-from api.workers.schemas import ClaimRead, ClaimRequest, EventsPost, NumberedEvent
+from api.events.schemas import EventsPost, NumberedEvent
 from bench.service.servers import Server, fetch, folder_bytes, median_milliseconds
 from ganlib.events import Event, MetricsLogged, SampleGridSaved, StoredFile
 from ganvas import Client
@@ -70,7 +71,7 @@ def _claim(url: str) -> tuple[ClaimRead, WorkerClient]:
     claim = worker.claim_job(ClaimRequest(worker="bench"))
     if claim is None:
         raise RuntimeError("no job could be claimed")
-    return claim, worker.of_attempt(claim.token) if claim.token else worker
+    return claim, worker.for_attempt(claim.token) if claim.token else worker
 
 
 def _measure_curves(server: Server, found: dict[str, float]) -> None:
@@ -112,7 +113,7 @@ def _measure_logging(server: Server, folder: Path, logs: int, found: dict[str, f
         start = time.perf_counter()
         spool.append(event)
         taken.append(time.perf_counter() - start)
-    reporter.expect_no_more()
+    reporter.mark_spool_complete()
     while reporter.is_running:
         time.sleep(0.005)
     seconds, points = time.perf_counter() - begin, logs * VALUES_A_LOG
@@ -161,7 +162,7 @@ def _measure_grids(server: Server, folder: Path, grids: int, found: dict[str, fl
         taken.append(time.perf_counter() - start)
     reporter = Reporter(worker, run_dir, Lease(worker, run_dir, claim.lease_seconds))
     before, begin = server.processor_seconds(), time.perf_counter()
-    reporter.expect_no_more()
+    reporter.mark_spool_complete()
     reporter.start()
     while reporter.is_running:
         time.sleep(0.005)

@@ -1,4 +1,4 @@
-"""A server as a process of its own: how soon it answers, what it holds in memory, how it is asked."""
+"""Runs a server as a process of its own and measures its start, memory and answers."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ START_SECONDS = 1200.0
 
 
 class Server:
-    """Runs `command` until the block ends; `seconds` is how long it took to answer at `url`."""
+    """Runs `command` until the block ends; `seconds` is the time until it answered at `url`."""
 
     def __init__(self, command: Sequence[str], url: str, folder: Path, environment: Mapping[str, str]) -> None:
         self.url = url
@@ -109,15 +109,15 @@ def _answers(url: str) -> bool:
 
 def _family(pid: int) -> list[int]:
     """Return the processes of a session."""
-    found = []
+    pids = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = path.read_text().rpartition(")")[2].split()
         except OSError:
             continue
         if int(fields[3]) == pid:
-            found.append(int(path.parent.name))
-    return found
+            pids.append(int(path.parent.name))
+    return pids
 
 
 def _read_mb(pid: int, field: str) -> float:

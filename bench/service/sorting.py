@@ -1,4 +1,4 @@
-"""How long the first page of a list of many jobs takes in each order, without HTTP.
+"""The time of the first page of a list of many jobs in each order, without HTTP.
 
 Run: python -m bench.service.sorting FOLDER [--jobs 10000] [--postgresql]
 
@@ -21,7 +21,7 @@ from api.jobs import queries as job_queries
 from api.server.database.engine import Database, build_database, migrate
 from api.server.database.models import Job
 from api.settings import Settings
-from ganlib.spec.job import parse_spec
+from ganlib.spec.parse import parse_spec
 
 ORDERS = (
     *("-created_at", "name", "-duration", "loss/generator"),

@@ -1,10 +1,10 @@
-"""What posts cost while many watch: with no live stream and with 500 of which 400 are never read, in turns.
+"""The cost of posts beside live streams: with none, and with 500 of which 400 are never read, in turns.
 
 Run: python -m bench.service.streams FOLDER [--jobs 10] [--streams 500] [--stalled 400] [--turns 6] [--posts 200] …
 
 Ten events (50 numbers) go to each job in turn, one post after the other, a fiftieth of a second apart. The streams
 are spread over the jobs. Those that are read begin with what comes; the stalled ones begin with the job's whole
-history, 1 MB of it, and read nothing: the service stands before full buffers. FOLDER gets data and figures.
+history, 1 MB of it, and read nothing: their buffers are full. FOLDER gets data and figures.
 """
 
 import argparse
@@ -134,7 +134,7 @@ async def streaming(servers: Servers, poster: Poster, given: argparse.Namespace)
 
 
 async def wait_for_stall(port: int, stalled: int, poster: Poster) -> None:
-    """Wait until so many streams have bytes that nobody takes, and none gets any more."""
+    """Wait until so many streams have unread bytes, and none gets any more."""
     before: list[int] = []
     while len(before) < stalled or before != _waiting_bytes(port):
         before = _waiting_bytes(port)

@@ -1,11 +1,11 @@
-"""What logging one iteration costs: the training loop's share, and the spool's.
+"""The cost of logging one iteration: the training loop's share, and the spool's.
 
 The loop is ganlib's own on a tiny network, every iteration logged, with a worker's spool behind it. Three clocks:
-around `Recorder.put`, which hands five numbers over; around `Reports.report_metrics`, which also takes the mean of
-two batches of logits; and around `SpoolWriter.append`, which the recorder's thread calls and which is what a
+around `BackgroundWriter.put`, which hands five numbers over; around `RunReporter.report_metrics`, which also takes
+the mean of two batches of logits; and around `SpoolWriter.append`, which the writer's thread calls and which a
 caller without such a thread would pay. Nothing here waits for a network, with or without a service.
 
-Run: OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive python bench/service/worker_logging.py
+Run: OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive python -m bench.service.worker_logging
 """
 
 import statistics
@@ -16,9 +16,9 @@ from time import perf_counter
 
 from ganlib.events import MetricsLogged
 from ganlib.runtime.device import choose_device
-from ganlib.spec.job import parse_spec
-from ganlib.training.recording.background_writer import Recorder
-from ganlib.training.recording.run_reporter import Reports
+from ganlib.spec.parse import parse_spec
+from ganlib.training.recording.background_writer import BackgroundWriter
+from ganlib.training.recording.run_reporter import RunReporter
 from ganlib.training.state import build_state
 from ganlib.training.step import train_step
 from worker.spool.spool import SpoolWriter
@@ -40,8 +40,11 @@ VALUES = {f"loss/part_{index}": 0.1 * index for index in range(5)}
 
 def main() -> None:
     with TemporaryDirectory() as folder:
-        show("training loop: Recorder.put, 5 ready numbers", time_training_loop(Path(folder), with_means=False))
-        show("training loop: Reports.report_metrics", time_training_loop(Path(folder), with_means=True))
+        show(
+            "training loop: BackgroundWriter.put, 5 ready numbers",
+            time_training_loop(Path(folder), with_means=False),
+        )
+        show("training loop: RunReporter.report_metrics", time_training_loop(Path(folder), with_means=True))
         show("recorder's thread: SpoolWriter.append", time_appending(Path(folder)))
 
 
@@ -50,8 +53,8 @@ def time_training_loop(folder: Path, *, with_means: bool) -> list[float]:
     state = build_state(parse_spec(TINY), choose_device("cpu"))
     events = SpoolingEvents(SpoolWriter(folder / f"loop-{with_means}.jsonl"))
     taken = []
-    with Recorder(events.add) as recorder:
-        reports = Reports(state, folder, recorder)
+    with BackgroundWriter(events.add) as recorder:
+        reports = RunReporter(state, folder, recorder)
         for _ in range(ITERATIONS):
             step = train_step(state)
             started = perf_counter()

@@ -1,4 +1,4 @@
-"""A lean HTTP/1.1 client for many connections in one process: what it costs must not be what is measured."""
+"""A lean HTTP/1.1 client for many connections in one process: its own cost must not disturb the measurement."""
 
 import asyncio
 import time
@@ -8,12 +8,12 @@ from typing import Any, Self
 
 
 class WireError(Exception):
-    """The connection broke, or what came is no HTTP."""
+    """The connection broke, or the answer is not HTTP."""
 
 
 @dataclass
 class Tally:
-    """What every connection of one stage noted: seconds of each answer, and what failed, by kind of request."""
+    """The answers of one stage on all connections: seconds and failures, by kind of request."""
 
     seconds: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     errors: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))

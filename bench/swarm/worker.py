@@ -25,7 +25,7 @@ SPEC = {
 
 @dataclass
 class Cadence:
-    """What one worker does, in seconds and counts; `speed` divides the seconds of batches and grids."""
+    """The work of one worker, in seconds and counts; `speed` divides the seconds of batches and grids."""
 
     speed: float = 1.0
     batch_seconds: float = 2.0
@@ -37,7 +37,7 @@ class Cadence:
 
 @dataclass
 class Lag:
-    """How late batches were against the clock; a swarm that cannot keep its cadence is behind more and more."""
+    """The delay of batches against the clock; it grows when a swarm cannot keep its cadence."""
 
     due: int = 0
     late: int = 0
@@ -58,7 +58,7 @@ class FakeWorker:
 
     @property
     def has_job(self) -> bool:
-        """Whether it holds a job now."""
+        """True while it holds a job."""
         return self._claim is not None
 
     def _begin(self, claim: dict[str, object] | None) -> None:

@@ -1,4 +1,4 @@
-"""What tracking costs: `ganlib.trainer.train` with everything on, against a bare loop of the same training.
+"""The cost of tracking: `ganlib.trainer.train` with everything on, against a bare loop of the same training.
 
 Both train in one process, in turns of a few iterations, so that a busy machine slows both alike; the processor
 time of all threads, which neighbours disturb less, is given beside the time on the wall. The bare loop
@@ -8,9 +8,9 @@ one whose networks too are written by hand (winkler_by_hand.py).
 ganlib logs at the recipe's cadence while it takes turns, and its clock stops only when all events are delivered.
 Grids and checkpoints come too seldom for a short run: each is timed alone, with drawing, files and hashes, and its
 share of an iteration is added. `--iterations N` instead trains N iterations with both at the recipe's cadence, and
-adds nothing. Evaluation and transfer are left out: they are no tracking, but more to compute.
+adds nothing. Evaluation and transfer are left out: they are extra computation, not tracking.
 
-Run: OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive python bench/training [RECIPE…|--all]
+Run: OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive python -m bench.training [RECIPE…|--all]
 Data: as the trainer finds them (GANVAS_DATA), else random bytes of the same shape; the speed is the same.
 """
 
@@ -21,20 +21,18 @@ import os
 import statistics
 from dataclasses import asdict, dataclass
 from math import ceil
-from pathlib import Path
 
 import torch
 
 from bench.training.bare_loop import BareLoop
+from bench.training.recipes import RECIPES, provide_data
 from bench.training.turns import OURS, Loop, Seconds, Turns, time_of, time_reports
 from bench.training.winkler_by_hand import WinklerByHand
-from ganlib import datasets
-from ganlib.errors import DatasetUnavailable
 from ganlib.runtime.device import describe_device
 from ganlib.spec.files import apply_overrides, read_spec_file
-from ganlib.spec.job import JobSpec, parse_spec
+from ganlib.spec.job import JobSpec
+from ganlib.spec.parse import parse_spec
 
-RECIPES = Path(__file__).parents[2] / "recipes"
 TURN_SECONDS = 0.25
 LEAST_TURNS = 5
 LEFT_OUT = {"evaluation": None, "transfer": None}
@@ -78,7 +76,7 @@ def measure(spec: JobSpec, seconds: float, whole: int | None, float32: bool) -> 
 
 
 def at_cadence(spec: JobSpec, iterations: int, whole: int | None) -> JobSpec:
-    """Return what the trainer is given: grids and checkpoints only in a whole run."""
+    """Return the spec for the trainer: with grids and checkpoints only in a whole run."""
     if whole:
         return spec.model_copy(update={"iterations": whole, **LEFT_OUT})
     seldom = {"sample_every": 10**9, "checkpoint_every": 10**9}
@@ -116,16 +114,16 @@ def mean_ms(each: dict[str, list[Seconds]], clock: str) -> dict[str, float]:
 
 def ratios(bare: list[Seconds], ours: list[Seconds]) -> dict[str, float]:
     """Return bare over ganlib by both clocks: of all turns together, and the median of neighbouring turns."""
-    found = {}
+    means = {}
     for clock in ("processor", "wall"):
         pairs = [(getattr(one, clock), getattr(other, clock)) for one, other in zip(bare, ours, strict=True)]
-        found[clock] = sum(one for one, _ in pairs) / sum(other for _, other in pairs)
-        found[f"{clock}, median"] = statistics.median(one / other for one, other in pairs)
-    return {name: round(value, 4) for name, value in found.items()}
+        means[clock] = sum(one for one, _ in pairs) / sum(other for _, other in pairs)
+        means[f"{clock}, median"] = statistics.median(one / other for one, other in pairs)
+    return {name: round(value, 4) for name, value in means.items()}
 
 
 def loops_by_hand(spec: JobSpec, bare: BareLoop, float32: bool) -> dict[str, Loop]:
-    """Return what else takes turns: loops that owe nothing to ganlib, for the one recipe that has them."""
+    """Return loops without any code of ganlib, for the one recipe that has them."""
     if spec.name != "winkler-mnist" or spec.batch_size != 64:
         return {}
     images, bfloat16 = bare.parts.images, bare.parts.precision == torch.bfloat16
@@ -134,16 +132,6 @@ def loops_by_hand(spec: JobSpec, bare: BareLoop, float32: bool) -> dict[str, Loo
         loops["by hand, float32"] = WinklerByHand(images, tuned=True, bfloat16=False)
         loops["by hand, plain float32"] = WinklerByHand(images, tuned=False, bfloat16=False)
     return loops
-
-
-def provide_data(spec: JobSpec) -> None:
-    """Read the data set once for all who train on it; random bytes take its place where it is not there."""
-    try:
-        data = datasets.load_training(spec.dataset)
-    except DatasetUnavailable:
-        images = torch.randint(0, 256, (10_000, *spec.dataset.shape), dtype=torch.uint8)
-        data = datasets.LabelledImages(images, torch.arange(10_000) % 10, tuple("0123456789"))
-    datasets.DATASETS[spec.dataset.name] = lambda spec, split: data
 
 
 def show(result: Result) -> str:

@@ -1,7 +1,7 @@
 """A recipe's training as a loop written by hand, which records nothing.
 
-Networks, losses, techniques and optimisers are those that the trainer would build, so that what differs is the
-loop alone: who draws the data, and all that is told, drawn and kept on the way.
+Networks, losses, techniques and optimisers are those that the trainer would build, so that only the loop differs:
+who draws the data, and all that is reported, drawn and stored on the way.
 """
 
 from dataclasses import dataclass, field
@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ganlib.losses import class_loss
-from ganlib.networks.batch_norm import frozen_statistics
+from ganlib.losses.heads import class_loss
+from ganlib.networks.normalisation import frozen_statistics
 from ganlib.runtime.device import autocast
 from ganlib.spec.job import JobSpec
-from ganlib.techniques import StepBatch
+from ganlib.techniques.base import StepBatch
 from ganlib.training.data import RealBatch
 from ganlib.training.state import TrainingState, build_state
 
@@ -32,14 +32,14 @@ class BareLoop:
     def step(self) -> None:
         """Update the discriminator, then the generator, as often as the recipe says."""
         self.iteration += 1
-        rhythm, generator_loss = self.parts.rhythm, None
-        for _ in range(rhythm.discriminator_steps):
+        schedule, generator_loss = self.parts.update_schedule, None
+        for _ in range(schedule.discriminator_steps):
             real = self._draw_real()
             discriminator_loss = self._update_discriminator(real, self._draw_labelled())
         if self.parts.has_gan:
-            for _ in range(rhythm.generator_steps):
+            for _ in range(schedule.generator_steps):
                 generator_loss = self._update_generator(real)
-        rhythm.end_iteration(self.iteration, discriminator_loss, generator_loss)
+        schedule.end_iteration(self.iteration, discriminator_loss, generator_loss)
         for technique in self.parts.techniques:
             technique.after_iteration(self.parts.networks, self.iteration)
 
@@ -76,7 +76,9 @@ class BareLoop:
 
     def _loss_of_classifier(self, labelled: RealBatch) -> Tensor:
         networks, none = self.parts.networks, torch.empty(0)
-        loss = class_loss(networks.head.class_logits(networks.judge(labelled.images, None)), labelled.labels)
+        loss = class_loss(
+            networks.head.class_logits(networks.discriminate(labelled.images, None)), labelled.labels
+        )
         seen = StepBatch(labelled.images, none, none, None, none, self.iteration, labelled.labels)
         return self._with_penalties(loss, "discriminator_penalty", seen)
 
@@ -85,7 +87,7 @@ class BareLoop:
         networks.discriminator.requires_grad_(False)
         with autocast(parts.device, parts.precision), frozen_statistics(parts.real_statistics):
             latents, fake = self._draw_fake()
-            outputs = networks.judge(fake.images, fake.labels)
+            outputs = networks.discriminate(fake.images, fake.labels)
             loss = parts.generator_loss(networks.head.source(outputs))
             if parts.generator_class_loss is not None and fake.labels is not None:
                 loss = loss + parts.generator_class_loss(outputs, fake.labels)
@@ -109,13 +111,15 @@ class BareLoop:
             batches = [real, fake, *([labelled] if labelled else [])]
             labels = [batch.labels for batch in batches]
             images = torch.cat([batch.images.float() for batch in batches])
-            outputs = networks.judge(images, None if any(known is None for known in labels) else torch.cat(labels))
+            outputs = networks.discriminate(
+                images, None if any(known is None for known in labels) else torch.cat(labels)
+            )
             parts = outputs.split([len(batch.images) for batch in batches])
             return parts[0], parts[1], parts[2 if labelled else 0]
-        on_real = networks.judge(real.images, real.labels)
+        on_real = networks.discriminate(real.images, real.labels)
         with frozen_statistics(self.parts.real_statistics):
-            on_fake = networks.judge(fake.images, fake.labels)
-        return on_real, on_fake, networks.judge(labelled.images, labelled.labels) if labelled else on_real
+            on_fake = networks.discriminate(fake.images, fake.labels)
+        return on_real, on_fake, networks.discriminate(labelled.images, labelled.labels) if labelled else on_real
 
     def _with_penalties(self, loss: Tensor, slot: str, seen: StepBatch) -> Tensor:
         for technique in self.parts.techniques:

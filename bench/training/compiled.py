@@ -1,4 +1,4 @@
-"""What `speed.compile` brings: a recipe's step as it is and compiled, in turns, by processor time.
+"""The gain of `speed.compile`: a recipe's step as it is and compiled, in turns, by processor time.
 
 Both runs lie in one process and take turns of a few iterations, so that a busy machine slows both alike. Nothing
 is reported; the first two iterations, in which torch compiles, are timed apart.
@@ -13,14 +13,15 @@ from pathlib import Path
 
 import torch
 
+from bench.training.recipes import RECIPES
 from bench.training.turns import Seconds, time_of
 from ganlib.runtime.device import choose_device, describe_device
 from ganlib.spec.files import apply_overrides, read_spec_file
-from ganlib.spec.job import parse_spec
+from ganlib.spec.parse import parse_spec
 from ganlib.training.state import TrainingState, build_state
 from ganlib.training.step import train_step
 
-RECIPE = Path(__file__).parents[2] / "recipes" / "winkler-mnist.yaml"
+RECIPE = RECIPES / "winkler-mnist.yaml"
 
 
 def build(recipe: Path, compiled: bool, device: torch.device, changes: list[str]) -> TrainingState:

@@ -56,9 +56,9 @@ def read(clock: Clock) -> None:
 
 
 def run_ganlib(batch_size: int, iterations: int, folder: Path, clock: Clock, precision: str = "auto") -> None:
-    from bench.training import RECIPES, provide_data
+    from bench.training.recipes import RECIPES, provide_data
     from ganlib.spec.files import apply_overrides, read_spec_file
-    from ganlib.spec.job import parse_spec
+    from ganlib.spec.parse import parse_spec
     from ganlib.trainer import train
 
     changes = [f"batch_size={batch_size}", f"iterations={iterations}", f"precision={precision}", "device=cpu"]

@@ -12,15 +12,15 @@ from unittest import mock
 from ganlib import trainer
 from ganlib.events import Event
 from ganlib.spec.job import JobSpec
-from ganlib.training.recording.background_writer import Recorder
-from ganlib.training.recording.run_reporter import Reports
+from ganlib.training.recording.background_writer import BackgroundWriter
+from ganlib.training.recording.run_reporter import RunReporter
 from ganlib.training.state import TrainingState
 
 OURS = "ganlib"
 
 
 class Loop(Protocol):
-    """What takes turns with ganlib's trainer."""
+    """A training loop that takes turns with ganlib's trainer."""
 
     def step(self) -> None:
         """Train one iteration."""
@@ -53,7 +53,7 @@ def time_of(action: Callable[[], object], times: int = 1) -> Seconds:
 class Turns:
     """Lets the loops run between ganlib's iterations: it sits in the callable that asks whether to stop.
 
-    ganlib's clock stops only when all that its turn told has been delivered. The first turn of each warms up.
+    ganlib's clock stops only when all events of its turn have been delivered. The first turn of each warms up.
     """
 
     spec: JobSpec
@@ -62,16 +62,16 @@ class Turns:
     seconds: dict[str, list[Seconds]] = field(default_factory=dict)
     _iteration: int = 0
     _begin: Seconds = field(default_factory=now)
-    _recorder: Recorder | None = None
+    _recorder: BackgroundWriter | None = None
 
     def run(self) -> dict[str, list[Seconds]]:
         """Train to the spec's last iteration and return the time of each turn."""
-        with TemporaryDirectory() as folder, mock.patch.object(trainer, "Recorder", self._make_recorder):
+        with TemporaryDirectory() as folder, mock.patch.object(trainer, "BackgroundWriter", self._make_writer):
             trainer.train(self.spec, Path(folder), _serialise, self._should_stop)
         return self.seconds
 
-    def _make_recorder(self, *arguments: Any) -> Recorder:
-        self._recorder = Recorder(*arguments)
+    def _make_writer(self, *arguments: Any) -> BackgroundWriter:
+        self._recorder = BackgroundWriter(*arguments)
         return self._recorder
 
     def _should_stop(self) -> bool:
@@ -95,8 +95,8 @@ class Turns:
 
 def time_reports(state: TrainingState, grids: int = 5, checkpoints: int = 3) -> tuple[Seconds, Seconds]:
     """Return the time that one sample grid takes, and that of one checkpoint: medians, until delivered."""
-    with TemporaryDirectory() as folder, Recorder(_serialise) as recorder:
-        reports = Reports(state, Path(folder), recorder)
+    with TemporaryDirectory() as folder, BackgroundWriter(_serialise) as recorder:
+        reports = RunReporter(state, Path(folder), recorder)
         reports.report_start()
         taken: list[list[Seconds]] = []
         for report, times in ((reports.report_samples, grids), (reports.report_checkpoint, checkpoints)):
@@ -105,7 +105,7 @@ def time_reports(state: TrainingState, grids: int = 5, checkpoints: int = 3) -> 
     return _median(taken[0]), _median(taken[1])
 
 
-def _time_report(report: Callable[[], None], recorder: Recorder) -> Seconds:
+def _time_report(report: Callable[[], None], recorder: BackgroundWriter) -> Seconds:
     begin = now()
     report()
     recorder.drain()

@@ -1,18 +1,23 @@
-"""How a chart is drawn without a script: an inline SVG of plain attributes.
+"""A chart without a script: an inline SVG of plain attributes.
 
 The axis fits the values as they usually are, so that one spike does not flatten the rest; what lies beyond is
 drawn at the edge and named.
 """
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
-from dashboard.compare.requests import AXIS_WORDS, Axis
 from dashboard.web.formats import show_count, show_duration, show_number, show_tick
-from dashboard.web.layout import DISCRIMINATOR_LOSS, GENERATOR_LOSS, Figure, figure_of
+from dashboard.web.layout import Figure, figure_of
+from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS, Metric
 
-CHART_METRICS = (GENERATOR_LOSS, DISCRIMINATOR_LOSS)
+Axis = Literal["iteration", "images", "time"]
+AXES: tuple[Axis, ...] = get_args(Axis)
+AXIS_WORDS: dict[Axis, str] = {"iteration": "Iteration", "images": "Images seen", "time": "Time since the start"}
+CHART_METRICS = (GENERATOR_LOSS.name, DISCRIMINATOR_LOSS.name)
 CHART_POINTS, MEASURE_POINTS = 600, 200
 # The plot's own coordinates; the page stretches them to its width and height.
 WIDTH, HEIGHT = 1000, 300
@@ -24,7 +29,7 @@ FURTHEST, NARROWEST = 1e300, 1e-300
 
 @dataclass(frozen=True)
 class TickView:
-    """One grid line: its place as a percentage from the top, and its value."""
+    """One grid line: its position as a percentage from the top, and its value."""
 
     at: str
     label: str
@@ -72,28 +77,28 @@ def tick_at(value: float, low: float, high: float) -> TickView:
     return TickView(f"{at:.2f}%", show_tick(value))
 
 
-def draw_path(places: Sequence[float], values: Sequence[float], length: float, low: float, high: float) -> str:
+def draw_path(positions: Sequence[float], values: Sequence[float], length: float, low: float, high: float) -> str:
     """Return the path of points on an axis that is so long; a gap where a value is no finite number."""
     parts, pen_down = [], False
-    for place, value in zip(places, values, strict=True):
+    for position, value in zip(positions, values, strict=True):
         if not math.isfinite(value):
             pen_down = False
             continue
-        x = WIDTH * place / length
+        x = WIDTH * position / length
         y = HEIGHT * (high - min(max(value, low), high)) / (high - low)
         parts.append(f"{'L' if pen_down else 'M'}{x:.1f} {y:.1f}")
         pen_down = True
     return "".join(parts)
 
 
-def show_place(axis: Axis, place: float) -> str:
-    """Return a place in human form."""
-    return show_duration(place) if axis == "time" else show_count(round(place))
+def label_position(axis: Axis, position: float) -> str:
+    """Return a position as the label of an axis."""
+    return show_duration(position) if axis == "time" else show_count(round(position))
 
 
-def describe_place(axis: Axis, place: float) -> str:
-    """Say where that is: iteration 1,000."""
-    shown = show_place(axis, place)
+def describe_position(axis: Axis, position: float) -> str:
+    """Return a position in words: iteration 1,000."""
+    shown = label_position(axis, position)
     match axis:
         case "iteration":
             return f"iteration {shown}"
@@ -118,12 +123,13 @@ class DotView:
 class LineView:
     """One curve: its metric and word, the classes that it is drawn by, its path, and its value at the cursor.
 
-    url: where its own run has its metrics, or empty. scale: places on the axis that an iteration is, or empty
-    where that is not the same everywhere.
+    about: the metric that the word names, None where it names a run. url: of its run's metrics, or empty. scale:
+    length of an iteration on the axis, or empty where it varies.
     """
 
     metric: str
     word: str
+    about: Metric | None
     style: str
     path: str
     value: Figure
@@ -134,12 +140,15 @@ class LineView:
 
 @dataclass(frozen=True)
 class CurveChart:
-    """Curves of one axis; `cursor` is the chosen place as a percentage, or empty.
+    """Curves of one axis; `cursor` is the chosen position as a percentage, or empty.
 
-    player: whose metric alone it shows, or empty. points: how many stretches of each curve a script asks for.
+    id: its own on the page. about: the metric that the heading names, if any. player: of the one metric that it
+    shows, or empty. points: stretches of each curve that a script requests.
     """
 
+    id: str
     heading: str
+    about: Metric | None
     player: str
     lines: list[LineView]
     ticks: list[TickView]
@@ -158,7 +167,7 @@ class CurveChart:
 
 @dataclass(frozen=True)
 class ChartAxis:
-    """What charts share: the axis, how far it goes, and the chosen place on it (None: the end)."""
+    """The axis that charts share, its length, and the chosen position on it (None: the end)."""
 
     axis: Axis
     length: int
@@ -167,25 +176,27 @@ class ChartAxis:
 
 @dataclass(frozen=True)
 class Line:
-    """One curve to draw: its points by their places on the axis; the rest as a LineView says it."""
+    """One curve to draw: its points by their positions on the axis; the other fields are those of LineView."""
 
     metric: str
     word: str
     style: str
-    places: Sequence[float]
+    positions: Sequence[float]
     values: Sequence[float]
     url: str = ""
     scale: str = "1"
+    about: Metric | None = None
 
 
 @dataclass(frozen=True)
 class ChartFrame:
-    """What surrounds the curves of a chart; the rest as a CurveChart says it."""
+    """The parts of a chart beside its curves; the fields are those of CurveChart."""
 
     heading: str
     points: int
     player: str = ""
     metrics_url: str = ""
+    about: Metric | None = None
 
 
 def build_chart(frame: ChartFrame, lines: Sequence[Line], axis: ChartAxis) -> CurveChart:
@@ -193,16 +204,18 @@ def build_chart(frame: ChartFrame, lines: Sequence[Line], axis: ChartAxis) -> Cu
     values = [value for line in lines for value in line.values if math.isfinite(value)]
     low, high = usual_range(values)
     return CurveChart(
+        id="-".join(re.findall(r"\w+", frame.heading.lower())),
         heading=frame.heading,
+        about=frame.about,
         player=frame.player,
         lines=[_draw(line, axis, low, high) for line in lines],
         ticks=[tick_at(value, low, high) for value in nice_ticks(low, high)],
         axis=axis.axis,
         axis_word=AXIS_WORDS[axis.axis].lower(),
         length=axis.length,
-        last_label=show_place(axis.axis, axis.length),
+        last_label=label_position(axis.axis, axis.length),
         cursor=f"{100 * min(1.0, axis.at / axis.length):.2f}%" if axis.at is not None else "",
-        at=f"at {describe_place(axis.axis, axis.at)}" if axis.at is not None else "newest",
+        at=f"at {describe_position(axis.axis, axis.at)}" if axis.at is not None else "newest",
         beyond=describe_beyond(values, low, high),
         summary=_summary(frame.heading, lines, axis.axis),
         view_box=f"0 0 {WIDTH} {HEIGHT}",
@@ -215,8 +228,9 @@ def _draw(line: Line, axis: ChartAxis, low: float, high: float) -> LineView:
     return LineView(
         metric=line.metric,
         word=line.word,
+        about=line.about,
         style=line.style,
-        path=draw_path(line.places, line.values, axis.length, low, high),
+        path=draw_path(line.positions, line.values, axis.length, low, high),
         value=figure_of(_value_at(line, axis.at)),
         dots=_dots(line, axis.length, low, high),
         url=line.url,
@@ -225,32 +239,34 @@ def _draw(line: Line, axis: ChartAxis, low: float, high: float) -> LineView:
 
 
 def _value_at(line: Line, at: float | None) -> float | None:
-    """Return the value of the last point not after the place, else of the first; without a place the newest."""
-    before = [value for place, value in zip(line.places, line.values, strict=True) if at is None or place <= at]
+    """Return the value of the last point up to the position, else of the first; the newest without a position."""
+    before = [
+        value for position, value in zip(line.positions, line.values, strict=True) if at is None or position <= at
+    ]
     counted = before or line.values[:1]
     return counted[-1] if counted else None
 
 
 def _dots(line: Line, length: int, low: float, high: float) -> list[DotView]:
     points = [
-        (place, min(max(value, low), high))
-        for place, value in zip(line.places, line.values, strict=True)
+        (position, min(max(value, low), high))
+        for position, value in zip(line.positions, line.values, strict=True)
         if math.isfinite(value)
     ]
     if len(points) > MAX_DOTS:
         return []
     return [
-        DotView(f"{100 * place / length:.2f}%", f"{100 * (high - value) / (high - low):.2f}%")
-        for place, value in points
+        DotView(f"{100 * position / length:.2f}%", f"{100 * (high - value) / (high - low):.2f}%")
+        for position, value in points
     ]
 
 
 def _summary(heading: str, lines: Sequence[Line], axis: Axis) -> str:
-    """Return what the chart shows, in words."""
+    """Return the first and last value of each line, in words."""
     parts = [
         f"{line.word + ': ' if line.word else ''}{show_number(line.values[0])} at "
-        f"{describe_place(axis, line.places[0])}, {show_number(line.values[-1])} at "
-        f"{describe_place(axis, line.places[-1])}"
+        f"{describe_position(axis, line.positions[0])}, {show_number(line.values[-1])} at "
+        f"{describe_position(axis, line.positions[-1])}"
         for line in lines
         if line.values
     ]

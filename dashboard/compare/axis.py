@@ -1,4 +1,4 @@
-"""Where runs stand on the axis on which they are compared; static/js/compare-tracks.js says the same of grids."""
+"""Runs along the axis of a comparison; `compare/scripts/compare-timelines.js` does the same for grids."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
@@ -9,14 +9,14 @@ from itertools import accumulate
 
 from api.jobs.schemas import JobRead
 from api.samples.queries import GridRow
-from dashboard.charts.chart import describe_place
-from dashboard.compare.requests import Axis, Comparison, write_place
+from dashboard.charts.chart import Axis, describe_position
+from dashboard.compare.requests import Comparison, write_position
 from dashboard.timeline.view import stamp
 
 
 @dataclass(frozen=True)
 class Track:
-    """One run along an axis: the place of each of its grids, rising."""
+    """One run along an axis: the position of each of its grids, rising."""
 
     job: JobRead
     grids: Sequence[GridRow]
@@ -30,50 +30,50 @@ class Track:
 
     @cached_property
     def origin(self) -> float:
-        """When the run's time begins: its first claim, or the first grid of what an earlier run left it."""
+        """The start of the run's time: its first claim, or an older grid that it took over from an earlier run."""
         began = stamp(self.job.started_at or self.job.created_at)
         return min(began, stamp(self.grids[0].created_at)) if self.grids else began
 
     @cached_property
-    def places(self) -> list[float]:
-        """The place of each grid on the axis."""
+    def positions(self) -> list[float]:
+        """The position of each grid on the axis."""
         if self.axis == "time":
             return list(accumulate((self._seconds(grid.created_at) for grid in self.grids), max))
         return [float(grid.iteration * self.scale) for grid in self.grids]
 
     @property
     def scale(self) -> int:
-        """How many places an iteration is, on an axis that counts."""
+        """The length of an iteration on an axis that counts."""
         return self.batch_size if self.axis == "images" else 1
 
     def find(self, at: float) -> int | None:
-        """Return which grid is the newest at this place or before; None where the run has none yet."""
-        index = bisect_right(self.places, at) - 1
+        """Return the index of the newest grid at this position or before; None where the run has none yet."""
+        index = bisect_right(self.positions, at) - 1
         return index if index >= 0 else None
 
     def length(self, now: datetime) -> float:
-        """Return the place that the run itself has reached."""
+        """Return the position that the run itself has reached."""
         if self.axis == "time":
             end = self.job.ended_at or (now if self.job.state == "running" else None)
-            return max([*self.places[-1:], self._seconds(end) if end and self.job.started_at else 0.0])
+            return max([*self.positions[-1:], self._seconds(end) if end and self.job.started_at else 0.0])
         return float(self.job.iteration * self.scale)
 
-    def place_iterations(self, iterations: Sequence[int], now: datetime) -> list[float]:
-        """Return the places of points of a curve; between grids, time is as if it passed evenly."""
+    def positions_of(self, iterations: Sequence[int], now: datetime) -> list[float]:
+        """Return the positions of points of a curve; between grids, time is as if it passed evenly."""
         if self.axis != "time":
             return [float(iteration * self.scale) for iteration in iterations]
         known = self._clock(now)
         return [_between(known, iteration) for iteration in iterations]
 
     def iteration_at(self, at: float, now: datetime) -> float:
-        """Return the iteration that the run had reached at this place."""
+        """Return the iteration that the run had reached at this position."""
         if self.axis != "time":
             return at / self.scale
         return _between([(seconds, iteration) for iteration, seconds in self._clock(now)], at)
 
     def _clock(self, now: datetime) -> list[tuple[float, float]]:
         """Return iterations with their seconds, as far as they are known."""
-        known = [(0.0, 0.0), *((float(g.iteration), at) for g, at in zip(self.grids, self.places, strict=True))]
+        known = [(0.0, 0.0), *((float(g.iteration), at) for g, at in zip(self.grids, self.positions, strict=True))]
         return [*known, (max(float(self.job.iteration), known[-1][0]), max(self.length(now), known[-1][1]))]
 
     def _seconds(self, moment: datetime) -> float:
@@ -81,21 +81,21 @@ class Track:
 
 
 def _between(known: Sequence[tuple[float, float]], wanted: float) -> float:
-    """Return the second number for a wanted first one, from the known pairs to either side of it."""
+    """Return the second number for a first one, interpolated between known pairs."""
     right = min(max(1, bisect_right(known, wanted, key=lambda each: each[0])), len(known) - 1)
     (first, low), (last, high) = known[right - 1], known[right]
     share = min(1.0, (wanted - first) / (last - first)) if last > first else 1.0
     return low + share * (high - low)
 
 
-def all_places(tracks: Sequence[Track]) -> list[float]:
-    """Return every place at which some run has a grid, rising."""
-    return sorted({place for track in tracks for place in track.places})
+def all_positions(tracks: Sequence[Track]) -> list[float]:
+    """Return every position at which some run has a grid, rising."""
+    return sorted({position for track in tracks for position in track.positions})
 
 
 def last_common(tracks: Sequence[Track]) -> float | None:
-    """Return the last place to which all runs that have grids have come, or None without a grid."""
-    ends = [track.places[-1] for track in tracks if track.grids]
+    """Return the last position to which all runs that have grids have come, or None without a grid."""
+    ends = [track.positions[-1] for track in tracks if track.grids]
     return min(ends) if ends else None
 
 
@@ -104,7 +104,7 @@ UNITS = {"iteration": "Iteration", "images": "Images seen", "time": "Seconds sin
 
 @dataclass(frozen=True)
 class StepsView:
-    """The place, and links to others (empty where there is none). `value`: the place as an address says it."""
+    """The position, and links to others (empty where there are none). `value`: the position in an address."""
 
     has_grids: bool
     unit: str
@@ -118,21 +118,21 @@ class StepsView:
 
 
 def build_steps(asked: Comparison, tracks: Sequence[Track], at: float | None) -> StepsView:
-    """Return where the comparison stands; each step leads to the next place at which some run has a grid."""
-    places = all_places(tracks)
+    """Return the comparison's position, and links to the next positions at which some run has a grid."""
+    positions = all_positions(tracks)
     unit = UNITS[asked.axis]
-    if not places or at is None:
+    if not positions or at is None:
         return StepsView(False, unit, "", "", "", "", "", "", "")
-    before, after = bisect_left(places, at) - 1, bisect_right(places, at)
+    before, after = bisect_left(positions, at) - 1, bisect_right(positions, at)
     common = last_common(tracks)
     return StepsView(
         has_grids=True,
         unit=unit,
-        value=write_place(at),
-        at_word=describe_place(asked.axis, at),
-        first_href=asked.href(at=places[0]) if at != places[0] else "",
-        previous_href=asked.href(at=places[before]) if before >= 0 else "",
-        next_href=asked.href(at=places[after]) if after < len(places) else "",
+        value=write_position(at),
+        at_word=describe_position(asked.axis, at),
+        first_href=asked.href(at=positions[0]) if at != positions[0] else "",
+        previous_href=asked.href(at=positions[before]) if before >= 0 else "",
+        next_href=asked.href(at=positions[after]) if after < len(positions) else "",
         common_href=asked.href(at=None) if at != common else "",
-        newest_href=asked.href(at=places[-1]) if at < places[-1] else "",
+        newest_href=asked.href(at=positions[-1]) if at < positions[-1] else "",
     )

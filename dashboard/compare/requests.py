@@ -1,4 +1,4 @@
-"""What the page of compared runs reads from its address; what it does not understand it leaves out."""
+"""Reads the address of a comparison; what is not understood is left out."""
 
 import re
 from dataclasses import dataclass, replace
@@ -7,11 +7,9 @@ from urllib.parse import urlencode
 
 from starlette.datastructures import QueryParams
 
+from dashboard.charts.chart import AXES, Axis
 from ganlib.events import METRIC_NAME_PATTERN
 
-Axis = Literal["iteration", "images", "time"]
-AXES: tuple[Axis, ...] = get_args(Axis)
-AXIS_WORDS: dict[Axis, str] = {"iteration": "Iteration", "images": "Images seen", "time": "Time since the start"}
 View = Literal["grids", "wipe"]
 VIEWS: tuple[View, ...] = get_args(View)
 VIEW_WORDS: dict[View, str] = {"grids": "Side by side", "wipe": "Wipe between two"}
@@ -21,7 +19,7 @@ MIDDLE = 50
 
 @dataclass(frozen=True)
 class Comparison:
-    """Runs, a place on an axis (None: the last one that all have reached), metrics, and how grids are shown.
+    """Runs, a position on an axis (None: the last one that all have reached), metrics, and how grids are shown.
 
     at: iterations, images or seconds since each run's start. pair, split: the runs of the wipe, and how many per
     cent of the first are seen.
@@ -36,11 +34,11 @@ class Comparison:
     split: int = MIDDLE
 
     def fields(self) -> list[tuple[str, str]]:
-        """Return what the address says, by name; what is as usual is left out."""
+        """Return the fields of the address by name, without those that have their default."""
         return [
             *(("run", run) for run in self.runs),
             *([("axis", self.axis)] if self.axis != "iteration" else []),
-            *([("at", write_place(self.at))] if self.at is not None else []),
+            *([("at", write_position(self.at))] if self.at is not None else []),
             *(("metric", name) for name in self.metrics),
             *([("view", self.view)] if self.view != "grids" else []),
             *zip(("left", "right"), self.pair, strict=False),
@@ -52,30 +50,30 @@ class Comparison:
         return f"/compare?{urlencode(replace(self, **changes).fields(), safe='/')}"
 
     def kept(self, *names: str) -> list[tuple[str, str]]:
-        """Return what a form keeps that asks for these fields itself."""
+        """Return the fields that a form keeps while it asks for these itself."""
         return [(name, value) for name, value in self.fields() if name not in names]
 
 
-def write_place(place: float) -> str:
-    """Return a place on an axis as an address says it: 1000, or 12.5."""
-    return f"{place:.1f}".removesuffix(".0")
+def write_position(position: float) -> str:
+    """Return a position on an axis as an address says it: 1000, or 12.5."""
+    return f"{position:.1f}".removesuffix(".0")
 
 
 MOST_NAMED = 100
 MAX_METRICS = 8
-LARGEST_PLACE = 1e13
+LARGEST_POSITION = 1e13
 _METRIC = re.compile(METRIC_NAME_PATTERN)
-_PLACE = re.compile(r"[0-9]{1,13}(\.[0-9]{1,6})?", re.ASCII)
+_POSITION = re.compile(r"[0-9]{1,13}(\.[0-9]{1,6})?", re.ASCII)
 
 
 def read_comparison(query: QueryParams) -> Comparison:
-    """Return what is asked for; runs that there are not are still among its runs."""
+    """Return the comparison; its runs need not exist."""
     named = (run.replace("\0", "").strip()[:64] for run in query.getlist("run")[:MOST_NAMED])
     metrics = (name for name in query.getlist("metric") if _METRIC.fullmatch(name))
     return Comparison(
         runs=tuple(dict.fromkeys(run for run in named if run)),
-        axis=next((axis for axis in get_args(Axis) if axis == query.get("axis")), "iteration"),
-        at=_read_place(query.get("at", "")),
+        axis=next((axis for axis in AXES if axis == query.get("axis")), "iteration"),
+        at=_read_position(query.get("at", "")),
         metrics=tuple(dict.fromkeys(metrics))[:MAX_METRICS],
         view=next((view for view in get_args(View) if view == query.get("view")), "grids"),
         pair=tuple(query.get(side, "")[:64] for side in ("left", "right") if query.get(side)),
@@ -83,8 +81,8 @@ def read_comparison(query: QueryParams) -> Comparison:
     )
 
 
-def _read_place(text: str) -> float | None:
-    return min(float(text), LARGEST_PLACE) if _PLACE.fullmatch(text) else None
+def _read_position(text: str) -> float | None:
+    return min(float(text), LARGEST_POSITION) if _POSITION.fullmatch(text) else None
 
 
 def _read_split(text: str) -> int:

@@ -1,33 +1,23 @@
-"""Metrics of several runs at one place, and which run is best where a metric has a better direction."""
+"""Tables of several runs: metrics at one position with the best run of each, and facts of each run."""
 
 import math
-import re
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 
+from api.curves.schemas import Curve
 from api.jobs.schemas import JobRead
-from api.samples.schemas import Curve
 from dashboard.compare.axis import Track
-from dashboard.run.records import find_commit_url
+from dashboard.web.commit_links import find_commit_url, short_commit
 from dashboard.web.formats import NOTHING, show_count, show_duration, show_moment
-from dashboard.web.layout import STATE_WORDS, Figure, figure_of, seconds_taken, short_commit
-
-Direction = Literal["higher", "lower", ""]
-# Losses, speeds and what says nothing alone (docs/metrics.md) have no best.
-_HIGHER = re.compile(
-    r"eval/(classifier_score|class_coverage|class_entropy|precision|recall|label_agreement|\w+_accuracy)"
-    r"|transfer/\w*accuracy|accuracy/\w+"
-)
-_LOWER = re.compile(r"eval/(frechet_distance|\w+_errors)")
-DIRECTION_WORDS: dict[Direction, str] = {"higher": "higher is better", "lower": "lower is better", "": ""}
+from dashboard.web.layout import STATE_WORDS, Figure, figure_of, seconds_taken
+from ganlib.vocabulary import BETTER_WORDS, Better, Metric, find_metric
 
 
 @dataclass(frozen=True)
 class NumberCell:
-    """One run's value at the place, its best value so far in words, and whether either is the best of all runs."""
+    """One run's value at the position and its best value so far, and whether each is the best of all runs."""
 
     here: Figure
     is_best_here: bool
@@ -40,34 +30,27 @@ class NumberCell:
 class NumberRow:
     """One metric, a cell for each run."""
 
-    metric: str
+    metric: Metric
     direction: str
     cells: list[NumberCell]
-
-
-def direction_of(metric: str) -> Direction:
-    """Return which way a metric is better, or nothing."""
-    if _HIGHER.fullmatch(metric):
-        return "higher"
-    return "lower" if _LOWER.fullmatch(metric) else ""
 
 
 def build_numbers(
     metrics: Sequence[str], curves: Sequence[Mapping[str, Curve]], until: Sequence[float]
 ) -> list[NumberRow]:
     """Return the metrics' values: `curves` by name for each run, `until` the iteration that each is shown at."""
-    return [_row(metric, [run.get(metric) for run in curves], until) for metric in metrics]
+    return [_row(find_metric(name), [run.get(name) for run in curves], until) for name in metrics]
 
 
-def _row(metric: str, curves: Sequence[Curve | None], until: Sequence[float]) -> NumberRow:
-    direction = direction_of(metric)
+def _row(metric: Metric, curves: Sequence[Curve | None], until: Sequence[float]) -> NumberRow:
+    direction = metric.better
     here = [_value_at(curve, last) for curve, last in zip(curves, until, strict=True)]
     best = [_best_of(curve, direction) for curve in curves]
     first_here = _winner(here, direction)
     first = _winner([value for value, _ in best], direction)
     return NumberRow(
         metric,
-        DIRECTION_WORDS[direction],
+        BETTER_WORDS[direction],
         [
             NumberCell(
                 here=figure_of(value),
@@ -87,17 +70,17 @@ def _value_at(curve: Curve | None, last: float) -> float | None:
     return curve.values[index] if curve and index >= 0 else None
 
 
-def _best_of(curve: Curve | None, direction: Direction) -> tuple[float | None, int]:
+def _best_of(curve: Curve | None, direction: Better) -> tuple[float | None, int]:
     """Return a run's best value and the first iteration that has it."""
     points = zip(curve.values, curve.iterations, strict=True) if curve and direction else ()
-    found = [(value, iteration) for value, iteration in points if math.isfinite(value)]
-    if not found:
+    finite = [(value, iteration) for value, iteration in points if math.isfinite(value)]
+    if not finite:
         return None, 0
     sign = -1 if direction == "higher" else 1
-    return min(found, key=lambda point: (sign * point[0], point[1]))
+    return min(finite, key=lambda point: (sign * point[0], point[1]))
 
 
-def _winner(values: Sequence[float | None], direction: Direction) -> float | None:
+def _winner(values: Sequence[float | None], direction: Better) -> float | None:
     """Return the best of these values; nothing where fewer than two can be compared, or all are equal."""
     known = [value for value in values if value is not None and math.isfinite(value)]
     if not direction or len(known) < 2 or min(known) == max(known):

@@ -1,4 +1,4 @@
-"""Runs compared: their grids at one place, their curves, and a table of what differs; or how to choose them."""
+"""The comparison of runs: grids at one position, curves, tables of differences, and the choice of runs."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,52 +6,184 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlencode
 
+from api.artifacts.queries import artifact_url
+from api.curves.schemas import Curve
 from api.jobs.schemas import JobRead, JobSummary
-from api.samples.schemas import Curve
-from dashboard.charts.chart import ChartAxis, ChartFrame, CurveChart, Line, build_chart
+from api.samples.queries import GridRow
+from api.server.http.schemas import JobState
+from dashboard.charts.chart import (
+    AXES,
+    AXIS_WORDS,
+    ChartAxis,
+    ChartFrame,
+    CurveChart,
+    Line,
+    build_chart,
+    label_position,
+)
 from dashboard.compare.axis import StepsView, Track, build_steps, last_common
-from dashboard.compare.grids import RunFigure, build_figures, choose_pair, describe_latents
-from dashboard.compare.requests import AXES, AXIS_WORDS, LEAST_RUNS, MOST_RUNS, VIEW_WORDS, VIEWS, Comparison
-from dashboard.compare.specs import SpecDifference, compare_specs
+from dashboard.compare.requests import LEAST_RUNS, MOST_RUNS, VIEW_WORDS, VIEWS, Comparison
 from dashboard.compare.tables import FactRow, NumberRow, build_facts, build_numbers
-from dashboard.runs.view import LinkView
 from dashboard.web.formats import show_count, show_duration
-from dashboard.web.layout import DISCRIMINATOR_LOSS, GENERATOR_LOSS, STATE_WORDS, Frame
+from dashboard.web.layout import STATE_WORDS, Frame, LinkView
+from dashboard.web.specs import SpecDifference, compare_specs
+from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS, GROUP_LABELS, LOSS, Metric, find_metric
 
-PLAYERS = {GENERATOR_LOSS: "generator", DISCRIMINATOR_LOSS: "discriminator"}
-# More lines than so many players' of so many runs are no longer told apart in two hues.
+PLAYERS = {metric.name: metric.player for metric in (GENERATOR_LOSS, DISCRIMINATOR_LOSS)}
+# Two hues tell the players' lines of at most so many runs apart.
 MOST_IN_HUES = 3
-# How many stretches a script asks for of each line: about one for each two pixels.
+# Stretches that a script requests of each line: about one for each two pixels.
 POINTS = 300
+
+
+# The side of a grid in pixels by the number of runs; the smallest for more runs.
+SIDES = {2: 560, 3: 448}
+SMALLEST_SIDE = 300
+
+
+@dataclass(frozen=True)
+class PictureView:
+    """A grid at the size that it is drawn in, in pixels."""
+
+    url: str
+    alt: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class RunFigure:
+    """One run: its number and name, its grid if it has one there, the caption's note, and its set of latents.
+
+    scale: length of an iteration on the axis. origin: start of its time. reached, length: its progress in
+    iterations and on the axis. side: of a grid, in pixels.
+    """
+
+    number: int
+    id: str
+    name: str
+    state: JobState
+    state_word: str
+    picture: PictureView | None
+    iteration: str
+    note: str
+    latents: str
+    scale: int
+    origin: float
+    reached: int
+    length: float
+    side: int
+
+
+def build_figures(tracks: Sequence[Track], at: float | None, now: datetime) -> list[RunFigure]:
+    """Return each run's newest grid at this position or before."""
+    shown, count = [_grid_at(track, at) for track in tracks], len(tracks)
+    letters = name_latents(shown)
+    return [
+        RunFigure(
+            number=number,
+            id=track.job.id,
+            name=track.job.name,
+            state=track.job.state,
+            state_word=STATE_WORDS[track.job.state],
+            picture=_picture(track.job.name, grid, count) if grid else None,
+            iteration=show_count(grid.iteration) if grid else "",
+            note=_note(track, at),
+            latents=letter,
+            scale=track.scale,
+            origin=track.origin,
+            reached=track.job.iteration,
+            length=track.length(now),
+            side=SIDES.get(count, SMALLEST_SIDE),
+        )
+        for number, (track, grid, letter) in enumerate(zip(tracks, shown, letters, strict=True), 1)
+    ]
+
+
+def name_latents(shown: Sequence[GridRow | None]) -> list[str]:
+    """Return a letter for each grid's fixed latents: the same one where cell by cell shows the same latents."""
+    sets = [(grid.latents_sha256, grid.rows, grid.columns) if grid else None for grid in shown]
+    letters = {key: chr(ord("A") + index) for index, key in enumerate(dict.fromkeys(filter(None, sets)))}
+    return [letters[key] if key else "" for key in sets]
+
+
+def describe_latents(figures: Sequence[RunFigure]) -> str:
+    """Say whether the same cell shows the same latents in each of these runs; empty for fewer than two grids."""
+    letters = [figure.latents for figure in figures if figure.latents]
+    if len(letters) < 2:
+        return ""
+    if len(set(letters)) == 1:
+        return "Same fixed latents: a cell shows the same latents in every run."
+    groups = [
+        f"{letter}: " + ", ".join(str(figure.number) for figure in figures if figure.latents == letter)
+        for letter in sorted(set(letters))
+    ]
+    return (
+        f"Different fixed latents ({'; '.join(groups)}): a cell shows the same latents only in runs of one "
+        "letter. Between letters, compare what is drawn as a whole, not cell by cell."
+    )
+
+
+def choose_pair(asked: Comparison, figures: Sequence[RunFigure]) -> list[RunFigure]:
+    """Return the two runs of the wipe: those that were asked for, else the first ones."""
+    by_id = {figure.id: figure for figure in figures}
+    wanted = [by_id[run] for run in dict.fromkeys(asked.pair) if run in by_id]
+    return [*wanted, *(figure for figure in figures if figure not in wanted)][:2]
+
+
+def _grid_at(track: Track, at: float | None) -> GridRow | None:
+    index = track.find(at) if at is not None else None
+    return track.grids[index] if index is not None else None
+
+
+def _picture(name: str, grid: GridRow, count: int) -> PictureView:
+    scale = max(1, SIDES.get(count, SMALLEST_SIDE) // max(grid.width, grid.height))
+    alt = f"{grid.rows} × {grid.columns} images of {name} at iteration {show_count(grid.iteration)}"
+    return PictureView(artifact_url(grid.sha256), alt, grid.width * scale, grid.height * scale)
+
+
+def _note(track: Track, at: float | None) -> str:
+    """Return the caption's note: how much earlier the grid is, or that there is none."""
+    if not track.grids or at is None:
+        return "No sample grid yet"
+    index = track.find(at)
+    if index is None:
+        return f"No grid this early; the first is of iteration {show_count(track.grids[0].iteration)}"
+    position = track.positions[index]
+    if track.axis == "time":
+        return f"after {label_position('time', position)}"
+    away = show_count(round(at - position))
+    return "" if away == "0" else f"nearest before, by {away}{' images' if track.axis == 'images' else ''}"
 
 
 @dataclass(frozen=True)
 class RunCurves:
-    """One run's curves by metric, and the place of each of their points on the axis.
+    """One run's curves by metric, and the position of each of their points on the axis.
 
-    scale: places that an iteration is, or empty where that changes.
+    scale: length of an iteration on the axis, or empty where it varies.
     """
 
     number: int
     id: str
     name: str
     curves: Mapping[str, Curve]
-    places: Mapping[str, list[float]]
+    positions: Mapping[str, list[float]]
     scale: str
 
 
 def build_charts(runs: Sequence[RunCurves], metrics: Sequence[str], axis: ChartAxis) -> list[CurveChart]:
     """Return the charts of these metrics; both players' losses share one while there are few runs."""
     both = len(runs) <= MOST_IN_HUES and PLAYERS.keys() <= set(metrics)
-    charts = [_build(runs, tuple(PLAYERS), "Losses", axis)] if both else []
+    charts = [_build(runs, tuple(PLAYERS), GROUP_LABELS[LOSS], axis)] if both else []
     alone = [metric for metric in metrics if not (both and metric in PLAYERS)]
-    return charts + [_build(runs, (metric,), metric, axis) for metric in alone]
+    return charts + [_build(runs, (name,), find_metric(name).heading, axis) for name in alone]
 
 
 def _build(runs: Sequence[RunCurves], metrics: Sequence[str], heading: str, axis: ChartAxis) -> CurveChart:
     player = PLAYERS.get(metrics[0], "") if len(metrics) == 1 else ""
     lines = [_line(run, metric, len(metrics) > 1) for run in runs for metric in metrics if metric in run.curves]
-    return build_chart(ChartFrame(heading, POINTS, player), lines, axis)
+    about = find_metric(metrics[0]) if len(metrics) == 1 else None
+    return build_chart(ChartFrame(heading, POINTS, player, about=about), lines, axis)
 
 
 def _line(run: RunCurves, metric: str, is_pair: bool) -> Line:
@@ -60,7 +192,7 @@ def _line(run: RunCurves, metric: str, is_pair: bool) -> Line:
         metric=metric,
         word=f"{run.number} {run.name}{f', {PLAYERS[metric]}' if is_pair else ''}",
         style=f"{hue} dash-{run.number}",
-        places=run.places[metric],
+        positions=run.positions[metric],
         values=run.curves[metric].values,
         url=f"/jobs/{run.id}/metrics",
         scale=run.scale,
@@ -71,7 +203,7 @@ def _line(run: RunCurves, metric: str, is_pair: bool) -> Line:
 class MetricChoice:
     """A metric that can be drawn."""
 
-    name: str
+    metric: Metric
     is_chosen: bool
 
 
@@ -97,7 +229,7 @@ class WipeView:
 
 @dataclass(frozen=True)
 class CompareData:
-    """What is read: runs in the order of the address with their grids and curves, and others to choose from."""
+    """Data of the page: the runs of the address with their grids and curves, and others to choose from."""
 
     asked: Comparison
     unknown: Sequence[str]
@@ -113,7 +245,7 @@ class CompareData:
 
 @dataclass(frozen=True)
 class ComparePage:
-    """Everything about the comparison; without `is_ready` only what to do for one."""
+    """Everything about the comparison; until `is_ready`, only the choice of runs."""
 
     title: str
     frame: Frame
@@ -169,7 +301,7 @@ def build_compare_page(data: CompareData, frame: Frame, now: datetime) -> Compar
         kept_for_wipe=asked.kept("left", "right", "split"),
         length=length,
         charts=_charts(data, ChartAxis(asked.axis, length, at), now) if is_ready else [],
-        metrics=[MetricChoice(name, name in data.drawn) for name in _known(data.jobs)],
+        metrics=[MetricChoice(find_metric(name), name in data.drawn) for name in _known(data.jobs)],
         facts=build_facts(data.jobs, tracks, now) if is_ready else [],
         spec=compare_specs([job.spec for job in data.jobs]) if is_ready else SpecDifference([], ""),
         numbers=build_numbers(data.counted, data.curves, _until(tracks, at, now)) if is_ready else [],
@@ -205,7 +337,7 @@ def _charts(data: CompareData, axis: ChartAxis, now: datetime) -> list[CurveChar
             track.job.id,
             track.job.name,
             curves,
-            {name: track.place_iterations(curve.iterations, now) for name, curve in curves.items()},
+            {name: track.positions_of(curve.iterations, now) for name, curve in curves.items()},
             "" if track.axis == "time" else str(track.scale),
         )
         for number, (track, curves) in enumerate(zip(data.tracks, data.curves, strict=True), 1)
@@ -214,7 +346,7 @@ def _charts(data: CompareData, axis: ChartAxis, now: datetime) -> list[CurveChar
 
 
 def _until(tracks: Sequence[Track], at: float | None, now: datetime) -> list[float]:
-    """Return the iteration up to which each run's values count at this place."""
+    """Return the iteration up to which each run's values count at this position."""
     return [track.iteration_at(at, now) if at is not None else math.inf for track in tracks]
 
 

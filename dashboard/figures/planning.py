@@ -1,20 +1,21 @@
-"""From what is asked for, and what the database knows, to the plan of a figure."""
+"""Makes the plan of a figure from a request and the database, and labels its runs."""
 
 import hashlib
 import json
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy.orm import Session
 
+from api import find_version
 from api.artifacts.storage import Blobs
 from api.curves import queries as curve_queries
 from api.errors import ArtifactNotFound, FigureRefused, FigureTooLarge
 from api.jobs import queries as job_queries
 from api.jobs import serializers
-from api.main import find_version
 from api.samples.queries import GridRow, list_grid_rows
 from api.server.database.models import Job
 from dashboard.figures.drawing.plans import (
@@ -36,21 +37,22 @@ from dashboard.figures.drawing.plans import (
     cells_size,
 )
 from dashboard.figures.drawing.process import pack_line
-from dashboard.figures.labels import label_runs
 from dashboard.figures.requests import CurvesRequest, MovieRequest, TimelinesRequest
 from dashboard.timeline.sheet_layout import evenly_spaced
-from dashboard.web.layout import DISCRIMINATOR_LOSS, GENERATOR_LOSS
+from dashboard.web.specs import NAME_FIELDS, show_value
+from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS
 
 DEFAULT_COLUMNS = 5
-DEFAULT_METRICS = (GENERATOR_LOSS, DISCRIMINATOR_LOSS)
+MAX_CHANGES = 4
+DEFAULT_METRICS = (GENERATOR_LOSS.name, DISCRIMINATOR_LOSS.name)
 ReadFiles = Callable[[], Iterable[bytes]]
 
 
 @dataclass(frozen=True)
-class Order:
-    """A figure to draw: its plan, how its files are read, a name that changes with its content, and a file name.
+class PlannedFigure:
+    """A figure to draw: its plan, a reader of its files, a digest of its content, and a file name.
 
-    left_out: what the figure does not show of what was asked for, in words, or nothing.
+    left_out: the part of the request that the figure does not show, in words, or empty.
     """
 
     plan: Plan
@@ -60,7 +62,7 @@ class Order:
     left_out: str = ""
 
 
-def plan_timelines(session: Session, blobs: Blobs, asked: TimelinesRequest, form: ImageForm) -> Order:
+def plan_timelines(session: Session, blobs: Blobs, asked: TimelinesRequest, form: ImageForm) -> PlannedFigure:
     """Plan timelines beside each other; raises JobNotFound, FigureRefused and FigureTooLarge."""
     jobs = find_jobs(session, asked.run)
     grids = [list_grid_rows(session, job.id) for job in jobs]
@@ -70,7 +72,7 @@ def plan_timelines(session: Session, blobs: Blobs, asked: TimelinesRequest, form
     shown = [[_newest_until(timeline, iteration) for iteration in iterations] for timeline in grids]
     files = _Files()
     rows = [
-        TimelineRow(label, tuple(files.shoot(grid) for grid in row))
+        TimelineRow(label, tuple(files.add(grid) for grid in row))
         for label, row in zip(label_runs(jobs, asked.labels, asked.label), shown, strict=True)
     ]
     if not files.names:
@@ -80,42 +82,42 @@ def plan_timelines(session: Session, blobs: Blobs, asked: TimelinesRequest, form
     used = [[grid.iteration for grid in row if grid] for row in shown]
     about = _describe("Timelines", "timelines", jobs, [{"iterations": sorted(set(seen))} for seen in used])
     plan = TimelinesPlan(Page(form, asked.width, asked.dpi), about, tuple(iterations), tuple(rows), crop)
-    return _order(plan, files.names, files.reader(blobs), "timelines", jobs)
+    return _plan_figure(plan, files.names, files.reader(blobs), "timelines", jobs)
 
 
-def plan_movie(session: Session, blobs: Blobs, job_id: str, asked: MovieRequest, form: MovieForm) -> Order:
+def plan_movie(session: Session, blobs: Blobs, job_id: str, asked: MovieRequest, form: MovieForm) -> PlannedFigure:
     """Plan a movie; raises JobNotFound and FigureRefused."""
     job = job_queries.get_job(session, job_id)
     grids = thin_out(list_grid_rows(session, job.id, asked.first or 0, asked.last), asked.every)
     if not grids:
         raise FigureRefused("The run has no sample grid there yet.")
-    kept = [grids[place] for place in evenly_spaced(len(grids), asked.frames)] if asked.frames > 1 else grids[:1]
+    kept = [grids[index] for index in evenly_spaced(len(grids), asked.frames)] if asked.frames > 1 else grids[:1]
     files = _Files()
-    shots = tuple(files.shoot(grid) for grid in kept)
+    shots = tuple(files.add(grid) for grid in kept)
     crop = _crop(asked, kept)
     counts = {"frames": len(kept), "grids": len(grids), "from": kept[0].iteration, "to": kept[-1].iteration}
     about = _describe("Timeline", "movie", [job], [counts])
     known = tuple(shot for shot in shots if shot)
     plan = MoviePlan(form, about, known, crop, asked.fps, asked.size, asked.caption == "iteration")
     left_out = f"{len(kept):,} of {len(grids):,} grids, evenly spread" if len(kept) < len(grids) else ""
-    return _order(plan, files.names, files.reader(blobs), "timeline", [job], left_out)
+    return _plan_figure(plan, files.names, files.reader(blobs), "timeline", [job], left_out)
 
 
-def plan_curves(session: Session, asked: CurvesRequest, form: ImageForm) -> Order:
+def plan_curves(session: Session, asked: CurvesRequest, form: ImageForm) -> PlannedFigure:
     """Plan curves; raises JobNotFound, FigureRefused and FigureTooLarge."""
     jobs = find_jobs(session, asked.run)
     metrics = tuple(dict.fromkeys(asked.metric)) or DEFAULT_METRICS
     lines: list[Line] = []
     files: list[bytes] = []
     points = 0
-    for place, job in enumerate(jobs):
+    for index, job in enumerate(jobs):
         for curve in curve_queries.read_stored_curves(session, job.id, metrics).curves:
             points += len(curve.points)
             if points > MAX_POINTS:
                 raise FigureTooLarge(
                     f"These curves have more than {MAX_POINTS:,} points; ask for fewer runs or metrics."
                 )
-            lines.append(Line(place, curve.name, len(files)))
+            lines.append(Line(index, curve.name, len(files)))
             files.append(pack_line(curve.points))
     refuse_unknown_metrics(session, jobs, metrics, {line.metric for line in lines})
     about = _describe("Curves", "curves", jobs, [{"metrics": list(metrics)} for _ in jobs])
@@ -123,7 +125,7 @@ def plan_curves(session: Session, asked: CurvesRequest, form: ImageForm) -> Orde
         Page(form, asked.width, asked.dpi), about, tuple(label_runs(jobs, asked.labels, asked.label)), metrics,
         tuple(lines), asked.smoothing, asked.x, asked.y,
     )  # fmt: skip
-    return _order(plan, [hashlib.sha256(data).hexdigest() for data in files], lambda: files, "curves", jobs)
+    return _plan_figure(plan, [hashlib.sha256(data).hexdigest() for data in files], lambda: files, "curves", jobs)
 
 
 def find_jobs(session: Session, job_ids: Sequence[str]) -> list[Job]:
@@ -132,10 +134,10 @@ def find_jobs(session: Session, job_ids: Sequence[str]) -> list[Job]:
 
 
 def refuse_unknown_metrics(
-    session: Session, jobs: Sequence[Job], wanted: Sequence[str], found: Iterable[str]
+    session: Session, jobs: Sequence[Job], metrics: Sequence[str], known_names: Iterable[str]
 ) -> None:
-    """Raise FigureRefused when no run has a wanted metric; what some runs have is drawn of those."""
-    missing = [name for name in wanted if name not in set(found)]
+    """Raise FigureRefused for a metric that no run has; a metric of some runs is drawn for those."""
+    missing = [name for name in metrics if name not in set(known_names)]
     if not missing:
         return
     known = sorted({name for job in serializers.job_summaries(session, jobs) for name in job.latest})
@@ -152,14 +154,85 @@ def thin_out(grids: Sequence[GridRow], every: int) -> list[GridRow]:
     return kept
 
 
+def label_runs(jobs: Sequence[Job], labelling: str, given: Mapping[str, str]) -> list[str]:
+    """Return a label for each run, of one or more lines; one that is given for its id wins."""
+    match labelling:
+        case "name":
+            labels = _distinct_names(jobs)
+        case "changes":
+            labels = describe_changes(jobs)
+        case "id":
+            labels = [job.id for job in jobs]
+        case _:
+            labels = ["" for _ in jobs]
+    return [given.get(job.id, "").strip() or label for job, label in zip(jobs, labels, strict=True)]
+
+
+def describe_changes(jobs: Sequence[Job]) -> list[str]:
+    """Return the fields in which the runs' specs differ, a line each: `learning_rate 0.0002`.
+
+    Runs whose specs are alike in all but their names keep these.
+    """
+    flat = [flatten_spec(job.spec) for job in jobs]
+    paths = list(dict.fromkeys(path for fields in flat for path in fields))
+    changed = [path for path in paths if len({repr(fields.get(path)) for fields in flat}) > 1]
+    if not changed:
+        return _distinct_names(jobs)
+    words = shorten_paths(changed)
+    labels = []
+    for fields in flat:
+        lines = [f"{words[path]} {_show_value(fields.get(path))}" for path in changed[:MAX_CHANGES]]
+        more = len(changed) - MAX_CHANGES
+        labels.append("\n".join([*lines, f"and {more} more"] if more > 0 else lines))
+    return labels
+
+
+def flatten_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the spec's values by dotted path, without names; a list is one value."""
+    flat: dict[str, Any] = {}
+
+    def add(path: str, value: Any) -> None:
+        if isinstance(value, Mapping):
+            for name, below in value.items():
+                add(f"{path}.{name}" if path else name, below)
+        elif path not in NAME_FIELDS:
+            flat[path] = value
+
+    add("", spec)
+    return flat
+
+
+def shorten_paths(paths: Sequence[str]) -> dict[str, str]:
+    """Return the shortest end of each path that no other path has."""
+    short = {}
+    for path in paths:
+        parts = path.split(".")
+        ends = [".".join(parts[-length:]) for length in range(1, len(parts) + 1)]
+        others = [other for other in paths if other != path]
+        short[path] = next(
+            (end for end in ends if not any(other == end or other.endswith(f".{end}") for other in others)), path
+        )
+    return short
+
+
+def _show_value(value: Any) -> str:
+    """Return a spec's value in a word or two: a long list by its length."""
+    return f"({len(value)})" if isinstance(value, list) and len(value) > 3 else show_value(value)
+
+
+def _distinct_names(jobs: Sequence[Job]) -> list[str]:
+    counts = Counter(job.name for job in jobs)
+    return [job.name if counts[job.name] == 1 else f"{job.name}\n{job.id}" for job in jobs]
+
+
 class _Files:
-    """Grids by the number under which a plan knows them, each once."""
+    """The files of grids, each once, by their numbers in the plan."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
         self._numbers: dict[str, int] = {}
 
-    def shoot(self, grid: GridRow | None) -> Shot | None:
+    def add(self, grid: GridRow | None) -> Shot | None:
         if grid is None:
             return None
         if grid.sha256 not in self._numbers:
@@ -186,12 +259,12 @@ def _layout(grid: GridRow) -> Grid:
 def _spread(grids: Sequence[Sequence[GridRow]]) -> list[int]:
     """Return some iterations of the longest timeline, from its first to its last."""
     longest = max(grids, key=lambda timeline: timeline[-1].iteration if timeline else -1)
-    return [longest[place].iteration for place in evenly_spaced(len(longest), DEFAULT_COLUMNS)]
+    return [longest[index].iteration for index in evenly_spaced(len(longest), DEFAULT_COLUMNS)]
 
 
 def _newest_until(grids: Sequence[GridRow], iteration: int) -> GridRow | None:
-    place = bisect_right(grids, iteration, key=lambda grid: grid.iteration)
-    return grids[place - 1] if place else None
+    index = bisect_right(grids, iteration, key=lambda grid: grid.iteration)
+    return grids[index - 1] if index else None
 
 
 def _crop(asked: TimelinesRequest | MovieRequest, grids: Sequence[GridRow]) -> Crop | None:
@@ -227,9 +300,11 @@ def _describe(title: str, figure: str, jobs: Sequence[Job], shown: Sequence[dict
     return About(f"{title} of {', '.join(job.name for job in jobs)}", description, f"Ganvas {find_version()}")
 
 
-def _order(
+def _plan_figure(
     plan: Plan, digests: Sequence[str], read_files: ReadFiles, stem: str, jobs: Sequence[Job], left_out: str = ""
-) -> Order:
+) -> PlannedFigure:
     text = json.dumps([asdict(plan), list(digests)], sort_keys=True)
     name = f"{jobs[0].name}-{stem}" if len(jobs) == 1 else f"{stem}-of-{len(jobs)}-runs"
-    return Order(plan, read_files, hashlib.sha256(text.encode()).hexdigest(), name.replace(" ", "-"), left_out)
+    return PlannedFigure(
+        plan, read_files, hashlib.sha256(text.encode()).hexdigest(), name.replace(" ", "-"), left_out
+    )

@@ -1,4 +1,4 @@
-"""Where figures are drawn for those who ask over HTTP: one at a time, and only while somebody waits."""
+"""Draws the figures that are requested over HTTP: one at a time, and only while its reader waits."""
 
 import asyncio
 import logging
@@ -23,18 +23,18 @@ from dashboard.figures.drawing.plans import FigureOversize, FigureRefusal, Movie
 from dashboard.figures.drawing.process import DrawingFailed, DrawingStopped, draw_figure, missing_package
 
 MOST_WAITING = 8
-_LOOK_SECONDS = 0.5
+_POLL_SECONDS = 0.5
 logger = logging.getLogger(__name__)
 
 
-class Studio:
-    """Draws one figure at a time, in the order of asking; who leaves stops what is drawn for them.
+class RenderQueue:
+    """Draws one figure at a time, in the order of the requests; a reader who disconnects stops the drawing.
 
-    cache: a folder for what the drawing library wants to keep. is_closing: whether the service stops.
+    cache: a folder for files of the drawing library. is_closing: whether the service stops.
     """
 
     def __init__(self, cache: Path, is_closing: Callable[[], bool]) -> None:
-        self._drawers = ThreadPoolExecutor(1, thread_name_prefix="studio")
+        self._drawer = ThreadPoolExecutor(1, thread_name_prefix="figures")
         self._cache, self._is_closing = cache, is_closing
         self._waiting = 0
 
@@ -71,8 +71,8 @@ class Studio:
             return draw_figure(plan, read_files(), self._cache, should_stop)
 
         try:
-            drawing = asyncio.get_running_loop().run_in_executor(self._drawers, work)
-            while not (await asyncio.wait([drawing], timeout=_LOOK_SECONDS))[0]:
+            drawing = asyncio.get_running_loop().run_in_executor(self._drawer, work)
+            while not (await asyncio.wait([drawing], timeout=_POLL_SECONDS))[0]:
                 if await request.is_disconnected():
                     has_left.set()
             return drawing.result()

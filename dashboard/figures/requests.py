@@ -1,4 +1,4 @@
-"""What figures are asked for, in the query of their address: read strictly for a file, leniently for the page."""
+"""Reads the query of a figure's address: strictly for a file, leniently for the page."""
 
 import re
 from typing import Annotated, Any, Literal, TypeVar, get_origin
@@ -23,14 +23,14 @@ Labelling = Literal["name", "changes", "id", "none"]
 
 
 def _read_cell(text: Any) -> Any:
-    found = re.fullmatch(r"([0-9]{1,3})-([0-9]{1,3})", text) if isinstance(text, str) else None
-    if found is None:
+    match = re.fullmatch(r"([0-9]{1,3})-([0-9]{1,3})", text) if isinstance(text, str) else None
+    if match is None:
         raise ValueError("a cell is ROW-COLUMN, counted from 1, as 2-3")
-    return int(found[1]), int(found[2])
+    return int(match[1]), int(match[2])
 
 
-Place = Annotated[int, Field(ge=1, le=999)]
-CellPlace = Annotated[tuple[Place, Place], BeforeValidator(_read_cell)]
+Index = Annotated[int, Field(ge=1, le=999)]
+Cell = Annotated[tuple[Index, Index], BeforeValidator(_read_cell)]
 
 
 class _Request(BaseModel):
@@ -48,10 +48,10 @@ class _PageRequest(_Request):
 class _Cells(_Request):
     rows: Annotated[int, Field(ge=1, le=MAX_CELLS)] | None = None
     columns: Annotated[int, Field(ge=1, le=MAX_CELLS)] | None = None
-    cells: Annotated[list[CellPlace], Field(max_length=MAX_CELLS)] = []
+    cells: Annotated[list[Cell], Field(max_length=MAX_CELLS)] = []
 
     def crop(self, grid: Grid) -> Crop | None:
-        """Return which cells of such a grid are shown; None for all. Raises ValueError for a cell it has not."""
+        """Return the cells of such a grid that are shown, None for all; raises ValueError for a cell beyond it."""
         if self.cells:
             beyond = [cell for cell in self.cells if cell[0] > grid.rows or cell[1] > grid.columns]
             if beyond:
@@ -107,7 +107,7 @@ Model = TypeVar("Model", bound=_Request)
 
 
 def read_request(model: type[Model], query: QueryParams) -> Model:
-    """Return what is asked for; raises RequestInvalid, which names every field that is wrong."""
+    """Return the request; raises RequestInvalid, which names every wrong field."""
     try:
         return model.model_validate(_collect(model, query))
     except ValidationError as error:
@@ -116,9 +116,9 @@ def read_request(model: type[Model], query: QueryParams) -> Model:
 
 
 def read_leniently(model: type[Model], query: QueryParams) -> tuple[Model | None, list[str]]:
-    """Return what is asked for without the fields that are wrong, and what was wrong with them.
+    """Return the request without its wrong fields, and a sentence on each of these.
 
-    None when a field is wanted that is not there. Fields of other models are left out without a word.
+    None when a required field is missing. Fields of other models are ignored.
     """
     known = {field.alias or name for name, field in model.model_fields.items()}
     given = {name: value for name, value in _collect(model, query).items() if name in known}
@@ -135,7 +135,7 @@ def read_leniently(model: type[Model], query: QueryParams) -> tuple[Model | None
 
 
 def write_query(asked: BaseModel, **changes: Any) -> str:
-    """Return the query that asks for this, with these fields changed; what is as it is by default is left out."""
+    """Return the query of this request with these fields changed, without defaults."""
     pairs: list[tuple[str, str]] = []
     for name, field in type(asked).model_fields.items():
         value = changes.get(name, getattr(asked, name))
@@ -156,12 +156,12 @@ def _write_item(item: Any) -> str:
     return "-".join(map(str, item)) if isinstance(item, tuple) else str(item)
 
 
-# Of pydantic's sentences those that people meet who fill in the page's form.
+# Plain words for pydantic's errors that the page's form can cause.
 _WORDS = {
-    "int_parsing": "a whole number is wanted",
-    "float_parsing": "a number is wanted",
-    "greater_than_equal": "{ge} is the least",
-    "less_than_equal": "{le} is the most",
+    "int_parsing": "must be an integer",
+    "float_parsing": "must be a number",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
 }
 
 

@@ -1,4 +1,4 @@
-"""Figures and movies as files: /figures/timelines.pdf?run=…, /figures/curves.svg?run=…, /runs/ID/movie.mp4."""
+"""The page of figures, and figures as files: /figures/timelines.pdf, /figures/curves.svg, /runs/ID/movie.mp4."""
 
 import csv
 import io
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Annotated, BinaryIO
 
-from fastapi import APIRouter, FastAPI, Header, Request
+from fastapi import APIRouter, Header, Request
 from fastapi.responses import HTMLResponse, Response, StreamingResponse
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
@@ -28,14 +28,15 @@ from api.server.services import Services
 from dashboard.figures.drawing.plans import MEDIA_TYPES, ImageForm, MovieForm
 from dashboard.figures.drawing.process import missing_package
 from dashboard.figures.planning import (
-    Order,
+    DEFAULT_METRICS,
+    PlannedFigure,
     find_jobs,
     plan_curves,
     plan_movie,
     plan_timelines,
     refuse_unknown_metrics,
 )
-from dashboard.figures.render_queue import Studio
+from dashboard.figures.render_queue import RenderQueue
 from dashboard.figures.requests import (
     CurvesRequest,
     MovieRequest,
@@ -45,12 +46,12 @@ from dashboard.figures.requests import (
     read_request,
 )
 from dashboard.figures.view import KINDS, NEEDED, Asked, FiguresData, Kind, build_figures_page, known_metrics
-from dashboard.web.rendering import Renderer
+from dashboard.web.rendering import Site
 from dashboard.web.requests import read_frame
 
 HEADINGS = ("run", "name", "metric", "iteration", "value")
 ROWS_AT_ONCE = 5000
-# A spreadsheet takes a text that begins with one of these for a formula, and runs it.
+# A spreadsheet runs text that begins with one of these as a formula.
 _FORMULAS = ("=", "+", "-", "@")
 
 
@@ -66,7 +67,7 @@ def write_table(curves: Iterable[tuple[str, str, str, Points]]) -> Iterator[byte
 
 
 def defuse(text: str) -> str:
-    """Return the text so that a spreadsheet shows it and computes nothing."""
+    """Return the text so that a spreadsheet shows it and runs nothing."""
     line = " ".join(text.split())
     return f"'{line}" if line.startswith(_FORMULAS) else line
 
@@ -77,21 +78,24 @@ def _write(rows: Iterable[Iterable[str]]) -> bytes:
     return part.getvalue().encode()
 
 
-# Shown in place; anything else is a file to keep.
+# Shown by the browser; other files are saved.
 _SHOWN = ("png", "gif", "mp4")
 IfNoneMatch = Annotated[str | None, Header()]
 
 
-def build_studio(app: FastAPI) -> Studio:
-    """Return a studio that keeps its things in the service's home, and stops with the service."""
-    services: Services = app.state.services
-    cache = services.settings.home.expanduser().resolve() / "cache" / "figures"
-    return Studio(cache, lambda: services.feed.closing)
-
-
-def build_figure_router(studio: Studio) -> APIRouter:
-    """Return the routes of figures, tables and movies."""
+def build_router(site: Site) -> APIRouter:
+    """Return the routes of the page, and of figures, tables and movies."""
     router = APIRouter(include_in_schema=False)
+    home, feed = site.services.settings.home.expanduser().resolve(), site.services.feed
+    render_queue = RenderQueue(home / "cache" / "figures", lambda: feed.closing)
+
+    @router.get("/figures", dependencies=needs("read"))
+    def show_figures(request: Request, services: ServicesDep) -> HTMLResponse:
+        """Show the form, a preview of what it asks for, and the files."""
+        with services.database.read() as session:
+            data = read_figures(session, services, request)
+        page = build_figures_page(data, read_frame(request))
+        return site.renderer.render_page(request, "figures/page.html", page)
 
     @router.get("/figures/timelines.{form}", dependencies=needs("read"))
     async def draw_timelines(
@@ -100,10 +104,10 @@ def build_figure_router(studio: Studio) -> APIRouter:
         """Draw runs and iterations beside each other."""
         asked = read_request(TimelinesRequest, request.query_params)
 
-        def plan(session: Session) -> Order:
+        def plan(session: Session) -> PlannedFigure:
             return plan_timelines(session, services.blobs, asked, form)
 
-        return await send_figure(studio, request, services, plan, form, if_none_match)
+        return await send_figure(render_queue, request, services, plan, form, if_none_match)
 
     @router.get("/figures/curves.csv", dependencies=needs("read"))
     def write_curves(request: Request, services: ServicesDep) -> Response:
@@ -118,10 +122,10 @@ def build_figure_router(studio: Studio) -> APIRouter:
         """Draw curves of some runs."""
         asked = read_request(CurvesRequest, request.query_params)
 
-        def plan(session: Session) -> Order:
+        def plan(session: Session) -> PlannedFigure:
             return plan_curves(session, asked, form)
 
-        return await send_figure(studio, request, services, plan, form, if_none_match)
+        return await send_figure(render_queue, request, services, plan, form, if_none_match)
 
     @router.get("/runs/{job_id}/movie.{form}", dependencies=needs("read"))
     async def draw_movie(
@@ -130,31 +134,31 @@ def build_figure_router(studio: Studio) -> APIRouter:
         """Play a run's timeline."""
         asked = read_request(MovieRequest, request.query_params)
 
-        def plan(session: Session) -> Order:
+        def plan(session: Session) -> PlannedFigure:
             return plan_movie(session, services.blobs, job_id, asked, form)
 
-        return await send_figure(studio, request, services, plan, form, if_none_match)
+        return await send_figure(render_queue, request, services, plan, form, if_none_match)
 
     return router
 
 
 async def send_figure(
-    studio: Studio,
+    render_queue: RenderQueue,
     request: Request,
     services: Services,
-    make_plan: Callable[[Session], Order],
+    make_plan: Callable[[Session], PlannedFigure],
     form: str,
     if_none_match: str | None,
 ) -> Response:
-    """Plan, draw and send a figure; one that the reader has already is not drawn again."""
-    order = await run_in_threadpool(_plan, services, make_plan)
-    headers = {"etag": f'"{order.digest}"', "cache-control": "private, no-cache"}
-    if order.left_out:
-        headers["x-left-out"] = order.left_out
-    if if_none_match is not None and f'"{order.digest}"' in if_none_match:
+    """Plan, draw and send a figure; one that the reader already has is not drawn again."""
+    figure = await run_in_threadpool(_plan, services, make_plan)
+    headers = {"etag": f'"{figure.digest}"', "cache-control": "private, no-cache"}
+    if figure.left_out:
+        headers["x-left-out"] = figure.left_out
+    if if_none_match is not None and f'"{figure.digest}"' in if_none_match:
         return Response(status_code=304, headers=headers)
-    file = await studio.draw(order.plan, order.read_files, request)
-    return FileStream(file, {**headers, **_file_headers(file, order.name, form)}, MEDIA_TYPES[form])
+    file = await render_queue.draw(figure.plan, figure.read_files, request)
+    return FileStream(file, {**headers, **_file_headers(file, figure.name, form)}, MEDIA_TYPES[form])
 
 
 def send_table(services: Services, asked: TableRequest) -> Response:
@@ -183,7 +187,7 @@ def send_table(services: Services, asked: TableRequest) -> Response:
     return StreamingResponse(write_table(read()), headers=headers, media_type=MEDIA_TYPES["csv"])
 
 
-def _plan(services: Services, make_plan: Callable[[Session], Order]) -> Order:
+def _plan(services: Services, make_plan: Callable[[Session], PlannedFigure]) -> PlannedFigure:
     with services.database.read() as session:
         return make_plan(session)
 
@@ -207,27 +211,13 @@ READERS: dict[Kind, Callable[[QueryParams], tuple[Asked | None, list[str]]]] = {
 MAX_TEXT = 200
 
 
-def build_figure_page_router(renderer: Renderer) -> APIRouter:
-    """Return the page's route."""
-    router = APIRouter(include_in_schema=False)
-
-    @router.get("/figures", dependencies=needs("read"))
-    def show_figures(request: Request, services: ServicesDep) -> HTMLResponse:
-        """Show the form, a preview of what it asks for, and the files."""
-        with services.database.read() as session:
-            data = read_figures(session, services, request)
-        return renderer.render_page(request, "figures.html", build_figures_page(data, read_frame(request)))
-
-    return router
-
-
 def read_figures(session: Session, services: Services, request: Request) -> FiguresData:
-    """Read what the page shows."""
+    """Read the data of the page."""
     query = request.query_params
     kind: Kind = next((kind for kind in KINDS if kind == query.get("kind")), "timelines")
-    found = [job_queries.find_job(session, run[:64]) for run in dict.fromkeys(query.getlist("run"))]
-    chosen = [job for job in found if job is not None]
-    problems = ["One of the runs does not exist; it is left out."] if len(chosen) < len(found) else []
+    stored = [job_queries.find_job(session, run[:64]) for run in dict.fromkeys(query.getlist("run"))]
+    chosen = [job for job in stored if job is not None]
+    problems = ["One of the runs does not exist; it is left out."] if len(chosen) < len(stored) else []
     find = query.get("find", "").replace("\0", "")[:MAX_TEXT].strip()
     jobs = _list_jobs(session, chosen, find, kind)
     asked, more = _read_asked(kind, chosen, request)
@@ -241,12 +231,12 @@ def read_figures(session: Session, services: Services, request: Request) -> Figu
 
 def _list_jobs(session: Session, chosen: list[Job], find: str, kind: Kind) -> list[JobSummary]:
     """Return the chosen runs, the newest that a figure can be made of, and where those are few others too."""
-    found = serializers.job_summaries(session, chosen)
+    listed = serializers.job_summaries(session, chosen)
     for has in (NEEDED[kind], None):
         filters = JobFilters(name=find or None, has=has)
-        if len(found) < RUNS_TO_CHOOSE + len(chosen):
-            found += job_queries.list_jobs(session, filters, "-created_at", RUNS_TO_CHOOSE, None).items
-    return list({job.id: job for job in found}.values())[: RUNS_TO_CHOOSE + len(chosen)]
+        if len(listed) < RUNS_TO_CHOOSE + len(chosen):
+            listed += job_queries.list_jobs(session, filters, "-created_at", RUNS_TO_CHOOSE, None).items
+    return list({job.id: job for job in listed}.values())[: RUNS_TO_CHOOSE + len(chosen)]
 
 
 def _read_asked(kind: Kind, chosen: list[Job], request: Request) -> tuple[Asked | None, list[str]]:
@@ -266,7 +256,7 @@ def _try(
     asked: Asked | None,
     jobs: list[JobSummary],
 ) -> tuple[str, str]:
-    """Return what the figure leaves out, and why it cannot be made; each in words or empty."""
+    """Return the omissions of the figure, and why it cannot be made; each in words or empty."""
     if asked is None:
         return "", ""
     package = missing_package(kind, "gif")
@@ -277,8 +267,8 @@ def _try(
             return plan_movie(session, services.blobs, chosen[0].id, asked, "gif").left_out, ""
         if isinstance(asked, TimelinesRequest):
             return plan_timelines(session, services.blobs, asked, "png").left_out, ""
-        found = known_metrics(jobs, asked.run)
-        refuse_unknown_metrics(session, chosen, asked.metric or ["loss/generator"], found)
+        known = known_metrics(jobs, asked.run)
+        refuse_unknown_metrics(session, chosen, asked.metric or DEFAULT_METRICS[:1], known)
     except ServiceError as error:
         return "", error.text
     return "", ""

@@ -1,4 +1,4 @@
-"""The page on which figures and movies are made: a form, a preview, and the files to save."""
+"""The page of figures and movies: a form, a preview, and the files to save."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ from urllib.parse import urlencode
 
 from api.jobs.schemas import JobSummary
 from dashboard.figures.requests import CurvesRequest, MovieRequest, TimelinesRequest, write_query
-from dashboard.runs.view import LinkView
 from dashboard.web.formats import show_count
-from dashboard.web.layout import DISCRIMINATOR_LOSS, GENERATOR_LOSS, STATE_WORDS, Frame
+from dashboard.web.layout import STATE_WORDS, Frame, LinkView
+from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS, Metric, find_metric
 
 Kind = Literal["timelines", "curves", "movie"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -18,7 +18,7 @@ NEEDED: dict[Kind, Literal["grids", "curves"]] = {"timelines": "grids", "curves"
 PREVIEW_DPI, PREVIEW_FRAMES, PREVIEW_SIZE = 110, 30, 224
 LABELLINGS = {
     "name": "the run's name",
-    "changes": "what their specs differ in",
+    "changes": "the differences of their specs",
     "id": "the run's id",
     "none": "none",
 }
@@ -27,9 +27,9 @@ Asked = TimelinesRequest | CurvesRequest | MovieRequest
 
 @dataclass(frozen=True)
 class ChoiceView:
-    """A run to choose; `label` is what the figure shall call it, if not what it calls it by itself.
+    """A run to choose; `label` is its name in the figure, if the reader gave one.
 
-    is_barred: it has nothing to draw yet, as `detail` says. One that was chosen all the same can be let go.
+    is_barred: it has nothing to draw, as `detail` says, and cannot be chosen; a run that is chosen already is not.
     """
 
     id: str
@@ -51,6 +51,14 @@ class OptionView:
 
 
 @dataclass(frozen=True)
+class MetricChoice:
+    """A metric that can be drawn."""
+
+    metric: Metric
+    is_chosen: bool
+
+
+@dataclass(frozen=True)
 class DownloadView:
     """A file to save."""
 
@@ -61,7 +69,7 @@ class DownloadView:
 
 @dataclass(frozen=True)
 class FiguresPage:
-    """The form as it was filled in; `fields` holds texts by name, empty where the default holds."""
+    """The form as it was filled in; `fields` holds texts by name, empty for a default."""
 
     title: str
     frame: Frame
@@ -72,7 +80,7 @@ class FiguresPage:
     find: str
     is_empty: bool
     fields: dict[str, str]
-    metrics: list[OptionView]
+    metrics: list[MetricChoice]
     labellings: list[OptionView]
     captions: list[OptionView]
     scales: dict[str, list[OptionView]]
@@ -85,7 +93,7 @@ class FiguresPage:
 
 @dataclass(frozen=True)
 class FiguresData:
-    """What is read for the page: the runs to choose from, the chosen first, and what was asked for of them."""
+    """Data of the page: the runs to choose from, the chosen first, and the figure that is requested."""
 
     kind: Kind
     jobs: Sequence[JobSummary]
@@ -131,7 +139,7 @@ def build_figures_page(data: FiguresData, frame: Frame) -> FiguresPage:
 def known_metrics(jobs: Sequence[JobSummary], chosen: Sequence[str]) -> list[str]:
     """Return the metrics of the chosen runs, the losses first."""
     names = {name for job in jobs if job.id in chosen for name in job.latest}
-    losses = [name for name in (GENERATOR_LOSS, DISCRIMINATOR_LOSS) if name in names]
+    losses = [name for name in (GENERATOR_LOSS.name, DISCRIMINATOR_LOSS.name) if name in names]
     return losses + sorted(names.difference(losses))
 
 
@@ -158,12 +166,12 @@ def _options(words: dict[str, str], chosen: str) -> list[OptionView]:
     return [OptionView(value, text, value == chosen) for value, text in words.items()]
 
 
-def _metrics(data: FiguresData) -> list[OptionView]:
+def _metrics(data: FiguresData) -> list[MetricChoice]:
     if data.kind != "curves":
         return []
     asked = data.asked.metric if isinstance(data.asked, CurvesRequest) else []
-    wanted = asked or [GENERATOR_LOSS, DISCRIMINATOR_LOSS]
-    return [OptionView(name, name, name in wanted) for name in known_metrics(data.jobs, data.chosen)]
+    wanted = asked or [GENERATOR_LOSS.name, DISCRIMINATOR_LOSS.name]
+    return [MetricChoice(find_metric(name), name in wanted) for name in known_metrics(data.jobs, data.chosen)]
 
 
 def _preview(stem: str, asked: Asked) -> str:

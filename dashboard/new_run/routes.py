@@ -1,4 +1,4 @@
-"""Starting runs from the browser: a recipe or another run in a form, and a failed run once more."""
+"""Starting runs from the browser: a form with a recipe or another run, and the retry of a run."""
 
 import hashlib
 from collections.abc import Mapping
@@ -13,19 +13,28 @@ from api.jobs.schemas import JobRead
 from api.server.access.scopes import needs
 from api.server.http.dependencies import Caller, ServicesDep
 from api.server.services import Services
-from dashboard.new_run.draft import new_key, read_draft, read_spec
-from dashboard.new_run.form import Draft, Source, build_run_form, draft_of
-from dashboard.new_run.recipes import build_new_run_page, read_recipes, read_texts
-from dashboard.run.records import show_spec
-from dashboard.web.rendering import Renderer
+from dashboard.new_run.requests import new_key, read_draft, read_spec
+from dashboard.new_run.view import (
+    Draft,
+    Source,
+    build_new_run_page,
+    build_run_form,
+    draft_of,
+    read_recipes,
+    read_texts,
+)
+from dashboard.web.rendering import Renderer, Site
 from dashboard.web.requests import FormFields, read_frame
+from dashboard.web.specs import show_spec
 from ganlib.errors import Problem, SpecInvalid
-from ganlib.spec.job import JobSpec, parse_spec
+from ganlib.spec.job import JobSpec
+from ganlib.spec.parse import parse_spec
 
 
-def build_new_router(renderer: Renderer) -> APIRouter:
-    """Return the routes of the recipes, and of a form that begins with one."""
+def build_router(site: Site) -> APIRouter:
+    """Return the routes of the recipes, of the form, and of the button that repeats a run."""
     router = APIRouter(include_in_schema=False)
+    renderer = site.renderer
 
     @router.get("/new", dependencies=needs("user"))
     def show_new(request: Request, recipe: str = "", data: str = "", order: str = "") -> HTMLResponse:
@@ -33,13 +42,13 @@ def build_new_router(renderer: Renderer) -> APIRouter:
         frame = read_frame(request)
         if not recipe:
             page = build_new_run_page(read_recipes(), frame, data, order)
-            return renderer.render_page(request, "new.html", page)
+            return renderer.render_page(request, "new_run/recipes.html", page)
         if recipe not in read_recipes():
             raise RouteNotFound("No recipe has this name; /new lists them.")
         spec = parse_spec(read_recipes()[recipe]).model_dump(mode="json")
         draft = draft_of(spec, read_texts()[f"{recipe}.yaml"], new_key())
         return renderer.render_page(
-            request, "run_form.html", build_run_form(_source_of_recipe(recipe), draft, "/new", frame)
+            request, "new_run/form.html", build_run_form(_source_of_recipe(recipe), draft, "/new", frame)
         )
 
     @router.post("/new", dependencies=needs("user"))
@@ -48,20 +57,13 @@ def build_new_router(renderer: Renderer) -> APIRouter:
         source = Source("New run", "", "/new", "All recipes")
         return submit(renderer, request, fields, services, caller, source, "/new")
 
-    return router
-
-
-def build_again_router(renderer: Renderer) -> APIRouter:
-    """Return the routes of a form that begins with another run, and of the button that repeats a run."""
-    router = APIRouter(include_in_schema=False)
-
     @router.get("/runs/{job_id}/again", dependencies=needs("user"))
     def show_again(job_id: str, request: Request, services: ServicesDep) -> HTMLResponse:
         """Show a run's spec in a form."""
         job = _read_job(services, job_id)
         draft = draft_of(job.spec, show_spec(job.spec), new_key())
         page = build_run_form(_source_of_run(job), draft, f"/runs/{job.id}/again", read_frame(request))
-        return renderer.render_page(request, "run_form.html", page)
+        return renderer.render_page(request, "new_run/form.html", page)
 
     @router.post("/runs/{job_id}/again", dependencies=needs("user"))
     def start_again(
@@ -74,9 +76,9 @@ def build_again_router(renderer: Renderer) -> APIRouter:
 
     @router.post("/runs/{job_id}/retry", dependencies=needs("user"))
     def retry_run(job_id: str, fields: FormFields, services: ServicesDep, caller: Caller) -> Response:
-        """Queue the run once more, from its newest checkpoint, and show it; a run that goes on is only shown."""
+        """Queue the run once more, from its newest checkpoint, and show it; a run that is not over is shown."""
         key = read_draft(fields).key
-        services.limits.count_submit(caller)
+        services.rate_limits.count_submit(caller)
         try:
             job = submission.retry_job(services, job_id, idempotency_key=f"retry-{job_id[:32]}-{key}")
         except JobStateConflict:
@@ -96,11 +98,11 @@ def submit(
     action: str,
     made_from: str | None = None,
 ) -> Response:
-    """Queue what a form asks for and lead to its run; or show the form again, as it was typed."""
+    """Queue the form's run and lead to it; or show the form again, as it was typed."""
     draft, problems, refusal, status = read_draft(fields), list[Problem](), "", 422
     try:
         spec = read_spec(draft)
-        services.limits.count_submit(caller)
+        services.rate_limits.count_submit(caller)
         job, _ = submission.submit_job(services, spec, _key_of(draft, spec), made_from)
         return RedirectResponse(f"/runs/{job.id}", 303)
     except SpecInvalid as error:
@@ -108,11 +110,11 @@ def submit(
     except TooManyRequests as error:
         refusal, status = error.text, error.status
     page = build_run_form(source, draft, action, read_frame(request), problems, refusal)
-    return renderer.render_page(request, "run_form.html", page, status)
+    return renderer.render_page(request, "new_run/form.html", page, status)
 
 
 def _key_of(draft: Draft, spec: JobSpec) -> str:
-    """One form and one spec make one run; the same form, gone back to and changed, makes another."""
+    """Return a key for one form and one spec; the same form with another spec makes another run."""
     return f"form-{draft.key}-{hashlib.sha256(spec.model_dump_json().encode()).hexdigest()[:16]}"
 
 

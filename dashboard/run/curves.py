@@ -1,34 +1,43 @@
 """Charts of a run's curves, over its iterations."""
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from api.jobs.schemas import AttemptRead, JobRead
-from api.samples.schemas import Curve
-from dashboard.charts.chart import ChartAxis, ChartFrame, CurveChart, Line, build_chart
-from dashboard.run.waiting import ENDS
+from api.attempts.schemas import AttemptRead
+from api.curves.schemas import Curve
+from api.jobs.schemas import JobRead
+from dashboard.charts.chart import CHART_METRICS, ChartAxis, ChartFrame, CurveChart, Line, build_chart
+from dashboard.run.status import ATTEMPT_ENDS
 from dashboard.web.formats import show_count
-from dashboard.web.layout import DISCRIMINATOR_LOSS, GENERATOR_LOSS
+from ganlib.vocabulary import (
+    CLASS_SHARES,
+    EVALUATION,
+    FAKE_LOGITS,
+    GROUP_LABELS,
+    LABELLED_ACCURACY,
+    LOG_RATIO,
+    REAL_LOGITS,
+    SCRATCH_ACCURACY,
+    TEST_ACCURACY,
+    TEST_ERRORS,
+    TRANSFER_ACCURACY,
+    VALIDATION_ACCURACY,
+    VALIDATION_ERRORS,
+    Metric,
+    find_metric,
+    label_group,
+)
 
-# Whose hue a curve has; every other one is told apart by its dashes.
-PLAYERS = {
-    GENERATOR_LOSS: "generator",
-    DISCRIMINATOR_LOSS: "discriminator",
-    "logits/fake": "generator",
-    "logits/real": "discriminator",
-}
-LOSS_WORDS = {GENERATOR_LOSS: "Generator", DISCRIMINATOR_LOSS: "Discriminator"}
 STROKES = 8
 MAX_CHOSEN = 20
-# How many stretches a script asks for: about one for each two pixels.
+# Stretches that a script requests: about one for each two pixels.
 WIDE_POINTS, NARROW_POINTS = 500, 160
 
 
 @dataclass(frozen=True)
 class AttemptMark:
-    """Where an attempt went on, and why the one before had ended."""
+    """The iteration at which an attempt resumed, and why the one before had ended."""
 
     iteration: int
     text: str
@@ -36,16 +45,15 @@ class AttemptMark:
 
 @dataclass(frozen=True)
 class ChoiceView:
-    """A metric that can be chosen; `player` has a hue of its own, or is empty."""
+    """A metric that can be chosen."""
 
-    metric: str
+    metric: Metric
     is_chosen: bool
-    player: str
 
 
 @dataclass(frozen=True)
 class RunAxis:
-    """What the charts of a page share: the run, its length, and the iteration that is selected."""
+    """The axis that the charts of a run share: its run, its length, and the selected iteration."""
 
     job_id: str
     iterations: int
@@ -58,36 +66,38 @@ def build_curve_chart(
     """Return the chart of these metrics, each with its word, from iteration 0 to the run's last."""
     by_name = {curve.name: curve for curve in curves}
     styles = _choose_styles(list(words))
-    lines = [_line(metric, word, styles[metric], by_name.get(metric)) for metric, word in words.items()]
-    frame = ChartFrame(heading, points, metrics_url=f"/jobs/{axis.job_id}/metrics")
+    lines = [_line(find_metric(name), word, styles[name], by_name.get(name)) for name, word in words.items()]
+    alone = find_metric(next(iter(words))) if list(words.values()) == [""] else None
+    frame = ChartFrame(heading, points, metrics_url=f"/jobs/{axis.job_id}/metrics", about=alone)
     return build_chart(frame, lines, ChartAxis("iteration", axis.iterations, axis.cursor))
 
 
-def _line(metric: str, word: str, style: str, curve: Curve | None) -> Line:
-    return Line(metric, word, style, curve.iterations if curve else [], curve.values if curve else [])
+def _line(metric: Metric, word: str, style: str, curve: Curve | None) -> Line:
+    points = (curve.iterations, curve.values) if curve else ([], [])
+    return Line(metric.name, word, style, *points, about=metric if word else None)
 
 
 def choose_words(chosen: Sequence[str], known: Iterable[str]) -> dict[str, str]:
-    """Return the metrics of the large chart with their words: those that were chosen and exist, or both losses."""
+    """Return the labels of the large chart's metrics: those that were chosen and exist, or both losses."""
     metrics = [name for name in dict.fromkeys(chosen) if name in set(known)][:MAX_CHOSEN]
-    return {name: LOSS_WORDS.get(name, name) for name in metrics} or dict(LOSS_WORDS)
+    return {name: find_metric(name).label for name in metrics or CHART_METRICS}
 
 
 def build_choices(known: Iterable[str], chosen: Iterable[str]) -> list[tuple[str, list[ChoiceView]]]:
-    """Return every metric of a run by its group, such as loss or eval, and which are chosen."""
-    groups: dict[str, list[ChoiceView]] = {}
+    """Return every metric of a run by its group, such as losses, and which are chosen."""
+    groups: dict[str, list[ChoiceView]] = {group: [] for group in GROUP_LABELS}
     for name in sorted(known):
-        choice = ChoiceView(name, name in set(chosen), PLAYERS.get(name, ""))
-        groups.setdefault(name.partition("/")[0], []).append(choice)
-    return list(groups.items())
+        metric = find_metric(name)
+        groups.setdefault(metric.group, []).append(ChoiceView(metric, name in set(chosen)))
+    return [(label_group(group), choices) for group, choices in groups.items() if choices]
 
 
 def build_attempt_marks(job: JobRead) -> list[AttemptMark]:
-    """Return where attempts went on, in words."""
+    """Return the iterations at which attempts resumed, in words."""
     return [
         AttemptMark(
             later.resumed_from,
-            f"Attempt {later.attempt} went on from iteration {show_count(later.resumed_from)}: {_why(earlier)}",
+            f"Attempt {later.attempt} resumed from iteration {show_count(later.resumed_from)}: {_why(earlier)}",
         )
         for earlier, later in zip(job.attempts, job.attempts[1:], strict=False)
     ]
@@ -97,46 +107,46 @@ def _why(attempt: AttemptRead) -> str:
     """Return why an attempt ended that was not the last."""
     if attempt.reason:
         return attempt.reason.message.splitlines()[0][:200] if attempt.reason.message else attempt.reason.code
-    return f"{ENDS.get(attempt.end or '', 'the one before had ended')}."
+    return f"{ATTEMPT_ENDS.get(attempt.end or '', 'the one before had ended')}."
 
 
 def _choose_styles(metrics: list[str]) -> dict[str, str]:
     """Return each metric's class: its player's hue, once, or a stroke of its own."""
     styles: dict[str, str] = {}
     for metric in metrics:
-        style = f"player-{PLAYERS.get(metric, '')}"
-        if metric not in PLAYERS or style in styles.values():
+        player = find_metric(metric).player
+        style = f"player-{player}"
+        if not player or style in styles.values():
             taken = sum(given.startswith("stroke-") for given in styles.values())
             style = f"stroke-{taken % STROKES}"
         styles[metric] = style
     return styles
 
 
-# Metrics that belong into one chart, each with its word; every other `eval/…` has a chart of its own.
+# Metrics that share one chart, each with its word; every other one of the evaluation has a chart of its own.
 TOGETHER: dict[str, dict[str, str]] = {
-    "Log of generator loss / discriminator loss": {"loss/log_ratio": ""},
-    "Mean logits": {"logits/real": "real images", "logits/fake": "generated images"},
+    LOG_RATIO.heading: {LOG_RATIO.name: ""},
+    "Mean logits": {REAL_LOGITS.name: "real images", FAKE_LOGITS.name: "generated images"},
     "Classifier on the discriminator's layers": {
-        "transfer/accuracy": "pretrained",
-        "transfer/scratch_accuracy": "from scratch",
+        TRANSFER_ACCURACY.name: "pretrained",
+        SCRATCH_ACCURACY.name: "from scratch",
     },
-    "Accuracy of the classes told": {
-        "accuracy/labelled": "labelled, while training",
-        "eval/test_accuracy": "test",
-        "eval/validation_accuracy": "validation",
+    "Classification accuracy": {
+        LABELLED_ACCURACY.name: "labelled, while training",
+        TEST_ACCURACY.name: "test",
+        VALIDATION_ACCURACY.name: "validation",
     },
 }
-# Names that are not simply their words.
-_WORDS = {"frechet_distance": "Fréchet distance"}
-# Said by another chart, or too many for one.
-LEFT_OUT = re.compile(r"eval/(class_shares_\d+|\w+_errors)")
+# Shown by another chart, or too many for one.
+LEFT_OUT = (CLASS_SHARES, TEST_ERRORS, VALIDATION_ERRORS)
 
 
 def measured_metrics(names: Iterable[str]) -> list[str]:
-    """Return those of a run's metrics that have a chart, in the order of the charts."""
+    """Return the metrics of a run that have a chart, in the order of the charts."""
     known = set(names)
     together = [name for chart in TOGETHER.values() for name in chart]
-    alone = [name for name in sorted(known) if name.startswith("eval/") and not LEFT_OUT.fullmatch(name)]
+    evaluated = [name for name in sorted(known) if find_metric(name).group == EVALUATION]
+    alone = [name for name in evaluated if not any(metric.matches(name) for metric in LEFT_OUT)]
     return [name for name in [*together, *(name for name in alone if name not in together)] if name in known]
 
 
@@ -147,7 +157,7 @@ def build_measures(curves: list[Curve], axis: RunAxis) -> list[CurveChart]:
     together = {name for words in TOGETHER.values() for name in words}
     for name in measured_metrics(by_name):
         if name not in together:
-            charts[_say(name)] = {name: ""}
+            charts[find_metric(name).heading] = {name: ""}
     return [
         build_curve_chart(
             heading,
@@ -158,9 +168,3 @@ def build_measures(curves: list[Curve], axis: RunAxis) -> list[CurveChart]:
         )
         for heading, words in charts.items()
     ]
-
-
-def _say(name: str) -> str:
-    """eval/classifier_score as Classifier score."""
-    short = name.partition("/")[2]
-    return _WORDS.get(short, short.replace("_", " ").capitalize())

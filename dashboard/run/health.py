@@ -1,22 +1,20 @@
-"""Is it learning, is it healthy: a word and a sentence from the newest losses. The pictures decide."""
+"""Judges whether a run learns and is healthy, in a word and a sentence, from its newest losses and logits."""
 
 import math
 from dataclasses import dataclass
 from typing import Any
 
+from api.curves.schemas import Curve
 from api.jobs.schemas import JobRead, JobSummary
-from api.samples.schemas import Curve
 from dashboard.web.formats import show_count, show_number, show_percent
-from dashboard.web.layout import DISCRIMINATOR_LOSS, GENERATOR_LOSS, latest_value
+from dashboard.web.layout import latest_value
+from ganlib.spec.sections.losses import LOSSES, LossFacts
+from ganlib.techniques import TECHNIQUES
+from ganlib.vocabulary import DISCRIMINATOR_LOSS, FAKE_LOGITS, GENERATOR_LOSS, REAL_LOGITS
 
 RECENT_POINTS = 20
-# Beyond these mean logits the loss of real images, and that of fakes, is nearly as low as it gets: sigmoid gives
-# 95 % and 5 %, hinge's margin is met, least squares' targets are nearly reached.
-SURE: dict[str, tuple[float, float]] = {
-    "minimax": (2.94, -2.94),
-    "hinge": (1.0, -1.0),
-    "least_squares": (0.95, 0.05),
-}
+# A run of another version may have a loss that is not known here.
+_UNKNOWN_LOSS = LossFacts(partners=())
 # A critic's estimate of the distance moves by more than this share of itself, or holds.
 MOVED = 0.1
 
@@ -30,14 +28,14 @@ class MeanLogits:
 
     @property
     def gaps(self) -> list[float]:
-        """How far real images are above generated ones."""
+        """Differences of the mean logits of real and generated images."""
         return [real - fake for real, fake in zip(self.real, self.fake, strict=True)]
 
 
 def read_mean_logits(curves: list[Curve]) -> MeanLogits | None:
     """Return the mean logits of a run where both were logged, as far as they are finite; None without them."""
     by_name = {curve.name: dict(zip(curve.iterations, curve.values, strict=True)) for curve in curves}
-    real, fake = by_name.get("logits/real", {}), by_name.get("logits/fake", {})
+    real, fake = by_name.get(REAL_LOGITS.name, {}), by_name.get(FAKE_LOGITS.name, {})
     pairs = [(real[at], fake[at]) for at in sorted(real.keys() & fake.keys())]
     pairs = [pair for pair in pairs if all(map(math.isfinite, pair))]
     return MeanLogits([r for r, _ in pairs], [f for _, f in pairs]) if pairs else None
@@ -46,44 +44,38 @@ def read_mean_logits(curves: list[Curve]) -> MeanLogits | None:
 def judge_balance(loss_name: str, logits: MeanLogits) -> tuple[str, str] | None:
     """Return a word and a sentence; None for a loss whose logits say nothing of real against fake."""
     real, fake = _mean(logits.real[-RECENT_POINTS:]), _mean(logits.fake[-RECENT_POINTS:])
-    told = f"mean logits {show_number(real)} for real images, {show_number(fake)} for generated ones"
-    if loss_name not in SURE and loss_name != "wasserstein":
+    evidence = f"mean logits {show_number(real)} for real images, {show_number(fake)} for generated ones"
+    facts = LOSSES.get(loss_name, _UNKNOWN_LOSS)
+    if not (facts.certain_logits or facts.is_critic):
         return None
     if real < fake:
-        return "One-sided", f"The discriminator takes generated images for the real ones: {told}."
-    if loss_name == "wasserstein":
+        return "One-sided", f"The discriminator takes generated images for the real ones: {evidence}."
+    if facts.certain_logits is None:
         return _judge_critic(logits.gaps)
-    sure_real, sure_fake = SURE[loss_name]
-    if real > sure_real and fake < sure_fake:
-        return "One-sided", f"The discriminator is nearly always right: {told}."
-    return "Balanced", f"Neither player has won: {told}."
+    certain_real, certain_fake = facts.certain_logits
+    if real > certain_real and fake < certain_fake:
+        return "One-sided", f"The discriminator is nearly always right: {evidence}."
+    return "Balanced", f"Neither player has won: {evidence}."
 
 
 def _judge_critic(gaps: list[float]) -> tuple[str, str]:
     """A critic has no fixed point, but its estimate of the distance should fall."""
     now, before = _mean(gaps[-RECENT_POINTS:]), _mean(gaps[len(gaps) // 2 :][:RECENT_POINTS])
-    told = f"the critic's distance is {show_number(now)}, at half of the way here it was {show_number(before)}"
+    sentence = f"The critic's distance is {show_number(now)}; halfway it was {show_number(before)}."
     if now < before * (1 - MOVED):
-        return "Closing in", f"T{told[1:]}."
+        return "Closing in", sentence
     if now > before * (1 + MOVED):
-        return "Moving apart", f"T{told[1:]}."
-    return "Holding", f"T{told[1:]}."
+        return "Moving apart", sentence
+    return "Holding", sentence
 
 
 def _mean(values: list[float]) -> float:
     return sum(values) / len(values)
 
 
-# The discriminator's loss is -log D(x) - log(1 - D(G(z))). Where it cannot tell, D = 1/2, this is 2 ln 2 = 1.386.
-# Below 0.1 it is right with more than 95 % certainty on both: its gradient teaches the generator little.
-SURE_BELOW = 0.1
-# Above 1.6 it is wrong more often than a coin: it follows the generator no more.
-LOST_ABOVE = 1.6
-# The players start far apart: what their first losses say does not last.
+# The players start far apart, so their first losses mean little.
 EARLY_ITERATIONS, EARLY_POINTS = 100, 50
-# What these add to the discriminator's loss is no part of the game.
-ADDING_TECHNIQUES = ("gradient_penalty", "r1", "historical_averaging")
-# Far beyond what logits of networks that learn give, whichever loss.
+# Far above any loss of networks that learn.
 LARGE_LOSS = 1e4
 
 
@@ -107,52 +99,61 @@ def judge_learning(
         return _judge_broken_off(job)
     recent = discriminator_losses[-RECENT_POINTS:]
     if not all(map(math.isfinite, [*recent, *_newest_losses(job).values()])):
-        return Verdict("No longer", "Among the newest losses are some that are no finite numbers.")
+        return Verdict("No longer", "Some of the newest losses are not finite numbers.")
     if not recent:
         return Verdict("Not yet known", "No losses have arrived.")
     if _large_losses(job):
         return Verdict("Unlikely", "Networks that learn do not give losses as large as these.")
     other = _judge_by_pictures(job.spec)
-    found = other and logits and _judge_by_logits(job.spec, logits)
-    if other is not None and not found:
+    by_logits = other and logits and _judge_by_logits(job.spec, logits)
+    if other is not None and not by_logits:
         return other
     if _is_early(job, points):
         return Verdict(
             "Too early to tell", f"The curves have {show_count(points)} point{'s' if points > 1 else ''}."
         )
-    if found:
-        return found
-    mean = sum(recent) / len(recent)
-    if mean < SURE_BELOW:
+    if by_logits:
+        return by_logits
+    mean, bounds = _mean(recent), _loss_facts(job.spec).balanced_losses or (0.0, math.inf)
+    if mean < bounds[0]:
         return Verdict("One-sided", "The discriminator is nearly always right.")
-    if mean > LOST_ABOVE:
-        return Verdict("One-sided", "The discriminator is worse than a coin.")
+    if mean > bounds[1]:
+        return Verdict("One-sided", "The discriminator is wrong more often than a coin.")
     return Verdict("Balanced", "Neither player has won; see the pictures.")
 
 
 def _judge_by_pictures(spec: dict[str, Any]) -> Verdict | None:
-    """Return why the discriminator's loss cannot be judged by the bounds of minimax, or None where it can."""
+    """Return why the discriminator's loss cannot be judged by its bounds, or None where it can."""
     losses = spec.get("losses", {})
     loss_name = losses.get("discriminator", "minimax")
     if loss_name == "none":
         return Verdict("See the accuracy", "Only a classifier is trained.")
-    if loss_name != "minimax":
+    if _loss_facts(spec).balanced_losses is None:
         return Verdict(
             "See the pictures",
-            f"The {loss_name.replace('_', ' ')} loss has no fixed point to judge by, and its logits say nothing.",
+            f"The {loss_name.replace('_', ' ')} loss has no fixed point to judge by, and neither have its logits.",
         )
     if losses.get("classes"):
-        return Verdict("See the pictures", "The discriminator's loss holds that of its classes too.")
-    added = [part for part in spec.get("techniques", []) if part.get("technique") in ADDING_TECHNIQUES]
-    if added:
-        name = added[0]["technique"].replace("_", " ")
-        return Verdict("See the pictures", f"The discriminator's loss holds what {name} adds.")
+        return Verdict("See the pictures", "The discriminator's loss includes that of its classes.")
+    names = [part.get("technique") for part in spec.get("techniques", [])]
+    adding = [name for name in names if name in TECHNIQUES and TECHNIQUES[name].adds_to_discriminator_loss]
+    if adding:
+        name = adding[0].replace("_", " ")
+        return Verdict("See the pictures", f"The discriminator's loss includes the term of {name}.")
     return None
 
 
 def _judge_by_logits(spec: dict[str, Any], logits: MeanLogits) -> Verdict | None:
-    found = judge_balance(spec.get("losses", {}).get("discriminator", "minimax"), logits)
-    return Verdict(*found) if found else None
+    balance = judge_balance(_loss_name(spec), logits)
+    return Verdict(*balance) if balance else None
+
+
+def _loss_name(spec: dict[str, Any]) -> str:
+    return str(spec.get("losses", {}).get("discriminator", "minimax"))
+
+
+def _loss_facts(spec: dict[str, Any]) -> LossFacts:
+    return LOSSES.get(_loss_name(spec), _UNKNOWN_LOSS)
 
 
 def _judge_broken_off(job: JobRead) -> Verdict:
@@ -164,8 +165,8 @@ def _judge_broken_off(job: JobRead) -> Verdict:
 
 def _newest_losses(job: JobSummary) -> dict[str, float]:
     named = {
-        "generator": latest_value(job, GENERATOR_LOSS),
-        "discriminator": latest_value(job, DISCRIMINATOR_LOSS),
+        "generator": latest_value(job, GENERATOR_LOSS.name),
+        "discriminator": latest_value(job, DISCRIMINATOR_LOSS.name),
     }
     return {player: loss for player, loss in named.items() if loss is not None}
 
@@ -197,10 +198,10 @@ def judge_health(job: JobSummary, warning_count: int) -> Verdict:
         return Verdict("Stopping", "The worker was asked to stop.")
     large = _large_losses(job)
     if large:
-        advice = "Lower both learning rates, as by half."
+        advice = "Lower both learning rates, for example by half."
         return Verdict("Large losses", f"Losses are very large: {', '.join(large)}. {advice}")
     if job.state == "running" and not losses and not warning_count:
-        return Verdict("Starting", "The trainer loads its data and builds the networks; no loss has come yet.")
+        return Verdict("Starting", "The trainer loads its data and builds the networks; there are no losses yet.")
     notes = []
     if job.attempt > 1:
         notes.append(f"attempt {job.attempt}, resumed from its checkpoint")

@@ -1,26 +1,31 @@
 """Histograms over iterations as heat maps (Winkler, 2018, figure 4.4): logits, and sizes of gradients, in pairs.
 
-A page holds axes and words; the pictures come by addresses of their own, which name the axes.
+A page holds axes and words; each image has an address of its own, which names the axes.
 """
 
 import math
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from api.curves.histograms import rebin
-from api.samples.schemas import HistogramRead
+from sqlalchemy.orm import Session
+
+from api.curves.histograms import list_histogram_iterations, list_histograms_at, rebin
+from api.curves.schemas import HistogramRead
 from dashboard.charts.chart import FURTHEST, NARROWEST, TickView, nice_ticks, tick_at
+from dashboard.charts.png import write_grey_png
+from dashboard.run.requests import HeatMapAxes, Window
 from dashboard.web.formats import show_count, show_number
+from ganlib.vocabulary import DISCRIMINATOR_GRADIENTS, FAKE_LOGITS, GENERATOR_GRADIENTS, REAL_LOGITS
 
 
 @dataclass(frozen=True)
 class Kind:
     """A pair of heat maps with common axes.
 
-    panels: the histogram's name, the player in whose hue it is drawn, and what people call it. has_zero: whether 0
-    belongs on the axis. is_power: whether the values are powers of ten.
+    panels: a histogram's name, the player whose hue it has, and its name on the page. has_zero: whether 0 belongs
+    on the axis. is_power: whether the values are powers of ten.
     """
 
     group: str
@@ -40,7 +45,7 @@ LOGITS = Kind(
     "logits",
     "Logits over iterations",
     "logits",
-    (("logits/real", "discriminator", "real images"), ("logits/fake", "generator", "generated images")),
+    ((REAL_LOGITS.name, "discriminator", "real images"), (FAKE_LOGITS.name, "generator", "generated images")),
     has_zero=True,
 )
 # log10 of the size of each weight's gradient.
@@ -49,8 +54,8 @@ GRADIENTS = Kind(
     "Sizes of gradients over iterations",
     "gradients",
     (
-        ("gradients/discriminator", "discriminator", "the discriminator"),
-        ("gradients/generator", "generator", "the generator"),
+        (DISCRIMINATOR_GRADIENTS, "discriminator", "the discriminator"),
+        (GENERATOR_GRADIENTS, "generator", "the generator"),
     ),
     is_power=True,
 )
@@ -62,21 +67,8 @@ LEGEND_SHARES = (0.01, 0.1, 0.5, 1.0)
 
 
 @dataclass(frozen=True)
-class Window:
-    """The iterations after `first` up to `last` that a reader wants to see; None where nothing was asked for."""
-
-    first: int | None = None
-    last: int | None = None
-
-    def choose(self, iterations: list[int]) -> list[int]:
-        """Return those of the rising iterations that lie in it."""
-        start = bisect_right(iterations, self.first) if self.first is not None else 0
-        return iterations[start : bisect_right(iterations, self.last) if self.last is not None else None]
-
-
-@dataclass(frozen=True)
 class HeatMapData:
-    """Where there are histograms in the window, and those that are drawn."""
+    """The iterations that have histograms in the window, and the histograms that are drawn."""
 
     kind: Kind
     window: Window
@@ -86,7 +78,7 @@ class HeatMapData:
 
 @dataclass(frozen=True)
 class PanelView:
-    """One heat map: its picture's brightness is the share of the values. `caption` says of what."""
+    """One heat map: the brightness of its image is the share of the values. `caption` names the values."""
 
     id: str
     player: str
@@ -115,10 +107,36 @@ class HeatMapView:
     cursor: str
 
 
-def choose_columns(iterations: list[int]) -> list[int]:
-    """Return which histogram each of at most COLUMNS equally wide columns shows, by its iteration.
+def read_heat_map(session: Session, job_id: str, kind: Kind, window: Window) -> HeatMapData:
+    """Read the histograms of a kind in the window, or all where it holds none, as many as are drawn."""
+    known = _known_iterations(session, job_id, kind)
+    chosen = window.choose(known)
+    if not chosen:
+        chosen, window = known, Window()
+    columns = sorted(set(choose_columns(chosen))) if chosen else []
+    return HeatMapData(kind, window, chosen, list_histograms_at(session, job_id, kind.names, columns))
 
-    A histogram stands for the iterations since the one before it.
+
+def read_heat_map_png(session: Session, job_id: str, kind: Kind, name: str, axes: HeatMapAxes) -> bytes | None:
+    """Read and draw the histograms of this name to these axes; None where there is nothing to draw."""
+    known = _known_iterations(session, job_id, kind)
+    chosen = Window(axes.first, axes.last).choose(known)
+    # Halved before they are subtracted: the range may be wider than the largest float.
+    if not chosen or axes.high / 2 - axes.low / 2 < NARROWEST / 2:
+        return None
+    columns = choose_columns(chosen)
+    histograms = list_histograms_at(session, job_id, [name], sorted(set(columns)))
+    return write_grey_png(draw_heat_map(histograms, columns, axes.low, axes.high))
+
+
+def _known_iterations(session: Session, job_id: str, kind: Kind) -> list[int]:
+    return list_histogram_iterations(session, job_id, kind.names[0])
+
+
+def choose_columns(iterations: list[int]) -> list[int]:
+    """Return the iteration of the histogram that each of at most COLUMNS equally wide columns shows.
+
+    A histogram covers the iterations since the one before it.
     """
     start = first_iteration(iterations)
     columns = min(COLUMNS, len(iterations))
@@ -127,7 +145,7 @@ def choose_columns(iterations: list[int]) -> list[int]:
 
 
 def first_iteration(iterations: list[int]) -> int:
-    """Return where the axis begins: as far before the first histogram as the second is after it."""
+    """Return the start of the axis: as far before the first histogram as the second is after it."""
     step = iterations[1] - iterations[0] if len(iterations) > 1 else iterations[0]
     return max(0, iterations[0] - step)
 
@@ -258,10 +276,10 @@ def _notes(data: HeatMapData, low: float, high: float) -> list[str]:
     if least < low or most > high:
         notes.append(
             f"{kind.values.capitalize()} reach {_show(kind, least)} … {_show(kind, most)}; "
-            "what is beyond the axis lies at its edge."
+            "values beyond the axis are drawn at its edge."
         )
     lost = sum(histogram.not_finite for histogram in data.histograms)
     if lost:
         what = "are 0 or not finite" if kind.is_power else "are not finite"
-        notes.append(f"{show_count(lost)} {kind.values} {what} and lie nowhere.")
+        notes.append(f"{show_count(lost)} {kind.values} {what} and are not drawn.")
     return notes

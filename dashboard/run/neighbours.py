@@ -1,12 +1,16 @@
-"""Generated images beside their nearest training images, to see whether a generator draws or remembers."""
+"""Generated images beside their nearest training images: a check whether a generator copies them."""
 
 from dataclasses import dataclass
 
-from api.samples.schemas import HistogramRead, NeighbourGridRead, SampleRead
+from sqlalchemy.orm import Session
+
+from api.curves.histograms import list_histograms_at
+from api.curves.schemas import HistogramRead
+from api.samples.queries import find_neighbour_grid, list_neighbour_iterations, list_samples_at
+from api.samples.schemas import NeighbourGridRead, SampleRead
 from dashboard.timeline.view import enlargement, nearest_index
 from dashboard.web.formats import show_count, show_number
-
-DISTANCES = "neighbours/l1"
+from ganlib.vocabulary import NEIGHBOUR_DISTANCES
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,7 @@ class NeighbourData:
 
 @dataclass(frozen=True)
 class PictureView:
-    """One of the two grids, enlarged; `field` is what scripts call it."""
+    """One of the two grids, enlarged; `field` is its name in scripts."""
 
     field: str
     url: str
@@ -33,7 +37,7 @@ class PictureView:
 
 @dataclass(frozen=True)
 class NeighboursView:
-    """Both grids of one iteration, and the ways to earlier and later ones (empty at either end)."""
+    """Both grids of one iteration, and links to earlier and later ones (empty at either end)."""
 
     iteration: int
     label: str
@@ -48,6 +52,18 @@ class NeighboursView:
 def shown_neighbours(iterations: list[int], wanted: int | None) -> int | None:
     """Return the iteration whose neighbour grid is shown: the nearest to the wanted one, or the newest."""
     return iterations[nearest_index(iterations, wanted)] if iterations else None
+
+
+def read_neighbours(session: Session, job_id: str, wanted: int | None) -> NeighbourData:
+    """Read the neighbour grid nearest to the wanted iteration, its sample grid, and its distances."""
+    iterations = list_neighbour_iterations(session, job_id)
+    iteration = shown_neighbours(iterations, wanted)
+    if iteration is None:
+        return NeighbourData(iterations, None, None, None)
+    samples = list_samples_at(session, job_id, [iteration])
+    distances = list_histograms_at(session, job_id, [NEIGHBOUR_DISTANCES], [iteration])
+    grid = find_neighbour_grid(session, job_id, iteration)
+    return NeighbourData(iterations, grid, next(iter(samples), None), next(iter(distances), None))
 
 
 def build_neighbours(job_id: str, data: NeighbourData) -> NeighboursView | None:

@@ -1,42 +1,23 @@
-"""What a run was told and what ran: spec, log, newest values, provenance, attempts, checkpoints."""
+"""The records of a run: log, newest values, provenance, attempts, checkpoints, and the runs it is related to."""
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
-import yaml
-
-from api.jobs.schemas import AttemptRead, JobRead
+from api.attempts.schemas import AttemptRead
+from api.jobs.lineage import Lineage, Relative
+from api.jobs.schemas import JobRead
 from api.samples.schemas import CheckpointRead, LogLineRead
+from dashboard.web.commit_links import find_commit_url, short_commit
 from dashboard.web.formats import NOTHING, show_bytes, show_count, show_duration
-from dashboard.web.layout import Figure, Moment, figure_of, moment_of, short_commit
+from dashboard.web.layout import Figure, Moment, figure_of, moment_of, search_href
+from dashboard.web.specs import FieldRow, compare_specs
+from ganlib.vocabulary import Metric, find_metric
 
-# How each forge writes the page of a commit; a host that begins with the forge's name is one of its own servers.
-_PAGES = {
-    "github": "commit",
-    "gitlab": "-/commit",
-    "codeberg": "commit",
-    "gitea": "commit",
-    "bitbucket": "commits",
-}
-_HOST = r"(?P<host>[a-z0-9-]+(?:\.[a-z0-9-]+)+)"
-_PATH = r"(?P<path>[A-Za-z0-9_][\w.-]*(?:/[A-Za-z0-9_][\w.-]*?){1,6})(?:\.git)?/?"
-_REMOTES = (
-    re.compile(rf"https?://(?:[^/@\s]*@)?{_HOST}(?::443)?/{_PATH}", re.ASCII),
-    re.compile(rf"ssh://(?:[\w.-]+@)?{_HOST}(?::\d+)?/{_PATH}", re.ASCII),
-    re.compile(rf"(?:[\w.-]+@)?{_HOST}:{_PATH}", re.ASCII),
-)
-_COMMIT = re.compile(r"[0-9a-f]{40}")
-
-
-def find_commit_url(remote: str | None, commit: str | None) -> str:
-    """Return the https address of the commit's page, or nothing where the remote is on no forge that is known."""
-    found = next((match for pattern in _REMOTES if (match := pattern.fullmatch(remote or ""))), None)
-    if found is None or not commit or not _COMMIT.fullmatch(commit):
-        return ""
-    page = _PAGES.get(found["host"].partition(".")[0])
-    return f"https://{found['host']}/{found['path']}/{page}/{commit}" if page else ""
+FIELDS_SHOWN = 3
+LONGEST_VALUE = 32
+SAME_SPEC = "the same spec"
 
 
 @dataclass(frozen=True)
@@ -52,7 +33,7 @@ class LogLineView:
 
 @dataclass(frozen=True)
 class FactView:
-    """A word and its value; `exact` is what hovering shows, `href` a page elsewhere that shows more."""
+    """A word and its value; `exact` is shown on hover, `href` leads to a page elsewhere."""
 
     word: str
     text: str
@@ -62,7 +43,7 @@ class FactView:
 
 @dataclass(frozen=True)
 class ProvenanceView:
-    """What ran. `tree` says whether it was the commit alone; `diff_href` leads to the rest, if any."""
+    """The code and machine of an attempt. `tree`: whether the commit alone ran; `diff_href`: the rest, if any."""
 
     facts: list[FactView]
     versions: list[FactView]
@@ -72,7 +53,7 @@ class ProvenanceView:
 
 @dataclass(frozen=True)
 class AttemptView:
-    """One worker's go at the run."""
+    """One attempt of a worker at the run."""
 
     number: int
     worker: str
@@ -101,16 +82,9 @@ class CheckpointView:
 class MetricView:
     """A metric's newest value."""
 
-    name: str
+    metric: Metric
     value: Figure
     iteration: str
-
-
-def show_spec(spec: dict[str, object]) -> str:
-    """Return the spec as YAML in its own order, without what it leaves out, small mappings on one line."""
-    return yaml.safe_dump(
-        _without_nothing(spec), sort_keys=False, default_flow_style=None, width=96, allow_unicode=True
-    )
 
 
 def build_log(lines: list[LogLineRead], now: datetime) -> list[LogLineView]:
@@ -126,13 +100,13 @@ def build_log(lines: list[LogLineRead], now: datetime) -> list[LogLineView]:
 def build_metrics(job: JobRead) -> list[MetricView]:
     """Return every metric's newest value, by name."""
     return [
-        MetricView(name, figure_of(metric.value), show_count(metric.iteration))
-        for name, metric in sorted(job.latest.items())
+        MetricView(find_metric(name), figure_of(latest.value), show_count(latest.iteration))
+        for name, latest in sorted(job.latest.items())
     ]
 
 
 def build_provenance(job: JobRead) -> ProvenanceView:
-    """Return what the newest attempt ran."""
+    """Return the provenance of the newest attempt."""
     newest = job.attempts[-1] if job.attempts else None
     facts = [
         FactView("Run", job.id),
@@ -156,8 +130,8 @@ def build_provenance(job: JobRead) -> ProvenanceView:
 
 
 def build_attempt(attempt: AttemptRead, job: JobRead, now: datetime) -> AttemptView:
-    """Return one attempt; what the notice at the top says is not said again."""
-    is_said = job.state == "failed" and attempt.reason == job.reason
+    """Return one attempt, without the reason that the top of the page already gives."""
+    is_shown = job.state == "failed" and attempt.reason == job.reason
     return AttemptView(
         number=attempt.attempt,
         worker=attempt.worker,
@@ -165,7 +139,7 @@ def build_attempt(attempt: AttemptRead, job: JobRead, now: datetime) -> AttemptV
         took=show_duration(((attempt.ended_at or now) - attempt.claimed_at).total_seconds()),
         end=attempt.end or "under way",
         resumed_from=show_count(attempt.resumed_from),
-        reason=attempt.reason.message if attempt.reason and not is_said else "",
+        reason=attempt.reason.message if attempt.reason and not is_shown else "",
     )
 
 
@@ -183,16 +157,87 @@ def build_checkpoint(job_id: str, checkpoint: CheckpointRead, now: datetime) -> 
     )
 
 
-def _without_nothing(value: Any) -> Any:
-    """Return mappings without the fields that are null: they are as if they were not there."""
-    if isinstance(value, dict):
-        return {key: _without_nothing(item) for key, item in value.items() if item is not None}
-    return [_without_nothing(item) for item in value] if isinstance(value, list) else value
-
-
 def _describe_tree(newest: AttemptRead) -> str:
     ran = newest.provenance
     if ran.diff is None:
         return "Clean: what ran is the commit." if ran.commit else "Not known outside a git checkout."
     cut = ", cut short" if ran.diff_truncated else ""
     return f"Not the commit alone: {ran.diff.added} lines added, {ran.diff.removed} removed{cut}"
+
+
+@dataclass(frozen=True)
+class RelativeView:
+    """A run that another was made from or that was made from it: the difference of the specs, and a comparison."""
+
+    name: str
+    href: str
+    difference: str
+    compare_href: str
+    is_deleted: bool
+
+
+@dataclass(frozen=True)
+class LineageView:
+    """The run that one was made from (`word` begins the sentence), and the runs made from it.
+
+    lost: the id of a run that it was made from and that is gone for good. count: their number, in words.
+    more: the text of the link to all of them.
+    """
+
+    word: str
+    parent: RelativeView | None
+    lost: str
+    made: list[RelativeView]
+    count: str
+    more: str
+    more_href: str
+
+
+def build_lineage(job: JobRead, lineage: Lineage) -> LineageView | None:
+    """Return the run that this one was made from and those made from it; None where there are neither."""
+    if job.made_from is None and not lineage.made:
+        return None
+    parent = lineage.parent
+    has_more = lineage.made_count > len(lineage.made)
+    return LineageView(
+        word="Retry of" if job.retry_of else "Made from",
+        parent=_relative(parent, job.spec, parent.spec, job.id) if parent else None,
+        lost=job.made_from if job.made_from and parent is None else "",
+        made=[_relative(each, each.spec, job.spec, job.id) for each in lineage.made],
+        count=_count_made(lineage.made_count),
+        more=f"All {show_count(lineage.made_count)}" if has_more else "",
+        more_href=search_href(f"from:{job.id}") if has_more else "",
+    )
+
+
+def describe_difference(young: dict[str, Any], old: dict[str, Any]) -> str:
+    """Return the first fields that one spec changed of another, and the number of further ones."""
+    rows = compare_specs([old, young]).rows
+    if not rows:
+        return SAME_SPEC
+    more = len(rows) - FIELDS_SHOWN
+    parts = [_describe_field(row) for row in rows[:FIELDS_SHOWN]]
+    return "; ".join([*parts, *([f"{show_count(more)} more"] if more > 0 else [])])
+
+
+def _count_made(count: int) -> str:
+    return "1 run was made from this one" if count == 1 else f"{show_count(count)} runs were made from this one"
+
+
+def _relative(other: Relative, young: dict[str, Any], old: dict[str, Any], job_id: str) -> RelativeView:
+    return RelativeView(
+        name=other.name,
+        href=f"/runs/{other.id}",
+        difference=describe_difference(young, old),
+        compare_href=f"/compare?{urlencode([('run', other.id), ('run', job_id)])}",
+        is_deleted=other.is_deleted,
+    )
+
+
+def _describe_field(row: FieldRow) -> str:
+    before, after = (_shorten(value) for value in row.values)
+    return f"{row.path} {before} → {after}"
+
+
+def _shorten(value: str) -> str:
+    return value if len(value) <= LONGEST_VALUE else f"{value[: LONGEST_VALUE - 1]}…"

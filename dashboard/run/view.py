@@ -1,15 +1,15 @@
-"""One run: what it shows now, what it was told, and what ran."""
+"""The page of one run: its state, its samples and curves, its spec, and the code that ran."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from api.attempts.lease_expiry import Queue
+from api.curves.schemas import Curve, CurvesRead
 from api.jobs.lineage import Lineage
 from api.jobs.schemas import JobRead
-from api.samples.schemas import Curve, CurvesRead, LogLineRead
+from api.samples.schemas import LogLineRead
 from api.server.http.schemas import TERMINAL_STATES, JobState
+from api.workers.queue import QueuePosition
 from dashboard.charts.chart import CurveChart
-from dashboard.run.actions import ActionsView, build_actions
 from dashboard.run.curves import (
     WIDE_POINTS,
     AttemptMark,
@@ -20,49 +20,53 @@ from dashboard.run.curves import (
     build_curve_chart,
     build_measures,
 )
-from dashboard.run.failure import NoticeView, build_notice
 from dashboard.run.health import Verdict, judge_health, judge_learning, read_mean_logits
 from dashboard.run.heat_maps import HeatMapData, HeatMapView, build_heat_map
-from dashboard.run.lineage import LineageView, build_lineage
 from dashboard.run.neighbours import NeighbourData, NeighboursView, build_neighbours
 from dashboard.run.records import (
     AttemptView,
     CheckpointView,
+    LineageView,
     LogLineView,
     MetricView,
     ProvenanceView,
     build_attempt,
     build_checkpoint,
+    build_lineage,
     build_log,
     build_metrics,
     build_provenance,
-    show_spec,
 )
-from dashboard.run.waiting import WaitingView, explain_waiting
-from dashboard.runs.columns import Listing
-from dashboard.runs.view import LinkView
-from dashboard.timeline.cell import CellView, build_cell
-from dashboard.timeline.view import TimelineData, TimelineView, build_timeline
+from dashboard.run.status import (
+    ActionsView,
+    FailureView,
+    WaitingView,
+    build_actions,
+    build_failure,
+    explain_waiting,
+)
+from dashboard.timeline.view import CellView, TimelineData, TimelineView, build_cell, build_timeline
 from dashboard.web.formats import show_count, show_duration, show_number, show_percent
 from dashboard.web.layout import (
-    DISCRIMINATOR_LOSS,
-    GENERATOR_LOSS,
-    SPEED,
     STATE_WORDS,
     Figure,
     Frame,
+    LinkView,
     Moment,
     figure_of,
     latest_value,
     moment_of,
+    search_href,
     seconds_left,
     seconds_taken,
 )
+from dashboard.web.specs import show_spec
+from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS, LOSS, SPEED, find_metric
 
 
 @dataclass(frozen=True)
-class VitalsView:
-    """The first screen's answers: is it learning, is it healthy, how long still."""
+class SummaryView:
+    """The answers of the first screen: is it learning, is it healthy, how long will it take."""
 
     iteration: int
     iterations: int
@@ -77,14 +81,14 @@ class VitalsView:
     health: Verdict
 
 
-def build_vitals(job: JobRead, curves: list[Curve], warning_count: int, now: datetime) -> VitalsView:
-    """Return the answers; `curves` holds the discriminator's loss and mean logits, if there are any."""
-    speed = latest_value(job, SPEED)
-    curve = next((c for c in curves if c.name == DISCRIMINATOR_LOSS), None)
+def build_summary(job: JobRead, curves: list[Curve], warning_count: int, now: datetime) -> SummaryView:
+    """Return the summary; `curves` holds the discriminator's loss and mean logits, if there are any."""
+    speed = latest_value(job, SPEED.name)
+    curve = next((c for c in curves if c.name == DISCRIMINATOR_LOSS.name), None)
     left = seconds_left(job)
     is_over = job.state in TERMINAL_STATES
     no_speed = "no speed was measured" if is_over else "speed not yet known"
-    return VitalsView(
+    return SummaryView(
         iteration=job.iteration,
         iterations=job.iterations,
         progress=f"{show_count(job.iteration)} / {show_count(job.iterations)}",
@@ -92,8 +96,8 @@ def build_vitals(job: JobRead, curves: list[Curve], warning_count: int, now: dat
         speed=f"{show_number(speed)} iterations/s" if speed is not None else no_speed,
         time_word="Time taken" if is_over else "Time left",
         time=show_duration(seconds_taken(job, now) if is_over else left),
-        generator_loss=figure_of(latest_value(job, GENERATOR_LOSS)),
-        discriminator_loss=figure_of(latest_value(job, DISCRIMINATOR_LOSS)),
+        generator_loss=figure_of(latest_value(job, GENERATOR_LOSS.name)),
+        discriminator_loss=figure_of(latest_value(job, DISCRIMINATOR_LOSS.name)),
         learning=judge_learning(
             job, curve.values if curve else [], curve.total if curve else 0, read_mean_logits(curves)
         ),
@@ -125,10 +129,10 @@ class RunPage:
     lineage: LineageView | None
     attempt: int
     created: Moment
-    notice: NoticeView | None
+    failure: FailureView | None
     waiting: WaitingView | None
     actions: ActionsView
-    vitals: VitalsView
+    summary: SummaryView
     is_over: bool
     has_bench: bool
     no_grids: str
@@ -138,7 +142,7 @@ class RunPage:
     choices: list[tuple[str, list[ChoiceView]]]
     attempt_marks: list[AttemptMark]
     measures: list[CurveChart]
-    judge: str
+    evaluation_note: str
     heat_maps: list[tuple[str, HeatMapView | None]]
     neighbours: NeighboursView | None
     metrics: list[MetricView]
@@ -154,11 +158,10 @@ class RunPage:
 
 @dataclass(frozen=True)
 class RunData:
-    """What `api.queries` read about one run; `chosen` are the metrics of its large chart, each with its word.
+    """All that is read about one run; `chosen` are the metrics of its large chart, each with its word.
 
-    curves: of the large chart, and both losses. measured: of the small charts.
-
-    judge: who looked at the samples, and how many there were.
+    curves: of the large chart, and both losses. measured: of the small charts. evaluation_note: names the
+    evaluation's classifier and the number of samples.
     """
 
     job: JobRead
@@ -166,11 +169,11 @@ class RunData:
     curves: CurvesRead
     measured: CurvesRead
     chosen: dict[str, str]
-    judge: str
+    evaluation_note: str
     heat_maps: list[HeatMapData]
     neighbours: NeighbourData
     log: list[LogLineRead]
-    queue: Queue
+    queue: QueuePosition
     lineage: Lineage
 
 
@@ -189,7 +192,7 @@ def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, no
         id=job.id,
         name=job.name,
         description=str(job.spec.get("description", "")),
-        tags=[LinkView(tag, Listing().with_tag(tag).href(), current=False) for tag in job.tags],
+        tags=[LinkView(tag, search_href(f"tag:{tag}"), current=False) for tag in job.tags],
         state=job.state,
         state_word=STATE_WORDS[job.state],
         is_deleted=job.deleted_at is not None,
@@ -197,10 +200,10 @@ def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, no
         lineage=build_lineage(job, data.lineage),
         attempt=job.attempt,
         created=moment_of(job.created_at, now),
-        notice=build_notice(job),
+        failure=build_failure(job),
         waiting=waiting,
         actions=build_actions(job, now),
-        vitals=build_vitals(job, [*curves, *measured], warning_count, now),
+        summary=build_summary(job, [*curves, *measured], warning_count, now),
         is_over=is_over,
         has_bench=not is_over or timeline is not None or any(curve.values for curve in [*curves, *measured]),
         no_grids=NO_GRIDS if is_over else FIRST_GRID,
@@ -210,8 +213,8 @@ def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, no
         choices=build_choices(job.latest, data.chosen),
         attempt_marks=build_attempt_marks(job),
         measures=build_measures(measured, axis),
-        judge=data.judge,
-        heat_maps=[(found.kind.group, build_heat_map(job.id, found, axis.cursor)) for found in data.heat_maps],
+        evaluation_note=data.evaluation_note,
+        heat_maps=[(each.kind.group, build_heat_map(job.id, each, axis.cursor)) for each in data.heat_maps],
         neighbours=build_neighbours(job.id, data.neighbours),
         metrics=build_metrics(job),
         log=build_log(data.log, now),
@@ -226,4 +229,4 @@ def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, no
 
 
 def _name_chart(chosen: dict[str, str]) -> str:
-    return "Losses" if all(name.startswith("loss/") for name in chosen) else "Curves"
+    return "Losses" if all(find_metric(name).group == LOSS for name in chosen) else "Curves"

@@ -1,4 +1,4 @@
-"""What is done with several runs at once: each on its own, and a notice that outlives the way back to the list."""
+"""Actions on several runs at once, each run in a transaction of its own, and a report for the next page."""
 
 import base64
 import binascii
@@ -24,12 +24,12 @@ _PAST: dict[Action, str] = {
     "delete": "deleted",
     "restore": "restored",
 }
-_BACK: dict[Action, Action] = {"tag": "untag", "untag": "tag", "delete": "restore"}
+_UNDO: dict[Action, Action] = {"tag": "untag", "untag": "tag", "delete": "restore"}
 
 
 @dataclass(frozen=True)
-class Done:
-    """An action, on which runs it succeeded, and why it did not on others: a sentence for each run's name."""
+class BulkResult:
+    """An action, the runs on which it succeeded, and a sentence for each run on which it failed."""
 
     action: Action
     ids: tuple[str, ...]
@@ -38,67 +38,66 @@ class Done:
 
 
 @dataclass(frozen=True)
-class DoneView:
-    """The sentence, what went wrong, and the action that takes it back (empty: none does)."""
+class ResultView:
+    """The result in a sentence, the failures, and the action that undoes it (empty: none does)."""
 
     text: str
     failures: Sequence[str]
-    back: str
+    undo: str
     tag: str
     ids: Sequence[str]
 
 
-def show_done(done: Done | None) -> DoneView | None:
-    """Return how an action went."""
-    if done is None:
+def build_result(result: BulkResult | None) -> ResultView | None:
+    """Return the result as the page shows it."""
+    if result is None:
         return None
-    count = len(done.ids)
+    count = len(result.ids)
     runs = "No run was" if not count else "1 run was" if count == 1 else f"{count} runs were"
-    # "is tagged", but "was deleted": a tag is still there.
-    text = f"{runs} {_PAST[done.action].format(tag=done.tag)}."
-    back = _BACK.get(done.action, "") if count else ""
-    return DoneView(text, done.failures, back, done.tag, done.ids)
+    text = f"{runs} {_PAST[result.action].format(tag=result.tag)}."
+    undo = _UNDO.get(result.action, "") if count else ""
+    return ResultView(text, result.failures, undo, result.tag, result.ids)
 
 
-DONE_COOKIE = "ganvas_done"
-DONE_SECONDS = 60
+RESULT_COOKIE = "ganvas_done"
+RESULT_SECONDS = 60
 MAX_FAILURES = 3
-_DONE = TypeAdapter(Done)
+_RESULT = TypeAdapter(BulkResult)
 
 
-def do_to_each(services: Services, action: Action, job_ids: Sequence[str], tag: str) -> Done:
-    """Do this with each run in a transaction of its own; the one that fails is named, the others are done."""
+def apply_to_each(services: Services, action: Action, job_ids: Sequence[str], tag: str) -> BulkResult:
+    """Apply the action to each run; a failure on one run does not stop the others."""
     if action in ("tag", "untag") and not tag:
         problem = "Nothing was changed: a tag is 1 to 50 letters, digits, '.', '_', ':', '/' or '-'."
-        return Done(action, (), tag, (problem,))
-    done: list[str] = []
+        return BulkResult(action, (), tag, (problem,))
+    succeeded: list[str] = []
     failures: list[str] = []
     for job_id in job_ids:
         try:
             with services.database.write() as session:
                 _ACTIONS[action](session, job_id, tag)
-            done.append(job_id)
+            succeeded.append(job_id)
         except ServiceError as error:
             failures.append(f"{job_id}: {error.text}")
-    services.feed.nudge()
+    services.feed.notify()
     more = len(failures) - MAX_FAILURES
     shown = [*failures[:MAX_FAILURES], *([f"… and {more} more."] if more > 0 else [])]
-    return Done(action, tuple(done), tag, tuple(shown))
+    return BulkResult(action, tuple(succeeded), tag, tuple(shown))
 
 
-def write_done(response: Response, done: Done) -> None:
-    """Leave a notice for the next page."""
-    value = base64.urlsafe_b64encode(_DONE.dump_json(done)).decode()
-    response.set_cookie(DONE_COOKIE, value, max_age=DONE_SECONDS, samesite="lax", httponly=True)
+def write_result(response: Response, result: BulkResult) -> None:
+    """Leave the result for the next page."""
+    value = base64.urlsafe_b64encode(_RESULT.dump_json(result)).decode()
+    response.set_cookie(RESULT_COOKIE, value, max_age=RESULT_SECONDS, samesite="lax", httponly=True)
 
 
-def read_done(request: Request) -> Done | None:
-    """Return the notice that was left for this page, if there is one."""
-    value = request.cookies.get(DONE_COOKIE)
+def read_result(request: Request) -> BulkResult | None:
+    """Return the result that was left for this page, if there is one."""
+    value = request.cookies.get(RESULT_COOKIE)
     if not value:
         return None
     try:
-        return _DONE.validate_json(base64.urlsafe_b64decode(value))
+        return _RESULT.validate_json(base64.urlsafe_b64decode(value))
     except (binascii.Error, ValidationError, ValueError):
         return None
 

@@ -1,4 +1,4 @@
-"""The columns of the list of runs: those that are always known, any metric, and any field of a spec."""
+"""The columns of the list of runs: known ones, any metric, and any field of a spec; and the list's address."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -6,8 +6,8 @@ from typing import Literal, get_args
 from urllib.parse import urlencode
 
 from api.jobs.search import is_metric
-from dashboard.web.layout import DISCRIMINATOR_LOSS, GENERATOR_LOSS
 from ganlib.spec.paths import NoSuchField, resolve_field
+from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS
 
 View = Literal["table", "gallery"]
 VIEWS: tuple[View, ...] = get_args(View)
@@ -25,13 +25,13 @@ class Listing:
     cursor: str = ""
 
     def href(self, path: str = "/") -> str:
-        """Return the address that asks for this."""
+        """Return the address of this list."""
         given = self.fields() | {"q": self.q, "cursor": self.cursor}
         query = {key: value for key, value in given.items() if value}
         return f"{path}?{urlencode(query)}" if query else path
 
     def fields(self) -> dict[str, str]:
-        """Return what a new search keeps: order, view and columns, where they are not the usual ones."""
+        """Return the parameters that a new search keeps: order, view and columns, without defaults."""
         given = {
             "sort": "" if self.sort == NEWEST_FIRST else self.sort,
             "view": "" if self.view == "table" else self.view,
@@ -63,7 +63,7 @@ MAX_COLUMNS = 24
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its key, its heading, the sort that a first click wants (empty: none), and how it is set.
+    """One column: its key, its heading, its sort after a first click (empty: none).
 
     kind: the key itself for a known column, `metric` or `field` for others.
     """
@@ -84,8 +84,8 @@ KNOWN = {
         Column("progress", "Progress", "-iteration"),
         Column("time", "Time", "-duration", is_number=True),
         Column("curves", "Losses"),
-        Column("generator", "Generator", GENERATOR_LOSS, is_number=True),
-        Column("discriminator", "Discriminator", DISCRIMINATOR_LOSS, is_number=True),
+        Column("generator", "Generator", GENERATOR_LOSS.name, is_number=True),
+        Column("discriminator", "Discriminator", DISCRIMINATOR_LOSS.name, is_number=True),
         Column("attempt", "Attempt", is_number=True),
         Column("id", "Id"),
         Column("commit", "Commit"),
@@ -95,13 +95,13 @@ KNOWN = {
 # A run's name is its row's heading, so it is always there.
 ALWAYS = "name"
 USUAL = ("newest", "name", "state", "progress", "time", "curves", "generator", "discriminator", "commit", "age")
-# Columns that stand after the metrics and fields that a reader added.
+# Columns after the metrics and fields that a reader added.
 LAST = ("commit", "age")
 
 
 @dataclass(frozen=True)
 class HeadingView:
-    """A column's heading; one that sorts has an address, and `direction` is what aria-sort says, or empty."""
+    """A column's heading; one that sorts has an address, and `direction` is the value of aria-sort, or empty."""
 
     key: str
     text: str
@@ -121,10 +121,10 @@ class ColumnChoice:
 
 def choose_columns(names: Sequence[str]) -> list[Column]:
     """Return the columns of these names in their order; unknown ones are left out, none means the usual ones."""
-    found = [column for name in dict.fromkeys(names) if (column := find_column(name))]
-    if not found:
+    columns = [column for name in dict.fromkeys(names) if (column := find_column(name))]
+    if not columns:
         return [KNOWN[key] for key in USUAL]
-    return found[:MAX_COLUMNS] if KNOWN[ALWAYS] in found else [KNOWN[ALWAYS], *found[:MAX_COLUMNS]]
+    return columns[:MAX_COLUMNS] if KNOWN[ALWAYS] in columns else [KNOWN[ALWAYS], *columns[:MAX_COLUMNS]]
 
 
 def find_column(name: str) -> Column | None:
@@ -147,7 +147,7 @@ def arrange_columns(known: Sequence[str], others: Sequence[str]) -> tuple[str, .
 
 
 def show_headings(columns: Sequence[Column], listing: Listing) -> list[HeadingView]:
-    """Return the headings; that of the present order turns it round."""
+    """Return the headings; the link of the one that the list is sorted by reverses the order."""
     return [_heading(column, listing) for column in columns]
 
 

@@ -1,4 +1,4 @@
-"""What the list of runs reads from a request; what it does not understand it leaves out."""
+"""Reads the search, columns and actions of the list of runs; what is not understood is left out."""
 
 import re
 from collections.abc import Iterable
@@ -23,27 +23,27 @@ from dashboard.runs.columns import (
 
 COLUMNS_COOKIE = "ganvas_columns"
 MAX_SEARCH = 1000
-MAX_CHOSEN = 200
+MAX_RUNS = 200
 _JOB_ID = re.compile(r"[a-z0-9]{1,32}")
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,49}")
-# Words that addresses had before there was one search.
-_EARLIER = ("state", "name", "tag", "commit")
+# Parameters of addresses from before there was one search field.
+_OLD_PARAMETERS = ("state", "name", "tag", "commit")
 Pairs = list[tuple[str, str]]
 
 
 def read_listing(request: Request) -> Listing:
-    """Return what the list is asked for."""
-    asked = request.query_params
-    earlier = [f"{key}:{_quote(asked[key])}" for key in _EARLIER if asked.get(key, "").strip()]
-    search = " ".join([asked.get("q", ""), *earlier])
+    """Return the search, order, view and columns that the address names."""
+    query = request.query_params
+    old = [f"{key}:{_quote(query[key])}" for key in _OLD_PARAMETERS if query.get(key, "").strip()]
+    search = " ".join([query.get("q", ""), *old])
     return Listing(
         q=search.replace("\0", "").strip()[:MAX_SEARCH],
-        sort=_read_sort(asked.get("sort", "")),
-        view=next((view for view in VIEWS if view == asked.get("view")), "table"),
-        columns=tuple(column.key for column in choose_columns(_split(asked["columns"])))
-        if "columns" in asked
+        sort=_read_sort(query.get("sort", "")),
+        view=next((view for view in VIEWS if view == query.get("view")), "table"),
+        columns=tuple(column.key for column in choose_columns(_split(query["columns"])))
+        if "columns" in query
         else (),
-        cursor=asked.get("cursor", ""),
+        cursor=query.get("cursor", ""),
     )
 
 
@@ -59,27 +59,27 @@ async def read_pairs(request: Request) -> Pairs:
 
 
 def read_column_choice(fields: Pairs) -> str:
-    """Return the columns that a form chooses; those that there are not are left out."""
+    """Return the columns that a form chooses, without unknown ones."""
     known = [value for key, value in fields if key == "column" and value in KNOWN]
     others = [name for key, value in fields if key == "others" for name in _split(value)]
     kept = [name for name in others if name not in KNOWN and find_column(name)]
     return ",".join(arrange_columns(known, kept))[:MAX_SEARCH]
 
 
-def read_chosen(fields: Iterable[tuple[str, str]]) -> list[str]:
+def read_run_ids(fields: Iterable[tuple[str, str]]) -> list[str]:
     """Return the ids of the runs that a form names, each once."""
     named = (value for key, value in fields if key == "run" and _JOB_ID.fullmatch(value))
-    return list(dict.fromkeys(named))[:MAX_CHOSEN]
+    return list(dict.fromkeys(named))[:MAX_RUNS]
 
 
 def read_action(fields: Pairs) -> Action | None:
-    """Return what a form wants done."""
+    """Return the action that a form names, or None."""
     named = dict(fields).get("action")
     return next((action for action in get_args(Action) if action == named), None)
 
 
 def read_tag(fields: Pairs) -> str:
-    """Return the tag that a form names, empty where it is none."""
+    """Return the tag that a form names, empty where it is not a valid tag."""
     tag = dict(fields).get("tag", "").strip()
     return tag if _TAG.fullmatch(tag) else ""
 

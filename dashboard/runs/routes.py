@@ -1,4 +1,4 @@
-"""The list of runs: the page, its sparklines, its columns, and what is done with the runs that were chosen."""
+"""The list of runs: the page, its sparklines, its columns, and the actions on chosen runs."""
 
 from datetime import UTC, datetime
 from urllib.parse import urlencode
@@ -15,31 +15,30 @@ from api.jobs.schemas import JobSummary
 from api.jobs.search import parse_search
 from api.server.access.scopes import needs
 from api.server.http.dependencies import ServicesDep
+from api.server.http.responses import compressed_response
 from api.server.http.schemas import Page
-from dashboard.runs.bulk_actions import DONE_COOKIE, do_to_each, read_done, show_done, write_done
+from dashboard.runs.bulk_actions import RESULT_COOKIE, apply_to_each, build_result, read_result, write_result
 from dashboard.runs.columns import Column, Listing
 from dashboard.runs.requests import (
     COLUMNS_COOKIE,
     FormPairs,
     read_action,
-    read_chosen,
     read_column_choice,
     read_columns,
     read_listing,
+    read_run_ids,
     read_tag,
 )
-from dashboard.runs.sparklines import draw_sparklines
-from dashboard.runs.view import ROWS, ListData, build_runs_page
-from dashboard.web.rendering import Renderer, compress_response
-from dashboard.web.requests import read_frame, read_way_back
+from dashboard.runs.view import ROWS, ListData, build_runs_page, draw_sparklines
+from dashboard.web.rendering import COMPRESSION, Site
+from dashboard.web.requests import YEAR_SECONDS, read_frame, read_way_back
 
-YEAR_SECONDS = 31_536_000
-# Long enough for a page's fifty rows to share one answer.
+# The rows of a page share one answer.
 SPARKLINES_SECONDS = 30
 NO_RUNS: Page[JobSummary] = Page(items=[])
 
 
-def build_list_router(renderer: Renderer) -> APIRouter:
+def build_router(site: Site) -> APIRouter:
     """Return the routes of the list of runs."""
     router = APIRouter(include_in_schema=False)
 
@@ -47,25 +46,29 @@ def build_list_router(renderer: Renderer) -> APIRouter:
     def show_runs(request: Request, services: ServicesDep) -> HTMLResponse:
         """Show the list of runs."""
         listing, columns = read_listing(request), read_columns(request)
-        settled = watermark.find_settled_event_id(services.database)
+        newest_event_id = watermark.find_watermark(services.database)
         with services.database.read() as session:
-            data = _read_list(session, listing, columns, settled)
-        done = read_done(request)
-        page = build_runs_page(data, listing, columns, read_frame(request), datetime.now(UTC), show_done(done))
-        response = renderer.render_page(request, "runs.html", page)
-        if done is not None:
-            response.delete_cookie(DONE_COOKIE, samesite="lax", httponly=True)
+            data = _read_list(session, listing, columns, newest_event_id)
+        result = read_result(request)
+        page = build_runs_page(
+            data, listing, columns, read_frame(request), datetime.now(UTC), build_result(result)
+        )
+        response = site.renderer.render_page(request, "runs/page.html", page)
+        if result is not None:
+            response.delete_cookie(RESULT_COOKIE, samesite="lax", httponly=True)
         return response
 
     @router.get("/runs/sparklines.svg", dependencies=needs("read"))
-    def draw_list(request: Request, services: ServicesDep) -> Response:
+    def read_sparklines(request: Request, services: ServicesDep) -> Response:
         """Draw both losses of the runs on one page of the list."""
         with services.database.read() as session:
             jobs = _read_list(session, read_listing(request), [], 0).jobs.items
             outlines = curve_queries.read_outlines(session, [job.id for job in jobs])
         svg = draw_sparklines(outlines)
         headers = {"Cache-Control": f"private, max-age={SPARKLINES_SECONDS}"}
-        return compress_response(request, svg.encode(), "image/svg+xml", headers)
+        return compressed_response(
+            request, svg.encode(), "image/svg+xml", headers, level=COMPRESSION, largest=None
+        )
 
     @router.post("/runs/columns", dependencies=needs("open"))
     def choose_columns(fields: FormPairs) -> Response:
@@ -79,18 +82,18 @@ def build_list_router(renderer: Renderer) -> APIRouter:
     @router.get("/runs/compare", dependencies=needs("read"))
     def compare_chosen(request: Request) -> Response:
         """Lead to the comparison of the chosen runs; without two of them, back to the list."""
-        chosen = read_chosen(request.query_params.multi_items())
+        chosen = read_run_ids(request.query_params.multi_items())
         if len(chosen) < 2:
             return RedirectResponse(read_way_back(request.query_params.get("back", "/")), 303)
         return RedirectResponse(f"/compare?{urlencode([('run', job_id) for job_id in chosen])}", 303)
 
     @router.post("/runs/actions", dependencies=needs("user"))
     def act_on_chosen(fields: FormPairs, services: ServicesDep) -> Response:
-        """Tag, cancel, delete or restore the chosen runs; the list then says how that went."""
+        """Tag, cancel, delete or restore the chosen runs; the list then shows the result."""
         response = RedirectResponse(read_way_back(dict(fields).get("back", "/")), 303)
-        action, chosen = read_action(fields), read_chosen(fields)
+        action, job_ids = read_action(fields), read_run_ids(fields)
         if action is not None:
-            write_done(response, do_to_each(services, action, chosen, read_tag(fields)))
+            write_result(response, apply_to_each(services, action, job_ids, read_tag(fields)))
         return response
 
     return router

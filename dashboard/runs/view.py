@@ -1,22 +1,24 @@
-"""The list of runs, as a table and as a gallery."""
+"""The list of runs, as a table and as a gallery, and its sparklines."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, get_args
+from xml.sax.saxutils import quoteattr
 
+from api.curves.points import OUTLINED_METRICS, Stretch
 from api.jobs.schemas import JobSummary
 from api.server.http.schemas import TERMINAL_STATES, JobState, Page
 from dashboard.run.health import Verdict, judge_health
-from dashboard.runs.bulk_actions import DoneView
+from dashboard.runs.bulk_actions import ResultView
 from dashboard.runs.columns import VIEWS, Column, ColumnChoice, HeadingView, Listing, show_choices, show_headings
-from dashboard.web.formats import NOTHING, show_count, show_duration, show_number, show_percent
+from dashboard.web.commit_links import short_commit
+from dashboard.web.formats import NOTHING, show_count, show_duration, show_percent
 from dashboard.web.layout import (
-    DISCRIMINATOR_LOSS,
-    GENERATOR_LOSS,
     STATE_WORDS,
     Figure,
     Frame,
+    LinkView,
     Moment,
     Thumbnail,
     figure_of,
@@ -24,19 +26,20 @@ from dashboard.web.layout import (
     moment_of,
     seconds_left,
     seconds_taken,
-    short_commit,
     thumbnail_of,
 )
+from dashboard.web.specs import show_value
+from ganlib.vocabulary import CLASS_COVERAGE, DISCRIMINATOR_LOSS, GENERATOR_LOSS
 
 ROWS = 50
-# What a search looks like: the words, and what they find.
+# Example searches, each with its meaning.
 EXAMPLES = (
     ("digits", "a part of the name or of a tag"),
     ("tag:sweep state:failed", "a whole tag, a state"),
     ("commit:9f2c recipe:winkler", "the commit's first digits, a paper"),
     ("losses.generator=hinge", "a field of the spec"),
     ("techniques=feature_matching", "any element of a list"),
-    ("eval/coverage<0.5", "a metric's newest value"),
+    (f"{CLASS_COVERAGE.name}<0.5", "a metric's newest value"),
     ("from:7kq2", "made from the run with this id"),
     ("-tag:old", "without"),
 )
@@ -45,21 +48,12 @@ OPERATORS = "= != < <= > >= and ~ (contains)"
 
 @dataclass(frozen=True)
 class ListData:
-    """What the page is made of: jobs, fields of their specs by job, and what is wrong with the search."""
+    """Data of the page: jobs, fields of their specs by job, and the problem of the search, if it has one."""
 
     jobs: Page[JobSummary]
     fields: Mapping[str, Mapping[str, Any]]
     last_event_id: int
     problem: str = ""
-
-
-@dataclass(frozen=True)
-class LinkView:
-    """A link that may be the current one."""
-
-    text: str
-    href: str
-    current: bool
 
 
 @dataclass(frozen=True)
@@ -127,7 +121,7 @@ class RunsPage:
     next_href: str
     first_href: str
     is_empty: bool
-    done: DoneView | None
+    result: ResultView | None
     sparklines_url: str
     stream_url: str
     last_event_id: int
@@ -139,9 +133,9 @@ def build_runs_page(
     columns: list[Column],
     frame: Frame,
     now: datetime,
-    done: DoneView | None = None,
+    result: ResultView | None = None,
 ) -> RunsPage:
-    """Return the list page for one page of jobs; `done` is what the reader has just done with some."""
+    """Return the list page for one page of jobs; `result` is that of the reader's last action on some."""
     jobs = data.jobs
     sparklines = replace(listing, columns=(), view="table").href("/runs/sparklines.svg")
     is_asked = bool(listing.q or listing.cursor)
@@ -166,7 +160,7 @@ def build_runs_page(
         next_href=replace(listing, cursor=jobs.next).href() if jobs.next else "",
         first_href=replace(listing, cursor="").href() if listing.cursor else "",
         is_empty=not jobs.items and not is_asked,
-        done=done,
+        result=result,
         sparklines_url=f"{sparklines}{'&' if '?' in sparklines else '?'}v={data.last_event_id}",
         stream_url="/events",
         last_event_id=data.last_event_id,
@@ -200,9 +194,9 @@ def _row(
         percent=show_percent(job.iteration / job.iterations),
         time=show_duration(left if job.state == "running" else seconds_taken(job, now)),
         time_word=_time_word(job, left),
-        generator_loss=figure_of(latest_value(job, GENERATOR_LOSS)),
-        discriminator_loss=figure_of(latest_value(job, DISCRIMINATOR_LOSS)),
-        has_losses=GENERATOR_LOSS in job.latest or DISCRIMINATOR_LOSS in job.latest,
+        generator_loss=figure_of(latest_value(job, GENERATOR_LOSS.name)),
+        discriminator_loss=figure_of(latest_value(job, DISCRIMINATOR_LOSS.name)),
+        has_losses=GENERATOR_LOSS.name in job.latest or DISCRIMINATOR_LOSS.name in job.latest,
         verdict=judge_health(job, 0) if job.state != "queued" else Verdict("Waiting", "For a worker."),
         attempt=job.attempt,
         commit=short_commit(job.commit),
@@ -225,26 +219,70 @@ def _extra(column: Column, job: JobSummary, fields: Mapping[str, Any]) -> Figure
     if column.kind == "metric":
         return figure_of(latest_value(job, column.key))
     value = fields.get(column.key)
-    return Figure(_show_field(value), NOTHING if value is None else str(value))
-
-
-def _show_field(value: Any) -> str:
-    match value:
-        case None:
-            return NOTHING
-        case bool():
-            return "yes" if value else "no"
-        case int():
-            return show_count(value)
-        case float():
-            return show_number(value)
-        case list():
-            return ", ".join(_show_field(part) for part in value) or NOTHING
-        case _:
-            return str(value)
+    return Figure(show_value(value), NOTHING if value is None else str(value))
 
 
 def _time_word(job: JobSummary, left: float | None) -> str:
     if job.state == "running":
         return "" if left is None else "left"
     return "taken" if job.started_at else ""
+
+
+SPARK_WIDTH, SPARK_HEIGHT = 120, 28
+# Columns of a sparkline.
+SPARK_COLUMNS = 60
+# The share of the values on either side that counts as spikes and is cut off.
+SPARK_CUT = 0.02
+SPARK_SYMBOLS = {GENERATOR_LOSS.name: "g", DISCRIMINATOR_LOSS.name: "d"}
+
+
+def draw_sparklines(outlines: Mapping[str, Mapping[str, Sequence[Stretch]]]) -> str:
+    """Return both losses of many runs as one SVG document: a symbol for each curve, without strokes of its own.
+
+    A run's curves fill their width from its first iteration to its newest.
+    """
+    symbols = [
+        f"<symbol id={quoteattr(f'{SPARK_SYMBOLS[metric]}-{job_id}')} viewBox='0 0 {SPARK_WIDTH} {SPARK_HEIGHT}' "
+        f"preserveAspectRatio='none'><path d='{path}' fill='none' vector-effect='non-scaling-stroke'/></symbol>"
+        for job_id, curves in outlines.items()
+        for metric, path in _draw_sparkline(curves).items()
+    ]
+    return f"<svg xmlns='http://www.w3.org/2000/svg'>{''.join(symbols)}</svg>"
+
+
+def _draw_sparkline(curves: Mapping[str, Sequence[Stretch]]) -> dict[str, str]:
+    bounds = sorted(value for curve in curves.values() for part in curve for value in (part.low, part.high))
+    if not bounds:
+        return {}
+    cut = int(len(bounds) * SPARK_CUT)
+    low, high = bounds[cut], bounds[-1 - cut]
+    first = min(part.first for curve in curves.values() for part in curve)
+    last = max(part.last for curve in curves.values() for part in curve)
+    paths = {name: _draw_curve(_thin(curves.get(name, ()), first, last), low, high) for name in OUTLINED_METRICS}
+    return {name: path for name, path in paths.items() if path}
+
+
+def _thin(curve: Sequence[Stretch], first: float, last: float) -> list[tuple[float, float, float]]:
+    """Return (position from 0 to 1, lowest, highest) for each column of the picture that has values."""
+    columns: dict[int, tuple[float, float]] = {}
+    for part in curve:
+        middle = (part.first + part.last) / 2 - first
+        column = min(SPARK_COLUMNS - 1, int(middle / max(1.0, last - first) * SPARK_COLUMNS))
+        low, high = columns.get(column, (part.low, part.high))
+        columns[column] = (min(low, part.low), max(high, part.high))
+    return [((column + 0.5) / SPARK_COLUMNS, *columns[column]) for column in sorted(columns)]
+
+
+def _draw_curve(columns: Sequence[tuple[float, float, float]], low: float, high: float) -> str:
+    """Return a path through each column's lowest and highest value, alternately from below and from above."""
+    # Halved first: the range may be wider than the largest float.
+    reach = (high / 2 - low / 2) or 1.0
+    points: list[str] = []
+    for number, (position, lowest, highest) in enumerate(columns):
+        pair = (lowest, highest) if number % 2 else (highest, lowest)
+        for value in pair if highest > lowest else pair[:1]:
+            up = min(1.0, max(0.0, (value / 2 - low / 2) / reach))
+            points.append(f"{position * SPARK_WIDTH:.1f},{1 + (SPARK_HEIGHT - 2) * (1 - up):.1f}")
+    if len(points) == 1:
+        points.append(points[0])
+    return f"M{' '.join(points)}" if points else ""

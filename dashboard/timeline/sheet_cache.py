@@ -1,78 +1,144 @@
-"""Where sheets are made: a few at a time, each once however many ask for it. The newest are kept."""
+"""Sheets of images that the service draws: a few at a time, each once, kept in memory and on disk.
+
+A sheet can be drawn again at any time, so files are not synced, a damaged one counts as missing, and a full disk
+does no harm.
+"""
 
 import asyncio
+import hashlib
+import logging
+import os
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from api.errors import ServiceUnavailable
-from dashboard.timeline.disk_cache import Shelf
+from api.server.files import written_whole
 
-KEPT_BYTES = 64 * 1_048_576
-# Decoding is work for a processor: more at once would only take it from the requests.
-MAKERS = 2
+logger = logging.getLogger(__name__)
+
+MEMORY_BYTES, DISK_BYTES = 64 * 1_048_576, 256 * 1_048_576
+# A file unused for so long is deleted even where there is room: its run may be gone.
+KEPT_SECONDS = 7 * 86_400
+PRUNE_EVERY = 128
+# Decoding keeps a core busy: more threads would only take cores from the requests.
+DRAWERS = 2
 MOST_WAITING = 200
 _MEDIA_TYPES = {"jpg": "image/jpeg", "png": "image/png"}
+_DIGEST_BYTES = 32
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """An image file; not whole when a member's file could not be read, whose place is then black."""
+    """An image file; not whole when a member's file could not be read and its part is black."""
 
     content: bytes
     media_type: str
     is_whole: bool
 
 
-class Darkroom:
-    """Makes sheets in threads of its own, so that a request that waits for one holds none of the service's.
+class DiskCache:
+    """Files by name, those that were used last. Threads and processes may share the folder."""
 
-    shelf: where sheets are looked for that memory does not hold, before they are made, and put when they were.
+    def __init__(self, folder: Path, kept_bytes: int = DISK_BYTES) -> None:
+        self._folder = folder
+        self._kept_bytes = kept_bytes
+        self._put_count = 0
+
+    def find(self, name: str) -> bytes | None:
+        """Return the content that was put under this name, or None."""
+        path = self._path(name)
+        try:
+            data = path.read_bytes()
+            os.utime(path)
+        except OSError:
+            return None
+        digest, content = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
+        return content if hashlib.sha256(content).digest() == digest else None
+
+    def put(self, name: str, content: bytes) -> None:
+        """Keep the content under its name, as far as the disk allows."""
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if self._put_count % PRUNE_EVERY == 0:
+                self.prune()
+            self._put_count += 1
+            with written_whole(self._path(name)) as file:
+                file.write(hashlib.sha256(content).digest() + content)
+        except OSError as error:
+            logger.debug("A sheet is not kept: %s", error)
+
+    def prune(self) -> None:
+        """Delete files that were unused for a week, and the longest unused beyond the size that may be kept."""
+        files = []
+        for entry in os.scandir(self._folder):
+            # Another process may have deleted it.
+            with suppress(FileNotFoundError):
+                stat = entry.stat()
+                files.append((stat.st_mtime, stat.st_size, entry.path))
+        oldest, room = time.time() - KEPT_SECONDS, self._kept_bytes
+        for used_at, size, path in sorted(files, reverse=True):
+            room -= size
+            if room < 0 or used_at < oldest:
+                with suppress(FileNotFoundError):
+                    os.unlink(path)
+
+    def _path(self, name: str) -> Path:
+        return self._folder / hashlib.sha256(name.encode()).hexdigest()
+
+
+class SheetCache:
+    """The newest sheets in memory, others in a DiskCache; a missing one is drawn in a thread of the cache's own.
+
+    So a request that waits for a sheet holds no thread of the service.
     """
 
-    def __init__(self, shelf: Shelf, kept_bytes: int = KEPT_BYTES) -> None:
-        self._shelf = shelf
-        self._makers = ThreadPoolExecutor(MAKERS, thread_name_prefix="darkroom")
-        self._kept: OrderedDict[str, Sheet] = OrderedDict()
+    def __init__(self, disk: DiskCache, kept_bytes: int = MEMORY_BYTES) -> None:
+        self._disk = disk
+        self._drawers = ThreadPoolExecutor(DRAWERS, thread_name_prefix="sheets")
+        self._sheets: OrderedDict[str, Sheet] = OrderedDict()
         self._kept_bytes = kept_bytes
         self._size = 0
-        self._making: dict[str, asyncio.Future[Sheet]] = {}
+        self._pending: dict[str, asyncio.Future[Sheet]] = {}
 
-    async def develop(self, name: str, make: Callable[[], Sheet]) -> Sheet:
-        """Return the sheet of this name, which ends with its kind; it is made unless it is kept or being made.
+    async def find_or_draw(self, name: str, draw: Callable[[], Sheet]) -> Sheet:
+        """Return the sheet of this name, which ends with its file type; it is drawn unless it is kept or pending.
 
-        Raises what `make` raises, and ServiceUnavailable when too many wait.
+        Raises what `draw` raises, and ServiceUnavailable when too many are pending.
         """
-        if name in self._kept:
-            self._kept.move_to_end(name)
-            return self._kept[name]
-        if name not in self._making:
-            if len(self._making) >= MOST_WAITING:
+        if name in self._sheets:
+            self._sheets.move_to_end(name)
+            return self._sheets[name]
+        if name not in self._pending:
+            if len(self._pending) >= MOST_WAITING:
                 raise ServiceUnavailable("Too many images are being made; ask again in a moment.")
             loop = asyncio.get_running_loop()
-            future = loop.run_in_executor(self._makers, self._find_or_make, name, make)
-            self._making[name] = future
+            future = loop.run_in_executor(self._drawers, self._find_on_disk_or_draw, name, draw)
+            self._pending[name] = future
             future.add_done_callback(lambda done: self._finish(name, done))
-        # Who leaves takes nothing from the others who wait for the same sheet.
-        return await asyncio.shield(self._making[name])
+        # A reader who leaves does not cancel it for the others who wait for the same sheet.
+        return await asyncio.shield(self._pending[name])
 
-    def _find_or_make(self, name: str, make: Callable[[], Sheet]) -> Sheet:
-        content = self._shelf.find(name)
+    def _find_on_disk_or_draw(self, name: str, draw: Callable[[], Sheet]) -> Sheet:
+        content = self._disk.find(name)
         if content is not None:
             return Sheet(content, _MEDIA_TYPES[name.rpartition(".")[2]], is_whole=True)
-        sheet = make()
+        sheet = draw()
         if sheet.is_whole:
-            self._shelf.put(name, sheet.content)
+            self._disk.put(name, sheet.content)
         return sheet
 
-    def _finish(self, name: str, made: asyncio.Future[Sheet]) -> None:
-        del self._making[name]
-        if made.cancelled() or made.exception() is not None or not made.result().is_whole:
+    def _finish(self, name: str, drawn: asyncio.Future[Sheet]) -> None:
+        del self._pending[name]
+        if drawn.cancelled() or drawn.exception() is not None or not drawn.result().is_whole:
             return
-        sheet = made.result()
-        self._kept[name] = sheet
+        sheet = drawn.result()
+        self._sheets[name] = sheet
         self._size += len(sheet.content)
         while self._size > self._kept_bytes:
-            _, oldest = self._kept.popitem(last=False)
+            _, oldest = self._sheets.popitem(last=False)
             self._size -= len(oldest.content)

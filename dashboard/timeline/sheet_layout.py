@@ -1,4 +1,4 @@
-"""Where each grid, corner or cell lies on its sheet; static/js/strips.js says the same of strips."""
+"""The layout of sheets: cutouts of grids, corners and cells; `timeline/scripts/thumbnails.js` does the same."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ STRIP_COLUMNS = 4
 CELL_COLUMNS = 20
 THUMBNAIL_SIDE = 128
 LARGEST_CELL = 96
-# Of a grid's upper left corner: a whole grid would be noise at the size of a stamp.
+# Rows and columns of a corner; a whole grid at that size would be noise.
 CORNER_CELLS = 2
 
 
@@ -22,7 +22,7 @@ class Size:
 
 
 def thumbnail_size(grid: GridRow) -> Size:
-    """Return the size of a grid's thumbnail: every cell as large as the next, and none larger than it is."""
+    """Return the size of a grid's thumbnail: all cells of one size, and none enlarged."""
     scale = min(1.0, THUMBNAIL_SIDE / max(grid.width, grid.height))
     return Size(
         grid.columns * max(1, int(grid.cell_width * scale)), grid.rows * max(1, int(grid.cell_height * scale))
@@ -30,7 +30,7 @@ def thumbnail_size(grid: GridRow) -> Size:
 
 
 def cell_size(grid: GridRow) -> Size:
-    """Return the size of one cell on a sheet: as it is, or divided by a whole number where it is large."""
+    """Return the size of one cell on a sheet: unchanged, or divided by an integer where it is large."""
     factor = -(-max(grid.cell_width, grid.cell_height) // LARGEST_CELL)
     return Size(max(1, grid.cell_width // factor), max(1, grid.cell_height // factor))
 
@@ -47,7 +47,7 @@ def largest(sizes: Sequence[Size]) -> Size:
 
 @dataclass(frozen=True)
 class Cutout:
-    """Where one member lies on its sheet, in pixels."""
+    """The position of one member on its sheet, in pixels."""
 
     sheet: Size
     left: int
@@ -61,7 +61,7 @@ class Cutout:
 
 
 def lay_out(sizes: Sequence[Size], tile: Size, most_columns: int) -> list[Cutout]:
-    """Return where members of these sizes lie: row by row, each in the upper left corner of its tile."""
+    """Return the positions of members of these sizes: row by row, each in the upper left corner of its tile."""
     columns = min(most_columns, len(sizes))
     sheet = Size(columns * tile.width, -(-len(sizes) // columns) * tile.height)
     return [
@@ -71,14 +71,14 @@ def lay_out(sizes: Sequence[Size], tile: Size, most_columns: int) -> list[Cutout
 
 
 def cut_strip(grids: Sequence[GridRow]) -> list[Cutout]:
-    """Return where the thumbnails of these grids lie: on multiples of 8, so that no JPEG block holds two."""
+    """Return the positions of the grids' thumbnails: on multiples of 8, so that no JPEG block holds two."""
     sizes = [thumbnail_size(grid) for grid in grids]
     size = largest(sizes)
     return lay_out(sizes, Size(-(-size.width // 8) * 8, -(-size.height // 8) * 8), STRIP_COLUMNS)
 
 
 def cut_corners(grids: Sequence[GridRow]) -> list[Cutout]:
-    """Return where the corners of these grids lie."""
+    """Return the positions of the grids' corners."""
     sizes = []
     for grid in grids:
         (rows, columns), size = corner_cells(grid), cell_size(grid)
@@ -87,21 +87,21 @@ def cut_corners(grids: Sequence[GridRow]) -> list[Cutout]:
 
 
 def cut_cells(grids: Sequence[GridRow]) -> list[Cutout]:
-    """Return where a cell of each of these grids lies."""
+    """Return the positions of one cell of each grid."""
     sizes = [cell_size(grid) for grid in grids]
     return lay_out(sizes, largest(sizes), CELL_COLUMNS)
 
 
-# A strip of 16 is made in some 40 ms, so that the first look at it waits for no more than that.
+# A strip of 16 takes some 40 ms, which is the wait for the first look at it.
 STRIP_FRAMES = 16
 CELL_FRAMES = 200
-# Drawn otherwise, sheets need other addresses: raise this then.
+# Raised when sheets are drawn in another way, because then they need other addresses.
 VERSION = 1
 _PRIME = 2**44 - 17
 
 
 def digest_of(files: Sequence[str]) -> str:
-    """Return a digest of these sha256 in their order, simple enough to be found in a script without a library."""
+    """Return a digest of these sha256 in their order, simple enough for a script without a library."""
     digest = VERSION
     for sha256 in files:
         digest = (digest * 31 + int(sha256[:12], 16)) % _PRIME

@@ -14,7 +14,7 @@ from api.samples.queries import GridRow
 from dashboard.timeline.sheet_cache import Sheet
 from dashboard.timeline.sheet_layout import Cutout, corner_cells, cut_cells, cut_corners, cut_strip
 
-# Pillow refuses what is twice as large; what lies between is refused here.
+# Pillow refuses images twice as large; images between are refused here.
 Image.MAX_IMAGE_PIXELS = MAX_PNG_PIXELS
 _BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
@@ -30,7 +30,7 @@ def decode_png(data: bytes) -> Image.Image:
     try:
         check_png_header(data[:HEAD_BYTES])
         with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
-            # A second header may say another size than the first one, which was checked.
+            # A second header may give another size than the first one, which was checked.
             if image.width * image.height > MAX_PNG_PIXELS:
                 raise UnreadableImage("The image has more pixels than may be stored.")
             return image.convert("L" if image.mode in ("1", "L", "LA") else "RGB")
@@ -86,7 +86,7 @@ def _paste(
             continue
         if image.mode != "L" and sheet.mode == "L":
             sheet = sheet.convert(image.mode)
-        # By areas, so that of every pixel a part is seen and cells stay apart.
+        # Averaged by area, so that every pixel counts and cells stay apart.
         piece = image.crop(box).resize((cutout.size.width, cutout.size.height), Image.Resampling.BOX)
         sheet.paste(piece, (cutout.left, cutout.top))
     return sheet, is_whole

@@ -1,4 +1,4 @@
-"""The image timeline: one selected grid, its neighbours, and a strip of frames from the first to the newest."""
+"""The image timeline: one selected grid, a strip of frames from first to newest, and one cell's history."""
 
 import json
 from base64 import b64encode
@@ -8,15 +8,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 
-from api.jobs.serializers import artifact_url
+from api.artifacts.queries import artifact_url
 from api.samples.queries import GridRow
 from api.samples.schemas import SampleRead
-from dashboard.timeline.sheet_layout import cut_corners, evenly_spaced, name_sheet
+from dashboard.timeline.requests import CellPosition
+from dashboard.timeline.sheet_layout import (
+    CELL_FRAMES,
+    alike,
+    choose,
+    cut_cells,
+    cut_corners,
+    evenly_spaced,
+    name_sheet,
+)
 from dashboard.web.formats import show_count
 from dashboard.web.layout import Moment, Thumbnail, moment_of
 
 # As many as lie side by side on a wide screen.
-STRIP_FRAMES = 20
+SHOWN_FRAMES = 20
 LARGEST_SIDE = 560
 
 
@@ -33,7 +42,7 @@ class StripFrame:
 
 @dataclass(frozen=True)
 class TimelineView:
-    """The selected grid at its enlarged size in pixels, and the ways to others (empty at either end)."""
+    """The selected grid at its enlarged size in pixels, and links to others (empty at either end)."""
 
     iteration: int
     label: str
@@ -54,28 +63,15 @@ class TimelineView:
 
 
 @dataclass(frozen=True)
-class CellPlace:
-    """A cell's place in the grid; both count from 1, as people count."""
-
-    row: int
-    column: int
-
-    @property
-    def name(self) -> str:
-        """As an address says it."""
-        return f"{self.row}-{self.column}"
-
-
-@dataclass(frozen=True)
 class TimelineData:
-    """What is read of a timeline: all its grids in order, and the cell that the page follows, if any."""
+    """All grids of a timeline in order, and the cell that the page follows, if any."""
 
     grids: list[GridRow]
-    cell: CellPlace | None
+    cell: CellPosition | None
 
 
 def build_timeline(job_id: str, data: TimelineData, wanted: int | None, now: datetime) -> TimelineView | None:
-    """Return the timeline at the grid nearest to the wanted iteration (by default the newest); None without."""
+    """Return the timeline at the grid nearest to the wanted iteration (or at the newest); None without grids."""
     grids = data.grids
     if not grids:
         return None
@@ -112,8 +108,8 @@ def _build_strip(
     job_id: str, grids: list[GridRow], selected: GridRow, href: Callable[[int], str]
 ) -> list[StripFrame]:
     """Return frames from the first grid to the newest, cut out of one sheet of corners."""
-    places = evenly_spaced(len(grids), STRIP_FRAMES)
-    shown = [grids[at] for at in places]
+    indices = evenly_spaced(len(grids), SHOWN_FRAMES)
+    shown = [grids[at] for at in indices]
     url = f"/runs/{job_id}/corners/{name_sheet(shown)}.png"
     cuts = cut_corners(shown)
     return [
@@ -124,12 +120,12 @@ def _build_strip(
             thumbnail=Thumbnail(url, "", cut.view_box, cut.sheet.width, cut.sheet.height),
             current=grid is selected,
         )
-        for at, grid, cut in zip(places, shown, cuts, strict=True)
+        for at, grid, cut in zip(indices, shown, cuts, strict=True)
     ]
 
 
 def nearest_index(iterations: list[int], wanted: int | None) -> int:
-    """Return which of the rising iterations is nearest to the wanted one; the last without a wish."""
+    """Return the index of the nearest of the rising iterations, or of the last where none is wanted."""
     if wanted is None:
         return len(iterations) - 1
     right = min(bisect_left(iterations, wanted), len(iterations) - 1)
@@ -138,9 +134,113 @@ def nearest_index(iterations: list[int], wanted: int | None) -> int:
 
 
 def enlargement(sample: SampleRead | GridRow) -> int:
-    """Return the whole factor that makes the grid large: whole, so that every pixel is as large as the next."""
+    """Return the factor that makes the grid large; an integer, so that all pixels are of one size."""
     side = max(sample.columns * sample.cell_width, sample.rows * sample.cell_height)
     return max(1, LARGEST_SIDE // side)
+
+
+# Cells are enlarged by an integer up to this side, in pixels; a larger one keeps its size on the sheet.
+SHOWN_SIDE = 64
+
+
+@dataclass(frozen=True)
+class CellFrame:
+    """The cell at one iteration, cut out of the sheet."""
+
+    iteration: int
+    label: str
+    href: str
+    image: Thumbnail
+    current: bool
+
+
+@dataclass(frozen=True)
+class CellView:
+    """A cell's history: its frames, a note on those left out, and the size of each on the page.
+
+    Without frames no cell is followed; row and column are then the first values of the form.
+    """
+
+    iteration: int
+    rows: int
+    columns: int
+    row: int = 1
+    column: int = 1
+    note: str = ""
+    width: int = 0
+    height: int = 0
+    frames: tuple[CellFrame, ...] = ()
+    close_href: str = ""
+
+
+@dataclass(frozen=True)
+class CellPage:
+    """The part of a run's page that shows a cell; None where there is no grid."""
+
+    id: str
+    cell: CellView | None
+
+
+def build_cell(
+    job_id: str, grids: Sequence[GridRow], position: CellPosition | None, wanted: int | None
+) -> CellView | None:
+    """Return the history of a cell, empty where none is followed or there is none; None without grids."""
+    if not grids:
+        return None
+    selected = grids[nearest_index([grid.iteration for grid in grids], wanted)]
+    if position is None or not (1 <= position.row <= selected.rows and 1 <= position.column <= selected.columns):
+        return CellView(selected.iteration, selected.rows, selected.columns)
+    same = alike(grids, selected)
+    shown = choose(same, CELL_FRAMES)
+    size = cut_cells(shown)[0].size
+    scale = max(1, SHOWN_SIDE // max(size.width, size.height))
+    return CellView(
+        iteration=selected.iteration,
+        rows=selected.rows,
+        columns=selected.columns,
+        row=position.row,
+        column=position.column,
+        note=_note(len(grids), same, shown),
+        width=size.width * scale,
+        height=size.height * scale,
+        frames=_build_frames(job_id, shown, position, selected.iteration),
+        close_href=f"/runs/{job_id}?iteration={selected.iteration}#timeline",
+    )
+
+
+def _build_frames(
+    job_id: str, shown: Sequence[GridRow], position: CellPosition, selected: int
+) -> tuple[CellFrame, ...]:
+    url = f"/runs/{job_id}/cells/{position.name}/{name_sheet(shown)}.png"
+    current = nearest_index([grid.iteration for grid in shown], selected)
+    return tuple(
+        CellFrame(
+            iteration=grid.iteration,
+            label=show_count(grid.iteration),
+            href=f"/runs/{job_id}?iteration={grid.iteration}&cell={position.name}#cell",
+            image=Thumbnail(url, "", cutout.view_box, cutout.sheet.width, cutout.sheet.height),
+            current=at == current,
+        )
+        for at, (grid, cutout) in enumerate(zip(shown, cut_cells(shown), strict=True))
+    )
+
+
+def _note(count: int, same: Sequence[GridRow], shown: Sequence[GridRow]) -> str:
+    """Say how many of the grids are shown, and how many cannot be compared."""
+    sentences = [
+        f"{show_count(len(shown))} of {show_count(len(same))} grids, evenly spread."
+        if len(shown) < len(same)
+        else f"All {show_count(len(same))} grids."
+        if len(same) > 1
+        else "One grid so far."
+    ]
+    if len(same) < count:
+        first, last = show_count(same[0].iteration), show_count(same[-1].iteration)
+        sentences.append(
+            f"The fixed latents changed: {show_count(count - len(same))} grids show other latents in this place "
+            f"and are left out; these are from {first} to {last}."
+        )
+    return " ".join(sentences)
 
 
 def write_timeline(grids: Sequence[GridRow], last_event_id: int) -> bytes:

@@ -1,1 +1,1 @@
-"""What all pages share: rendering, static files, requests, formats, login, errors."""
+"""Parts that all pages share: rendering, static files, requests, formats, specs, login, errors."""

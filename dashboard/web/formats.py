@@ -1,4 +1,4 @@
-"""Numbers and times as people read them. `static/js/format.js` says the same; a test holds the two together."""
+"""Numbers and times as people read them. `static/core/format.js` does the same; a test compares the two."""
 
 import math
 from datetime import UTC, datetime

@@ -1,13 +1,15 @@
-"""What every page has, and the small parts that several pages share."""
+"""The frame of every page, and the small parts that several pages share."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, get_args
+from urllib.parse import urlencode
 
 from api.jobs.schemas import JobSummary
 from api.samples.schemas import SampleRead
 from api.server.http.schemas import JobState
-from dashboard.web.formats import NOTHING, show_age, show_count, show_exact, show_moment, show_number
+from dashboard.web.formats import show_age, show_count, show_exact, show_moment, show_number
+from ganlib.vocabulary import SPEED
 
 Theme = Literal["system", "light", "dark"]
 THEMES: tuple[Theme, ...] = get_args(Theme)
@@ -19,19 +21,25 @@ STATE_WORDS: dict[JobState, str] = {
     "failed": "Failed",
     "cancelled": "Cancelled",
 }
-GENERATOR_LOSS = "loss/generator"
-DISCRIMINATOR_LOSS = "loss/discriminator"
-SPEED = "speed/iterations_per_second"
 THUMBNAIL_CELLS = 2
 
 
 @dataclass(frozen=True)
 class Frame:
-    """What surrounds every page: the chosen theme, where its buttons lead back to, and whether one can log out."""
+    """The surroundings of every page: the chosen theme, the address to return to, and whether one can log out."""
 
     theme: Theme
     path: str
     is_logged_in: bool = False
+
+
+@dataclass(frozen=True)
+class LinkView:
+    """A link that may be the current one."""
+
+    text: str
+    href: str
+    current: bool
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """The first cells of a grid, enlarged: a whole grid at this size would be noise. `view_box` cuts them out."""
+    """The first cells of a grid, enlarged: a whole grid at this size is noise. `view_box` cuts them out."""
 
     url: str
     alt: str
@@ -91,13 +99,13 @@ def find_moment(moment: datetime | None, now: datetime) -> Moment | None:
 
 def latest_value(job: JobSummary, metric: str) -> float | None:
     """Return a metric's newest value, or None."""
-    found = job.latest.get(metric)
-    return found.value if found else None
+    newest = job.latest.get(metric)
+    return newest.value if newest else None
 
 
 def seconds_left(job: JobSummary) -> float | None:
     """Return how long a running job still needs at its newest speed, or None when that is not known."""
-    speed = latest_value(job, SPEED)
+    speed = latest_value(job, SPEED.name)
     if job.state != "running" or speed is None or not 0 < speed < float("inf"):
         return None
     return (job.iterations - job.iteration) / speed
@@ -110,6 +118,6 @@ def seconds_taken(job: JobSummary, now: datetime) -> float | None:
     return ((job.ended_at or now) - job.started_at).total_seconds()
 
 
-def short_commit(commit: str | None) -> str:
-    """Return the commit's first seven digits."""
-    return commit[:7] if commit else NOTHING
+def search_href(search: str) -> str:
+    """Return the address of the list of runs that this search finds."""
+    return f"/?{urlencode({'q': search})}"

@@ -1,19 +1,23 @@
 """Templates to HTML, and the headers that every page goes out with."""
 
-import gzip
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, PrefixLoader, StrictUndefined
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse
 
-from api.server.http.responses import accepts_gzip
+from api.server.http.responses import compress_body
+from api.server.services import Services
+from dashboard.web.layout import LinkView
 from dashboard.web.static_files import StaticTree
+from ganlib import vocabulary
 
 # A table of runs shrinks to a twentieth even at a level that costs under a millisecond.
 COMPRESSION = 3
-TEMPLATES = Path(__file__).parent / "templates"
+ROOMS = Path(__file__).parents[1]
 # Nothing but our own files: no inline script or style, no frame, no other origin.
 CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -34,35 +38,41 @@ PAGE_HEADERS = {
     "Referrer-Policy": "same-origin",
     # The theme is in a cookie and a run changes by the second: a page is never taken from a cache.
     "Cache-Control": "no-store",
-    "Vary": "Accept-Encoding",
 }
 
 
-class Renderer:
-    """Renders a template for one page object."""
+def load_rooms(root: Path) -> PrefixLoader:
+    """Return the templates of every folder below `root` that has some: `run/page.html` lies in `run/templates`."""
+    folders = sorted(root.glob("*/templates"))
+    return PrefixLoader({folder.parent.name: FileSystemLoader(folder) for folder in folders})
 
-    def __init__(self, static: StaticTree) -> None:
+
+class Renderer:
+    """Renders a template for one page object, below links to the rooms (text and address of each)."""
+
+    def __init__(self, static: StaticTree, navigation: Sequence[tuple[str, str]]) -> None:
+        self._navigation = navigation
         self._environment = Environment(
-            loader=FileSystemLoader(TEMPLATES),
+            loader=load_rooms(ROOMS),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._environment.globals.update(static=static.url, modules=static.modules)
+        self._environment.globals.update(static=static.url, module_urls=static.module_urls, vocabulary=vocabulary)
 
     def render_page(self, request: Request, template: str, page: Any, status: int = 200) -> HTMLResponse:
         """Return the template filled with `page`, and nothing else; compressed where the browser takes that."""
-        html = self._environment.get_template(template).render(page=page).encode()
-        if not accepts_gzip(request):
-            return HTMLResponse(html, status, PAGE_HEADERS)
-        return HTMLResponse(gzip.compress(html, COMPRESSION), status, {**PAGE_HEADERS, "Content-Encoding": "gzip"})
+        navigation = [LinkView(text, href, href == request.url.path) for text, href in self._navigation]
+        html = self._environment.get_template(template).render(page=page, navigation=navigation).encode()
+        body, headers = compress_body(request, html, PAGE_HEADERS, level=COMPRESSION, largest=None)
+        return HTMLResponse(body, status, headers)
 
 
-def compress_response(request: Request, content: bytes, media_type: str, headers: dict[str, str]) -> Response:
-    """Return text that is no page, compressed where the browser takes that."""
-    headers = {**headers, "Vary": "Accept-Encoding"}
-    if not accepts_gzip(request):
-        return Response(content, headers=headers, media_type=media_type)
-    compressed = gzip.compress(content, COMPRESSION)
-    return Response(compressed, headers={**headers, "Content-Encoding": "gzip"}, media_type=media_type)
+@dataclass(frozen=True)
+class Site:
+    """Everything that the routes of a room are built with."""
+
+    services: Services
+    static: StaticTree
+    renderer: Renderer

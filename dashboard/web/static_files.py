@@ -1,14 +1,14 @@
 """The dashboard's own files, read once and served under an address that changes with their content.
 
-`/static/<digest>/js/main.js`: one digest for the whole tree, so that a module's relative imports stay inside it
-and every file can be cached for good. An old digest (a page from before an update) gets the present file,
-uncached.
+`/static/<digest>/run/scripts/run-vitals.js`: below the digest the paths are those of `dashboard/`, so that a
+relative import means the same on disk and in the browser. There is one digest for all files, so that they can be
+cached for good; an old digest (a page from before an update) gets the present file, uncached.
 """
 
 import gzip
 import hashlib
-import mimetypes
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from posixpath import normpath
@@ -18,9 +18,16 @@ from starlette.responses import Response
 
 from api.server.http.responses import accepts_gzip
 
-ROOT = Path(__file__).parent / "static"
-MEDIA_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".woff2": "font/woff2"}
-COMPRESSED = {"text/javascript", "text/css", "image/svg+xml", "text/plain"}
+ROOT = Path(__file__).parents[1]
+# Nothing else is served, neither templates nor Python.
+MEDIA_TYPES = {
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".svg": "image/svg+xml",
+    ".woff2": "font/woff2",
+}
+LICENCE, LICENCE_TYPE = re.compile(r"LICENSE(-[\w-]+)?"), "text/plain"
+COMPRESSED = {"text/javascript", "text/css", "image/svg+xml", LICENCE_TYPE}
 # Only our own modules are imported, by relative paths: import … from "./dom.js", or import "./dom.js".
 _IMPORT = re.compile(r'^import (?:.* from )?"(\.[^"]+)";$', re.M)
 FOR_GOOD = "public, max-age=31536000, immutable"
@@ -36,17 +43,19 @@ class StaticFile:
 
 
 class StaticTree:
-    """Every file below `root`, by its path."""
+    """Every script, style sheet, picture and font below `root`, by its path."""
 
     def __init__(self, root: Path = ROOT) -> None:
-        paths = sorted(path for path in root.rglob("*") if path.is_file())
-        self._files = {path.relative_to(root).as_posix(): _read(path) for path in paths}
+        types = {path: _media_type(path) for path in sorted(root.rglob("*")) if path.is_file()}
+        self._files = {
+            path.relative_to(root).as_posix(): _read(path, kind) for path, kind in types.items() if kind
+        }
         names_and_contents = (name.encode() + b"\0" + file.content for name, file in self._files.items())
         self.digest = hashlib.sha256(b"\0".join(names_and_contents)).hexdigest()[:12]
-
-        entries = [name for name in self._files if name == "js/main.js" or name.endswith("-page.js")]
-        self._modules = {
-            PurePosixPath(name).stem: [*map(self.url, self._follow_imports(name))] for name in entries
+        self._imports = {
+            name: [normpath(PurePosixPath(name).parent / path) for path in _IMPORT.findall(file.content.decode())]
+            for name, file in self._files.items()
+            if name.endswith(".js")
         }
 
     def url(self, name: str) -> str:
@@ -55,22 +64,16 @@ class StaticTree:
             raise KeyError(name)
         return f"/static/{self.digest}/{name}"
 
-    def modules(self, entry: str) -> list[str]:
-        """Return the addresses of a page's script modules, to load side by side; KeyError for an unknown page."""
-        return self._modules[entry]
-
-    def _follow_imports(self, name: str) -> list[str]:
-        """Return the names of a module and of all that it imports."""
-        found = {name: None}
-        waiting = [name]
+    def module_urls(self, names: Iterable[str]) -> list[str]:
+        """Return the addresses of these modules and of all that they import; KeyError for an unknown one."""
+        found: dict[str, None] = {}
+        waiting = [*names]
         while waiting:
-            here = waiting.pop()
-            for path in _IMPORT.findall(self._files[here].content.decode()):
-                imported = normpath(PurePosixPath(here).parent / path)
-                if imported not in found:
-                    found[imported] = None
-                    waiting.append(imported)
-        return list(found)
+            name = waiting.pop()
+            if name not in found:
+                found[name] = None
+                waiting.extend(self._imports[name])
+        return [self.url(name) for name in found]
 
     def find_response(self, request: Request, digest: str, name: str) -> Response | None:
         """Return the file as an answer to this request, or None."""
@@ -87,9 +90,12 @@ class StaticTree:
         return Response(file.content, headers=headers)
 
 
-def _read(path: Path) -> StaticFile:
-    kind = MEDIA_TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "text/plain"
+def _media_type(path: Path) -> str | None:
+    return LICENCE_TYPE if LICENCE.fullmatch(path.name) else MEDIA_TYPES.get(path.suffix)
+
+
+def _read(path: Path, media_type: str) -> StaticFile:
     content = path.read_bytes()
-    if kind not in COMPRESSED:
-        return StaticFile(kind, content, None)
-    return StaticFile(f"{kind}; charset=utf-8", content, gzip.compress(content, 9, mtime=0))
+    if media_type not in COMPRESSED:
+        return StaticFile(media_type, content, None)
+    return StaticFile(f"{media_type}; charset=utf-8", content, gzip.compress(content, 9, mtime=0))

@@ -10,24 +10,24 @@ from api.server.access.scopes import needs
 from api.server.http.dependencies import ServicesDep
 from api.workers import queries as worker_queries
 from api.workers.queue import list_queue, list_running
-from dashboard.web.rendering import Renderer
+from dashboard.web.rendering import Site
 from dashboard.web.requests import read_frame
 from dashboard.workers.view import QUEUED_ROWS, QueueData, build_queue_page
 
 
-def build_queue_router(renderer: Renderer) -> APIRouter:
+def build_router(site: Site) -> APIRouter:
     """Return the page's route. `/workers` and `/queue` themselves are the API's."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/queue-and-workers", dependencies=needs("read"))
-    def show_queue(request: Request, services: ServicesDep) -> HTMLResponse:
-        """Show what waits, and who runs what on which card."""
-        settled = watermark.find_settled_event_id(services.database)
+    def show_workers(request: Request, services: ServicesDep) -> HTMLResponse:
+        """Show the queue, and the workers with their runs and GPUs."""
+        newest_event_id = watermark.find_watermark(services.database)
         with services.database.read() as session:
             waiting, count = list_queue(session, QUEUED_ROWS)
             running, workers = list_running(session), worker_queries.list_workers(session)
-        data = QueueData(waiting, count, running, workers, settled)
+        data = QueueData(waiting, count, running, workers, newest_event_id)
         page = build_queue_page(data, read_frame(request), datetime.now(UTC))
-        return renderer.render_page(request, "queue.html", page)
+        return site.renderer.render_page(request, "workers/page.html", page)
 
     return router

@@ -1,4 +1,4 @@
-"""The queue and the workers: what waits and why, who runs what on which card."""
+"""The queue and the workers: queued runs with the reason why each waits, and each worker's run and GPUs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,8 +6,9 @@ from datetime import datetime
 
 from api.workers.queue import QueuedJob, RunningJob
 from api.workers.schemas import GpuState, WorkerRead
+from dashboard.web.commit_links import short_commit
 from dashboard.web.formats import NOTHING, show_count, show_moment, show_percent
-from dashboard.web.layout import Frame, Moment, moment_of, short_commit
+from dashboard.web.layout import Frame, Moment, moment_of
 
 QUEUED_ROWS = 100
 GIB = 1_073_741_824
@@ -15,7 +16,7 @@ GIB = 1_073_741_824
 
 @dataclass(frozen=True)
 class QueueData:
-    """The first jobs that wait and how many do in all, jobs that run, and workers of the last day."""
+    """The first queued jobs and the number of all, the running jobs, and the workers of the last day."""
 
     waiting: Sequence[QueuedJob]
     waiting_count: int
@@ -26,20 +27,20 @@ class QueueData:
 
 @dataclass(frozen=True)
 class WaitingRow:
-    """One job that waits: its place, what it asks for, and why nobody has taken it."""
+    """One queued job: its position, its requirements, and why no worker has taken it."""
 
-    place: str
+    position: str
     name: str
     href: str
     priority: str
-    asks: str
+    requirements: str
     why: str
     created: Moment
 
 
 @dataclass(frozen=True)
 class CardView:
-    """One graphics card: memory in use, and how busy it is (None: its driver does not say)."""
+    """One GPU: its memory in use and its load (None where the driver does not report it)."""
 
     name: str
     memory: str
@@ -51,7 +52,7 @@ class CardView:
 
 @dataclass(frozen=True)
 class WorkerRow:
-    """One worker: what it does, on what, and when it was last heard of."""
+    """One worker: its run, its device and GPUs, and when it was last seen."""
 
     name: str
     is_alive: bool
@@ -62,7 +63,7 @@ class WorkerRow:
     device: str
     cards: list[CardView]
     version: str
-    heard: Moment
+    seen: Moment
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def build_queue_page(data: QueueData, frame: Frame, now: datetime) -> QueuePage:
         title="Queue and workers",
         frame=frame,
         summary=_summarise(data),
-        waiting=[_waiting_row(place, job, data, now) for place, job in enumerate(data.waiting, 1)],
+        waiting=[_waiting_row(position, job, data, now) for position, job in enumerate(data.waiting, 1)],
         more=f"and {show_count(more)} more" if more else "",
         workers=workers,
         has_worker=any(worker.is_alive for worker in workers),
@@ -98,13 +99,13 @@ def build_queue_page(data: QueueData, frame: Frame, now: datetime) -> QueuePage:
 
 
 def explain_waiting(job: QueuedJob, workers: Sequence[WorkerRead], running: Sequence[RunningJob]) -> str:
-    """Say why no worker has taken the job; workers do not tell their labels, so those are only named."""
+    """Return why no worker has taken the job; the labels of workers are not known here, so they are only named."""
     alive = [worker for worker in workers if worker.is_alive]
     cards = [gpu.memory_total for worker in alive for gpu in worker.gpus]
     if job.not_before is not None:
-        return f"Rests until {show_moment(job.not_before)}, after attempt {job.attempt} was lost."
+        return f"Waits until {show_moment(job.not_before)}, after attempt {job.attempt} was lost."
     if not alive:
-        return "No worker is there."
+        return "There is no worker."
     if job.device == "cuda" and not cards:
         return "No worker has a CUDA card."
     if job.gpu_memory > max(cards, default=0):
@@ -134,37 +135,37 @@ def _summarise(data: QueueData) -> str:
     return ", ".join(parts)
 
 
-def _waiting_row(place: int, job: QueuedJob, data: QueueData, now: datetime) -> WaitingRow:
+def _waiting_row(position: int, job: QueuedJob, data: QueueData, now: datetime) -> WaitingRow:
     return WaitingRow(
-        place=show_count(place),
+        position=show_count(position),
         name=job.name,
         href=f"/runs/{job.id}",
         priority=f"{job.priority:+d}".replace("-", "−") if job.priority else "0",
-        asks=_show_wishes(job),
+        requirements=_show_requirements(job),
         why=explain_waiting(job, data.workers, data.running),
         created=moment_of(job.created_at, now),
     )
 
 
-def _show_wishes(job: QueuedJob) -> str:
-    wishes = [{"cuda": "CUDA", "cpu": "CPU"}.get(job.device, "")]
-    wishes += [f"{show_gib(job.gpu_memory)} of a card"] if job.gpu_memory else []
-    wishes += [f"{job.gpus} card{'s' * (job.gpus > 1)}"] if job.gpus else []
-    wishes += [f"label {label}" for label in job.labels]
-    wishes += [f"commit {short_commit(job.commit)}"] if job.commit else []
-    return ", ".join(filter(None, wishes)) or "any worker"
+def _show_requirements(job: QueuedJob) -> str:
+    requirements = [{"cuda": "CUDA", "cpu": "CPU"}.get(job.device, "")]
+    requirements += [f"{show_gib(job.gpu_memory)} of a card"] if job.gpu_memory else []
+    requirements += [f"{job.gpus} card{'s' * (job.gpus > 1)}"] if job.gpus else []
+    requirements += [f"label {label}" for label in job.labels]
+    requirements += [f"commit {short_commit(job.commit)}"] if job.commit else []
+    return ", ".join(filter(None, requirements)) or "any worker"
 
 
 def _worker_rows(data: QueueData, now: datetime) -> list[WorkerRow]:
-    """Return described workers, and after them those that run a job but never described themselves."""
+    """Return the known workers, and after them those that run a job but have not described themselves."""
     by_worker = {run.worker: run for run in data.running}
     by_id = {run.id: run for run in data.running}
     rows = [
         _worker_row(worker, by_id.get(worker.job_id or "") or by_worker.get(worker.name), now)
         for worker in data.workers
     ]
-    described = {worker.name for worker in data.workers}
-    return rows + [_silent_row(run, now) for run in data.running if run.worker not in described]
+    known = {worker.name for worker in data.workers}
+    return rows + [_unknown_row(run, now) for run in data.running if run.worker not in known]
 
 
 def _worker_row(worker: WorkerRead, run: RunningJob | None, now: datetime) -> WorkerRow:
@@ -179,11 +180,11 @@ def _worker_row(worker: WorkerRead, run: RunningJob | None, now: datetime) -> Wo
         device=worker.device or NOTHING,
         cards=[_card(gpu) for gpu in worker.gpus],
         version=worker.version,
-        heard=moment_of(worker.seen_at, now),
+        seen=moment_of(worker.seen_at, now),
     )
 
 
-def _silent_row(run: RunningJob, now: datetime) -> WorkerRow:
+def _unknown_row(run: RunningJob, now: datetime) -> WorkerRow:
     return WorkerRow(
         name=run.worker,
         is_alive=True,
@@ -194,7 +195,7 @@ def _silent_row(run: RunningJob, now: datetime) -> WorkerRow:
         device=NOTHING,
         cards=[],
         version="",
-        heard=moment_of(run.heartbeat_at, now),
+        seen=moment_of(run.heartbeat_at, now),
     )
 
 

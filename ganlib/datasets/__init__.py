@@ -8,12 +8,10 @@ from pydantic import TypeAdapter
 from torch import Tensor
 from torch.nn import functional
 
-from ganlib.datasets.cifar10 import load_cifar10
-from ganlib.datasets.digits import load_digits
 from ganlib.datasets.folder import load_folder, to_grey
 from ganlib.datasets.gaussians import load_gaussians
 from ganlib.datasets.labelled import LabelledImages, Split, choose_labelled, hold_out
-from ganlib.datasets.mnist import load_mnist
+from ganlib.datasets.standard import load_cifar10, load_digits, load_mnist
 from ganlib.errors import DatasetUnavailable
 from ganlib.spec.sections.datasets import DatasetSpec
 
@@ -37,7 +35,7 @@ _adapter: TypeAdapter[DatasetSpec] = TypeAdapter(DatasetSpec)
 
 
 def load_training(spec: DatasetSpec) -> LabelledImages:
-    """Return what a run trains on, in the shape that the spec promises; raises DatasetUnavailable."""
+    """Return the training images in the shape that the spec gives; raises DatasetUnavailable."""
     data = DATASETS[spec.name](spec, "train")
     if data is None:
         raise DatasetUnavailable(f"The data set {spec.name} has no images to train on.")
@@ -45,10 +43,10 @@ def load_training(spec: DatasetSpec) -> LabelledImages:
 
 
 def load_train_and_test(spec: DatasetSpec) -> tuple[LabelledImages, LabelledImages]:
-    """Return a part to learn classes from and a part that only tests what was learnt.
+    """Return a part to learn classes from, and a part to test them.
 
-    Data sets without a test part (digits, folders without train and test) have every sixth image held out; what
-    a generator trains on, `load_training`, is still all of them. Raises DatasetUnavailable.
+    Data sets without a test part (digits, folders without train and test) have every sixth image held out; a
+    generator is still trained on all of them, `load_training`. Raises DatasetUnavailable.
     """
     test = DATASETS[spec.name](spec, "test")
     training = load_training(spec)
@@ -75,9 +73,9 @@ def _resize(images: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def find_problem(name: str) -> str | None:
-    """Return why the data set cannot be had, in one sentence, or None when it can; may download it.
+    """Return why the data set is unavailable, in one sentence, or None when it is not; may download it.
 
-    For data sets that need nothing but their name.
+    For data sets that need only their name.
     """
     try:
         load_training(_adapter.validate_python({"name": name}))
@@ -87,7 +85,7 @@ def find_problem(name: str) -> str | None:
 
 
 def is_available(name: str) -> bool:
-    """Whether the data set can be had; may download it."""
+    """Return whether the data set is available; may download it."""
     return find_problem(name) is None
 
 

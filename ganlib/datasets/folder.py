@@ -48,7 +48,7 @@ def decode_picture(content: bytes, size: int) -> np.ndarray[tuple[int, int, int]
         # The header is read, the pixels are not: a bomb is refused before it unfolds.
         if picture.width * picture.height > _MAX_PIXELS:
             raise ValueError(f"{picture.width}×{picture.height} pixels are too many")
-        # A JPEG much larger than wanted is decoded at a half, a quarter or an eighth at once.
+        # A JPEG much larger than needed is decoded at a half, a quarter or an eighth at once.
         picture.draft("RGB", (2 * size, 2 * size))
         upright = ImageOps.exif_transpose(picture)
         side = min(upright.size)
@@ -87,15 +87,15 @@ _CHUNK = 256
 _NAMED_SKIPPED = 3
 
 
-def load_pictures(found: FoundPath, size: int, split: Split) -> LabelledImages | None:
+def load_pictures(location: FoundPath, size: int, split: Split) -> LabelledImages | None:
     """Return all images of a folder or zip as RGB (N, 3, size, size), sorted by name; labels follow the folders.
 
-    A class is a folder that holds images; class names are sorted. Where all images lie in `train` and `test`,
+    A class is a folder that holds images; class names are sorted. Where all images are in `train` and `test`,
     those are the parts; elsewhere there is no test part (None). Large sets are decoded once and kept in the
     cache. Raises DatasetUnavailable when nothing can be read.
     """
-    unread = open_source(found)
-    stored_name = f"decoded/{found.path.stem}-{split}-{size}-{_VERSION}-{unread.digest[:16]}"
+    unread = open_source(location)
+    stored_name = f"decoded/{location.path.stem}-{split}-{size}-{_VERSION}-{unread.digest[:16]}"
     stored = _read_stored(stored_name)
     if stored is not None:
         return stored
@@ -201,11 +201,11 @@ def _store(name: str, data: LabelledImages) -> None:
 
 def load_folder(spec: FolderSpec, split: Split) -> LabelledImages | None:
     """Return the images as RGB (N, 3, size, size); raises DatasetUnavailable."""
-    found = find_in_roots(spec.path)
-    if found is None:
+    location = find_in_roots(spec.path)
+    if location is None:
         places = " or ".join(str(root) for root in data_roots())
         raise DatasetUnavailable(
             f"There is no folder or zip {spec.path} in {places}: put it there, or set {DATA_VARIABLE} to the "
             "folder that it is in."
         )
-    return load_pictures(found, spec.size, split)
+    return load_pictures(location, spec.size, split)

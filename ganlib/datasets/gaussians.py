@@ -34,7 +34,7 @@ def load_gaussians(spec: GaussiansSpec, split: Split) -> LabelledImages:
 def find_centres(modes: int, layout: Layout) -> Tensor:
     """Return the modes' centres (modes, 2), x to the right and y downwards, both in [−0.6, 0.6].
 
-    A ring begins at the right and goes on clockwise; a grid, of a square number of modes, is read as a page is.
+    A ring begins at the right and continues clockwise; a grid, of a square number of modes, goes row by row.
     """
     if layout == "ring":
         angles = torch.arange(modes) * (2 * pi / modes)

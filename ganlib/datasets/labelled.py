@@ -1,4 +1,4 @@
-"""Images with their classes; which of them are held out, and which keep their label in a label budget."""
+"""Images with their classes; held-out parts, and label budgets."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -18,7 +18,7 @@ _HELD_OUT_EVERY = 6
 class LabelledImages:
     """Images uint8 (N, C, H, W) and their classes int64 (N,), an index into class_names; on the CPU.
 
-    warnings: sentences that a person should read, such as how many files could not be read.
+    warnings: sentences for a person, such as how many files could not be read.
     """
 
     images: Tensor
@@ -56,18 +56,18 @@ def choose_labelled(labels: Tensor, count: int, seed: int, purpose: str = "label
             f"{count} labels are too few for {len(classes)} classes: each needs one at least."
         )
     if count > len(labels):
-        raise LabelBudgetInvalid(f"{count:,} labels are wanted, but there are only {len(labels):,} images.")
+        raise LabelBudgetInvalid(f"{count:,} labels were asked for, but there are only {len(labels):,} images.")
     generator = make_generator(torch.device("cpu"), seed, purpose)
     share, rest = divmod(count, len(classes))
-    gets_one_more = torch.randperm(len(classes), generator=generator) < rest
-    chosen = []
+    gets_extra = torch.randperm(len(classes), generator=generator) < rest
+    indices = []
     for index, (label, size) in enumerate(zip(classes.tolist(), sizes.tolist(), strict=True)):
-        wanted = share + int(gets_one_more[index])
-        if wanted > size:
+        needed = share + int(gets_extra[index])
+        if needed > size:
             raise LabelBudgetInvalid(
-                f"{count:,} labels are {wanted:,} for class {label}, which has only {size:,} images: "
+                f"{count:,} labels are {needed:,} for class {label}, which has only {size:,} images: "
                 f"ask for at most {int(sizes.min()) * len(classes):,}."
             )
         members = (labels == label).nonzero().squeeze(1)
-        chosen.append(members[torch.randperm(size, generator=generator)[:wanted]])
-    return torch.cat(chosen).sort().values
+        indices.append(members[torch.randperm(size, generator=generator)[:needed]])
+    return torch.cat(indices).sort().values

@@ -40,19 +40,19 @@ def cache_dir() -> Path:
 
 
 def find_in_roots(path: str) -> FoundPath | None:
-    """Return what lies at the relative path in the first data folder that has it; None where none has.
+    """Return the file or folder at the relative path in the first data folder that has it, or None.
 
     Raises DatasetUnavailable when it is a link that leads out of that folder.
     """
     for root in data_roots():
         try:
             real_root = root.resolve()
-            found = (root / path).resolve(strict=True)
+            target = (root / path).resolve(strict=True)
         except (OSError, RuntimeError):  # not there, or a link that leads to itself
             continue
-        if not found.is_relative_to(real_root):
+        if not target.is_relative_to(real_root):
             raise DatasetUnavailable(f"{path} in {root} leads out of that folder; put the data set itself there.")
-        return FoundPath(found, real_root)
+        return FoundPath(target, real_root)
     return None
 
 
@@ -61,7 +61,7 @@ _ANSWER_SECONDS = 20
 
 @dataclass(frozen=True)
 class TorchvisionFiles:
-    """A data set of torchvision's: `folder` is what its files lie in, `marker` what it must hold to be read."""
+    """A data set of torchvision's: `folder` holds its files, and is complete when it holds `marker`."""
 
     title: str
     folder: str
@@ -141,35 +141,35 @@ class PictureSource(AbstractContextManager["PictureSource"], Protocol):
         ...
 
 
-def open_source(found: FoundPath) -> PictureSource:
+def open_source(location: FoundPath) -> PictureSource:
     """Open a folder or zip file; raises DatasetUnavailable."""
-    if found.path.is_dir():
-        return FolderSource(found)
-    if zipfile.is_zipfile(found.path):
-        return ZipSource(found.path)
-    raise DatasetUnavailable(f"{found.path.name} is neither a folder nor a zip file.")
+    if location.path.is_dir():
+        return FolderSource(location)
+    if zipfile.is_zipfile(location.path):
+        return ZipSource(location.path)
+    raise DatasetUnavailable(f"{location.path.name} is neither a folder nor a zip file.")
 
 
 class FolderSource(PictureSource):
     """The image files of a folder and of the folders in it; a link is read only where it stays in the root."""
 
-    def __init__(self, found: FoundPath) -> None:
-        self.title = found.path.name
-        self._folder, self._root = found.path, found.root
+    def __init__(self, location: FoundPath) -> None:
+        self.title = location.path.name
+        self._folder, self._root = location.path, location.root
         facts = {}
         # Linked folders are not followed: they could lead outside, or round in a circle.
-        for folder, folders, files in os.walk(found.path, followlinks=False):
+        for folder, folders, files in os.walk(location.path, followlinks=False):
             folders[:] = [name for name in folders if not name.startswith(".")]
             for file in files:
                 path = Path(folder, file)
-                name = path.relative_to(found.path).as_posix()
+                name = path.relative_to(location.path).as_posix()
                 if _is_picture(name):
                     status = path.lstat()
                     facts[name] = (status.st_size, status.st_mtime_ns)
             if len(facts) > MAX_FILES:
                 raise DatasetUnavailable(f"{self.title} holds more than {MAX_FILES:,} images.")
         self.names = sorted(facts)
-        self.digest = _digest(str(found.path), *(f"{name} {facts[name]}" for name in self.names))
+        self.digest = _digest(str(location.path), *(f"{name} {facts[name]}" for name in self.names))
 
     def read(self, name: str) -> bytes:
         """Return the bytes of one file."""
@@ -179,7 +179,7 @@ class FolderSource(PictureSource):
         status = path.stat()
         # Opening a pipe would wait for ever.
         if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_FILE_BYTES:
-            raise ValueError("not a plain file of bearable size")
+            raise ValueError("not a plain file, or too large")
         return path.read_bytes()
 
     def __exit__(
@@ -214,7 +214,7 @@ class ZipSource(PictureSource):
         """Return the bytes of one member."""
         # A member never gives more bytes than it declares, so its declared size bounds what is unpacked.
         if self._zip.getinfo(name).file_size > MAX_FILE_BYTES:
-            raise ValueError("declares to be too large")
+            raise ValueError("too large")
         return self._zip.read(name)
 
     def __exit__(

@@ -1,190 +1,196 @@
-"""What a run's judge says of its samples, every so many iterations; training is not touched by it.
+"""Evaluates a run every so many iterations, by the metrics that its spec asks for; training is not touched by it.
 
-The latents come from a stream of their own and are the same at each evaluation, so that figures of one run differ
+The latents come from a stream of their own and are the same at each evaluation, so that values of one run differ
 by the generator alone. The samples are drawn by the network that draws the grids.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from ganlib.datasets import load_train_and_test
-from ganlib.evaluation.accuracy import AccuracyMeter
-from ganlib.evaluation.classifier.network import JUDGES, Judge, Verdict
-from ganlib.evaluation.classifier.store import obtain_judge
-from ganlib.evaluation.classifier.training import JudgeAbandoned
-from ganlib.evaluation.metrics.classes import (
-    certainty,
-    class_coverage,
-    class_entropy,
-    class_shares,
-    classifier_score,
-    label_agreement,
-)
-from ganlib.evaluation.metrics.frechet import frechet_distance
+from ganlib.datasets import LabelledImages, load_train_and_test
+from ganlib.evaluation import metrics
+from ganlib.evaluation.classifier.network import CLASSIFIERS, EvaluationClassifier
+from ganlib.evaluation.classifier.store import obtain_classifier
+from ganlib.evaluation.classifier.training import ClassifierAbandoned
+from ganlib.evaluation.measure import CLASSIFIER_INPUTS, SAMPLE_INPUTS, Input, Measure
+from ganlib.evaluation.metrics.accuracy import HeldOutErrors, count_errors
 from ganlib.evaluation.metrics.neighbours import NeighbourSearch
-from ganlib.evaluation.metrics.precision_recall import precision, recall
 from ganlib.events import Event, LineLogged, MetricsLogged
-from ganlib.runtime.random_streams import draw_labels, draw_latents, make_generator
+from ganlib.runtime.device import autocast
+from ganlib.runtime.random_streams import draw_labels, make_generator
 from ganlib.spec.sections.evaluation import EvaluationSpec
-from ganlib.training.recording.background_writer import Recorder
-from ganlib.training.recording.run_reporter import Reports, choose_sampler
+from ganlib.training.data import draw_latents
+from ganlib.training.recording.background_writer import BackgroundWriter
+from ganlib.training.recording.run_reporter import RunReporter, choose_sampler
 from ganlib.training.recording.samples import draw_samples
 from ganlib.training.state import TrainingState
 
 _CHUNK = 256
-_NO_LABELS = torch.empty(0, dtype=torch.int64)
+
+
+def find_measures() -> tuple[Measure, ...]:
+    """Return the metrics of every module of `ganlib/evaluation/metrics/`."""
+    names = sorted(module.name for module in iter_modules(metrics.__path__))
+    modules = [import_module(f"{metrics.__name__}.{name}") for name in names]
+    return tuple(measure for module in modules for measure in module.MEASURES)
+
+
+MEASURES = find_measures()
 
 
 @dataclass(frozen=True)
-class Findings:
-    """What metrics are made of: probabilities (N, K) and features (N, F) of the samples, on the CPU.
+class HeldOutPart:
+    """Images uint8 (N, C, H, W) and labels int64 (N,) on the run's device, none of them trained on."""
 
-    labels: int64 (N,), the classes that a conditional generator was asked for. real_features: (M, F) of held-out
-    images, M at most N. Empty what no metric of the run needs.
-    """
-
-    probabilities: Tensor
-    features: Tensor
+    images: Tensor
     labels: Tensor
-    real_features: Tensor
-    neighbours: NeighbourSearch
-    least_share: float
 
 
-# Each returns one number, or one for each class. `accuracy` is not of samples: AccuracyMeter has it.
-METRICS: dict[str, Callable[[Findings], Tensor]] = {
-    "classifier_score": lambda found: classifier_score(found.probabilities),
-    "class_coverage": lambda found: class_coverage(found.probabilities, found.least_share),
-    "class_entropy": lambda found: class_entropy(found.probabilities),
-    "class_shares": lambda found: class_shares(found.probabilities),
-    "certainty": lambda found: certainty(found.probabilities),
-    "frechet_distance": lambda found: frechet_distance(found.real_features, found.features),
-    "precision": lambda found: precision(found.real_features, found.features),
-    "recall": lambda found: recall(found.real_features, found.features),
-    "neighbour_distance": lambda found: found.neighbours.mean_distance(),
-    "label_agreement": lambda found: label_agreement(found.probabilities, found.labels),
-}
-_NEED_REAL_FEATURES = {"frechet_distance", "precision", "recall"}
+class AccuracyMeter:
+    """Counts the errors of a run's discriminator on the whole test part, and on the validation part if any."""
+
+    def __init__(self, state: TrainingState) -> None:
+        """Load the test part; raises DatasetUnavailable."""
+        self._state = state
+        _, test = load_train_and_test(state.spec.dataset)
+        self.parts: dict[Input, HeldOutPart] = {"test": _move_part(test, state.device)}
+        if state.data.validation is not None:
+            self.parts["validation"] = _move_part(state.data.validation, state.device)
+
+    def describe(self) -> str:
+        """Return one sentence about the images that are counted."""
+        parts = " and ".join(f"{len(part.labels):,} {name} images" for name, part in self.parts.items())
+        return f"Accuracy is of all {parts}, none of which is trained on."
+
+    def count_errors(self) -> dict[Input, HeldOutErrors]:
+        """Return the errors of each part, as numbers on the device; nothing waits for it."""
+        state = self._state
+        classifier = state.networks.discriminator
+        for technique in state.techniques:
+            classifier = technique.choose_classifier(classifier)
+        with autocast(state.device, state.precision):
+            return {
+                name: HeldOutErrors(
+                    count_errors(classifier, state.networks.head, part.images, part.labels), len(part.labels)
+                )
+                for name, part in self.parts.items()
+            }
+
+
+def _move_part(data: LabelledImages, device: torch.device) -> HeldOutPart:
+    return HeldOutPart(data.images.to(device), data.labels.to(device))
 
 
 class Evaluation:
-    """The judge of one run, if its spec asks for one."""
+    """The evaluation of one run, if its spec asks for one."""
 
-    _judge: Judge | None = None
+    _classifier: EvaluationClassifier | None = None
     _accuracy: AccuracyMeter | None = None
-    _real_features: Tensor = torch.empty(0, 0)
+    _real_features: Tensor | None = None
 
-    def __init__(self, state: TrainingState, spec: EvaluationSpec, reports: Reports, recorder: Recorder) -> None:
+    def __init__(
+        self, state: TrainingState, spec: EvaluationSpec, reports: RunReporter, recorder: BackgroundWriter
+    ) -> None:
         self._state = state
         self._spec = spec
         self._reports = reports
         self._recorder = recorder
+        self._measures = [m for name in spec.metrics for m in MEASURES if m.metric.asked_as == name]
+        self._inputs = {name for measure in self._measures for name in measure.inputs}
         self.every = spec.every
 
     def prepare(self, should_stop: Callable[[], bool]) -> None:
-        """Get the judge, trained now if it has to be, and the test images, and say what will be measured.
+        """Get the classifier, trained now if it has to be, and the test images, and log what will be measured.
 
-        Raises DatasetUnavailable, and JudgeAbandoned once should_stop says so.
+        Raises DatasetUnavailable, and ClassifierAbandoned once should_stop says so.
         """
         state = self._state
-        if "accuracy" in self._spec.metrics:
+        if self._inputs & {"test", "validation"}:
             self._accuracy = AccuracyMeter(state)
-            self._say(self._accuracy.describe())
-        if self._spec.needs_judge:
-            self._judge = obtain_judge(state.spec.dataset.name, state.device, self._say, should_stop)
-            self._real_features = self._look_at_real_images(self._judge)
-            self._say(f"The eval figures are of {self._spec.samples:,} samples each, by the {self._judge.facts}.")
+            self._log(self._accuracy.describe())
+        if self._inputs & CLASSIFIER_INPUTS:
+            self._classifier = obtain_classifier(state.spec.dataset.name, state.device, self._log, should_stop)
+            if "real_features" in self._inputs:
+                self._real_features = self._compute_real_features(self._classifier)
+            facts = self._classifier.facts
+            text = f"Evaluation metrics are of {self._spec.samples:,} samples each, by the {facts}."
+            self._log(text, about="evaluation")
 
     def report(self) -> None:
-        """Draw samples, let the judge look at them, and queue the figures; nothing waits for the device."""
+        """Draw and classify samples, and queue the metrics; nothing waits for the device."""
         state = self._state
-        verdicts, labels = self._judge_samples(self._judge) if self._judge else ([], _NO_LABELS)
-        wants_grid = self._spec.neighbour_grid or "neighbour_distance" in self._spec.metrics
-        grid_images = (
-            draw_samples(choose_sampler(state), state.fixed_latents, state.fixed_labels)
-            if wants_grid
-            else state.images[:0]
-        )
-        errors = self._accuracy.count_errors() if self._accuracy else {}
-        neighbours = NeighbourSearch(grid_images, state.images)
-        self._recorder.put(partial(self._make_metrics, state.iteration, verdicts, labels, neighbours, errors))
+        inputs: dict[Input, Any] = {"least_share": self._spec.least_share}
+        if self._inputs & SAMPLE_INPUTS:
+            inputs |= self._draw_inputs()
+        if self._real_features is not None:
+            inputs["real_features"] = self._real_features
+        if self._accuracy:
+            inputs |= self._accuracy.count_errors()
+        if self._spec.neighbour_grid or "neighbours" in self._inputs:
+            grid_images = draw_samples(choose_sampler(state), state.fixed_latents, state.fixed_labels)
+            inputs["neighbours"] = NeighbourSearch(grid_images, state.images)
+        self._recorder.put(partial(self._make_metrics, state.iteration, inputs))
         if self._spec.neighbour_grid:
-            self._reports.report_neighbours(neighbours)
+            self._reports.report_neighbours(inputs["neighbours"])
 
-    def _judge_samples(self, judge: Judge) -> tuple[list[Verdict], Tensor]:
-        """Return what the judge says of the samples, and the labels (N,) that were asked for, on the CPU."""
+    def _draw_inputs(self) -> dict[Input, Any]:
+        """Draw samples and return what the metrics need of them, as lists of chunks on the device."""
         spec, sampler = self._state.spec, choose_sampler(self._state)
         generator = make_generator(torch.device("cpu"), spec.seed, "evaluation latents")
-        inputs, labels = [draw_latents(spec.latents, self._spec.samples, generator)], _NO_LABELS
+        given = [draw_latents(spec.latents, self._spec.samples, generator)]
+        inputs: dict[Input, Any] = {}
         if self._state.fixed_labels is not None:
-            labels = draw_labels(spec.dataset.class_count, self._spec.samples, generator)
-            inputs.append(labels)
+            given.append(draw_labels(spec.dataset.class_count, self._spec.samples, generator))
+            inputs["labels"] = [given[-1]]
         # In chunks, so that many samples need no more memory than few.
-        chunks = zip(*(torch.split(given.to(self._state.device), _CHUNK) for given in inputs), strict=True)
-        return [judge.judge_images(draw_samples(sampler, *chunk)) for chunk in chunks], labels
+        for chunk in zip(*(torch.split(part.to(self._state.device), _CHUNK) for part in given), strict=True):
+            images = draw_samples(sampler, *chunk)
+            if "images" in self._inputs:
+                inputs.setdefault("images", []).append(images)
+            if self._classifier:
+                answers = self._classifier.classify(images)
+                inputs.setdefault("probabilities", []).append(answers.probabilities)
+                inputs.setdefault("features", []).append(answers.features)
+        return inputs
 
-    def _make_metrics(
-        self,
-        iteration: int,
-        verdicts: list[Verdict],
-        labels: Tensor,
-        neighbours: NeighbourSearch,
-        errors: dict[str, Tensor],
-    ) -> Event:
-        found = Findings(
-            _joined([verdict.probabilities for verdict in verdicts]),
-            _joined([verdict.features for verdict in verdicts]),
-            labels,
-            self._real_features,
-            neighbours,
-            self._spec.least_share,
-        )
+    def _make_metrics(self, iteration: int, inputs: dict[Input, Any]) -> Event:
+        # Chunks are joined and brought to the CPU here, off the training thread.
+        joined = {
+            name: torch.cat(value).cpu() if isinstance(value, list) else value for name, value in inputs.items()
+        }
         values: dict[str, float] = {}
-        for name in self._spec.metrics:
-            if name in METRICS:
-                values |= _name_values(f"eval/{name}", METRICS[name](found))
-        if self._accuracy:
-            values |= self._accuracy.name_values(errors)
+        for measure in self._measures:
+            values |= measure.measure(joined)
         return MetricsLogged(iteration=iteration, values=values)
 
-    def _look_at_real_images(self, judge: Judge) -> Tensor:
+    def _compute_real_features(self, classifier: EvaluationClassifier) -> Tensor:
         """Return features (M, F) of held-out images, evenly picked, as many as samples if there are so many."""
-        if not _NEED_REAL_FEATURES & set(self._spec.metrics):
-            return torch.empty(0, 0)
-        _, held_out = load_train_and_test(JUDGES[self._state.spec.dataset.name].dataset)
+        _, held_out = load_train_and_test(CLASSIFIERS[self._state.spec.dataset.name].dataset)
         images = held_out.images
         picked = torch.linspace(0, len(images) - 1, min(len(images), self._spec.samples)).round().long()
-        return judge.judge_images(images[picked].to(self._state.device)).features.cpu()
+        return classifier.classify(images[picked].to(self._state.device)).features.cpu()
 
-    def _say(self, text: str) -> None:
-        line = LineLogged(iteration=self._state.iteration, text=text[:4000])
+    def _log(self, text: str, about: Literal["evaluation"] | None = None) -> None:
+        line = LineLogged(iteration=self._state.iteration, text=text[:4000], about=about)
         self._recorder.put(lambda: line)
 
 
 def prepare_evaluation(
-    state: TrainingState, reports: Reports, recorder: Recorder, should_stop: Callable[[], bool]
+    state: TrainingState, reports: RunReporter, recorder: BackgroundWriter, should_stop: Callable[[], bool]
 ) -> tuple[Evaluation | None, bool]:
-    """Return the run's evaluation, None without one, and whether should_stop ended the training of its judge."""
+    """Return the run's evaluation, None without one, and whether should_stop ended its classifier's training."""
     if state.spec.evaluation is None:
         return None, False
     evaluation = Evaluation(state, state.spec.evaluation, reports, recorder)
     try:
         evaluation.prepare(should_stop)
-    except JudgeAbandoned:
+    except ClassifierAbandoned:
         return None, True
     return evaluation, False
-
-
-def _joined(parts: list[Tensor]) -> Tensor:
-    return torch.cat(parts).cpu() if parts else torch.empty(0, 0)
-
-
-def _name_values(name: str, value: Tensor) -> dict[str, float]:
-    """Return one number under the name, or several under name_0, name_1, …."""
-    if value.dim() == 0:
-        return {name: value.item()}
-    return {f"{name}_{index}": number for index, number in enumerate(value.tolist())}

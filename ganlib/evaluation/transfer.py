@@ -1,4 +1,4 @@
-"""Classifiers on a discriminator's first layers, trained beside the same from scratch."""
+"""Trains classifiers on a discriminator's first layers, and the same one from scratch for comparison."""
 
 from collections.abc import Callable
 from copy import deepcopy
@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from ganlib.datasets import choose_labelled, gather_images, load_train_and_test
-from ganlib.evaluation.accuracy import count_errors
+from ganlib.evaluation.metrics.accuracy import count_errors
 from ganlib.events import Event, LineLogged, MetricsLogged
-from ganlib.losses import HEADS, class_loss
+from ganlib.losses.heads import HEADS, class_loss
 from ganlib.networks.build import build_network
 from ganlib.networks.first_batch import needs_first_batch, show_first_batch
-from ganlib.networks.simple import Before, at_least_float32
+from ganlib.networks.layers import Before, at_least_float32
 from ganlib.runtime.device import autocast
 from ganlib.runtime.random_streams import DataOrder, reproducible_torch, seed_layers
 from ganlib.spec.sections.evaluation import TransferSpec
@@ -23,9 +23,16 @@ from ganlib.spec.sections.networks import NetworkSpec
 from ganlib.spec.shapes import output_shape
 from ganlib.training.data import check_classes, hold_out_validation
 from ganlib.training.optimisers import build_optimiser, set_learning_rate
-from ganlib.training.recording.background_writer import Recorder
-from ganlib.training.recording.run_reporter import Reports
+from ganlib.training.recording.background_writer import BackgroundWriter
+from ganlib.training.recording.run_reporter import RunReporter
 from ganlib.training.state import TrainingState, build_networks, show_first_batches
+from ganlib.vocabulary import (
+    SCRATCH_ACCURACY,
+    SCRATCH_ACCURACY_AFTER,
+    TRANSFER_ACCURACY,
+    TRANSFER_ACCURACY_AFTER,
+    Metric,
+)
 
 
 class TransferClassifier(nn.Module):
@@ -99,7 +106,7 @@ class TransferAbandoned(Exception):
 
 @dataclass(frozen=True)
 class TransferTask:
-    """What a classifier learns from and is tested on, on the run's device.
+    """The training and test images of a classifier, on the run's device.
 
     images, test_images: uint8 (N, C, H, W). labels, test_labels: int64 (N,). pool: how many training images the
     budget was drawn from. order: which images each step sees, the same for all classifiers of a run.
@@ -137,10 +144,10 @@ def train_classifier(
     make_kept: Callable[[], nn.Sequential],
     should_stop: Callable[[], bool],
 ) -> dict[int, Tensor]:
-    """Train a classifier on the layers that make_kept gives; return its wrong answers () after each measured step.
+    """Train a classifier on the layers of make_kept; return its wrong answers () after each measured step.
 
-    Torch's random state is as before afterwards, and nothing waits for the device. should_stop is asked before
-    each step and while test images are told. Raises TransferAbandoned.
+    Torch's random state is as before afterwards, and nothing waits for the device. should_stop is called before
+    each step and while test images are classified. Raises TransferAbandoned.
     """
     with reproducible_torch(state.device):
         classifier = build_classifier(state, spec, make_kept(), _batch(task, spec, 1)[0])
@@ -150,7 +157,7 @@ def train_classifier(
         errors: dict[int, Tensor] = {}
         measured_steps = spec.measured_steps
         for step in range(1, spec.iterations + 1):
-            _refuse_to_go_on(should_stop)
+            _check_stop(should_stop)
             set_learning_rate(optimiser, spec.optimiser, step)
             images, labels = _batch(task, spec, step)
             with autocast(state.device, state.precision):
@@ -175,12 +182,12 @@ def _count_errors(
     chunks = zip(*(torch.split(part, _TEST_CHUNK) for part in (task.test_images, task.test_labels)), strict=True)
     with autocast(state.device, state.precision):
         for images, labels in chunks:
-            _refuse_to_go_on(should_stop)
+            _check_stop(should_stop)
             wrong += count_errors(classifier, _CLASSES_ONLY, images, labels)
     return wrong
 
 
-def _refuse_to_go_on(should_stop: Callable[[], bool]) -> None:
+def _check_stop(should_stop: Callable[[], bool]) -> None:
     if should_stop():
         raise TransferAbandoned
 
@@ -195,22 +202,26 @@ class TransferReports:
     _from_scratch: Errors | None = None
 
     def __init__(
-        self, state: TrainingState, reports: Reports, recorder: Recorder, should_stop: Callable[[], bool]
+        self,
+        state: TrainingState,
+        reports: RunReporter,
+        recorder: BackgroundWriter,
+        should_stop: Callable[[], bool],
     ) -> None:
-        """Load what is to be learnt. Raises DatasetUnavailable, LabelBudgetInvalid."""
+        """Load the labels and test images. Raises DatasetUnavailable, LabelBudgetInvalid."""
         self._state = state
         self._reports = reports
         self._recorder = recorder
         self._should_stop = should_stop
         if state.spec.transfer:
             self._task = load_task(state, state.spec.transfer)
-            self._say(_describe(state, state.spec.transfer, self._task))
+            self._log(_describe(state, state.spec.transfer, self._task))
 
     def observe(self, stopping: bool) -> bool:
         """Train the classifiers that are due after this iteration; return whether the run is to stop.
 
-        To be called after each iteration, and before the first one: what a stop cut short is made up for where the
-        run goes on, from the same weights, so with the same figures.
+        To be called after each iteration, and before the first one: a resumed run makes up for what a stop cut
+        short, from the same weights, so with the same values.
         """
         spec = self._state.spec.transfer
         if spec is None or stopping or not spec.is_due(self._state.iteration, self._state.spec.iterations):
@@ -226,26 +237,26 @@ class TransferReports:
         state, count = self._state, spec.kept_layers
         train = partial(train_classifier, state, spec, self._task)
         beside = "" if self._from_scratch else ", and one from scratch"
-        self._say(f"Training a classifier on the discriminator's layers of iteration {state.iteration:,}{beside}.")
+        self._log(f"Training a classifier on the discriminator's layers of iteration {state.iteration:,}{beside}.")
         if self._from_scratch is None:
             self._from_scratch = train(lambda: build_first_layers(state, count), self._should_stop)
         errors = train(lambda: copy_layers(state.networks.discriminator, count), self._should_stop)
         self._recorder.put(partial(self._make_metrics, state.iteration, errors, self._from_scratch))
 
     def _make_metrics(self, iteration: int, errors: Errors, from_scratch: Errors) -> Event:
-        values = self._name_values("accuracy", errors) | self._name_values("scratch_accuracy", from_scratch)
+        values = self._name_values(TRANSFER_ACCURACY, TRANSFER_ACCURACY_AFTER, errors)
+        values |= self._name_values(SCRATCH_ACCURACY, SCRATCH_ACCURACY_AFTER, from_scratch)
         return MetricsLogged(iteration=iteration, values=values)
 
-    def _name_values(self, name: str, errors: Errors) -> dict[str, float]:
-        """Return `transfer/<name>` after the last step, and `transfer/<name>_after_<steps>` after those before."""
-        last = max(errors)
+    def _name_values(self, metric: Metric, family: Metric, errors: Errors) -> dict[str, float]:
+        """Return the accuracy after the last step as the metric, those of steps before as the family's."""
+        last, count = max(errors), len(self._task.test_labels)
         return {
-            f"transfer/{name}" + ("" if step == last else f"_after_{step}"): 1
-            - wrong.item() / len(self._task.test_labels)
+            (metric if step == last else family.member(step)).name: 1 - wrong.item() / count
             for step, wrong in errors.items()
         }
 
-    def _say(self, text: str) -> None:
+    def _log(self, text: str) -> None:
         line = LineLogged(iteration=self._state.iteration, text=text)
         self._recorder.put(lambda: line)
 

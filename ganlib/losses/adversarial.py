@@ -1,7 +1,18 @@
-"""Adversarial losses: pairs of pure functions on logits (N,), minimised by each player."""
+"""Adversarial losses by name: pairs of pure functions on logits, one for each player to minimise.
+
+Logits are D's output before any sigmoid, shape (N,), or (N, K) for CatGAN; every loss returns one number, the mean
+over the batch. `heads` makes these logits from outputs that hold classes too.
+"""
+
+from collections.abc import Callable
 
 from torch import Tensor
-from torch.nn.functional import relu, softplus
+from torch.nn.functional import log_softmax, relu, softplus
+
+from ganlib.runtime.batch_sharding import batch_mean
+
+DiscriminatorLoss = Callable[[Tensor, Tensor], Tensor]
+GeneratorLoss = Callable[[Tensor], Tensor]
 
 
 def minimax_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
@@ -83,3 +94,61 @@ def wasserstein_generator_loss(fake_logits: Tensor) -> Tensor:
     Pushes fake logits up with the gradient -1 / N wherever they are.
     """
     return -fake_logits.mean()
+
+
+def catgan_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """Return mean H(p(x)) − H(mean p(x)) − mean H(p(G(z))) of logits (N, K) and (M, K), without the labels' term.
+
+    With p the softmax of K categories and H the entropy: D is to be certain of each real image, uncertain of each
+    fake, and to use all categories alike; every term lies between 0 and log K. Springenberg (2016), equation 7,
+    negated so that it is minimised.
+    """
+    return mean_entropy(real_logits) - entropy_of_mean(real_logits) - mean_entropy(fake_logits)
+
+
+def catgan_generator_loss(fake_logits: Tensor) -> Tensor:
+    """Return mean H(p(G(z))) − H(mean p(G(z))) of logits (N, K) (Springenberg, 2016, equation 7)."""
+    return mean_entropy(fake_logits) - entropy_of_mean(fake_logits)
+
+
+def entropies(logits: Tensor) -> Tensor:
+    """Return the entropy (N,) in nats of each item's categories, from logits (N, K) (equation 4's terms)."""
+    logarithms = log_softmax(logits, dim=1)
+    return -(logarithms.exp() * logarithms).sum(1)
+
+
+def mean_entropy(logits: Tensor) -> Tensor:
+    """Return the mean of H(p) over logits (N, K) (Springenberg, 2016, equation 4)."""
+    return entropies(logits).mean()
+
+
+def entropy_of_mean(logits: Tensor) -> Tensor:
+    """Return H of the mean p over logits (N, K): how evenly the categories are used (equation 6)."""
+    mean = batch_mean(log_softmax(logits, dim=1).exp())
+    # An unused category adds nothing, and no gradient of log 0.
+    return -(mean * mean.clamp_min(1e-30).log()).sum()
+
+
+def no_loss(*logits: Tensor) -> Tensor:
+    """Return 0, where something else decides what a player minimises."""
+    return logits[-1].new_zeros(())
+
+
+DISCRIMINATOR_LOSSES: dict[str, DiscriminatorLoss] = {
+    "minimax": minimax_discriminator_loss,
+    "least_squares": least_squares_discriminator_loss,
+    "hinge": hinge_discriminator_loss,
+    "wasserstein": wasserstein_discriminator_loss,
+    "catgan": catgan_discriminator_loss,
+    "none": no_loss,
+}
+
+GENERATOR_LOSSES: dict[str, GeneratorLoss] = {
+    "minimax": minimax_generator_loss,
+    "non_saturating": non_saturating_generator_loss,
+    "least_squares": least_squares_generator_loss,
+    "hinge": hinge_generator_loss,
+    "wasserstein": wasserstein_generator_loss,
+    "catgan": catgan_generator_loss,
+    "none": no_loss,
+}

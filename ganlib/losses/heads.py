@@ -1,7 +1,7 @@
-"""What the discriminator's outputs (N, M) stand for, by the kind of `losses.classes`.
+"""Heads read the discriminator's outputs (N, M), by the kind of `losses.classes`; and the loss of classes.
 
-Each head says which of them, or what made from them, the losses for real against fake take, how real an item is as
-one logit, and which K logits tell its class.
+Each head returns the logits that the losses for real against fake take, how real an item is as one logit, and the
+K logits of its class.
 """
 
 from collections.abc import Callable
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from ganlib.losses.catgan import entropies
+from ganlib.losses.adversarial import entropies
 
 
 @dataclass(frozen=True)
 class Head:
-    """How to read outputs (N, M).
+    """Reads outputs (N, M).
 
     source: → logits (N,), or (N, M) for CatGAN, that the losses take. realness: → (N,), more for what looks real.
     class_logits: → (N, K); raises ValueError where the discriminator does not classify.
@@ -55,8 +55,8 @@ def negative_entropy(outputs: Tensor) -> Tensor:
 
 
 def no_classes(outputs: Tensor) -> Tensor:
-    """Refuse to tell classes."""
-    raise ValueError("This discriminator tells no classes.")
+    """Refuse: there are no classes."""
+    raise ValueError("This discriminator has no classes.")
 
 
 def all_logits(outputs: Tensor) -> Tensor:

@@ -6,12 +6,8 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrizations
 
-from ganlib.networks import conditional, simple
-from ganlib.networks import minibatch_discrimination as minibatch
-from ganlib.networks.batch_norm import BatchNorm1d, BatchNorm2d
-from ganlib.networks.first_batch import fix_lengths
-from ganlib.networks.simple import FixedScale, FlatLinear, GaussianNoise
-from ganlib.networks.virtual_batch_norm import ReferenceNetwork, VirtualBatchNorm
+from ganlib.networks import layers, normalisation
+from ganlib.networks.first_batch import ReferenceNetwork, fix_lengths
 from ganlib.spec.layers import (
     Activation,
     Conv,
@@ -47,10 +43,10 @@ def build_network(spec: NetworkSpec, input_shape: Shape, class_count: int = 0) -
         for layer, shape in zip(spec.layers, before, strict=False)
     ]
     network: nn.Sequential
-    if any(isinstance(module, VirtualBatchNorm) for module in modules):
+    if any(isinstance(module, normalisation.VirtualBatchNorm) for module in modules):
         network = ReferenceNetwork(modules, spec.reference_size, input_shape)
     elif takes_labels(spec.layers):
-        network = conditional.LabelledNetwork(*modules)
+        network = layers.LabelledNetwork(*modules)
     else:
         network = nn.Sequential(*modules)
     if isinstance(spec.init, NormalInit):
@@ -79,14 +75,14 @@ def _build_layer(layer: LayerSpec, shape: Shape, reference_size: int, class_coun
         case Scale() | Dropout() | Noise():
             return _build_change(layer)
         case MinibatchDiscrimination():
-            return minibatch.MinibatchDiscrimination(prod(shape), layer.size, layer.dimensions)
+            return layers.MinibatchDiscrimination(prod(shape), layer.size, layer.dimensions)
         case Labels() | Projection():
             return _build_labelled(layer, shape, class_count)
 
 
 def _build_weighted(layer: Dense | Conv | TransposedConv, shape: Shape) -> nn.Module:
     if isinstance(layer, Dense):
-        return FlatLinear(prod(shape), layer.size, bias=layer.bias)
+        return layers.FlatLinear(prod(shape), layer.size, bias=layer.bias)
     if isinstance(layer, Conv):
         return nn.Conv2d(shape[0], layer.size, layer.kernel, layer.stride, layer.padding, bias=layer.bias)
     return nn.ConvTranspose2d(
@@ -96,8 +92,8 @@ def _build_weighted(layer: Dense | Conv | TransposedConv, shape: Shape) -> nn.Mo
 
 def _build_change(layer: Scale | Dropout | Noise) -> nn.Module:
     if isinstance(layer, Scale):
-        return FixedScale(layer.factor, layer.offset)
-    return simple.Dropout(layer.probability) if isinstance(layer, Dropout) else GaussianNoise(layer.std)
+        return layers.FixedScale(layer.factor, layer.offset)
+    return layers.Dropout(layer.probability) if isinstance(layer, Dropout) else layers.GaussianNoise(layer.std)
 
 
 def _build_shaping(layer: Pool | GlobalPool | Reshape | Flatten, shape: Shape) -> nn.Module:
@@ -114,19 +110,19 @@ def _build_shaping(layer: Pool | GlobalPool | Reshape | Flatten, shape: Shape) -
 
 def _build_norm(layer: Norm, shape: Shape, reference_size: int, class_count: int) -> nn.Module:
     if layer.kind == "virtual_batch":
-        return VirtualBatchNorm(shape[0], reference_size, layer.epsilon)
+        return normalisation.VirtualBatchNorm(shape[0], reference_size, layer.epsilon)
     if layer.kind == "conditional_batch":
-        return conditional.ConditionalBatchNorm(
+        return normalisation.ConditionalBatchNorm(
             shape[0], class_count, layer.epsilon, layer.momentum, of_images=len(shape) == 3
         )
-    batch_norm = BatchNorm2d if len(shape) == 3 else BatchNorm1d
+    batch_norm = normalisation.BatchNorm2d if len(shape) == 3 else normalisation.BatchNorm1d
     return batch_norm(shape[0], eps=layer.epsilon, momentum=layer.momentum)
 
 
 def _build_labelled(layer: Labels | Projection, shape: Shape, class_count: int) -> nn.Module:
     if isinstance(layer, Projection):
-        return conditional.Projection(prod(shape), class_count)
-    return conditional.AppendLabels(class_count, layer.size if layer.encoding == "embedding" else None)
+        return layers.Projection(prod(shape), class_count)
+    return layers.AppendLabels(class_count, layer.size if layer.encoding == "embedding" else None)
 
 
 def _flatten_then(layer: Reshape) -> nn.Sequential:
@@ -164,15 +160,15 @@ def _draw_normal_weights(network: nn.Module, std: float) -> None:
     """Weights from N(0, std²), batch norm's gains from N(1, std²), biases 0 (Radford et al., 2016, section 3)."""
     for module in network.modules():
         match module:
-            case conditional.ConditionalBatchNorm():
+            case normalisation.ConditionalBatchNorm():
                 module.gain.weight.normal_(1, std)
-            case conditional.AppendLabels() | conditional.Projection():
+            case layers.AppendLabels() | layers.Projection():
                 if module.embedding is not None:
                     module.embedding.weight.normal_(0, std)
             case nn.Linear() | nn.Conv2d() | nn.ConvTranspose2d():
                 module.weight.normal_(0, std)
                 if module.bias is not None:
                     module.bias.zero_()
-            case nn.BatchNorm1d(affine=True) | nn.BatchNorm2d(affine=True) | VirtualBatchNorm():
+            case nn.BatchNorm1d(affine=True) | nn.BatchNorm2d(affine=True) | normalisation.VirtualBatchNorm():
                 module.weight.normal_(1, std)
                 module.bias.zero_()

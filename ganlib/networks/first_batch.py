@@ -1,10 +1,35 @@
-"""What some layers learn from one batch before training begins."""
+"""Values that layers take from one batch before training begins: weight norm's lengths, a reference batch."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from ganlib.networks.virtual_batch_norm import ReferenceNetwork
+from ganlib.networks.layers import run_layers, takes_labels
+from ganlib.spec.shapes import Shape
+
+
+class ReferenceNetwork(nn.Sequential):
+    """Layers that see a fixed reference batch before each batch: (N, *input_shape) → (N, *output_shape).
+
+    The reference is a buffer, so a checkpoint holds it, and so are its labels where the network takes labels. Its
+    activations are computed anew in each pass, because they change with the weights; gradients flow through them
+    too.
+    """
+
+    reference: Tensor
+    reference_labels: Tensor
+
+    def __init__(self, layers: list[nn.Module], reference_size: int, input_shape: Shape) -> None:
+        super().__init__(*layers)
+        self.register_buffer("reference", torch.zeros(reference_size, *input_shape))
+        if takes_labels(self):
+            self.register_buffer("reference_labels", torch.zeros(reference_size, dtype=torch.int64))
+
+    def forward(self, input: Tensor, labels: Tensor | None = None) -> Tensor:  # noqa: A002
+        """Return what the layers make of the input, without the reference's share."""
+        together = torch.cat([self.reference.to(input.dtype), input])
+        both_labels = None if labels is None else torch.cat([self.reference_labels, labels])
+        return run_layers(self, together, both_labels)[len(self.reference) :]
 
 
 class FixedLength(nn.Module):
@@ -36,18 +61,18 @@ def fix_lengths(module: nn.Module, axis: int) -> None:
 
 def find_lengths(module: nn.Module) -> Tensor | None:
     """Return the lengths of a module whose weights are written as lengths and directions, learned or fixed."""
-    kept = getattr(module, "parametrizations", {})
-    if "weight" not in kept:
+    parametrizations = getattr(module, "parametrizations", {})
+    if "weight" not in parametrizations:
         return None
-    how = kept["weight"][0]
+    how = parametrizations["weight"][0]
     lengths: Tensor | None = (
-        how.lengths if isinstance(how, FixedLength) else getattr(kept["weight"], "original0", None)
+        how.lengths if isinstance(how, FixedLength) else getattr(parametrizations["weight"], "original0", None)
     )
     return lengths
 
 
 def needs_first_batch(network: nn.Module) -> bool:
-    """Whether any layer takes its first values from data."""
+    """Return whether any layer takes its first values from data."""
     return any(
         isinstance(module, ReferenceNetwork) or find_lengths(module) is not None for module in network.modules()
     )

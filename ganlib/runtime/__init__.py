@@ -1,1 +1,1 @@
-"""Where a run computes: device, threads, random streams, processes, files."""
+"""The computing environment of a run: device, threads, random streams, processes, files."""

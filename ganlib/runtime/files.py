@@ -1,4 +1,4 @@
-"""Files that a run writes: complete or not there, and known by their sha256."""
+"""Writes files whole or not at all, and hashes them."""
 
 import errno
 import hashlib
@@ -9,16 +9,16 @@ from tempfile import NamedTemporaryFile
 
 from ganlib.events import StoredFile
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-def is_no_room(error: BaseException) -> bool:
-    """Say whether an error means that a disk, or somebody's share of it, is full."""
+def is_disk_full(error: BaseException) -> bool:
+    """Say whether an error means that a disk, or a quota on it, is full."""
     if isinstance(error, OSError):
-        return error.errno in _NO_ROOM
-    # The safetensors library tells the number in its text alone; not imported here, for processes without it.
-    is_told = type(error).__name__ == "SafetensorError"
-    return is_told and any(f"(os error {number})" in str(error) for number in _NO_ROOM)
+        return error.errno in _DISK_FULL
+    # The safetensors library gives the number in its text alone; not imported here, for processes without it.
+    is_safetensors = type(error).__name__ == "SafetensorError"
+    return is_safetensors and any(f"(os error {number})" in str(error) for number in _DISK_FULL)
 
 
 def store_file(folder: Path, name: str, write: Callable[[Path], None]) -> StoredFile:
@@ -40,6 +40,20 @@ def store_file(folder: Path, name: str, write: Callable[[Path], None]) -> Stored
         raise
     sync_folder(path.parent)
     return StoredFile(path=name, sha256=sha256, size=size)
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a text file in one step: readers see the old text or the new one. It is not synced to the disk.
+
+    Raises OSError, and then the old file is still there.
+    """
+    temporary = path.with_name(f"{path.name}.part")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def hash_file(path: Path) -> str:

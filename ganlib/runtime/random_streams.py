@@ -1,4 +1,4 @@
-"""Where a run's randomness comes from: one seed, split into streams that do not disturb each other.
+"""A run's random numbers: one seed, split into streams that do not disturb each other.
 
 Each purpose (initial weights, fixed latents, latents of the steps, data order, random layers) has its own
 stream, so that changing the discriminator, say, leaves the generator's first weights and the fixed latents as
@@ -11,8 +11,6 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor
-
-from ganlib.spec.sections.networks import LatentsSpec
 
 
 def derive_seed(seed: int, *purpose: str | int) -> int:
@@ -47,20 +45,13 @@ def reproducible_torch(device: torch.device) -> Iterator[None]:
         yield
 
 
-def draw_latents(spec: LatentsSpec, count: int, generator: torch.Generator) -> Tensor:
-    """Draw latents (count, size): uniform in [-1, 1), or standard normal."""
-    if spec.distribution == "uniform":
-        return torch.rand(count, spec.size, generator=generator, device=generator.device) * 2 - 1
-    return torch.randn(count, spec.size, generator=generator, device=generator.device)
-
-
 def draw_labels(class_count: int, count: int, generator: torch.Generator) -> Tensor:
     """Draw labels int64 (count,), each class as likely as another."""
     return torch.randint(class_count, (count,), generator=generator, device=generator.device)
 
 
 class DataOrder:
-    """Which images each batch holds: a pure function of the seed, the purpose and the batch's number.
+    """The images of each batch: a pure function of the seed, the purpose and the batch's number.
 
     Epochs follow each other without a gap: a batch that begins in one epoch is filled up from the next, so
     every image is seen once an epoch whatever the batch size.

@@ -1,129 +1,246 @@
-"""Checks across the fields of a spec: labels, shares of a batch, speed and transfer (no torch)."""
+"""Checks across the fields of a spec (no torch); each technique checks its own section.
+
+`find_problem` runs all of them; each returns the first field that does not fit, with what is wrong, or None.
+"""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from ganlib.errors import ShapeMismatch
+from ganlib.errors import Problem, ShapeMismatch
+from ganlib.spec.job import JobSpec
 from ganlib.spec.layers import LayerSpec, MinibatchDiscrimination, Norm, takes_labels
-from ganlib.spec.sections.evaluation import TransferSpec
-from ganlib.spec.sections.losses import AuxiliarySpec, CategoriesSpec
-from ganlib.spec.sections.techniques import EmaDiscriminatorSpec, GradientPenaltySpec, R1Spec
-from ganlib.spec.shapes import count_parameters, output_shape, show_shape
+from ganlib.spec.sections.evaluation import CLASSIFIED_DATASETS, TransferSpec
+from ganlib.spec.sections.losses import POSITIVE_LOSSES, AuxiliarySpec, CategoriesSpec
+from ganlib.spec.shapes import Shape, count_parameters, output_shape, show_shape
+from ganlib.techniques import TECHNIQUES
+from ganlib.vocabulary import LABEL_AGREEMENT, TEST_ACCURACY, WITHOUT_CLASSIFIER
 
-if TYPE_CHECKING:
-    from ganlib.spec.job import JobSpec
-
-
-# Techniques that mean something to a classifier that is trained without a GAN.
-_FOR_CLASSIFIERS = (
-    "ema_discriminator",
-    "historical_averaging",
-    "weight_clipping",
-    "instance_noise",
-    "diff_augment",
-)
+MAX_PARAMETERS = 500_000_000
+MAX_GRID_PIXELS = 16_000_000
+MAX_SAMPLE_GRIDS = 100_000
+MAX_HISTOGRAM_EVENTS = 100_000
 
 
-def find_label_problem(spec: "JobSpec") -> tuple[str, str] | None:
-    """Return the first field that does not fit, and what is wrong with it, or None."""
-    for check in (_check_classes, _check_conditional, _check_head, _check_techniques, _check_metrics):
+def find_problem(spec: JobSpec) -> Problem | None:
+    """Return the first field that does not fit the others, and what is wrong with it, or None."""
+    for check in (
+        _check_classes,
+        _check_conditional,
+        _check_auxiliary,
+        _check_metrics,
+        _check_generator,
+        _check_discriminator,
+        _check_techniques,
+        _check_update_schedule,
+        _check_grids,
+        _check_histograms,
+        _check_queue,
+        _check_evaluation,
+        _check_transfer,
+        _check_speed,
+    ):
         problem = check(spec)
-        if problem:
+        if problem is not None:
             return problem
     return None
 
 
-def _check_classes(spec: "JobSpec") -> tuple[str, str] | None:
+def _check_classes(spec: JobSpec) -> Problem | None:
     classes = spec.losses.classes
     needs_count = spec.losses.uses_labels or (classes is not None and spec.losses.output_count(0) < 2)
     if needs_count and spec.dataset.class_count < 2:
-        return "dataset.classes", "losses.classes needs the number of classes: give it, 2 or more"
+        return Problem("dataset.classes", "", "losses.classes needs the number of classes: give it, 2 or more")
     if spec.dataset.labels is not None and not spec.losses.uses_labels:
-        return "dataset.labels", "a label budget needs losses that use labels: give losses.classes"
+        return Problem("dataset.labels", "", "a label budget needs losses that use labels: give losses.classes")
     if (
         isinstance(classes, CategoriesSpec)
         and classes.weight > 0
         and classes.count not in (None, spec.dataset.class_count)
     ):
-        return (
+        return Problem(
             "losses.classes.count",
-            f"labels of {spec.dataset.class_count} classes are to be told by {classes.count} categories; "
+            "",
+            f"labels of {spec.dataset.class_count} classes do not fit {classes.count} categories; "
             "leave count out, or set weight to 0",
         )
     return None
 
 
-def _check_conditional(spec: "JobSpec") -> tuple[str, str] | None:
+def _check_conditional(spec: JobSpec) -> Problem | None:
     if not takes_labels(spec.discriminator.layers):
         return None
     if not takes_labels(spec.generator.layers):
-        return (
+        return Problem(
             "generator.layers",
+            "",
             "the discriminator takes labels, so fakes need one too: let the generator take labels, "
             "such as by a first layer `labels`",
         )
     if spec.losses.classes is not None:
-        return (
+        return Problem(
             "losses.classes",
-            "a discriminator that takes labels cannot be asked to tell them: use one or the other",
+            "",
+            "a discriminator that takes labels cannot also predict them: use one or the other",
         )
     return None
 
 
-def _check_head(spec: "JobSpec") -> tuple[str, str] | None:
+def _check_auxiliary(spec: JobSpec) -> Problem | None:
     if isinstance(spec.losses.classes, AuxiliarySpec) and not takes_labels(spec.generator.layers):
-        return (
+        return Problem(
             "generator.layers",
-            "classes: {kind: auxiliary} wants fakes of a known class: let the generator take labels, such as by a "
+            "",
+            "classes: {kind: auxiliary} needs fakes of a known class: let the generator take labels, such as by a "
             "first layer `labels`",
         )
-    if spec.adaptive_advantage is not None and spec.losses.discriminator in ("none", "catgan"):
-        return "adaptive_advantage", f"losses.discriminator: {spec.losses.discriminator} has no ratio of losses"
     return None
 
 
-def _check_techniques(spec: "JobSpec") -> tuple[str, str] | None:
-    for index, part in enumerate(spec.techniques):
-        if spec.losses.discriminator == "none" and part.technique not in _FOR_CLASSIFIERS:
-            return (
-                f"techniques.{index}",
-                f"{part.technique} needs a GAN, and losses.discriminator is none; allowed then: "
-                f"{', '.join(_FOR_CLASSIFIERS)}",
-            )
-        if isinstance(part, GradientPenaltySpec | R1Spec) and spec.losses.discriminator == "catgan":
-            return f"techniques.{index}", f"{part.technique} bounds the slope of one logit, and catgan has none"
-        if isinstance(part, EmaDiscriminatorSpec) and spec.losses.classes is None:
-            return f"techniques.{index}", "ema_discriminator is for measuring classes: give losses.classes"
-    return None
-
-
-def _check_metrics(spec: "JobSpec") -> tuple[str, str] | None:
+def _check_metrics(spec: JobSpec) -> Problem | None:
     metrics = spec.evaluation.metrics if spec.evaluation else ()
-    if "accuracy" in metrics and not spec.losses.uses_labels:
-        return (
+    if TEST_ACCURACY.asked_as in metrics and not spec.losses.uses_labels:
+        return Problem(
             "evaluation.metrics",
+            "",
             "accuracy needs a discriminator that learns classes: give losses.classes a weight",
         )
-    if "label_agreement" in metrics and not takes_labels(spec.generator.layers):
-        return (
+    if LABEL_AGREEMENT.asked_as in metrics and not takes_labels(spec.generator.layers):
+        return Problem(
             "evaluation.metrics",
-            "label_agreement asks whether fakes show the class that they were asked for: let the generator take "
-            "labels, such as by a first layer `labels`",
+            "",
+            f"{LABEL_AGREEMENT.asked_as} measures whether fakes show the class that they were given: let the "
+            "generator take labels, such as by a first layer `labels`",
         )
     return None
 
 
-def find_share_problem(spec: "JobSpec", count: int) -> tuple[str, str] | None:
+def _check_generator(spec: JobSpec) -> Problem | None:
+    return _check_network(spec, "generator", (spec.latents.size,), spec.dataset.shape, "the data set's images")
+
+
+def _check_discriminator(spec: JobSpec) -> Problem | None:
+    count = spec.losses.output_count(spec.dataset.class_count)
+    meaning = "one logit" if spec.losses.classes is None else f"classes: {{kind: {spec.losses.classes.kind}}}"
+    return _check_network(spec, "discriminator", spec.dataset.shape, (count,), meaning)
+
+
+def _check_network(spec: JobSpec, player: str, given: Shape, expected: Shape, meaning: str) -> Problem | None:
+    layers = getattr(spec, player).layers
+    try:
+        output = output_shape(layers, given, spec.dataset.class_count)
+        parameters = count_parameters(layers, given, spec.dataset.class_count)
+    except ShapeMismatch as error:
+        return Problem(f"{player}.layers.{error.layer_index}", "", str(error))
+    if output != expected:
+        last = len(layers) - 1
+        return Problem(
+            f"{player}.layers.{last}",
+            "",
+            f"the {player}'s output after layer {last} ({layers[last].layer}) is {show_shape(output)}, "
+            f"but must be {show_shape(expected)} ({meaning})",
+        )
+    if parameters > MAX_PARAMETERS:
+        return Problem(
+            f"{player}.layers", "", f"{parameters:,} parameters are too many; at most {MAX_PARAMETERS:,}"
+        )
+    return None
+
+
+def _check_techniques(spec: JobSpec) -> Problem | None:
+    for index, section in enumerate(spec.techniques):
+        if section.needs_gan and not spec.losses.has_gan:
+            allowed = ", ".join(name for name, kind in TECHNIQUES.items() if not kind.needs_gan)
+            message = f"{section.technique} needs a GAN, and losses.discriminator is none; allowed then: {allowed}"
+            return Problem(f"techniques.{index}", "", message)
+        problem = section.find_problem(f"techniques.{index}", spec)
+        if problem is not None:
+            return problem
+    return None
+
+
+def _check_update_schedule(spec: JobSpec) -> Problem | None:
+    if spec.adaptive_advantage is None:
+        return None
+    if (spec.discriminator_steps, spec.generator_advantage) != (1, 1):
+        return Problem(
+            "adaptive_advantage",
+            "",
+            "it sets both players' updates itself; leave out discriminator_steps and generator_advantage",
+        )
+    if spec.losses.generator not in spec.losses.facts.positive:
+        return Problem(
+            "adaptive_advantage",
+            "",
+            f"it needs losses that stay above 0; allowed for losses.generator: {', '.join(POSITIVE_LOSSES)}",
+        )
+    return None
+
+
+def _check_grids(spec: JobSpec) -> Problem | None:
+    _, height, width = spec.dataset.shape
+    pixels = spec.samples.rows * spec.samples.columns * height * width
+    if pixels > MAX_GRID_PIXELS:
+        return Problem("samples", "", f"a grid of {pixels:,} pixels is too large; at most {MAX_GRID_PIXELS:,}")
+    grids = spec.iterations // spec.sample_every
+    if grids > MAX_SAMPLE_GRIDS:
+        message = f"{grids:,} grids would be kept; at most {MAX_SAMPLE_GRIDS:,}: raise sample_every"
+        return Problem("sample_every", "", message)
+    return None
+
+
+def _check_histograms(spec: JobSpec) -> Problem | None:
+    events = spec.iterations // (spec.histogram_every or spec.iterations)
+    if events > MAX_HISTOGRAM_EVENTS:
+        message = f"{events:,} histograms would be kept; at most {MAX_HISTOGRAM_EVENTS:,}: raise histogram_every"
+        return Problem("histogram_every", "", message)
+    return None
+
+
+def _check_queue(spec: JobSpec) -> Problem | None:
+    for field in ("gpu_memory_gib", "gpus"):
+        if getattr(spec.queue, field) is not None and spec.device == "cpu":
+            return Problem(f"queue.{field}", "", "device: cpu uses no graphics card; leave one of the two out")
+    problem = find_sharding_problem(spec, spec.queue.gpus or 1)
+    if problem is not None:
+        return Problem("queue.gpus", "", f"each card's process takes its part of every batch. {problem}")
+    return None
+
+
+def _check_evaluation(spec: JobSpec) -> Problem | None:
+    if spec.evaluation is None:
+        return None
+    if spec.evaluation.needs_classifier and spec.dataset.name not in CLASSIFIED_DATASETS:
+        return Problem(
+            "evaluation",
+            "",
+            f"there is no evaluation classifier of {spec.dataset.name}, but of: {', '.join(CLASSIFIED_DATASETS)}. "
+            f"Metrics that need none: {', '.join(sorted(WITHOUT_CLASSIFIER))}",
+        )
+    if spec.evaluation.neighbour_grid and spec.evaluation.every % spec.sample_every:
+        return Problem(
+            "evaluation.every",
+            "",
+            "neighbour_grid belongs to the sample grid of its iteration, so this must be a multiple of "
+            f"sample_every, {spec.sample_every}",
+        )
+    return None
+
+
+def find_sharding_problem(spec: JobSpec, count: int) -> Problem | None:
     """Return the first field that keeps `count` processes from computing what one does, and why, or None."""
+    if count == 1:
+        return None
     if spec.batch_size % count:
-        return "batch_size", f"{spec.batch_size} cannot be dealt out to {count} processes evenly."
+        return Problem("batch_size", "", f"{spec.batch_size} cannot be divided evenly among {count} processes.")
     if spec.speed.compile or spec.speed.cuda_graphs:
-        return "speed", "speed.compile and speed.cuda_graphs work in one process alone; leave them out."
+        return Problem(
+            "speed", "", "speed.compile and speed.cuda_graphs work in one process alone; leave them out."
+        )
     for player, network in (("generator", spec.generator), ("discriminator", spec.discriminator)):
         mixing = _find_mixing_layer(network.layers)
         if mixing is not None:
-            return (
+            return Problem(
                 player,
+                "",
                 f"The {player} has virtual batch norm beside {mixing.layer}, which would see the reference "
                 "batch once in each process; train it in one process.",
             )
@@ -142,94 +259,95 @@ def _sees_reference(layer: LayerSpec) -> bool:
     return batch_norm or isinstance(layer, MinibatchDiscrimination) or layer.layer in ("dropout", "noise")
 
 
-def find_speed_problem(spec: "JobSpec") -> tuple[str, str] | None:
-    """Return the first field that a recorded step cannot follow, and why, or None."""
+def _check_speed(spec: JobSpec) -> Problem | None:
+    """A step that is recorded once must be the same in each iteration."""
     if not spec.speed.cuda_graphs:
         return None
     if spec.device == "cpu":
-        return (
-            "speed.cuda_graphs",
-            "there are CUDA graphs on CUDA alone; set device to auto or cuda, or leave it out",
-        )
+        message = "there are CUDA graphs on CUDA alone; set device to auto or cuda, or leave it out"
+        return Problem("speed.cuda_graphs", "", message)
     if spec.adaptive_advantage is not None:
-        return (
-            "adaptive_advantage",
-            "speed.cuda_graphs replays the same updates in each iteration; use one or the other",
-        )
-    for index, part in enumerate(spec.techniques):
-        if isinstance(part, R1Spec) and part.every > 1:
-            return (
-                f"techniques.{index}.every",
-                "speed.cuda_graphs replays the same penalties each time; set this to 1, or use one or the other",
+        message = "speed.cuda_graphs replays the same updates in each iteration; use one or the other"
+        return Problem("adaptive_advantage", "", message)
+    return None
+
+
+def _check_transfer(spec: JobSpec) -> Problem | None:
+    if spec.transfer is None:
+        return None
+    for check in (_check_transfer_times, _check_transfer_labels, _check_kept_layers, _check_transfer_head):
+        problem = check(spec, spec.transfer)
+        if problem is not None:
+            return problem
+    return None
+
+
+def _check_transfer_times(spec: JobSpec, transfer: TransferSpec) -> Problem | None:
+    for index, iteration in enumerate(transfer.at):
+        if iteration > spec.iterations:
+            return Problem(
+                f"transfer.at.{index}", "", f"the run ends at iteration {spec.iterations:,}, before {iteration:,}"
             )
     return None
 
 
-def find_transfer_problem(spec: "JobSpec") -> tuple[str, str] | None:
-    """Return the first field of `transfer` that does not fit, and what is wrong with it, or None."""
-    if spec.transfer is None:
-        return None
-    for check in (_check_times, _check_labels, _check_kept, _check_transfer_head):
-        problem = check(spec, spec.transfer)
-        if problem:
-            return f"transfer.{problem[0]}", problem[1]
-    return None
-
-
-def _check_times(spec: "JobSpec", transfer: TransferSpec) -> tuple[str, str] | None:
-    for index, iteration in enumerate(transfer.at):
-        if iteration > spec.iterations:
-            return f"at.{index}", f"the run ends at iteration {spec.iterations:,}, before {iteration:,}"
-    return None
-
-
-def _check_labels(spec: "JobSpec", transfer: TransferSpec) -> tuple[str, str] | None:
+def _check_transfer_labels(spec: JobSpec, transfer: TransferSpec) -> Problem | None:
     count = spec.dataset.class_count
     if count < 2:
-        return "labels", "classes are to be told: give dataset.classes, 2 or more"
+        return Problem("transfer.labels", "", "it needs classes: give dataset.classes, 2 or more")
     if transfer.labels < count:
-        return "labels", f"{transfer.labels} labels are too few for {count} classes: each needs one at least"
+        return Problem(
+            "transfer.labels",
+            "",
+            f"{transfer.labels} labels are too few for {count} classes: each needs one at least",
+        )
     return None
 
 
-def _check_kept(spec: "JobSpec", transfer: TransferSpec) -> tuple[str, str] | None:
+def _check_kept_layers(spec: JobSpec, transfer: TransferSpec) -> Problem | None:
     layers = spec.discriminator.layers
     if transfer.kept_layers >= len(layers):
-        return (
-            "kept_layers",
+        return Problem(
+            "transfer.kept_layers",
+            "",
             f"the discriminator has {len(layers)} layers and the last must go: keep at most {len(layers) - 1}",
         )
     for index, layer in enumerate(layers[: transfer.kept_layers]):
-        if not _stands_alone(layer):
-            return "kept_layers", f"the discriminator's layer {index} ({layer.layer}) {_WANTS_MORE}"
+        if not _needs_only_its_input(layer):
+            return Problem(
+                "transfer.kept_layers", "", f"the discriminator's layer {index} ({layer.layer}) {_NEEDS_MORE}"
+            )
     return None
 
 
-def _check_transfer_head(spec: "JobSpec", transfer: TransferSpec) -> tuple[str, str] | None:
+def _check_transfer_head(spec: JobSpec, transfer: TransferSpec) -> Problem | None:
     for index, layer in enumerate(transfer.head):
-        if not _stands_alone(layer):
-            return f"head.{index}", f"{layer.layer} {_WANTS_MORE}"
+        if not _needs_only_its_input(layer):
+            return Problem(f"transfer.head.{index}", "", f"{layer.layer} {_NEEDS_MORE}")
     kept = spec.discriminator.layers[: transfer.kept_layers]
     features = output_shape(kept, spec.dataset.shape, spec.dataset.class_count)
     try:
         output = output_shape(transfer.head, features)
         parameters = count_parameters(transfer.head, features)
     except ShapeMismatch as error:
-        return f"head.{error.layer_index}", str(error)
-    wanted = (spec.dataset.class_count,)
-    if output != wanted:
+        return Problem(f"transfer.head.{error.layer_index}", "", str(error))
+    expected = (spec.dataset.class_count,)
+    if output != expected:
         last = len(transfer.head) - 1
-        return (
-            f"head.{last}",
+        return Problem(
+            f"transfer.head.{last}",
+            "",
             f"the head's output after layer {last} ({transfer.head[last].layer}) is {show_shape(output)}, "
-            f"but must be {show_shape(wanted)} (one logit for each class); it gets {show_shape(features)}",
+            f"but must be {show_shape(expected)} (one logit for each class); it gets {show_shape(features)}",
         )
-    return None if parameters else ("head", "a head without weights cannot learn; end it with a dense layer")
+    if not parameters:
+        return Problem("transfer.head", "", "a head without weights cannot learn; end it with a dense layer")
+    return None
 
 
-_WANTS_MORE = "looks at labels or at a reference batch beside the images, which a classifier does not have"
+_NEEDS_MORE = "looks at labels or at a reference batch beside the images, which a classifier does not have"
 
 
-def _stands_alone(layer: LayerSpec) -> bool:
-    """Whether the layer needs nothing but its input."""
+def _needs_only_its_input(layer: LayerSpec) -> bool:
+    """Return whether the layer needs only its input, no labels and no reference batch."""
     return not takes_labels([layer]) and not (isinstance(layer, Norm) and layer.kind == "virtual_batch")

@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 def refuse_boolean(value: Any) -> Any:
     """Refuse true and false, which Python would count as 1 and 0."""
     if isinstance(value, bool):
-        raise ValueError("a number is wanted here, not true or false")
+        raise ValueError("must be a number, not true or false")
     return value
 
 
@@ -23,4 +23,5 @@ Positive = Annotated[Float, Field(gt=0)]
 class Section(BaseModel):
     """Part of a spec: unknown fields are errors, floats are finite, nothing changes afterwards."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    # Deferred: most processes use few of the sections.
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)

@@ -34,8 +34,8 @@ def read_spec_text(text: str, name: str) -> dict[str, Any]:
         reason = " ".join(str(error).replace('in "<unicode string>", ', "").split())
         raise SpecInvalid([Problem(name, "", f"the file is neither YAML nor JSON: {reason}")]) from None
     if not isinstance(data, dict):
-        found = "the file is empty; " if data is None else ""
-        raise SpecInvalid([Problem(name, "", f"{found}a spec is a mapping of fields to values")])
+        reason = "the file is empty; " if data is None else ""
+        raise SpecInvalid([Problem(name, "", f"{reason}a spec is a mapping of fields to values")])
     return data
 
 
@@ -47,7 +47,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, str) and key in seen and key != "<<":
-                raise yaml.MarkedYAMLError(problem=f"{key!r} stands here twice", problem_mark=key_node.start_mark)
+                raise yaml.MarkedYAMLError(problem=f"{key!r} is given twice", problem_mark=key_node.start_mark)
             if isinstance(key, str):
                 seen.add(key)
         return super().construct_mapping(node, deep)
@@ -85,15 +85,15 @@ def _set_path(node: Any, keys: list[str], value: Any) -> None:
 
 
 def _step_into(node: Any, key: str) -> Any:
-    """Return what lies under the key, written out in full where the spec used a shorthand; raises TypeError."""
+    """Return the value of the key, written out in full where the spec used a shorthand; raises TypeError."""
     if not isinstance(node, list | dict):
         raise TypeError(key)
-    place: Any = int(key) if isinstance(node, list) else key
+    index: Any = int(key) if isinstance(node, list) else key
     if isinstance(node, dict) and key == "layers" and "preset" in node:
         node[key] = deepcopy(PRESETS[node.pop("preset")])
-    child = node[place] if isinstance(node, list) else node.setdefault(key, {})
+    child = node[index] if isinstance(node, list) else node.setdefault(key, {})
     if isinstance(child, str) and key == "dataset":
-        child = node[place] = {"name": child}
+        child = node[index] = {"name": child}
     elif isinstance(child, str) and isinstance(node, list):
-        child = node[place] = dict(BARE_NAMES[child])
+        child = node[index] = dict(BARE_NAMES[child])
     return child

@@ -23,9 +23,9 @@ class _Layer(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-# How a layer's weights are written: as they are; as direction and length, whose first values come from the data
-# (Salimans and Kingma, 2016); the same with lengths that stay as the data set them (Salimans et al., 2016, their
-# released code); or divided by their largest singular value (Miyato et al., 2018).
+# The parametrisation of a layer's weights: as they are; as direction and length, whose first values come from the
+# data (Salimans and Kingma, 2016); the same with lengths that stay as the data set them (Salimans et al., 2016,
+# their released code); or divided by their largest singular value (Miyato et al., 2018).
 Weights = Literal["plain", "weight_norm", "weight_norm_fixed", "spectral_norm"]
 
 
@@ -138,7 +138,7 @@ class Noise(_Layer):
 
 
 class MinibatchDiscrimination(_Layer):
-    """Append `size` numbers that tell how near each item is to the others of its batch (N, A) → (N, A + size).
+    """Append `size` numbers that measure how near each item is to the others of its batch (N, A) → (N, A + size).
 
     Any input is flattened to (N, A) first; T is A × size × dimensions (Salimans et al., 2016, section 3.2).
     """
@@ -187,7 +187,7 @@ BARE_NAMES: dict[str, dict[str, Any]] = {
 
 
 def expand_bare_name(value: Any) -> Any:
-    """Turn `relu` into the layer that it stands for; anything else passes unchanged."""
+    """Turn `relu` into the layer of that name; anything else passes unchanged."""
     if not isinstance(value, str):
         return value
     if value not in BARE_NAMES:
@@ -219,7 +219,7 @@ LayerSpec = Annotated[
 
 
 def takes_labels(layers: Sequence[LayerSpec]) -> bool:
-    """Whether a network of these layers needs the class of each item: whether it is a conditional one."""
+    """Return whether a network of these layers is conditional, that is, needs the class of each item."""
     return any(
         isinstance(layer, Labels | Projection) or (isinstance(layer, Norm) and layer.kind == "conditional_batch")
         for layer in layers

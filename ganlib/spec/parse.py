@@ -1,13 +1,83 @@
-"""Turn pydantic's errors into problems that name the field, what was given and what is allowed."""
+"""Parse and check specs; errors name the field, what was given and what is allowed (no torch).
+
+`parse_spec` takes what YAML or JSON gave; `load_spec` reads a file. Both raise SpecInvalid.
+"""
 
 from difflib import get_close_matches
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from ganlib.errors import Problem
+from ganlib.errors import Problem, SpecInvalid
+from ganlib.spec.checks import find_problem
+from ganlib.spec.files import read_spec_file
+from ganlib.spec.job import JobSpec
+
+Location = tuple[int | str, ...]
+
+_MAX_GIVEN = 80
+# Pydantic's error types in the words of a spec; {…} are the error's own facts.
+_MESSAGES = {
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "dict_type": "must be a mapping of fields to values",
+    "extra_forbidden": "there is no such field; remove it or correct its name",
+    "finite_number": "must be a finite number, not NaN or infinity",
+    "float_parsing": "must be a number",
+    "float_type": "must be a number",
+    "greater_than": "must be more than {gt}",
+    "greater_than_equal": "must be at least {ge:,}",
+    "int_from_float": "must be an integer",
+    "int_parsing": "must be an integer",
+    "int_parsing_size": "must be an integer with fewer digits",
+    "int_type": "must be an integer",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le:,}",
+    "literal_error": "is not known; allowed: {expected}",
+    "missing": "this field is required",
+    "model_attributes_type": "must be a mapping of fields to values",
+    "model_type": "must be a mapping of fields to values",
+    "string_too_long": "must have at most {max_length:,} characters",
+    "string_type": "must be text",
+    "too_long": "must have at most {max_length} items, not {actual_length}",
+    "too_short": "must have at least {min_length} item",
+    "tuple_type": "must be a list",
+    "union_tag_invalid": "{discriminator} is not known; allowed: {expected_tags}",
+}
+
+# The patterns of a spec's texts in words.
+_PATTERNS = {
+    r"^[A-Za-z0-9][A-Za-z0-9._ -]{0,99}$": (
+        "1 to 100 letters, digits, spaces, '.', '_' or '-' are allowed, a letter or digit first"
+    ),
+    r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,49}$": (
+        "1 to 50 letters, digits, '.', '_', ':', '/' or '-' are allowed, a letter or digit first"
+    ),
+    r"^[0-9a-f]{7,40}$": "must be the first 7 to 40 digits of a commit, 0 to 9 and a to f",
+}
+
+
+def parse_spec(data: Any) -> JobSpec:
+    """Check what YAML or JSON gave and return the spec; raises SpecInvalid."""
+    if not isinstance(data, dict):
+        shown = type(data).__name__ if data is not None else "nothing"
+        raise SpecInvalid([Problem("", shown, "a spec is a mapping of fields to values")])
+    try:
+        spec = JobSpec.model_validate(data)
+    except ValidationError as error:
+        raise SpecInvalid(problems_of(error)) from None
+    problem = find_problem(spec)
+    if problem is not None:
+        raise SpecInvalid([problem])
+    return spec
+
+
+def load_spec(path: Path) -> JobSpec:
+    """Read and check a YAML or JSON file; raises SpecInvalid."""
+    return parse_spec(read_spec_file(path))
 
 
 @cache
@@ -33,74 +103,27 @@ def field_names() -> tuple[str, ...]:
 
 @cache
 def _all_properties() -> list[dict[str, Any]]:
-    # Imported here, because the spec needs this module to say what is wrong with it.
-    from ganlib.spec.job import JobSpec
-
     schema = JobSpec.model_json_schema()
     return [part.get("properties", {}) for part in (schema, *schema["$defs"].values())]
 
 
 def _kinds_of(union: dict[str, Any]) -> tuple[str, ...]:
-    """Return the values of the field that tells the parts of a union apart; one part may have several."""
+    """Return the values of a union's discriminator; one part may have several."""
     mapping: dict[str, str] = union["discriminator"]["mapping"]
     return tuple(kind for part in union["oneOf"] for kind, name in mapping.items() if name == part["$ref"])
 
 
-Location = tuple[int | str, ...]
-
-_MAX_GIVEN = 80
-# What each of pydantic's error types means to somebody who wrote a spec; {…} are the error's own facts.
-_MESSAGES = {
-    "bool_parsing": "true or false is wanted",
-    "bool_type": "true or false is wanted",
-    "dict_type": "a mapping of fields to values is wanted",
-    "extra_forbidden": "there is no such field; remove it or correct its name",
-    "finite_number": "a finite number is wanted, not NaN or infinity",
-    "float_parsing": "a number is wanted",
-    "float_type": "a number is wanted",
-    "greater_than": "must be more than {gt}",
-    "greater_than_equal": "must be at least {ge:,}",
-    "int_from_float": "a whole number is wanted",
-    "int_parsing": "a whole number is wanted",
-    "int_parsing_size": "a whole number is wanted, and not one of so many digits",
-    "int_type": "a whole number is wanted",
-    "less_than": "must be less than {lt}",
-    "less_than_equal": "must be at most {le:,}",
-    "literal_error": "is not known; allowed: {expected}",
-    "missing": "this field is required",
-    "model_attributes_type": "a mapping of fields to values is wanted",
-    "model_type": "a mapping of fields to values is wanted",
-    "string_too_long": "at most {max_length:,} characters are allowed",
-    "string_type": "text is wanted",
-    "too_long": "at most {max_length} items are allowed, not {actual_length}",
-    "too_short": "at least {min_length} item is wanted",
-    "tuple_type": "a list is wanted",
-    "union_tag_invalid": "{discriminator} is not known; allowed: {expected_tags}",
-}
-
-# What the patterns of a spec's texts mean, by the error's pattern.
-_PATTERNS = {
-    r"^[A-Za-z0-9][A-Za-z0-9._ -]{0,99}$": (
-        "1 to 100 letters, digits, spaces, '.', '_' or '-' are allowed, a letter or digit first"
-    ),
-    r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,49}$": (
-        "1 to 50 letters, digits, '.', '_', ':', '/' or '-' are allowed, a letter or digit first"
-    ),
-    r"^[0-9a-f]{7,40}$": "the first 7 to 40 digits of a commit are wanted, 0 to 9 and a to f",
-}
-
-
 def problems_of(error: ValidationError) -> list[Problem]:
     """Return one problem for each error, in the order of the spec."""
-    found = error.errors(include_url=False)
-    return [_problem_of(details) for details in found if not _is_consequence(details, found)]
+    errors = error.errors(include_url=False)
+    return [_problem_of(details) for details in errors if not _is_consequence(details, errors)]
 
 
-def _is_consequence(details: ErrorDetails, found: list[ErrorDetails]) -> bool:
-    """Whether pydantic calls a list too short only because it left out the items that have errors of their own."""
+def _is_consequence(details: ErrorDetails, errors: list[ErrorDetails]) -> bool:
+    """Return whether a list is too short only because pydantic left out items that have errors of their own."""
     location = details["loc"]
     return details["type"] == "too_short" and any(
-        len(other["loc"]) > len(location) and other["loc"][: len(location)] == location for other in found
+        len(other["loc"]) > len(location) and other["loc"][: len(location)] == location for other in errors
     )
 
 
@@ -138,7 +161,7 @@ def _field_path(location: Location) -> str:
 
 
 def _is_variant(location: Location, index: int) -> bool:
-    """Whether this part of a location is no field, but the kind that a union's field, or an item of it, has."""
+    """Return whether this part of a location is no field, but the kind of a union's value."""
     part, before = location[index], location[index - 1] if index else None
     if isinstance(before, int) and isinstance(part, str) and part.startswith("function-before["):
         return True

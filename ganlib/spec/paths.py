@@ -9,7 +9,7 @@ from ganlib.spec.job import JobSpec
 
 # A key of a mapping, an index of a list, or (None) any element of a list.
 Step = str | int | None
-# The fields that say which kind of thing a section is: a section's name stands for the one that it has.
+# The fields that name a section's kind; a section's own name is short for the one that it has.
 _KINDS = ("name", "technique", "layer", "kind")
 _Schema = dict[str, Any]
 
@@ -22,22 +22,22 @@ class NoSuchField(Exception):
 def resolve_field(path: str) -> tuple[Step, ...]:
     """Return the steps that lead to a field; raises NoSuchField.
 
-    A list's elements are named by number, or all of them by leaving the number out. A section stands for its kind:
-    `dataset` for `dataset.name`, `techniques` for `techniques.technique`.
+    A list's elements are named by number, or all of them by leaving the number out. A section is short for its
+    kind: `dataset` for `dataset.name`, `techniques` for `techniques.technique`.
     """
     steps: list[Step] = []
-    here = list(_flatten(_schema()))
+    schemas = list(_flatten(_schema()))
     for position, part in enumerate(path.split(".")):
-        is_list = any("items" in schema or "prefixItems" in schema for schema in here)
+        is_list = any("items" in schema or "prefixItems" in schema for schema in schemas)
         if is_list:
-            here = list(_elements(here))
+            schemas = list(_elements(schemas))
         if is_list and part.isascii() and part.isdigit():
             steps.append(int(part[:6]))
         else:
             steps += [None] if is_list else []
             steps.append(part)
-            here = _enter(here, part, path.split(".")[:position])
-    return (*steps, *_end(path, here))
+            schemas = _enter(schemas, part, path.split(".")[:position])
+    return (*steps, *_end(path, schemas))
 
 
 def list_fields() -> tuple[str, ...]:
@@ -52,12 +52,12 @@ def _schema() -> _Schema:
 
 @cache
 def _definitions() -> _Schema:
-    found: _Schema = _schema()["$defs"]
-    return found
+    definitions: _Schema = _schema()["$defs"]
+    return definitions
 
 
 def _flatten(schema: _Schema) -> Iterator[_Schema]:
-    """Yield what a value may be: references are followed, unions taken apart."""
+    """Yield the schemas that a value may have: references are followed, unions taken apart."""
     if "$ref" in schema:
         yield from _flatten(_definitions()[schema["$ref"].rpartition("/")[2]])
         return
@@ -76,10 +76,10 @@ def _elements(schemas: list[_Schema]) -> Iterator[_Schema]:
 
 
 def _enter(schemas: list[_Schema], part: str, before: list[str]) -> list[_Schema]:
-    found = [schema["properties"][part] for schema in schemas if part in schema.get("properties", {})]
-    if not found:
+    fields = [schema["properties"][part] for schema in schemas if part in schema.get("properties", {})]
+    if not fields:
         raise NoSuchField(_describe_missing(schemas, part, ".".join(before)))
-    return [flat for schema in found for flat in _flatten(schema)]
+    return [flat for schema in fields for flat in _flatten(schema)]
 
 
 def _describe_missing(schemas: list[_Schema], part: str, before: str) -> str:
@@ -107,11 +107,11 @@ def _end(path: str, schemas: list[_Schema]) -> tuple[Step, ...]:
 
 
 def _list_below(before: str, schema: _Schema) -> tuple[str, ...]:
-    found: dict[str, None] = {}
+    paths: dict[str, None] = {}
     for flat in _flatten(schema):
         for part in [flat, *_elements([flat])]:
             for name, below in part.get("properties", {}).items():
                 path = f"{before}.{name}" if before else name
                 deeper = _list_below(path, below)
-                found.update(dict.fromkeys(deeper or (path,)))
-    return tuple(found)
+                paths.update(dict.fromkeys(deeper or (path,)))
+    return tuple(paths)

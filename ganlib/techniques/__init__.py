@@ -1,38 +1,32 @@
-"""Techniques: each is one file that fills some slots of the trainer, chosen by the name that a spec gives."""
+"""Techniques: each is one file with its section of the spec, its checks and its slots of the trainer.
 
-from collections.abc import Callable
-from typing import Any
+The files of this folder are found when the package is imported, without PyTorch: a file imports that in the
+methods that compute. `TechniqueSpec` is the union of all sections, told apart by `technique`.
+"""
 
-from ganlib.spec.job import JobSpec
-from ganlib.techniques.base import Networks, StepBatch, Technique
-from ganlib.techniques.diff_augment import DiffAugment
-from ganlib.techniques.feature_matching import FeatureMatching
-from ganlib.techniques.gradient_penalty import GradientPenalty
-from ganlib.techniques.historical_averaging import HistoricalAveraging
-from ganlib.techniques.instance_noise import InstanceNoise
-from ganlib.techniques.label_smoothing import LabelSmoothing
-from ganlib.techniques.r1 import R1
-from ganlib.techniques.weight_averages import EmaDiscriminator, EmaGenerator
-from ganlib.techniques.weight_clipping import WeightClipping
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING, Annotated, Union
 
-# Each is called with its own part of the spec, then the whole spec.
-TECHNIQUES: dict[str, Callable[[Any, JobSpec], Technique]] = {
-    "ema_generator": EmaGenerator,
-    "label_smoothing": LabelSmoothing,
-    "weight_clipping": WeightClipping,
-    "gradient_penalty": GradientPenalty,
-    "r1": R1,
-    "feature_matching": FeatureMatching,
-    "historical_averaging": HistoricalAveraging,
-    "instance_noise": InstanceNoise,
-    "diff_augment": DiffAugment,
-    "ema_discriminator": EmaDiscriminator,
-}
+from pydantic import Field
+
+from ganlib.techniques.base import TechniqueSection
 
 
-def build_techniques(spec: JobSpec) -> list[Technique]:
-    """Build the techniques in the order in which the spec lists them, which is the order of their calls."""
-    return [TECHNIQUES[part.technique](part, spec) for part in spec.techniques]
+def _find_sections() -> dict[str, type[TechniqueSection]]:
+    """Import all files of the folder and return their sections by the names that a spec gives, in listed order."""
+    sections: dict[str, type[TechniqueSection]] = {}
+    for file in iter_modules(__path__, f"{__name__}."):
+        for value in vars(import_module(file.name)).values():
+            is_section = isinstance(value, type) and issubclass(value, TechniqueSection)
+            if is_section and value.__module__ == file.name and value is not TechniqueSection:
+                sections[value.model_fields["technique"].default] = value
+    return dict(sorted(sections.items(), key=lambda item: (item[1].position, item[0])))
 
 
-__all__ = ["TECHNIQUES", "Networks", "StepBatch", "Technique", "build_techniques"]
+TECHNIQUES = _find_sections()
+
+if TYPE_CHECKING:
+    TechniqueSpec = TechniqueSection
+else:
+    TechniqueSpec = Annotated[Union[tuple(TECHNIQUES.values())], Field(discriminator="technique")]  # noqa: UP007

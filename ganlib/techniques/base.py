@@ -1,76 +1,79 @@
-"""The slots that a technique may fill; each does nothing unless overridden.
+"""The bases of a technique: its section of the spec, and the slots of the trainer that it may fill.
 
-Order of the calls: `wrap_*` once while the run is built, `choose_*_loss` once after it, then in each iteration
-`discriminator_penalty` and `after_discriminator_update` for each of the discriminator's updates,
-`generator_penalty` for each of the generator's, and `after_iteration`; `choose_sampler` for each sample grid,
-`choose_classifier` for each measurement of the classes that the discriminator tells. A state that matters to what
-follows goes into the checkpoint through `state_dict` and `load_state_dict`.
+This module is free of PyTorch at run time, because the service reads the sections too.
 """
 
-from collections.abc import Callable
+from __future__ import annotations
+
+from abc import abstractmethod
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
-import torch
-from torch import Tensor, nn
+from ganlib.errors import Problem
+from ganlib.spec.fields import Section
+from ganlib.spec.sections.execution import SpeedSpec
+from ganlib.spec.sections.losses import LossesSpec
+from ganlib.spec.sections.networks import NetworkSpec
 
-from ganlib.losses import ONE_LOGIT, DiscriminatorLoss, GeneratorLoss, Head
-from ganlib.networks.conditional import takes_labels
-from ganlib.networks.simple import at_least_float32
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
 
-# One pass through a network: inputs, and labels where it takes some → outputs.
-Pass = Callable[..., Tensor]
+    from ganlib.losses.adversarial import DiscriminatorLoss, GeneratorLoss
+    from ganlib.networks.players import Networks
 
 
-@dataclass
-class Networks:
-    """Both players as they are trained: latents (N, L) → images (N, C, H, W) → outputs (N, M).
+class OtherSections(Protocol):
+    """The parts of a job spec that techniques look at; a JobSpec has them."""
 
-    head: how the discriminator's outputs are to be read. Labels are int64 (N,); a network that takes none leaves
-    them out.
+    @property
+    def seed(self) -> int:
+        """The run's seed."""
+
+    @property
+    def generator(self) -> NetworkSpec:
+        """The generator's layers."""
+
+    @property
+    def discriminator(self) -> NetworkSpec:
+        """The discriminator's layers."""
+
+    @property
+    def losses(self) -> LossesSpec:
+        """Both players' losses."""
+
+    @property
+    def speed(self) -> SpeedSpec:
+        """Shortcuts of the steps."""
+
+
+class TechniqueSection(Section):
+    """Base of the techniques' sections of the spec; a subclass gives `technique` its name as the default.
+
+    needs_gan: it means nothing to a classifier that is trained alone. adds_to_discriminator_loss: the logged loss
+    of the discriminator holds its penalty. draws_samples: sample grids come from what it keeps, not from the
+    generator. position: its place in lists of all techniques; equal ones follow by name.
     """
 
-    generator: nn.Module
-    discriminator: nn.Module
-    head: Head = ONE_LOGIT
+    needs_gan: ClassVar[bool] = True
+    adds_to_discriminator_loss: ClassVar[bool] = False
+    draws_samples: ClassVar[bool] = False
+    position: ClassVar[int] = 100
 
-    def __post_init__(self) -> None:
-        """Find out once which network takes labels."""
-        self._generator_takes_labels = takes_labels(self.generator)
-        self._discriminator_takes_labels = takes_labels(self.discriminator)
-        self._run_generator: Pass = self.generator
-        self._run_discriminator: Pass = self.discriminator
+    technique: str
 
-    def compile(self, compile_network: Callable[[nn.Module], Pass]) -> None:
-        """Let `generate` and `judge` run what compile_network makes of the networks, which stay as they are."""
-        self._run_generator = compile_network(self.generator)
-        self._run_discriminator = compile_network(self.discriminator)
+    def find_problem(self, field: str, spec: OtherSections) -> Problem | None:
+        """Return what does not fit the rest of the spec, or None; `field` is this section's path."""
+        return None
 
-    def generate(self, latents: Tensor, labels: Tensor | None) -> Tensor:
-        """Return images (N, C, H, W) of latents (N, L)."""
-        images: Tensor = (
-            self._run_generator(latents, labels) if self._generator_takes_labels else self._run_generator(latents)
-        )
-        return images
-
-    def judge(self, images: Tensor, labels: Tensor | None) -> Tensor:
-        """Return the discriminator's outputs (N, M) in float32 at least."""
-        return self._judge_with(self._run_discriminator, images, labels)
-
-    def judge_plainly(self, images: Tensor, labels: Tensor | None) -> Tensor:
-        """Return the same by the network itself: hooks and gradients of gradients cannot be compiled."""
-        return self._judge_with(self.discriminator, images, labels)
-
-    def realness(self, images: Tensor, labels: Tensor | None) -> Tensor:
-        """Return one logit (N,) for each image: how real it looks; it can be differentiated twice."""
-        return self.head.realness(self.judge_plainly(images, labels))
-
-    def _judge_with(self, run: Pass, images: Tensor, labels: Tensor | None) -> Tensor:
-        return at_least_float32(run(images, labels) if self._discriminator_takes_labels else run(images))
+    @abstractmethod
+    def build(self, spec: OtherSections) -> Technique:
+        """Return the technique for one run."""
 
 
 @dataclass(frozen=True)
 class StepBatch:
-    """What one player's update saw.
+    """The images and logits of one player's update.
 
     real_images, fake_images: (N, C, H, W) in [-1, 1]. latents: (N, L). real_logits, fake_logits: (N,) float32, how
     real each image looks. In the generator's update no real logits are computed: real_logits is None. iteration:
@@ -88,10 +91,17 @@ class StepBatch:
 
 
 class Technique:
-    """Base of all techniques: every slot empty."""
+    """Base of all techniques: every slot empty.
+
+    Order of the calls: `wrap_*` once while the run is built, `choose_*_loss` once after it, then in each iteration
+    `discriminator_penalty` and `after_discriminator_update` for each of the discriminator's updates,
+    `generator_penalty` for each of the generator's, and `after_iteration`; `choose_sampler` for each sample grid,
+    `choose_classifier` for each measurement of the discriminator's classes. A state that matters to
+    what follows goes into the checkpoint through `state_dict` and `load_state_dict`.
+    """
 
     mixes_items = False
-    """Whether it makes D's logit of one image depend on others of the batch; real and fake then go separately."""
+    """True where D's logit of one image depends on others of the batch; real and fake then go separately."""
 
     def wrap_generator(self, generator: nn.Module) -> nn.Module:
         """Return the generator to train in the place of this one."""
@@ -102,7 +112,7 @@ class Technique:
         return discriminator
 
     def start(self, networks: Networks) -> None:
-        """Called once both networks lie on their device, before any checkpoint is read."""
+        """Begin, once both networks lie on their device, before any checkpoint is read."""
 
     def choose_discriminator_loss(self, loss: DiscriminatorLoss) -> DiscriminatorLoss:
         """Return the loss to use in the place of this one."""
@@ -117,14 +127,14 @@ class Technique:
         return None
 
     def after_discriminator_update(self, networks: Networks) -> None:
-        """Called after each update of the discriminator's weights."""
+        """Act after each update of the discriminator's weights."""
 
     def generator_penalty(self, networks: Networks, batch: StepBatch) -> Tensor | None:
         """Return a number to add to the generator's loss, or None."""
         return None
 
     def after_iteration(self, networks: Networks, iteration: int) -> None:
-        """Called after both updates of an iteration."""
+        """Act after both updates of an iteration."""
 
     def choose_sampler(self, generator: nn.Module) -> nn.Module:
         """Return the network that draws the samples in the place of this one."""
@@ -139,7 +149,7 @@ class Technique:
         return []
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return the tensors that a checkpoint must hold to go on exactly."""
+        """Return the tensors that a checkpoint must hold to resume exactly."""
         return {}
 
     def load_state_dict(self, tensors: dict[str, Tensor]) -> None:

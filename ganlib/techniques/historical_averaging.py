@@ -1,11 +1,31 @@
 """Hold each player's weights near the average of their past (Salimans et al., 2016, section 3.3)."""
 
-import torch
-from torch import Tensor, nn
+from __future__ import annotations
 
-from ganlib.spec.job import JobSpec
-from ganlib.spec.sections.techniques import HistoricalAveragingSpec
-from ganlib.techniques.base import Networks, StepBatch, Technique
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from ganlib.spec.fields import Positive
+from ganlib.techniques.base import OtherSections, StepBatch, Technique, TechniqueSection
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from ganlib.networks.players import Networks
+
+
+class HistoricalAveragingSpec(TechniqueSection):
+    """Add weight · ‖θ − mean of all former θ‖² to each player's loss (Salimans et al., 2016, section 3.3)."""
+
+    needs_gan: ClassVar[bool] = False
+    adds_to_discriminator_loss: ClassVar[bool] = True
+    position: ClassVar[int] = 7
+
+    technique: Literal["historical_averaging"] = "historical_averaging"
+    weight: Positive = 1.0
+
+    def build(self, spec: OtherSections) -> Technique:
+        """Return the technique for one run."""
+        return HistoricalAveraging(self.weight)
 
 
 class HistoricalAveraging(Technique):
@@ -13,8 +33,8 @@ class HistoricalAveraging(Technique):
 
     _averages: dict[str, dict[str, Tensor]]
 
-    def __init__(self, spec: HistoricalAveragingSpec, job_spec: JobSpec) -> None:
-        self._spec = spec
+    def __init__(self, weight: float) -> None:
+        self._weight = weight
 
     def start(self, networks: Networks) -> None:
         """Begin with the first weights."""
@@ -31,9 +51,10 @@ class HistoricalAveraging(Technique):
         """Return the weighted squared distance of G's weights."""
         return self._penalty("generator", networks.generator)
 
-    @torch.no_grad()
     def after_iteration(self, networks: Networks, iteration: int) -> None:
         """Take the new weights into the averages, of which they are number iteration + 1."""
+        import torch
+
         for player, network in _players(networks):
             averages = self._averages[player]
             currents = dict(network.named_parameters())
@@ -55,9 +76,11 @@ class HistoricalAveraging(Technique):
             average.copy_(tensors[name])
 
     def _penalty(self, player: str, network: nn.Module) -> Tensor:
+        import torch
+
         averages = self._averages[player]
         squares = [(weights - averages[name]).square().sum() for name, weights in network.named_parameters()]
-        return self._spec.weight * torch.stack(squares).sum()
+        return self._weight * torch.stack(squares).sum()
 
 
 def _players(networks: Networks) -> list[tuple[str, nn.Module]]:

@@ -1,40 +1,52 @@
 """Blur the difference between real and fake images by noise that fades (Sønderby et al., 2017, section 3.1)."""
 
-import torch
-from torch import Tensor, nn
+from __future__ import annotations
 
-from ganlib.networks.simple import Before
-from ganlib.runtime.batch_sharding import own_items, whole_like
-from ganlib.spec.job import JobSpec
-from ganlib.spec.sections.techniques import InstanceNoiseSpec
-from ganlib.techniques.base import Networks, Technique
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from ganlib.spec.fields import Count, Positive
+from ganlib.techniques.base import OtherSections, Technique, TechniqueSection
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from ganlib.networks.players import Networks
 
 
-class FadingNoise(nn.Module):
-    """Add noise from N(0, std²); std is a buffer, so that it changes without a word to the device and is saved."""
+class InstanceNoiseSpec(TechniqueSection):
+    """Add Gaussian noise to all images that the discriminator sees (Sønderby et al., 2017).
 
-    std: Tensor
+    Its deviation falls in a straight line from `std` in the first iteration to 0 after `until` iterations.
+    """
 
-    def __init__(self, std: float) -> None:
-        super().__init__()
-        self.register_buffer("std", torch.tensor(std))
+    needs_gan: ClassVar[bool] = False
+    position: ClassVar[int] = 8
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Return the same shape."""
-        return images + self.std.to(images.dtype) * own_items(torch.randn_like(whole_like(images)))
+    technique: Literal["instance_noise"] = "instance_noise"
+    std: Positive = 0.1
+    until: Count
+
+    def build(self, spec: OtherSections) -> Technique:
+        """Return the technique for one run."""
+        return InstanceNoise(self.std, self.until)
 
 
 class InstanceNoise(Technique):
     """Noise on every image that D sees in either player's update: std · max(0, 1 − (iteration − 1)/until)."""
 
-    def __init__(self, spec: InstanceNoiseSpec, job_spec: JobSpec) -> None:
-        self._spec = spec
-        self._noise = FadingNoise(spec.std)
+    def __init__(self, std: float, until: int) -> None:
+        from ganlib.networks.augmentation import FadingNoise
+
+        self._std = std
+        self._until = until
+        self._noise = FadingNoise(std)
 
     def wrap_discriminator(self, discriminator: nn.Module) -> nn.Module:
         """Return the discriminator behind the noise."""
+        from ganlib.networks.layers import Before
+
         return Before(self._noise, discriminator)
 
     def after_iteration(self, networks: Networks, iteration: int) -> None:
         """Set the deviation of the next iteration."""
-        self._noise.std.fill_(self._spec.std * max(0.0, 1 - iteration / self._spec.until))
+        self._noise.std.fill_(self._std * max(0.0, 1 - iteration / self._until))

@@ -1,1 +1,1 @@
-"""Training: state, step, data, optimisers, checkpoints."""
+"""Training: state, step, data, optimisers, checkpoints, and what a run records."""

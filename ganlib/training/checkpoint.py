@@ -1,4 +1,4 @@
-"""Checkpoints: all that is needed to go on training exactly, in one safetensors file.
+"""Checkpoints: all that is needed to resume training exactly, in one safetensors file.
 
 Tensors are named `generator.…`, `discriminator.…`, `optimiser.<player>.<parameter>.<key>`,
 `technique.<index>.…`, `rhythm.…`, `logits.…`, `latents.fixed` and `random.…`. The file's metadata holds one JSON
@@ -23,7 +23,7 @@ from ganlib.spec.job import training_identity
 from ganlib.training.state import TrainingState
 
 FORMAT = 1
-# What the file says of each tensor.
+# The size of a tensor's entry in the file's header, at most.
 _BYTES_OF_A_NAME = 512
 
 
@@ -37,7 +37,7 @@ class Snapshot:
 
 
 def take_snapshot(state: TrainingState) -> Snapshot:
-    """Copy what the run needs to go on, without waiting for the device."""
+    """Copy the state that the run needs to resume, without waiting for the device."""
     tensors = {name: tensor.detach().clone() for name, tensor in _tensors_of(state).items()}
     return Snapshot(state.iteration, training_identity(state.spec), tensors)
 
@@ -61,7 +61,7 @@ def write_checkpoint(snapshot: Snapshot, path: Path) -> None:
 
 
 def checkpoint_bytes(snapshot: Snapshot) -> bytes:
-    """Return what `write_checkpoint` writes."""
+    """Return the bytes that `write_checkpoint` writes."""
     tensors, metadata = _pack(snapshot)
     return save(tensors, metadata)
 
@@ -122,7 +122,8 @@ def _tensors_of(state: TrainingState) -> dict[str, Tensor]:
             kept = optimiser.state.get(parameter, {})
             named |= {f"optimiser.{player}.{name}.{key}": tensor for key, tensor in kept.items()}
     named |= {f"logits.{name}": tensor for name, tensor in state.logit_history.state_dict().items()}
-    named |= {f"rhythm.{name}": tensor for name, tensor in state.rhythm.state_dict().items()}
+    # Named `rhythm` in the format, the first name of the update schedule.
+    named |= {f"rhythm.{name}": tensor for name, tensor in state.update_schedule.state_dict().items()}
     for index, technique in enumerate(state.techniques):
         named |= {f"technique.{index}.{name}": tensor for name, tensor in technique.state_dict().items()}
     return named
@@ -135,13 +136,13 @@ def _restore(state: TrainingState, tensors: dict[str, Tensor]) -> None:
             kept = _below(tensors, f"optimiser.{player}.{name}")
             optimiser.state[parameter] = {key: _like(parameter, tensor) for key, tensor in kept.items()}
     state.logit_history.load_state_dict(_below(tensors, "logits"), state.device)
-    state.rhythm.load_state_dict(_below(tensors, "rhythm"))
+    state.update_schedule.load_state_dict(_below(tensors, "rhythm"))
     for index, technique in enumerate(state.techniques):
         technique.load_state_dict(_below(tensors, f"technique.{index}"))
     state.fixed_latents = tensors["latents.fixed"].to(state.device)
     state.latents_generator.set_state(tensors["random.latents"])
     torch.set_rng_state(tensors["random.layers"])
-    # A checkpoint from a machine without CUDA has no such state: there the run goes on, but not with equal bytes.
+    # A checkpoint from a machine without CUDA has no such state: the run resumes, but not with equal bytes.
     if state.device.type == "cuda" and "random.layers_cuda" in tensors:
         torch.cuda.set_rng_state(tensors["random.layers_cuda"], state.device)
 

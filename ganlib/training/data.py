@@ -1,4 +1,4 @@
-"""What a run trains on, on its device: images, the labels that it may use, and the images that it holds out."""
+"""Training data on the device: images, the labels that a run may use, and held-out images; and its latents."""
 
 from dataclasses import dataclass
 
@@ -7,10 +7,18 @@ from torch import Tensor
 
 from ganlib.datasets import LabelledImages, choose_labelled, gather_images, load_train_and_test, load_training
 from ganlib.errors import DatasetUnavailable, LabelBudgetInvalid
-from ganlib.runtime.batch_sharding import own_items
+from ganlib.runtime.batch_sharding import local_items
 from ganlib.runtime.random_streams import DataOrder
 from ganlib.spec.job import JobSpec
 from ganlib.spec.layers import takes_labels
+from ganlib.spec.sections.networks import LatentsSpec
+
+
+def draw_latents(spec: LatentsSpec, count: int, generator: torch.Generator) -> Tensor:
+    """Draw latents (count, size): uniform in [-1, 1), or standard normal."""
+    if spec.distribution == "uniform":
+        return torch.rand(count, spec.size, generator=generator, device=generator.device) * 2 - 1
+    return torch.randn(count, spec.size, generator=generator, device=generator.device)
 
 
 @dataclass(frozen=True)
@@ -22,17 +30,17 @@ class RealBatch:
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """Which images an update sees: indices (N,), and those of the labelled images beside them, if any."""
+class BatchIndices:
+    """Indices (N,) of an update's real images, and those of the labelled images beside them, if any."""
 
     real: Tensor
     labelled: Tensor | None
 
-    def clone(self) -> "Chosen":
+    def clone(self) -> "BatchIndices":
         """Return the same indices in memory of their own."""
-        return Chosen(self.real.clone(), None if self.labelled is None else self.labelled.clone())
+        return BatchIndices(self.real.clone(), None if self.labelled is None else self.labelled.clone())
 
-    def copy_(self, other: "Chosen") -> None:
+    def copy_(self, other: "BatchIndices") -> None:
         """Take the other indices, in the memory that these have."""
         self.real.copy_(other.real)
         if self.labelled is not None and other.labelled is not None:
@@ -45,7 +53,7 @@ class TrainingData:
 
     images: uint8 (N, C, H, W) on the device. labels: int64 (N,) there, or None where the run uses none. labelled:
     indices (B,) of the images in the label budget, None where all labels may be used. validation: images held out
-    of training, if any. warnings: what a person should know of them.
+    of training, if any. warnings: sentences for a person about the images.
     """
 
     images: Tensor
@@ -56,19 +64,19 @@ class TrainingData:
     order: DataOrder
     labelled_order: DataOrder | None
 
-    def choose(self, number: int) -> Chosen:
-        """Return which images batch `number` holds, the first is 1; with a label budget, labelled ones too."""
+    def choose(self, number: int) -> BatchIndices:
+        """Return the indices of batch `number`, the first is 1; with a label budget, of labelled images too."""
         if self.labelled is None or self.labelled_order is None:
-            return Chosen(self.order.indices(number), None)
-        return Chosen(self.order.indices(number), self.labelled[self.labelled_order.indices(number)])
+            return BatchIndices(self.order.indices(number), None)
+        return BatchIndices(self.order.indices(number), self.labelled[self.labelled_order.indices(number)])
 
-    def gather(self, chosen: Chosen) -> tuple[RealBatch, RealBatch | None]:
+    def gather(self, indices: BatchIndices) -> tuple[RealBatch, RealBatch | None]:
         """Return real images, with labels unless there is a label budget, and with one the labelled images too."""
-        real = self._gather(chosen.real, with_labels=self.labelled is None)
-        return real, None if chosen.labelled is None else self._gather(chosen.labelled, with_labels=True)
+        real = self._gather(indices.real, with_labels=self.labelled is None)
+        return real, None if indices.labelled is None else self._gather(indices.labelled, with_labels=True)
 
     def _gather(self, indices: Tensor, with_labels: bool) -> RealBatch:
-        indices = own_items(indices)
+        indices = local_items(indices)
         has_labels = with_labels and self.labels is not None
         labels = self.labels[indices] if has_labels and self.labels is not None else None
         return RealBatch(gather_images(self.images, indices), labels)
@@ -99,7 +107,7 @@ def load_training_data(spec: JobSpec, device: torch.device) -> TrainingData:
 
 
 def hold_out_validation(spec: JobSpec, data: LabelledImages) -> tuple[LabelledImages, LabelledImages | None]:
-    """Return what the spec leaves to train on, and what it holds out, if anything. Raises DatasetUnavailable."""
+    """Return the images to train on, and those that the spec holds out, if any. Raises DatasetUnavailable."""
     if not spec.dataset.validation:
         return data, None
     chosen = torch.zeros(len(data.labels), dtype=torch.bool)
@@ -115,7 +123,7 @@ def hold_out_validation(spec: JobSpec, data: LabelledImages) -> tuple[LabelledIm
 
 
 def check_classes(spec: JobSpec, data: LabelledImages) -> None:
-    """Raise DatasetUnavailable where the data set has not as many classes as the spec counts on."""
+    """Raise DatasetUnavailable where the number of the data set's classes is not that of the spec."""
     if len(data.class_names) != spec.dataset.class_count:
         raise DatasetUnavailable(
             f"The data set {spec.dataset.name} has {len(data.class_names)} classes, but the spec counts on "

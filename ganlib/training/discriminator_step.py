@@ -6,19 +6,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ganlib.losses import class_loss
-from ganlib.networks.batch_norm import frozen_statistics
-from ganlib.runtime.batch_sharding import average_gradients, own_items
+from ganlib.losses.heads import class_loss
+from ganlib.networks.normalisation import frozen_statistics
+from ganlib.runtime.batch_sharding import average_gradients, local_items
 from ganlib.runtime.device import autocast
-from ganlib.runtime.random_streams import draw_labels, draw_latents
-from ganlib.techniques import StepBatch
-from ganlib.training.data import RealBatch
+from ganlib.runtime.random_streams import draw_labels
+from ganlib.techniques.base import StepBatch
+from ganlib.training.data import RealBatch, draw_latents
 from ganlib.training.state import TrainingState
 
 
 @dataclass(frozen=True)
 class Fakes:
-    """Latents (N, L), labels int64 (N,) where a conditional generator got some, and images (N, C, H, W)."""
+    """Latents (N, L), labels int64 (N,) for a conditional generator, and images (N, C, H, W)."""
 
     latents: Tensor
     labels: Tensor | None
@@ -28,16 +28,16 @@ class Fakes:
 def draw_fakes(state: TrainingState) -> Fakes:
     """Draw latents, and labels where the generator takes them, and make one batch of images."""
     spec = state.spec
-    latents = own_items(draw_latents(spec.latents, spec.batch_size, state.latents_generator))
+    latents = local_items(draw_latents(spec.latents, spec.batch_size, state.latents_generator))
     labels = None
     if state.fixed_labels is not None:
-        labels = own_items(draw_labels(spec.dataset.class_count, spec.batch_size, state.latents_generator))
+        labels = local_items(draw_labels(spec.dataset.class_count, spec.batch_size, state.latents_generator))
     return Fakes(latents, labels, state.networks.generate(latents, labels))
 
 
 @dataclass(frozen=True)
 class DiscriminatorUpdate:
-    """What one update computed, on the device: losses (), logits (N,), share of labelled images told right ()."""
+    """One update's numbers, on the device: losses (), logits (N,), accuracy of labelled images ()."""
 
     loss: Tensor
     real_logits: Tensor | None = None
@@ -52,7 +52,7 @@ def update_discriminator(state: TrainingState, real: RealBatch, labelled: RealBa
     labelled: the batch whose labels may be used, where that is not the batch of real images itself.
     """
     if state.has_gan:
-        update = _judge_both_sides(state, real, labelled)
+        update = _compare_real_and_fake(state, real, labelled)
     else:
         update = _classify(state, real if labelled is None else labelled)
     state.discriminator_optimiser.zero_grad(set_to_none=True)
@@ -64,7 +64,9 @@ def update_discriminator(state: TrainingState, real: RealBatch, labelled: RealBa
     return _detached(update)
 
 
-def _judge_both_sides(state: TrainingState, real: RealBatch, labelled: RealBatch | None) -> DiscriminatorUpdate:
+def _compare_real_and_fake(
+    state: TrainingState, real: RealBatch, labelled: RealBatch | None
+) -> DiscriminatorUpdate:
     head = state.networks.head
     with autocast(state.device, state.precision):
         with torch.no_grad():
@@ -84,7 +86,7 @@ def _judge_both_sides(state: TrainingState, real: RealBatch, labelled: RealBatch
         classes = None
         labels = (labelled or real).labels
         if labelled_outputs is not None and labels is not None:
-            classes = _tell_classes(state, labelled_outputs, labels)
+            classes = _classify_labelled(state, labelled_outputs, labels)
             loss = loss + state.class_weight * classes.loss
         if state.generator_class_loss is not None and fakes.labels is not None:
             loss = loss + state.class_weight * class_loss(head.class_logits(fake_outputs), fakes.labels)
@@ -103,19 +105,19 @@ def _classify(state: TrainingState, labelled: RealBatch) -> DiscriminatorUpdate:
     if labelled.labels is None:
         raise ValueError("A classifier needs labels to train on.")
     with autocast(state.device, state.precision):
-        update = _tell_classes(state, state.networks.judge(labelled.images, None), labelled.labels)
+        update = _classify_labelled(state, state.networks.discriminate(labelled.images, None), labelled.labels)
         nothing = torch.empty(0, device=state.device)
         batch = StepBatch(labelled.images, nothing, nothing, None, nothing, state.iteration, labelled.labels)
         loss = _add_penalties(state, update.loss, batch)
     return DiscriminatorUpdate(loss, class_loss=update.class_loss, labelled_accuracy=update.labelled_accuracy)
 
 
-def _tell_classes(state: TrainingState, outputs: Tensor, labels: Tensor) -> DiscriminatorUpdate:
-    """Return the loss of the classes alone, and how many were told right."""
+def _classify_labelled(state: TrainingState, outputs: Tensor, labels: Tensor) -> DiscriminatorUpdate:
+    """Return the loss of the classes alone, and the accuracy."""
     logits = state.networks.head.class_logits(outputs)
     loss = class_loss(logits, labels)
-    right = (logits.detach().argmax(1) == labels).float().mean()
-    return DiscriminatorUpdate(loss, class_loss=loss, labelled_accuracy=right)
+    accuracy = (logits.detach().argmax(1) == labels).float().mean()
+    return DiscriminatorUpdate(loss, class_loss=loss, labelled_accuracy=accuracy)
 
 
 def _add_penalties(state: TrainingState, loss: Tensor, batch: StepBatch) -> Tensor:
@@ -136,13 +138,13 @@ def _outputs_of(
     if state.joins_passes:
         images = [real.images, fakes.images.to(real.images.dtype)] + ([labelled.images] if labelled else [])
         labels = _joined([real.labels, fakes.labels] + ([labelled.labels] if labelled else []))
-        parts = torch.split(networks.judge(torch.cat(images), labels), [len(part) for part in images])
+        parts = torch.split(networks.discriminate(torch.cat(images), labels), [len(part) for part in images])
         real_outputs, fake_outputs, labelled_outputs = parts[0], parts[1], parts[2] if labelled else None
     else:
-        real_outputs = networks.judge(real.images, real.labels)
+        real_outputs = networks.discriminate(real.images, real.labels)
         with frozen_statistics(state.real_statistics):
-            fake_outputs = networks.judge(fakes.images, fakes.labels)
-        labelled_outputs = networks.judge(labelled.images, labelled.labels) if labelled else None
+            fake_outputs = networks.discriminate(fakes.images, fakes.labels)
+        labelled_outputs = networks.discriminate(labelled.images, labelled.labels) if labelled else None
     if labelled_outputs is None and state.class_weight:
         labelled_outputs = real_outputs
     return real_outputs, fake_outputs, labelled_outputs

@@ -1,4 +1,4 @@
-"""Optimisers and learning rates, chosen by the kinds that a spec may give."""
+"""Optimisers and learning rates by the kinds that a spec may give."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -22,7 +22,7 @@ Parameters = Sequence[nn.Parameter]
 def build_optimiser(spec: OptimiserSpec, parameters: Parameters, recorded: bool = False) -> Optimizer:
     """Build the optimiser at the learning rate of the spec.
 
-    recorded: whether its steps go into a CUDA graph, where what changes has to lie on the device.
+    recorded: whether its steps go into a CUDA graph, where numbers that change have to lie on the device.
     """
     optimiser = OPTIMISERS[spec.kind](spec, parameters, recorded)
     if recorded and spec.schedule.kind != "constant":
@@ -61,11 +61,11 @@ def _build_rmsprop(spec: RmspropSpec, parameters: Parameters, recorded: bool) ->
     return RMSprop(parameters, lr=spec.learning_rate, **options)  # type: ignore[arg-type]
 
 
-def _stay(spec: ConstantSchedule, iteration: int) -> float:
+def _stay_constant(spec: ConstantSchedule, iteration: int) -> float:
     return 1.0
 
 
-def _go_in_a_line(spec: LinearSchedule, iteration: int) -> float:
+def _follow_line(spec: LinearSchedule, iteration: int) -> float:
     done = (iteration - spec.from_iteration) / (spec.to_iteration - spec.from_iteration)
     return 1 + (spec.factor - 1) * min(max(done, 0.0), 1.0)
 
@@ -78,6 +78,6 @@ OPTIMISERS: dict[str, Callable[[Any, Parameters, bool], Optimizer]] = {
 
 # Each gives the factor of the learning rate at an iteration.
 SCHEDULES: dict[str, Callable[[Any, int], float]] = {
-    "constant": _stay,
-    "linear": _go_in_a_line,
+    "constant": _stay_constant,
+    "linear": _follow_line,
 }

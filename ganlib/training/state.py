@@ -1,4 +1,4 @@
-"""Everything that a run holds while it trains."""
+"""The state of a run while it trains, and how it is built."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,39 +8,50 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ganlib.datasets import gather_images
-from ganlib.losses import (
-    DISCRIMINATOR_LOSSES,
-    GENERATOR_LOSSES,
-    HEADS,
-    ONE_LOGIT,
-    DiscriminatorLoss,
-    GeneratorLoss,
-    Head,
-    class_loss,
-)
-from ganlib.networks.batch_norm import BatchNorm, find_batch_norms
+from ganlib.errors import NotShardable
+from ganlib.losses.adversarial import DISCRIMINATOR_LOSSES, GENERATOR_LOSSES, DiscriminatorLoss, GeneratorLoss
+from ganlib.losses.heads import HEADS, ONE_LOGIT, Head, class_loss
 from ganlib.networks.build import build_network
 from ganlib.networks.first_batch import needs_first_batch, show_first_batch
-from ganlib.networks.minibatch_discrimination import MinibatchDiscrimination
-from ganlib.runtime.batch_sharding import Share
+from ganlib.networks.layers import MinibatchDiscrimination
+from ganlib.networks.normalisation import BatchNorm, find_batch_norms
+from ganlib.networks.players import Networks
+from ganlib.runtime.batch_sharding import BatchShard
 from ganlib.runtime.device import choose_precision
-from ganlib.runtime.process_group import ALONE, Ranks
-from ganlib.runtime.random_streams import draw_labels, draw_latents, make_generator, seed_layers
+from ganlib.runtime.process_group import SINGLE_PROCESS, ProcessGroup
+from ganlib.runtime.random_streams import draw_labels, make_generator, seed_layers
+from ganlib.spec.checks import find_sharding_problem
 from ganlib.spec.job import JobSpec
 from ganlib.spec.layers import takes_labels
 from ganlib.spec.sections.losses import AuxiliarySpec
-from ganlib.techniques import Networks, Technique, build_techniques
+from ganlib.techniques.base import Technique
 from ganlib.training.cuda_graph import StepGraph, build_step_graph
-from ganlib.training.data import TrainingData, load_training_data
+from ganlib.training.data import TrainingData, draw_latents, load_training_data
 from ganlib.training.optimisers import build_optimiser
 from ganlib.training.torch_compile import compile_networks
-from ganlib.training.update_schedule import Rhythm, build_rhythm
+from ganlib.training.update_schedule import UpdateSchedule, build_update_schedule
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """Numbers of each player's last update in an iteration, on the device; D's logits are (N,).
+
+    Without a GAN, where only a classifier is trained, there is neither a generator's loss nor logits; without
+    classes there is neither their loss nor the labelled images' accuracy.
+    """
+
+    discriminator_loss: Tensor
+    generator_loss: Tensor | None
+    real_logits: Tensor | None
+    fake_logits: Tensor | None
+    class_loss: Tensor | None
+    labelled_accuracy: Tensor | None
 
 
 class LogitHistory:
     """All logits of real and of fake images that were added since the last `clear`.
 
-    It is part of a checkpoint, so that the histograms of a run that was stopped are those of one that was not.
+    They are part of a checkpoint, so that the histograms of a run that was stopped are those of one that was not.
     """
 
     def __init__(self) -> None:
@@ -71,15 +82,15 @@ class LogitHistory:
 
 @dataclass
 class TrainingState:
-    """What training changes, and what it needs for that; `iteration` is the last one that was done.
+    """Networks, optimisers, data and settings of one run; `iteration` is the last one that was done.
 
     fixed_latents: (rows · columns, L), one for each cell of the grid; fixed_labels: int64 (rows · columns,) beside
     them, None unless the generator takes labels.
     joins_passes: whether real and fake images go through the discriminator as one batch. has_gan: False where only
     a classifier is trained. class_weight: of the labelled images' cross-entropy in D's loss, 0 without labels.
     generator_class_loss: outputs (N, M), labels (N,) → what G pays for fakes of the wrong class, None if nothing.
-    real_statistics: D's batch norms whose running statistics are to be those of real images alone. share: which
-    items of each batch are this process's, None for all. graph: what replays an iteration's updates, if anything.
+    real_statistics: D's batch norms whose running statistics are to be those of real images alone. shard: this
+    process's part of each batch, None for all. graph: replays an iteration's updates where the spec asks for it.
     """
 
     spec: JobSpec
@@ -92,7 +103,7 @@ class TrainingState:
     discriminator_loss: DiscriminatorLoss
     techniques: list[Technique]
     data: TrainingData
-    rhythm: Rhythm
+    update_schedule: UpdateSchedule
     latents_generator: torch.Generator
     fixed_latents: Tensor
     fixed_labels: Tensor | None
@@ -101,8 +112,8 @@ class TrainingState:
     class_weight: float
     generator_class_loss: Callable[[Tensor, Tensor], Tensor] | None
     real_statistics: list[BatchNorm]
-    share: Share | None = None
-    graph: StepGraph | None = None
+    shard: BatchShard | None = None
+    graph: StepGraph[StepResult] | None = None
     iteration: int = 0
     logit_history: LogitHistory = field(default_factory=LogitHistory)
 
@@ -112,14 +123,14 @@ class TrainingState:
         return self.data.images
 
 
-def build_state(spec: JobSpec, device: torch.device, ranks: Ranks = ALONE) -> TrainingState:
+def build_state(spec: JobSpec, device: torch.device, processes: ProcessGroup = SINGLE_PROCESS) -> TrainingState:
     """Build a run at iteration 0; seeds torch's global generators.
 
-    ranks: the processes that share the run. Raises DatasetUnavailable, DeviceUnavailable, NotDealable.
+    processes: those that share the run. Raises DatasetUnavailable, DeviceUnavailable, NotShardable.
     """
-    share = ranks.share_of(spec)
+    refuse_unshardable(spec, processes.count)
     recorded = spec.speed.cuda_graphs
-    techniques = build_techniques(spec)
+    techniques = [section.build(spec) for section in spec.techniques]
     networks = build_networks(spec, device, techniques)
     data = load_training_data(spec, device)
     show_first_batches(spec, networks, data)
@@ -149,19 +160,26 @@ def build_state(spec: JobSpec, device: torch.device, ranks: Ranks = ALONE) -> Tr
         discriminator_loss=discriminator_loss,
         techniques=techniques,
         data=data,
-        rhythm=build_rhythm(spec, device),
+        update_schedule=build_update_schedule(spec, device),
         latents_generator=latents_generator,
         fixed_latents=draw_fixed_latents(spec).to(device),
         fixed_labels=choose_fixed_labels(spec, device),
         joins_passes=not _mixes_items(networks.discriminator, techniques),
-        has_gan=spec.losses.discriminator != "none",
+        has_gan=spec.losses.has_gan,
         class_weight=spec.losses.classes.weight if spec.losses.classes else 0.0,
         generator_class_loss=_choose_generator_class_loss(spec, networks.head),
-        # A classifier is judged in evaluation mode, on real images: fakes must not have a share in its statistics.
+        # A classifier is measured in evaluation mode, on real images: its statistics must not depend on fakes.
         real_statistics=find_batch_norms(networks.discriminator) if spec.losses.classes else [],
-        share=share,
+        shard=processes.shard_of(spec.batch_size),
         graph=build_step_graph(device, generators) if recorded else None,
     )
+
+
+def refuse_unshardable(spec: JobSpec, count: int) -> None:
+    """Raise NotShardable where `count` processes cannot divide the spec's batches with the same result."""
+    problem = find_sharding_problem(spec, count)
+    if problem is not None:
+        raise NotShardable(str(problem))
 
 
 def _choose_generator_class_loss(spec: JobSpec, head: Head) -> Callable[[Tensor, Tensor], Tensor] | None:
@@ -189,7 +207,7 @@ def build_networks(spec: JobSpec, device: torch.device, techniques: list[Techniq
 
 
 def show_first_batches(spec: JobSpec, networks: Networks, data: TrainingData) -> None:
-    """Let layers that take their first values from data have a batch of latents, or of real images."""
+    """Show a batch of latents, or of real images, to networks whose layers take their first values from data."""
     generator = make_generator(torch.device("cpu"), spec.seed, "first batch")
     latents = draw_latents(spec.latents, spec.generator.reference_size, generator)
     chosen = torch.randint(len(data.images), (spec.discriminator.reference_size,), generator=generator)
@@ -220,7 +238,7 @@ def choose_fixed_labels(spec: JobSpec, device: torch.device) -> Tensor | None:
 
 
 def _mixes_items(discriminator: nn.Module, techniques: list[Technique]) -> bool:
-    """Whether a logit depends on the other images of its batch, as batch norm's does."""
+    """Return whether a logit depends on the other images of its batch, as with batch norm."""
     kinds = (nn.BatchNorm1d, nn.BatchNorm2d, MinibatchDiscrimination)
     return any(isinstance(module, kinds) for module in discriminator.modules()) or any(
         technique.mixes_items for technique in techniques

@@ -1,4 +1,4 @@
-"""Networks through torch.compile, for `speed.compile`."""
+"""Compile both networks by torch.compile, for `speed.compile`."""
 
 from typing import Any
 
@@ -7,16 +7,15 @@ from torch import Tensor, nn
 from torch._dynamo.exc import TorchDynamoException
 
 from ganlib.errors import CompilationFailed
-from ganlib.techniques import Networks
-from ganlib.techniques.base import Pass
+from ganlib.networks.players import Networks, Pass
 
 
 def compile_networks(networks: Networks) -> None:
     """Let training run compiled passes of both networks; the modules, and so their weights' names, stay theirs.
 
-    Sample grids, measurements, hooks and gradients of gradients go on with the modules as they are.
+    Sample grids, measurements, hooks and gradients of gradients use the modules as they are.
     """
-    # What was compiled for other runs of this process would count towards torch's limit.
+    # Networks compiled for other runs of this process would count towards torch's limit.
     torch.compiler.reset()
     networks.compile(_compile_network)
 

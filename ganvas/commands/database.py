@@ -1,16 +1,21 @@
-"""`ganvas migrate`, `backup` and `restore`: a service's tables and everything in them."""
+"""`ganvas migrate`, `backup` and `restore`: a service's tables and all their rows."""
 
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from ganvas.commands.options import data_dir_option, need_server_extra
+from ganvas.commands.options import data_dir_option, read_settings
+
+if TYPE_CHECKING:
+    from api.settings import Settings
+    from ganvas.backup import Say
 
 RETRY_SECONDS = 1.0
 Answer = TypeVar("Answer")
+folder_argument = click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 
 
 @click.command()
@@ -29,14 +34,11 @@ def migrate_command(wait_seconds: float, data_dir: Path | None) -> None:
     A service that is started with GANVAS_MIGRATE=false leaves them alone, and does not start while they are older.
     The bucket of GANVAS_BLOBS_URL is made where it is missing.
     """
-    need_server_extra()
+    settings = read_settings(data_dir, migrate=True)
     from api.artifacts.s3 import S3Blobs
     from api.server.database.engine import HEAD_REVISION, TablesUnfit, build_engine, find_revision, prepare_tables
     from api.server.services import build_blobs
-    from api.settings import Settings
 
-    given: dict[str, Any] = {} if data_dir is None else {"home": data_dir}
-    settings = Settings(**given, migrate=True)
     engine = build_engine(settings)
     try:
         before = _wait_for("database", lambda: find_revision(engine), wait_seconds)
@@ -53,7 +55,7 @@ def migrate_command(wait_seconds: float, data_dir: Path | None) -> None:
 
 
 def _wait_for(what: str, ask: Callable[[], Answer], wait_seconds: float) -> Answer:
-    """Return what it answers once it is up; raises ClickException when it is not, so long after the first try."""
+    """Return the answer once it is up; raises ClickException if it is still down after `wait_seconds`."""
     from sqlalchemy.exc import OperationalError
 
     from api.errors import ServiceUnavailable
@@ -74,15 +76,15 @@ def _wait_for(what: str, ask: Callable[[], Answer], wait_seconds: float) -> Answ
             time.sleep(RETRY_SECONDS)
 
 
-folder_argument = click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-
-
 @click.command()
 @folder_argument
 @data_dir_option
 def backup_command(folder: Path, data_dir: Path | None) -> None:
     """Write rows and files into FOLDER, while the service and its jobs go on."""
-    _run("write_backup", folder, data_dir)
+    settings = read_settings(data_dir)
+    from ganvas.backup import write_backup
+
+    _run(write_backup, settings, folder)
     click.echo(f"The backup is in {folder}.")
 
 
@@ -91,17 +93,18 @@ def backup_command(folder: Path, data_dir: Path | None) -> None:
 @data_dir_option
 def restore_command(folder: Path, data_dir: Path | None) -> None:
     """Fill an empty service with the backup in FOLDER; stop the service before."""
-    _run("read_backup", folder, data_dir)
-    click.echo("Restored. Jobs that ran go on from their checkpoints once a worker claims them.")
+    settings = read_settings(data_dir)
+    from ganvas.backup import read_backup
+
+    _run(read_backup, settings, folder)
+    click.echo("Restored. Jobs that ran resume from their checkpoints once a worker claims them.")
 
 
-def _run(name: str, folder: Path, data_dir: Path | None) -> None:
-    need_server_extra()
-    from api.settings import Settings
-    from ganvas import backup
+def _run(command: "Callable[[Settings, Path, Say], None]", settings: "Settings", folder: Path) -> None:
+    """Run either; progress goes to stderr."""
+    from ganvas.backup import BackupInvalid
 
-    given: dict[str, Any] = {} if data_dir is None else {"home": data_dir}
     try:
-        getattr(backup, name)(Settings(**given), folder, lambda line: click.echo(line, err=True))
-    except backup.BackupInvalid as error:
+        command(settings, folder, lambda line: click.echo(line, err=True))
+    except BackupInvalid as error:
         raise click.ClickException(str(error)) from None

@@ -9,10 +9,12 @@ import click
 from api.client.client import Client
 from api.errors import JobNotFound
 from api.jobs.schemas import JobSummary
+from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS
 from ganvas.commands.options import open_client, url_option
 
 Command = Callable[..., Any]
 Query = list[tuple[str, str]]
+IMAGES = ("pdf", "svg", "png")
 MAX_NAMED = 5
 
 
@@ -37,64 +39,21 @@ def cell_options(command: Command) -> Command:
 
 
 def read_form(path: Path, forms: Sequence[str]) -> str:
-    """Return the form that the file's ending names; raises a usage error for another one."""
+    """Return the format that the file's ending names; raises UsageError for another one."""
     form = path.suffix.lower().lstrip(".")
     if form not in forms:
         raise click.UsageError(f"{path.name} must end with one of: {', '.join(f'.{known}' for known in forms)}.")
     return form
 
 
-def save(
-    url: str | None, runs: Sequence[str], address: Callable[[list[str]], str], query: Any, target: Any
-) -> None:
-    """Find the runs, fetch the figure and say where it is.
-
-    address: from the runs' ids to the figure's address. query: from them to its query. target: (path, force).
-    """
-    path, force = target
-    if path.exists() and not force:
-        raise click.UsageError(f"{path} exists; --force replaces it.")
-    with open_client(url) as client:
-        ids = [find_run(client, run) for run in runs]
-        left_out = client.save_figure(address(ids), query(ids), path)
-    click.echo(path)
-    if left_out:
-        click.echo(f"It shows {left_out}.", err=True)
-
-
-def find_run(client: Client, text: str) -> str:
-    """Return the id of the run with this id, this exact name, or the only one whose id begins like this."""
-    try:
-        return client.get(text).id
-    except JobNotFound:
-        pass
-    named = [job for job in client.list(name=text) if job.name == text]
-    found = named or [job for job in client.list() if job.id.startswith(text)]
-    if len(found) == 1:
-        return found[0].id
-    raise click.UsageError(_explain(text, found))
-
-
-def _explain(text: str, found: Sequence[JobSummary]) -> str:
-    if not found:
-        return f"No run has the id or the name {text!r}; `ganvas list` shows those that exist."
-    shown = ", ".join(f"{job.id} ({job.name}, {job.created_at:%Y-%m-%d %H:%M})" for job in found[:MAX_NAMED])
-    more = f" and {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
-    return f"{len(found)} runs are meant by {text!r}; name one by its id: {shown}{more}."
-
-
-def given(**options: Any) -> Query:
-    """Return the options that were given, as a query."""
-    return [(name.rstrip("_"), str(value)) for name, value in options.items() if value not in (None, "", False)]
-
-
-IMAGES = ("pdf", "svg", "png")
-
-
 @click.command()
 @click.argument("runs", metavar="RUN…", nargs=-1, required=True)
 @click.option("--iterations", metavar="N,…", help="Columns; without it five, evenly spread.")
-@click.option("--curves", metavar="METRIC,…", help="Draw curves instead: loss/generator,loss/discriminator.")
+@click.option(
+    "--curves",
+    metavar="METRIC,…",
+    help=f"Draw curves instead: {GENERATOR_LOSS.name},{DISCRIMINATOR_LOSS.name}.",
+)
 @click.option("--smoothing", type=click.FloatRange(0, 0.999), help="Of curves: 0 none, 0.9 much.")
 @click.option("--log-x", is_flag=True, help="A logarithmic axis of iterations.")
 @click.option("--log-y", is_flag=True, help="A logarithmic axis of values.")
@@ -117,40 +76,41 @@ def figure_command(runs: tuple[str, ...], out: Path, force: bool, url: str | Non
     form = read_form(out, IMAGES if curves is None else (*IMAGES, "csv"))
     if len(options["label"]) > len(runs):
         raise click.UsageError("There are more --label than runs.")
-    query = _ask_timelines(options) if curves is None else _ask_curves(curves, options, form)
+    query = _timelines_query(options) if curves is None else _curves_query(curves, options, form)
     labels = [] if form == "csv" else options["label"]
 
-    def write_query(ids: list[str]) -> Query:
-        named = [(f"label.{run}", text) for run, text in zip(ids, labels, strict=False)]
-        return [*(("run", run) for run in ids), *named, *query]
-
     kind = "timelines" if curves is None else "curves"
-    save(url, runs, lambda _: f"/figures/{kind}.{form}", write_query, (out, force))
+
+    def build_request(ids: list[str]) -> tuple[str, Query]:
+        named = [(f"label.{run}", text) for run, text in zip(ids, labels, strict=False)]
+        return f"/figures/{kind}.{form}", [*(("run", run) for run in ids), *named, *query]
+
+    save_figure(url, runs, build_request, out, force=force)
 
 
-def _ask_timelines(options: dict[str, Any]) -> Query:
+def _timelines_query(options: dict[str, Any]) -> Query:
     for name in ("smoothing", "log_x", "log_y"):
         if options[name]:
             raise click.UsageError(f"--{name.replace('_', '-')} is for --curves.")
-    return given(
+    return to_query(
         iteration=options["iterations"], rows=options["rows"], columns=options["columns"], cells=options["cells"],
-        **_ask_page(options),
+        **_page_options(options),
     )  # fmt: skip
 
 
-def _ask_curves(curves: str, options: dict[str, Any], form: str) -> Query:
+def _curves_query(curves: str, options: dict[str, Any], form: str) -> Query:
     for name in ("iterations", "rows", "columns", "cells"):
         if options[name]:
             raise click.UsageError(f"--{name} is for timelines, not for --curves.")
     if form == "csv":
-        return given(metric=curves)
-    return given(
+        return to_query(metric=curves)
+    return to_query(
         metric=curves, smoothing=options["smoothing"], x="log" if options["log_x"] else None,
-        y="log" if options["log_y"] else None, **_ask_page(options),
+        y="log" if options["log_y"] else None, **_page_options(options),
     )  # fmt: skip
 
 
-def _ask_page(options: dict[str, Any]) -> dict[str, Any]:
+def _page_options(options: dict[str, Any]) -> dict[str, Any]:
     return {name: options[name] for name in ("labels", "width", "dpi")}
 
 
@@ -185,9 +145,57 @@ def movie_command(
     RUN is an id, the beginning of one, or an exact name.
     """
     form = read_form(out, ("mp4", "gif", "png"))
-    query = given(
+    query = to_query(
         fps=fps, to=last, every=every, size=size, caption="none" if no_caption else None, rows=rows,
         columns=columns, cells=cells,
     )  # fmt: skip
     query += [("from", str(first))] if first is not None else []
-    save(url, [run], lambda ids: f"/runs/{ids[0]}/movie.{form}", lambda _: query, (out, force))
+    save_figure(url, [run], lambda ids: (f"/runs/{ids[0]}/movie.{form}", query), out, force=force)
+
+
+def save_figure(
+    url: str | None,
+    runs: Sequence[str],
+    build_request: Callable[[list[str]], tuple[str, Query]],
+    path: Path,
+    *,
+    force: bool,
+) -> None:
+    """Find the runs, save the figure and print its path.
+
+    build_request: returns path and query of the figure for the runs' ids.
+    """
+    if path.exists() and not force:
+        raise click.UsageError(f"{path} exists; --force replaces it.")
+    with open_client(url) as client:
+        ids = [find_run(client, run) for run in runs]
+        left_out = client.save_figure(*build_request(ids), path)
+    click.echo(path)
+    if left_out:
+        click.echo(f"It shows {left_out}.", err=True)
+
+
+def find_run(client: Client, text: str) -> str:
+    """Return the id of the run with this id, this exact name, or the only one whose id begins so."""
+    try:
+        return client.get(text).id
+    except JobNotFound:
+        pass
+    named = [job for job in client.list(name=text) if job.name == text]
+    matches = named or [job for job in client.list() if job.id.startswith(text)]
+    if len(matches) == 1:
+        return matches[0].id
+    raise click.UsageError(_explain_mismatch(text, matches))
+
+
+def _explain_mismatch(text: str, matches: Sequence[JobSummary]) -> str:
+    if not matches:
+        return f"No run has the id or the name {text!r}; `ganvas list` shows those that exist."
+    shown = ", ".join(f"{job.id} ({job.name}, {job.created_at:%Y-%m-%d %H:%M})" for job in matches[:MAX_NAMED])
+    more = f" and {len(matches) - MAX_NAMED} more" if len(matches) > MAX_NAMED else ""
+    return f"{len(matches)} runs match {text!r}; name one by its id: {shown}{more}."
+
+
+def to_query(**options: Any) -> Query:
+    """Return the options that were given, as a query of the service."""
+    return [(name.rstrip("_"), str(value)) for name, value in options.items() if value not in (None, "", False)]

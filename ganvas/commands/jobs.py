@@ -36,8 +36,8 @@ def retry_command(job_id: str, from_start: bool, url: str | None, as_json: bool)
     if as_json:
         print_json(job)
         return
-    begins = f"goes on from iteration {job.iteration:,}" if job.iteration else "begins at the beginning"
-    click.echo(f"{job.id}  {begins}  {page_url}")
+    start = f"resumes from iteration {job.iteration:,}" if job.iteration else "starts anew"
+    click.echo(f"{job.id}  {start}  {page_url}")
 
 
 @click.command()

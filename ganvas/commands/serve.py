@@ -6,19 +6,26 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from ganvas.address import default_home, is_same_address, read_service_url
 from ganvas.commands.options import (
     data_dir_option,
+    end_with_caller,
     json_option,
     need_server_extra,
     need_train_extra,
-    obey_parent,
     print_json,
+    read_settings,
 )
+
+if TYPE_CHECKING:
+    from api.server.services import Services
+    from api.settings import Settings
+
+STATE_WORDS = {"ok": "ok", "warning": "WARNING", "failed": "FAILED"}
 
 
 @click.command()
@@ -31,69 +38,73 @@ from ganvas.commands.options import (
 def up_command(host: str | None, port: int | None, data_dir: Path | None, no_worker: bool) -> None:
     """Start the service, the dashboard and a worker; Ctrl-C stops everything and loses nothing."""
     need_server_extra()
-    obey_parent()
-    from api.settings import Settings
-
-    options: dict[str, Any] = {"host": host, "port": port, "home": data_dir}
-    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
-    run_up(Settings(**given), with_worker=not no_worker)
-
-
-def run_up(settings: Any, *, with_worker: bool) -> None:
-    """Serve until a signal comes."""
+    end_with_caller()
+    address = {"host": host, "port": port}
+    settings = read_settings(data_dir, **{name: value for name, value in address.items() if value is not None})
     from ganvas.local import HomeInUse, hold_home
 
     try:
         with hold_home(settings.home):
-            _serve(settings, with_worker)
+            _serve(settings, with_worker=not no_worker)
     except HomeInUse as error:
         raise click.ClickException(f"{error} Stop that one first, or choose another --data-dir.") from None
 
 
-def _serve(settings: Any, with_worker: bool) -> None:
-    # What is loaded now stays until the end: to look through it for garbage would take a fifth of the start.
+def _serve(settings: "Settings", *, with_worker: bool) -> None:
+    """Serve until a signal comes."""
+    # Modules that are loaded now stay to the end: collecting garbage among them would take a fifth of the start.
     gc.disable()
     import uvicorn
 
-    from api.main import end_streams
-    from api.server.access.authenticator import tokens_exist
-    from api.server.access.scopes import BindRefused, check_bind
-    from api.server.database.engine import TablesUnfit, check_tables
+    from api.server.access.origins import BindRefused, check_bind
     from api.server.operations.logging import set_up_logs
     from ganvas.address import write_service_url
-    from ganvas.app import build_app
+    from ganvas.lazy_app import LazyApp
     from ganvas.local import LocalServer, WorkerKeeper
 
+    if not settings.migrate:
+        _check_tables(settings)
     try:
-        if not settings.migrate:
-            check_tables(settings)
-        check_bind(settings, lambda: tokens_exist(settings))
-    except (BindRefused, TablesUnfit) as error:
+        check_bind(settings, lambda: _tokens_exist(settings))
+    except BindRefused as error:
         raise click.ClickException(str(error)) from None
     _check_port(settings.host, settings.port)
     set_up_logs(logging.WARNING)
-    app = build_app(settings)
-    gc.freeze()
-    gc.enable()
     environment = dict(os.environ)
     keeper = WorkerKeeper(settings.home, environment)
+    failures: list[BaseException] = []
+    missing = {"address", "services"}
+
+    def start_worker_after(part: str) -> None:
+        missing.discard(part)
+        if with_worker and not missing:
+            keeper.start()
+
+    def on_loaded(services: "Services") -> None:
+        # A token for its own worker, for when the first token that is made closes the service.
+        environment["GANVAS_TOKEN"] = settings.token or services.authenticator.make_worker_token()
+        start_worker_after("services")
+
+    def on_failed(error: BaseException) -> None:
+        failures.append(error)
+        server.should_exit = True
 
     def on_ready(port: int) -> None:
         host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104
         url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         write_service_url(settings.home, url)
         environment.update(GANVAS_URL=url, GANVAS_HOME=str(settings.home), GANVAS_END_WITH_PARENT=str(os.getpid()))
-        # Its own worker goes on when the first token that is made closes the service.
-        environment["GANVAS_TOKEN"] = settings.token or app.state.services.access.make_worker_token()
         click.echo(f"Ganvas answers at {url}  (data in {settings.home})")
-        if with_worker:
-            keeper.start()
+        start_worker_after("address")
 
     def on_stop() -> None:
         click.echo("Stopping: a running trainer writes its checkpoint first …", err=True)
         keeper.stop()
-        end_streams(app)
+        app.end_streams()
 
+    app = LazyApp(settings, on_loaded, on_failed)
+    gc.freeze()
+    gc.enable()
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -105,10 +116,38 @@ def _serve(settings: Any, with_worker: bool) -> None:
         timeout_graceful_shutdown=3,
         server_header=False,
     )
+    server = LocalServer(config, on_ready, on_stop)
     try:
-        LocalServer(config, on_ready, on_stop).run()
+        server.run()
     finally:
         keeper.stop()
+    if failures:
+        _raise_failure(failures[0])
+
+
+def _raise_failure(failure: BaseException) -> None:
+    from api.server.database.engine import TablesUnfit
+
+    raise click.ClickException(str(failure)) from None if isinstance(failure, TablesUnfit) else failure
+
+
+def _check_tables(settings: "Settings") -> None:
+    from api.server.database.engine import TablesUnfit, check_tables
+
+    try:
+        check_tables(settings)
+    except TablesUnfit as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _tokens_exist(settings: "Settings") -> bool:
+    from api.server.access.authenticator import tokens_exist
+    from api.server.database.engine import TablesUnfit
+
+    try:
+        return tokens_exist(settings)
+    except TablesUnfit as error:
+        raise click.ClickException(str(error)) from None
 
 
 def _check_port(host: str, port: int) -> None:
@@ -176,7 +215,7 @@ def worker_command(
     """
     need_server_extra()
     need_train_extra()
-    obey_parent()
+    end_with_caller()
     if token and token_file:
         raise click.UsageError("Give --token or --token-file, not both.")
     home = data_dir or default_home()
@@ -190,7 +229,7 @@ def worker_command(
     }
     os.environ.update({key: value for key, value in settings.items() if value})
     os.environ.update(_choose_broker(home))
-    # The same process goes on as the worker, so that signals reach it directly.
+    # The worker replaces this process, so that signals reach it directly.
     os.execv(sys.executable, [sys.executable, "-m", "worker"])  # noqa: S606
 
 
@@ -204,7 +243,7 @@ def _read_token(path: Path | None) -> str | None:
 
 
 def _choose_broker(home: Path) -> dict[str, str]:
-    """Let a worker for which no broker is named ask by itself, unless it shares the service's own folder."""
+    """Choose no broker for a worker without --broker, unless it shares the folder of the service."""
     from worker.settings import NO_BROKER, WorkerSettings
 
     settings = WorkerSettings()
@@ -237,24 +276,19 @@ def demo_command(iterations: int | None, exit_at_end: bool, port: int | None, da
         raise click.exceptions.Exit(1)
 
 
-WORDS = {"ok": "ok", "warning": "WARNING", "failed": "FAILED"}
-
-
 @click.command()
 @data_dir_option
 @json_option
 def doctor_command(data_dir: Path | None, as_json: bool) -> None:
     """Check database, broker, files, disk, clocks, cards and versions; the exit status is 1 if anything failed."""
-    need_server_extra()
-    from api.settings import Settings
+    settings = read_settings(data_dir)
     from ganvas.doctor import run_checks
 
-    given: dict[str, Any] = {} if data_dir is None else {"home": data_dir}
-    findings = run_checks(Settings(**given))
+    findings = run_checks(settings)
     if as_json:
         print_json({"items": [dataclasses.asdict(finding) for finding in findings], "next": None})
     for finding in () if as_json else findings:
-        click.echo(f"{WORDS[finding.state]:<8} {finding.check:<10} {finding.text}")
+        click.echo(f"{STATE_WORDS[finding.state]:<8} {finding.check:<10} {finding.text}")
         if finding.advice:
             click.echo(f"{'':<8} {'':<10} → {finding.advice}")
     if any(finding.state == "failed" for finding in findings):

@@ -1,4 +1,4 @@
-"""`ganvas list`, `show`, `logs` and `workers`: print what the service knows."""
+"""`ganvas list`, `show`, `logs` and `workers`: print jobs, logs and workers."""
 
 import time
 from typing import get_args
@@ -12,6 +12,9 @@ from api.server.http.schemas import TERMINAL_STATES, JobState
 from api.workers.schemas import GpuState, WorkerRead
 from ganvas.commands.options import json_option, open_client, print_json, url_option
 from ganvas.progress import human_age, human_losses
+
+GIB = 1_073_741_824
+HEADING = f"{'id':<12}  {'state':<10}{'iterations':>16}  {'losses':<28}{'age':>9}  name"
 
 
 @click.command()
@@ -59,8 +62,10 @@ def list_command(
         print_json(page)
         return
     if not page.items:
-        asked = any((state, name, tag, recipe, where))
-        click.echo("No such job." if asked else "No jobs. Submit one: ganvas submit recipes/winkler-mnist.yaml")
+        is_filtered = any((state, name, tag, recipe, where))
+        click.echo(
+            "No such job." if is_filtered else "No jobs. Submit one: ganvas submit recipes/winkler-mnist.yaml"
+        )
         return
     click.echo(HEADING)
     for job in page.items:
@@ -70,9 +75,6 @@ def list_command(
             click.echo(f"{job.id} waits: {job.obstacle}")
     if page.next:
         click.echo(f"… more: ganvas list --limit {limit} --cursor {page.next}")
-
-
-HEADING = f"{'id':<12}  {'state':<10}{'iterations':>16}  {'losses':<28}{'age':>9}  name"
 
 
 def render_job_row(job: JobSummary) -> str:
@@ -153,9 +155,6 @@ def _print_new(lines: list[LogLineRead], shown: list[LogLineRead]) -> list[LogLi
     return lines or shown
 
 
-GIB = 1_073_741_824
-
-
 @click.command()
 @url_option
 @json_option
@@ -167,7 +166,7 @@ def workers_command(url: str | None, as_json: bool) -> None:
         print_json({"items": [worker.model_dump(mode="json") for worker in workers], "next": None})
         return
     if not workers:
-        click.echo("No worker was heard of in the last day. Start one: ganvas worker")
+        click.echo("No worker reported in the last day. Start one: ganvas worker")
     for worker in workers:
         click.echo(render_worker(worker))
 
@@ -175,7 +174,7 @@ def workers_command(url: str | None, as_json: bool) -> None:
 def render_worker(worker: WorkerRead) -> str:
     """Return one worker's lines."""
     if not worker.is_alive:
-        state = f"not heard of for {human_age(worker.seen_at)}"
+        state = f"silent for {human_age(worker.seen_at)}"
     elif worker.job_id:
         state = f"runs {worker.job_id}, attempt {worker.attempt}"
     else:
@@ -185,6 +184,6 @@ def render_worker(worker: WorkerRead) -> str:
 
 
 def render_gpu(gpu: GpuState) -> str:
-    """Return one card's line."""
+    """Return one GPU's line."""
     load = "" if gpu.utilisation is None else f"  {gpu.utilisation:.0%} busy"
     return f"GPU {gpu.index}  {gpu.name}  {gpu.memory_used / GIB:.1f} of {gpu.memory_total / GIB:.1f} GiB{load}"

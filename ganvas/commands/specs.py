@@ -1,4 +1,4 @@
-"""`ganvas validate`, `recipes` and `train`: specs on this machine, without a service."""
+"""`ganvas validate`, `recipes` and `train`: check specs, list recipes and train, without a service."""
 
 import os
 import signal
@@ -10,14 +10,17 @@ from textwrap import fill
 import click
 
 from ganlib.events import Event, LineLogged, MetricsLogged, TrainingStarted
-from ganlib.runtime.threads import thread_settings
+from ganlib.runtime.cpu import thread_settings
 from ganlib.spec.files import read_spec_text
-from ganlib.spec.job import JobSpec, parse_spec
+from ganlib.spec.job import JobSpec
 from ganlib.spec.layers import LayerSpec
+from ganlib.spec.parse import parse_spec
 from ganlib.spec.shapes import Shape, count_parameters, show_shape, trace_shapes
 from ganvas.commands.options import json_option, need_train_extra, print_json, read_spec, set_option, spec_argument
 from ganvas.progress import ProgressBar, short_losses
 from recipes import read_texts
+
+WIDTH = 80
 
 
 @click.command()
@@ -52,14 +55,11 @@ def render_network(name: str, layers: Sequence[LayerSpec], input_shape: Shape, c
 
 
 def render_cost(spec: JobSpec) -> str:
-    """Return how much the run will record, as text."""
-    # The last iteration always has both; a grid is drawn before the first one too.
+    """Return the number of grids and checkpoints of the run, as text."""
+    # The last iteration always has both; there is also a grid before the first one.
     grids = 1 + -(-spec.iterations // spec.sample_every)
     checkpoints = -(-spec.iterations // spec.checkpoint_every)
     return f"\n{grids:,} sample grids of {spec.samples.rows}×{spec.samples.columns}, {checkpoints:,} checkpoints"
-
-
-WIDTH = 80
 
 
 @click.command()
@@ -85,7 +85,7 @@ def recipes_command(name: str | None, as_json: bool) -> None:
 
 
 def find_name(given: str, texts: dict[str, str]) -> str:
-    """Return the file name that was meant: with or without its folder and ending; refuses an unknown one."""
+    """Return the file name of a recipe, given with or without folder and ending; raises UsageError."""
     wanted = given.removeprefix("recipes/").removesuffix(".yaml")
     names = [file.removesuffix(".yaml") for file in texts]
     if wanted in names:
@@ -101,7 +101,7 @@ def render_recipe(file: str, spec: JobSpec) -> str:
     if spec.recipe is None:
         return "\n".join([*rows, _row("", spec.description)])
     facts = spec.recipe
-    # Most sources number their sections; others are quoted by a word of their own.
+    # Most sources number their sections; others are quoted by name, such as "appendix C".
     where = f"section {facts.section}" if facts.section[0].isdigit() else facts.section
     rows += [
         _row("paper", f"{facts.paper}, {where}"),
@@ -148,16 +148,14 @@ def train_command(spec_path: Path, out_dir: Path, overrides: tuple[str, ...]) ->
     if not is_lead():
         return
     if reason is StopReason.STOPPED:
-        click.echo(
-            f"Stopped; the checkpoint is in {out_dir}. Run the same command again and it goes on.", err=True
-        )
+        click.echo(f"Stopped; the checkpoint is in {out_dir}. Run the same command again to continue.", err=True)
         raise click.exceptions.Exit(130)
     done = "Done" if bar.has_started else "This run was complete already"
     click.echo(f"{done}; the grids are in {out_dir / 'samples'}.")
 
 
 class TrainingBar:
-    """A progress bar that appears with the first event, so that a refusal or a complete run shows none."""
+    """A progress bar that appears with the first event: a refused or a completed run shows none."""
 
     def __init__(self, iterations: int) -> None:
         self._iterations = iterations
@@ -165,11 +163,11 @@ class TrainingBar:
 
     @property
     def has_started(self) -> bool:
-        """Whether anything was trained."""
+        """True once an event came."""
         return self._bar is not None
 
     def show(self, event: Event) -> None:
-        """Show what the trainer reports."""
+        """Show one event."""
         if self._bar is None:
             self._bar = ProgressBar(self._iterations, event.iteration if isinstance(event, TrainingStarted) else 0)
         if isinstance(event, TrainingStarted):
@@ -180,6 +178,6 @@ class TrainingBar:
             self._bar.update("training", event.iteration, losses)
 
     def close(self) -> None:
-        """Leave the last line standing."""
+        """Close the bar; its last line stays."""
         if self._bar is not None:
             self._bar.close()

@@ -1,11 +1,11 @@
-"""`ganvas submit`: hand a spec to the service, pinned to a commit where that is asked for."""
+"""`ganvas submit`: submits a spec to the service, on request pinned to a commit."""
 
 import re
 from pathlib import Path
 
 import click
 
-from ganlib.spec.job import parse_spec
+from ganlib.spec.parse import parse_spec
 from ganvas.commands.options import (
     json_option,
     open_client,
@@ -24,7 +24,7 @@ _SHOWN_FILES = 10
 
 
 def check_commit(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
-    """Return the digits that were given, in lower case, or HEAD; raises BadParameter for anything else."""
+    """Return the digits of a commit in lower case, or HEAD; raises BadParameter for anything else."""
     if value is None or value.upper() == HEAD:
         return value and HEAD
     if not _DIGITS.fullmatch(value.lower()):
@@ -33,33 +33,6 @@ def check_commit(_: click.Context, __: click.Parameter, value: str | None) -> st
             "Where the spec follows, write --commit HEAD."
         )
     return value.lower()
-
-
-def resolve_commit(commit: str) -> str:
-    """Return these digits, or for HEAD the whole commit of this installation's checkout.
-
-    An installation that is not editable is taken to come from the checkout that the command stands in.
-    Raises ClickException where there is neither, and where tracked files were changed, which no worker runs.
-    """
-    if commit != HEAD:
-        return commit
-    checkout = find_checkout() or find_checkout(Path.cwd() / "ganlib")
-    found = read_commit(checkout)
-    if found is None:
-        raise click.ClickException(
-            "There is no git checkout of Ganvas here, nor a git to ask, and GANVAS_COMMIT names no commit; "
-            "name it yourself: --commit 1a2b3c4."
-        )
-    changed = list_changed_files(checkout) if checkout else []
-    if changed is None:
-        raise click.ClickException(f"git cannot say whether files in {checkout} were changed; name the commit.")
-    if changed:
-        shown = ", ".join(changed[:_SHOWN_FILES]) + (" …" if len(changed) > _SHOWN_FILES else "")
-        raise click.ClickException(
-            f"{checkout} holds changes that are not committed, which no worker would run: {shown}. "
-            "Commit them, or submit without --commit."
-        )
-    return found
 
 
 @click.command()
@@ -109,3 +82,30 @@ def submit_command(
         click.echo(f"{job.id}  {job.state}  {page_url}")
     if wait and job.state != "succeeded":
         raise click.exceptions.Exit(1)
+
+
+def resolve_commit(commit: str) -> str:
+    """Return these digits, or for HEAD the whole commit of this installation's checkout.
+
+    If the installation is not editable, the checkout in the current folder is used. Raises ClickException if there
+    is none, or if tracked files were changed, because no worker runs those changes.
+    """
+    if commit != HEAD:
+        return commit
+    checkout = find_checkout() or find_checkout(Path.cwd() / "ganlib")
+    head = read_commit(checkout)
+    if head is None:
+        raise click.ClickException(
+            "There is no git checkout of Ganvas here, nor a git to ask, and GANVAS_COMMIT names no commit; "
+            "name it yourself: --commit 1a2b3c4."
+        )
+    changed = list_changed_files(checkout) if checkout else []
+    if changed is None:
+        raise click.ClickException(f"git cannot say whether files in {checkout} were changed; name the commit.")
+    if changed:
+        shown = ", ".join(changed[:_SHOWN_FILES]) + (" …" if len(changed) > _SHOWN_FILES else "")
+        raise click.ClickException(
+            f"{checkout} holds changes that are not committed, which no worker would run: {shown}. "
+            "Commit them, or submit without --commit."
+        )
+    return head

@@ -1,27 +1,16 @@
 """A migrated database of each kind, and the real service on SQLite."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
-from sqlalchemy import text
 
 from api.main import build_service
 from api.server.database.engine import Database, build_database, migrate
-from api.server.database.models import Base
 from api.settings import Settings
+from tests.support.servers import empty_tables, make_home
 from tests.support.services import HOST, QUIET
-
-
-@pytest.fixture(scope="session")
-def _migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("migrated")
-    database = build_database(Settings(home=home))
-    migrate(database.engine)
-    database.close()
-    return home / "ganvas.sqlite3"
 
 
 @pytest.fixture(scope="session")
@@ -33,12 +22,9 @@ def _migrated_postgresql(postgresql_url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def home(tmp_path: Path, _migrated_sqlite: Path) -> Path:
+def home(tmp_path: Path) -> Path:
     """A state folder whose SQLite database is up to date."""
-    folder = tmp_path / "home"
-    folder.mkdir()
-    shutil.copy(_migrated_sqlite, folder / "ganvas.sqlite3")
-    return folder
+    return make_home(tmp_path / "home")
 
 
 @pytest.fixture
@@ -50,9 +36,7 @@ def sqlite(home: Path) -> Iterator[Database]:
 
 @pytest.fixture
 def postgresql(_migrated_postgresql: Database) -> Database:
-    tables = ", ".join(table.name for table in Base.metadata.sorted_tables)
-    with _migrated_postgresql.engine.begin() as connection:
-        connection.execute(text(f"TRUNCATE {tables} RESTART IDENTITY CASCADE"))
+    empty_tables(_migrated_postgresql)
     return _migrated_postgresql
 
 

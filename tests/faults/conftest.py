@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from api.client.client import Client
-from api.workers.schemas import EventsPost, NumberedEvent
+from api.events.schemas import EventsPost, NumberedEvent
 from ganlib.events import Event
 from tests.conftest import FAULT
 from tests.support.faults.machines import Service, Starter, Wire, Worker
@@ -46,10 +46,7 @@ def encode_post(events: Sequence[Event], first: int) -> bytes:
 
 @pytest.fixture(scope="session")
 def starter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Starter]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith("GANVAS_") and name != "GANVAS_DATA"]:
-            patch.delenv(name)
-        starter = Starter(tmp_path_factory.mktemp("services"))
+    starter = Starter(tmp_path_factory.mktemp("services"))
     yield starter
     starter.close()
 

@@ -7,12 +7,13 @@ from contextlib import ExitStack
 
 import pytest
 
+from api.attempts.schemas import FinishPost
 from api.client.client import Client, WorkerClient
 from api.errors import AttemptFenced, NotAuthenticated
-from api.workers.schemas import FinishPost
 from tests.faults.conftest import SPEC, encode_post, long_or_short
 from tests.support.faults.holding import claim_as, hold
-from tests.support.faults.machines import find_trainers, wait_until
+from tests.support.faults.machines import wait_until
+from tests.support.processes import find_trainers
 from tests.support.services import make_line, make_metrics
 
 FOREVER = {**SPEC, "iterations": 1_000_000, "sample_every": 100_000, "checkpoint_every": 100_000}

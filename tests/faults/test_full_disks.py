@@ -15,17 +15,18 @@ from api.jobs.schemas import JobRead
 from tests.faults.conftest import SPEC, long_or_short
 from tests.support.faults.disks import filled_disk, small_disk
 from tests.support.faults.full_database import post_into_a_full_disk, read_everything
-from tests.support.faults.machines import Service, find_trainers, get, wait_until
+from tests.support.faults.machines import Service, get, wait_until
 from tests.support.faults.postgres import run_postgres
+from tests.support.processes import find_trainers
 from tests.support.training import Record, read_record
-from worker.spool.bounded_spool import Drops, read_drops
+from worker.spool.bounded_spool import DroppedEvents, read_dropped_events
 
 RUN = {**SPEC, "iterations": 4000}
 
 
-def find_drops(home: Path) -> Drops:
+def find_drops(home: Path) -> DroppedEvents:
     """Read what the only attempt below a worker's home has dropped."""
-    return read_drops(next(home.glob("attempts/*/drops.json"), home / "none"))
+    return read_dropped_events(next(home.glob("attempts/*/drops.json"), home / "none"))
 
 
 def check_what_is_missing(client: Client, job: JobRead, undisturbed: Record, home_url: str) -> str:

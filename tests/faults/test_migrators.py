@@ -37,7 +37,7 @@ def test_several_migrators_at_once_leave_one_database(starter, tmp_path: Path, s
             home = tmp_path / f"home-{turn}"
             done = [tmp_path / f"done-{turn}-{index}" for index in range(together)]
             environment = {"GANVAS_DATABASE_URL": url}
-            pids = [starter.start("migrate", environment, home=str(home), done_path=str(path)) for path in done]
+            pids = [starter.start("tests.migrate", home, path, environment=environment) for path in done]
             wait_until(lambda pids=pids: not any(is_alive(pid) for pid in pids))
             assert all(path.exists() for path in done)
             database = build_database(Settings(home=home, database_url=url))

@@ -11,7 +11,8 @@ from pathlib import Path
 from api.client.client import Client
 from api.jobs.schemas import JobRead
 from tests.faults.conftest import SEED, SPEC, long_or_short
-from tests.support.faults.machines import find_trainers, is_alive, wait_until
+from tests.support.faults.machines import is_alive, wait_until
+from tests.support.processes import find_trainers
 from tests.support.training import read_record, train_undisturbed
 
 # How long the jobs of the short form are: one undisturbed run stands beside all of them.

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from api.attempts.schemas import ClaimRequest
 from api.client.client import Client, WorkerClient
 from api.client.transport import ServiceUnreachable
 from api.errors import StorageFull
-from api.workers.schemas import ClaimRequest
 from tests.faults.conftest import SPEC, long_or_short
 from tests.support.faults.disks import small_disk
 from tests.support.faults.machines import Service, get

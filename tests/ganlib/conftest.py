@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from ganlib.events import Event
-from ganlib.spec.job import JobSpec, parse_spec
+from ganlib.spec.job import JobSpec
+from ganlib.spec.parse import parse_spec
 from ganlib.trainer import StopReason, train
 
 MakeSpec = Callable[..., JobSpec]

@@ -148,7 +148,7 @@ def test_a_torn_file_of_a_backup_is_refused(made: Path, tmp_path: Path) -> None:
 
 def test_a_backup_without_its_manifest_is_none(made: Path, tmp_path: Path) -> None:
     (made / "manifest.json").unlink()
-    assert "no whole backup" in run("restore", made, tmp_path / "target").output
+    assert "not a complete backup" in run("restore", made, tmp_path / "target").output
 
 
 def test_a_service_with_jobs_is_not_written_over(made: Path, origin: Settings) -> None:

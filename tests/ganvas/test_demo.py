@@ -1,4 +1,4 @@
-"""`ganvas demo`: the first thing that a newcomer runs."""
+"""`ganvas demo`: the first thing that a newcomer runs; once forked, and once executed as by a person."""
 
 import re
 from pathlib import Path
@@ -18,28 +18,29 @@ def no_mnist(tmp_path: Path) -> Path:
 
 def test_demo_falls_back_to_digits_and_goes_on_after_ctrl_c(tmp_path: Path, no_mnist: Path) -> None:
     # So many that a busy machine has not done them all before the signal arrives.
-    arguments = ("demo", "--exit", "--iterations", 300, "--port", 0, "--data-dir", tmp_path / "home")
+    arguments = ("demo", "--exit", "--iterations", 120, "--port", 0, "--data-dir", tmp_path / "home")
     demo = Command(*arguments, GANVAS_DATA=str(no_mnist))
     demo.read_until(r"MNIST .* Training on scikit-learn's 1,797 digits instead")
     job_id = demo.read_until(r"Watch it learn:\s+http://\S+/runs/(\w+)").group(1)
-    demo.read_until(r"running .* [1-9]\d*/300 .*G \d+\.\d+  D \d+\.\d+")
+    demo.read_until(r"running .* [1-9]\d*/120 .*G \d+\.\d+  D \d+\.\d+")
     assert demo.end() == 130
     assert "run the same command again" in demo.output
 
     demo = Command(*arguments, GANVAS_DATA=str(no_mnist))
-    resumed = demo.read_until(r"Going on with (\w+) at iteration (\d+) of 300")
+    resumed = demo.read_until(r"Continuing (\w+) at iteration (\d+) of 120")
     assert resumed.group(1) == job_id
     assert int(resumed.group(2)) > 0
     assert demo.wait() == 0
-    assert "Done: 300 iterations" in demo.output
+    assert "Done: 120 iterations" in demo.output
     assert not (tmp_path / "home" / "service.json").exists()
 
 
 def test_demo_uses_a_service_that_already_runs(tmp_path: Path, no_mnist: Path) -> None:
     home = tmp_path / "home"
-    service = Command("up", "--port", 0, "--data-dir", home, GANVAS_DATA=str(no_mnist))
+    service = Command("up", "--port", 0, "--data-dir", home, is_forked=False, GANVAS_DATA=str(no_mnist))
     url = service.read_until(r"answers at (http://\S+)").group(1)
-    demo = Command("demo", "--exit", "--iterations", 2, "--data-dir", home, GANVAS_DATA=str(no_mnist))
+    arguments = ("demo", "--exit", "--iterations", 2, "--data-dir", home)
+    demo = Command(*arguments, is_forked=False, GANVAS_DATA=str(no_mnist))
     assert demo.wait() == 0, demo.output
     assert f"already runs at {url}" in demo.output
     with Client(url) as client:

@@ -60,7 +60,7 @@ def wait_until_gone(url: str) -> None:
 def test_up_trains_a_submitted_job_and_stops_clean(
     home: Path, tiny_spec: Path, connect: Callable[[str], Client]
 ) -> None:
-    service = Command("up", "--port", 0, "--data-dir", home)
+    service = Command("up", "--port", 0, "--data-dir", home, is_forked=False)
     url = service.read_until(r"answers at (http://\S+)").group(1)
     client = connect(url)
     job = client.wait(client.submit(tiny_spec).id, timeout=DEADLINE_SECONDS)
@@ -94,7 +94,7 @@ def test_interrupted_job_goes_on_after_the_next_start(
 def test_worker_ends_when_the_service_is_killed_outright(
     home: Path, tiny_spec: Path, connect: Callable[[str], Client]
 ) -> None:
-    service = Command("up", "--port", 0, "--data-dir", home)
+    service = Command("up", "--port", 0, "--data-dir", home, is_forked=False)
     client = connect(service.read_until(r"answers at (http://\S+)").group(1))
     job = client.submit({**client.submit(tiny_spec).spec, "iterations": 1_000_000, "sample_every": 100_000})
     while client.get(job.id).iteration < 100:

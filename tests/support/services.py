@@ -11,17 +11,18 @@ from sqlalchemy.orm import Session
 
 from api.artifacts import queries as artifact_queries
 from api.attempts import claims
-from api.attempts.claims import Claimed
+from api.attempts.claims import ClaimedJob
+from api.attempts.schemas import ClaimRequest, FinishPost
 from api.curves import queries as curve_queries
 from api.events import ingest, log
 from api.events.ingest import Accepted
 from api.events.parsing import PostedEvent, post_event
+from api.events.schemas import NumberedEvent
 from api.jobs import queries as job_queries
 from api.server.database.models import Job
 from api.server.http.schemas import Reason
-from api.workers.schemas import ClaimRequest, FinishPost, NumberedEvent
 from ganlib.events import CheckpointSaved, LineLogged, MetricsLogged, SampleGridSaved, StoredFile
-from ganlib.spec.job import parse_spec
+from ganlib.spec.parse import parse_spec
 
 HOST = "http://localhost"
 # Settings under which nothing happens by itself.
@@ -48,7 +49,7 @@ def add_job(session: Session, attempts_allowed: int = 5, **changes: Any) -> Job:
     return job
 
 
-def claim(session: Session, *devices: str, stored: bool = True) -> Claimed | None:
+def claim(session: Session, *devices: str, stored: bool = True) -> ClaimedJob | None:
     request = ClaimRequest(worker="worker-1", devices=list(devices or ["cpu"]))
     return claims.claim_job(session, request, LEASE, lambda _: stored)
 

@@ -8,7 +8,7 @@ from typing import Any
 from api.client.client import Client
 from api.jobs.schemas import JobRead
 from ganlib.events import Event, MetricsLogged, SampleGridSaved
-from ganlib.spec.job import parse_spec
+from ganlib.spec.parse import parse_spec
 
 # A dense GAN on the 8×8 digits: about a thousand iterations a second.
 DIGITS_SPEC: dict[str, Any] = {

@@ -1,19 +1,23 @@
 """What the worker's tests share: tiny specs, an undisturbed run, and workers that run beside the test."""
 
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from api.attempts.schemas import ClaimRead, ClaimRequest
 from api.client.client import Client, WorkerClient
-from api.workers.schemas import ClaimRead, ClaimRequest
+from tests.support.processes import find_trainers, start_trainer
 from tests.support.training import DIGITS_SPEC, Record, train_undisturbed
 from worker.attempt.run_dir import RunDir, open_run_dir
 from worker.loop.work_loop import WorkLoop
 from worker.settings import WorkerSettings
+from worker.trainer import launcher
 
 if TYPE_CHECKING:
     from tests.conftest import LiveService
@@ -23,6 +27,12 @@ PATIENCE_SECONDS = 240.0
 
 # A few seconds of training, so that a test can step in half-way.
 LONG_SPEC = {**DIGITS_SPEC, "name": "long", "iterations": 3000, "sample_every": 200, "checkpoint_every": 200}
+
+
+@pytest.fixture(autouse=True)
+def _forked_trainers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fork the trainers that a test's own process starts; test_process and test_torchrun execute theirs."""
+    monkeypatch.setattr(launcher, "subprocess", SimpleNamespace(**vars(subprocess) | {"Popen": start_trainer}))
 
 
 @pytest.fixture
@@ -124,15 +134,7 @@ def find_trainer() -> Callable[[Path], int | None]:
     """Find the process id of this machine's trainer that this test's worker started, by its run folder."""
 
     def find(home: Path) -> int | None:
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                command = (process / "cmdline").read_bytes().decode()
-                state = (process / "stat").read_text().rpartition(")")[2].split()[0]
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            if "worker.trainer.process" in command and str(home) in command and state != "Z":
-                return int(process.name)
-        return None
+        return next(iter(find_trainers(home)), None)
 
     return find
 

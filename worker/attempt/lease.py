@@ -1,4 +1,4 @@
-"""The lease of one attempt, kept by a thread of its own, so that no upload and no download can make it lapse."""
+"""Renews the lease of one attempt in a thread of its own, so that no long transfer can make it lapse."""
 
 import logging
 import time
@@ -6,16 +6,16 @@ from threading import Event as Flag
 from threading import Thread
 from typing import Self
 
-from api.client.transport import may_pass
+from api.attempts.schemas import LeaseRead
+from api.client.transport import is_temporary
 from api.client.worker_client import WorkerClient
 from api.errors import AttemptFenced, JobNotFound, NotAuthenticated, ServiceError
-from api.workers.schemas import LeaseRead
 from worker.attempt.run_dir import RunDir
 
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
-# The answer to a heartbeat also brings a cancel, which nobody should wait for longer than this.
+# The answer to a heartbeat also brings a cancel request, which should not take longer than this.
 MAX_PERIOD_SECONDS = 5.0
 
 
@@ -25,7 +25,7 @@ class Lease:
     cancel_requested: a user wants the job cancelled.
     is_lost: the attempt no longer holds the job; its trainer must stop.
 
-    A service that is away changes neither: see `worker.attempt.supervisor`.
+    An unreachable service changes neither: see `worker.attempt.supervisor`.
     """
 
     def __init__(self, client: WorkerClient, run_dir: RunDir, lease_seconds: float) -> None:
@@ -38,14 +38,14 @@ class Lease:
         self._ended = Flag()
         self._thread = Thread(target=self._keep, name="lease", daemon=True)
 
-    def note(self, answer: LeaseRead) -> None:
-        """Take in an answer that renewed the lease."""
+    def record_renewal(self, answer: LeaseRead) -> None:
+        """Record an answer that renewed the lease."""
         self._renewed_at = time.monotonic()
         self._period = min(answer.lease_seconds / 3, MAX_PERIOD_SECONDS)
         self.cancel_requested = self.cancel_requested or answer.cancel_requested
 
-    def lose(self) -> None:
-        """Take in that the service has fenced the attempt."""
+    def mark_lost(self) -> None:
+        """Record that the service has fenced the attempt."""
         self.is_lost = True
         self._ended.set()
 
@@ -55,7 +55,7 @@ class Lease:
 
     def __exit__(self, *exception: object) -> None:
         self._ended.set()
-        # Not longer than a heartbeat that hangs; the thread is a daemon.
+        # A heartbeat may hang for longer; the thread is a daemon.
         self._thread.join(1.0)
 
     def _keep(self) -> None:
@@ -63,12 +63,12 @@ class Lease:
             if time.monotonic() < self._renewed_at + self._period:
                 continue
             try:
-                self.note(self._client.heartbeat(self._run_dir.job_id, self._run_dir.attempt))
+                self.record_renewal(self._client.heartbeat(self._run_dir.job_id, self._run_dir.attempt))
             except (AttemptFenced, JobNotFound, NotAuthenticated):
-                # The token ends with the attempt, and with its job where that was deleted.
-                self.lose()
+                # The token ends with the attempt, and with a deleted job.
+                self.mark_lost()
             except ServiceError as error:
                 logger.warning("the lease could not be renewed: %s", error)
-                if not may_pass(error):
-                    self.lose()
+                if not is_temporary(error):
+                    self.mark_lost()
                 self._ended.wait(min(self._period, RETRY_SECONDS))

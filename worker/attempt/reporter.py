@@ -1,8 +1,8 @@
-"""The reporter: a thread that follows the spool and delivers its events, files first, trying again and again.
+"""Delivers an attempt's events and files: a thread follows the spool and retries until the service takes them.
 
-Training never waits for it: while the service is away, the spool grows on disk and is delivered afterwards. Order
-is kept by number, so events behind a checkpoint wait for that checkpoint's upload (well below a second on one
-machine); those before it do not.
+Training never waits for it: while the service is away, the spool grows on disk and is delivered afterwards. Events
+are delivered in the order of their numbers, so those after a checkpoint wait for its upload (well below a second
+on one machine); those before it do not.
 """
 
 import logging
@@ -15,16 +15,27 @@ from threading import Event as Flag
 from threading import Thread
 
 from api.artifacts.bundles import MAX_FILES, BundledFile
-from api.client.transport import may_pass
+from api.client.transport import is_temporary
 from api.client.worker_client import WorkerClient
 from api.errors import ArtifactMissing, AttemptFenced, BodyTooLarge, JobNotFound, SequenceConflict, ServiceError
+from api.events.schemas import EventsAccepted
 from api.server.http.schemas import MediaType
-from api.workers.schemas import EventsAccepted
 from ganlib.events import StoredFile
 from worker.attempt.lease import Lease
 from worker.attempt.run_dir import RunDir
 from worker.spool.spool import Batch, SpoolReader, read_position, write_position
 
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.1
+# Metrics are posted at most this often; a sample grid or a checkpoint at once.
+BATCH_SECONDS = 0.5
+FIRST_BACKOFF_SECONDS = 0.25
+LAST_BACKOFF_SECONDS = 5.0
+# Refusals in a row that another try could heal (a file that vanished, a number out of step).
+MAX_REFUSALS = 3
+# Files of these events are deleted after delivery; latents are kept: they are small, and useful to a person.
+_DELETED_KINDS = ("sample_grid_saved", "neighbour_grid_saved", "checkpoint_saved")
 # A sample grid is small, a checkpoint is not.
 SMALL_BYTES = 1024 * 1024
 # Well below the service's limit, headers included.
@@ -33,7 +44,7 @@ BUNDLE_BYTES = 7 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Upload:
-    """A file and what the service is told of it."""
+    """A file, with the sha256 and the media type that the service stores."""
 
     path: Path
     sha256: str
@@ -41,7 +52,7 @@ class Upload:
 
 
 def upload(client: WorkerClient, files: Iterable[Upload]) -> None:
-    """Upload files in their order; each is stored durably when this returns. Doing it twice does no harm."""
+    """Upload files in their order; each is stored durably when this returns. A repetition does no harm."""
     for group in _group(files):
         if len(group) == 1:
             client.put_artifact(group[0].path, group[0].sha256, group[0].media_type)
@@ -52,7 +63,7 @@ def upload(client: WorkerClient, files: Iterable[Upload]) -> None:
 
 
 def _group(files: Iterable[Upload]) -> Iterator[list[Upload]]:
-    """Yield files that travel together: neighbours that are small."""
+    """Group the files by request: consecutive small files share one."""
     group: list[Upload] = []
     total = 0
     for file in files:
@@ -66,19 +77,6 @@ def _group(files: Iterable[Upload]) -> Iterator[list[Upload]]:
         yield group
 
 
-logger = logging.getLogger(__name__)
-
-POLL_SECONDS = 0.1
-# Numbers are posted at most this often; a sample grid or a checkpoint goes at once.
-BATCH_SECONDS = 0.5
-FIRST_BACKOFF_SECONDS = 0.25
-LAST_BACKOFF_SECONDS = 5.0
-# Refusals in a row that another try could heal (a file that vanished, a number out of step).
-MAX_REFUSALS = 3
-# Once delivered, these are not needed again; latents are, by nobody, but they are small and tell a person much.
-_DELETED_KINDS = ("sample_grid_saved", "neighbour_grid_saved", "checkpoint_saved")
-
-
 class ArtifactOutside(Exception):
     """An event names a file that is not a plain file in the run's own folder."""
 
@@ -88,8 +86,8 @@ class ArtifactOutside(Exception):
 class Reporter:
     """Delivers one attempt's events.
 
-    lease: told what the service answers; each accepted batch renews it.
-    failure: what made delivery impossible, None while all is well; may be read at any time.
+    lease: each accepted batch renews it.
+    failure: the error that made delivery impossible, or None; any thread may read it.
     """
 
     def __init__(self, client: WorkerClient, run_dir: RunDir, lease: Lease) -> None:
@@ -105,24 +103,24 @@ class Reporter:
 
     @property
     def delivered_count(self) -> int:
-        """How many events the service has taken."""
+        """Number of events that the service has accepted."""
         return self._reader.next_seq
 
     @property
     def is_running(self) -> bool:
-        """Whether there may be something left to deliver."""
+        """True while anything may be left to deliver."""
         return self._thread.is_alive()
 
     def start(self) -> None:
-        """Begin to deliver."""
+        """Start delivering."""
         self._thread.start()
 
-    def expect_no_more(self) -> None:
-        """Say that the spool is complete: the thread ends when all is delivered."""
+    def mark_spool_complete(self) -> None:
+        """Record that the spool is complete: the thread ends when all is delivered."""
         self._spool_is_complete.set()
 
     def abandon(self) -> None:
-        """Deliver nothing more; returns when the request in flight, if any, has ended (5 seconds at most)."""
+        """Stop delivering; returns when the request in flight, if any, has ended (5 seconds at most)."""
         self._abandoned.set()
         self._thread.join(5.0)
 
@@ -130,7 +128,7 @@ class Reporter:
         try:
             self._deliver_all()
         except (AttemptFenced, JobNotFound):
-            self._lease.lose()
+            self._lease.mark_lost()
         except Exception as error:
             logger.error("events cannot be delivered: %s", error)
             self.failure = error
@@ -138,7 +136,7 @@ class Reporter:
     def _deliver_all(self) -> None:
         posted_at = 0.0
         while not self._abandoned.is_set():
-            # Asked before the spool is read, so that nothing written in between is left behind.
+            # Read before the spool, so that nothing written in between is missed.
             complete = self._spool_is_complete.is_set()
             batch = self._reader.find_batch()
             if batch is None and complete:
@@ -146,28 +144,29 @@ class Reporter:
             due = complete or time.monotonic() - posted_at >= BATCH_SECONDS
             if batch is not None and (due or batch.is_urgent):
                 posted_at = time.monotonic()
-                self._deliver_stubbornly(batch)
+                self._deliver_with_retries(batch)
             else:
                 self._abandoned.wait(POLL_SECONDS)
 
-    def _deliver_stubbornly(self, batch: Batch) -> None:
+    def _deliver_with_retries(self, batch: Batch) -> None:
         backoff = FIRST_BACKOFF_SECONDS
         while not self._abandoned.is_set():
             try:
                 self._deliver(batch)
             except ServiceError as error:
-                if not may_pass(error):
+                if not is_temporary(error):
                     raise
                 if backoff == FIRST_BACKOFF_SECONDS:
                     logger.warning("events wait on disk: %s", error)
-                # Many workers should not come back in step.
+                # Spread, so that many workers do not retry in step.
                 self._abandoned.wait(backoff * random.uniform(0.5, 1.0))  # noqa: S311
                 backoff = min(backoff * 2, LAST_BACKOFF_SECONDS)
             else:
                 return
 
     def _deliver(self, batch: Batch) -> None:
-        upload(self._client, [found for file in batch.files if (found := self._find(*file)) is not None])
+        uploads = (self._find_upload(file, media_type) for file, media_type in batch.files)
+        upload(self._client, [each for each in uploads if each is not None])
         try:
             self._accept(batch, self._client.post_events(self._run_dir.job_id, self._run_dir.attempt, batch.body))
         except BodyTooLarge:
@@ -177,8 +176,8 @@ class Reporter:
         except SequenceConflict as error:
             self._count_refusal(error)
             next_seq = error.details.get("next_seq")
-            # It takes what it has already, if the bytes are the same; so only a gap can be healed: its database
-            # was set back, or our position was wrong, and the spool has everything.
+            # Repeated events with the same bytes are accepted, so a conflict is a gap or a difference. Only a gap
+            # can be healed, from the spool: the database was restored, or the position was wrong.
             if not isinstance(next_seq, int) or next_seq >= self._reader.next_seq:
                 raise
             self._move_to(next_seq)
@@ -187,7 +186,7 @@ class Reporter:
 
     def _accept(self, batch: Batch, accepted: EventsAccepted) -> None:
         self._refusals = 0
-        self._lease.note(accepted)
+        self._lease.record_renewal(accepted)
         self._move_to(accepted.next_seq)
         for event in batch.events:
             if event.file is not None and event.kind in _DELETED_KINDS and event.seq < accepted.next_seq:
@@ -198,13 +197,13 @@ class Reporter:
         if self._refusals > MAX_REFUSALS:
             raise error
 
-    def _find(self, file: StoredFile, media_type: MediaType) -> Upload | None:
+    def _find_upload(self, file: StoredFile, media_type: MediaType) -> Upload | None:
         path = self._run_dir.artifacts_dir / file.path
         if not path.exists() and not path.is_symlink():
-            # Delivered before and deleted; if the service has it no longer, it says so when the event arrives.
+            # Delivered before and deleted; a service that has lost it answers the event with ArtifactMissing.
             return None
         if not path.resolve().is_relative_to(self._run_dir.artifacts_dir.resolve()) or not path.is_file():
-            raise ArtifactOutside(f"An event names {file.path}, which is no plain file of the run's folder.")
+            raise ArtifactOutside(f"An event names {file.path}, which is no file in its folder.")
         return Upload(path, file.sha256, media_type)
 
     def _move_to(self, next_seq: int) -> None:

@@ -1,4 +1,4 @@
-"""How a trainer process says how it ended, and what that means for the attempt."""
+"""The trainer's result file, and the end of the attempt that follows from it."""
 
 import signal
 from pathlib import Path
@@ -6,23 +6,23 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from api.attempts.schemas import FinishPost
 from api.server.http.schemas import Reason
-from api.workers.schemas import FinishPost
-from ganlib.runtime.files import is_no_room
+from ganlib.runtime.files import is_disk_full, replace_text
 from worker.attempt.run_dir import RunDir
-from worker.spool.bounded_spool import Drops, read_drops
+from worker.spool.bounded_spool import DroppedEvents, read_dropped_events
 
 LOG_TAIL_BYTES = 4_000
-# How a trainer's process ends. On a full disk this is all that it can leave.
+# The trainer's exit statuses. On a full disk they are all that it can leave.
 EXIT_STATUSES = {"completed": 0, "failed": 1, "stopped": 4}
-# What a process says that lost another one of its run; the other one's end says why.
+# The code of a process that lost another one of its run; that one's own result says why.
 PROCESS_LOST = "process_lost"
 
-Wish = Literal["cancelled", "preempted"]
+StopRequest = Literal["cancelled", "preempted"]
 
 
 class TrainerResult(BaseModel):
-    """The trainer's own last word; `code`, `message` and `traceback` only with `failed`."""
+    """The trainer's result; `code`, `message` and `traceback` only with `failed`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -33,19 +33,16 @@ class TrainerResult(BaseModel):
 
 
 def write_result(path: Path, result: TrainerResult) -> None:
-    """Leave the result in one step, so that it is complete or not there; on a full disk it is not."""
-    temporary = path.with_name(f"{path.name}.part")
+    """Write the result whole or, on a full disk, not at all."""
     try:
-        temporary.write_text(result.model_dump_json(), encoding="utf-8")
-        temporary.replace(path)
+        replace_text(path, result.model_dump_json())
     except OSError as error:
-        if not is_no_room(error):
+        if not is_disk_full(error):
             raise
-        temporary.unlink(missing_ok=True)
 
 
 def read_result(path: Path) -> TrainerResult | None:
-    """Return the trainer's result, or None when it was killed before it could leave one."""
+    """Return the trainer's result, or None when it was killed before it could write one."""
     try:
         return TrainerResult.model_validate_json(path.read_bytes())
     except (OSError, ValidationError):
@@ -53,9 +50,9 @@ def read_result(path: Path) -> TrainerResult | None:
 
 
 def find_result(run_dir: RunDir) -> TrainerResult | None:
-    """Return how the run ended: in its trainer's words or, where several share it, in those of one that failed.
+    """Return the trainer's result or, if it lost another process of the run, the result of one that failed.
 
-    None where one was killed, and so could say nothing.
+    None if a process was killed, which leaves no result.
     """
     lead = read_result(run_dir.result_path)
     if lead is not None and lead.code != PROCESS_LOST:
@@ -64,17 +61,22 @@ def find_result(run_dir: RunDir) -> TrainerResult | None:
     return next((result for result in followers if result is not None and result.code != PROCESS_LOST), None)
 
 
-def decide_finish(run_dir: RunDir, status: int | None, wish: Wish | None, events_count: int) -> FinishPost:
+def decide_finish(
+    run_dir: RunDir, status: int | None, stop_request: StopRequest | None, events_count: int
+) -> FinishPost:
     """Return how the attempt ended.
 
-    status: the trainer's exit status, negative for a signal; None when nobody saw it end.
-    wish: what the trainer was asked to stop for, if it was.
+    status: the trainer's exit status, negative for a signal; None when it is not known.
+    stop_request: why the trainer was asked to stop, if it was.
     """
-    return tell_drops(_decide_finish(run_dir, status, wish, events_count), read_drops(run_dir.drops_path))
+    return add_dropped_events(
+        _decide_finish(run_dir, status, stop_request, events_count),
+        read_dropped_events(run_dir.dropped_events_path),
+    )
 
 
-def tell_drops(finish: FinishPost, drops: Drops) -> FinishPost:
-    """Return the finish with what found no room in the spool, if anything did not."""
+def add_dropped_events(finish: FinishPost, drops: DroppedEvents) -> FinishPost:
+    """Add the events that found no room in the spool, if any, to the reason."""
     if not drops.events:
         return finish
     reason = Reason(code="events_dropped", message=drops.describe())
@@ -84,33 +86,35 @@ def tell_drops(finish: FinishPost, drops: Drops) -> FinishPost:
     return finish.model_copy(update={"reason": reason})
 
 
-def _decide_finish(run_dir: RunDir, status: int | None, wish: Wish | None, events_count: int) -> FinishPost:
+def _decide_finish(
+    run_dir: RunDir, status: int | None, stop_request: StopRequest | None, events_count: int
+) -> FinishPost:
     result = find_result(run_dir) or _read_status(run_dir, status)
     if result is None:
-        # Asked to stop and killed, for being slow or not yet ready to listen: the wish is fulfilled all the same,
-        # and only the work since the last checkpoint is lost.
-        reason = None if wish else _explain_death(run_dir, status)
-        return FinishPost(end=wish or "failed", reason=reason, events_count=events_count)
+        # A trainer that was asked to stop was killed because it was too slow, or had not started to listen. The
+        # request is fulfilled; only the work since the last checkpoint is lost.
+        reason = None if stop_request else _explain_death(run_dir, status)
+        return FinishPost(end=stop_request or "failed", reason=reason, events_count=events_count)
     if result.end == "completed":
         return FinishPost(end="succeeded", events_count=events_count)
     if result.end == "stopped":
-        # A trainer that someone else sent SIGTERM has left a checkpoint as well: let the job go on from it.
-        return FinishPost(end=wish or "preempted", events_count=events_count)
+        # Also if somebody else sent SIGTERM: the trainer has written a checkpoint, and the job resumes from it.
+        return FinishPost(end=stop_request or "preempted", events_count=events_count)
     tail = result.traceback or _read_log_tail(run_dir.log_path)
     reason = Reason(code=result.code, message=result.message, log_tail=tail)
     return FinishPost(end="failed", reason=reason, events_count=events_count)
 
 
 def _read_status(run_dir: RunDir, status: int | None) -> TrainerResult | None:
-    """Return what the exit status alone says, where dropped events show that there was no room for more."""
-    if not read_drops(run_dir.drops_path).events:
+    """Return the result by exit status, if dropped events show that the disk had no room for a result file."""
+    if not read_dropped_events(run_dir.dropped_events_path).events:
         return None
     end = next((end for end, number in EXIT_STATUSES.items() if number == status and end != "failed"), None)
     return TrainerResult.model_validate({"end": end}) if end else None
 
 
 def describe_failure(error: Exception, log_path: Path) -> Reason:
-    """Say why the worker itself could not bring the attempt to its end."""
+    """Return the reason of an attempt that the worker itself could not finish."""
     code = getattr(error, "code", "worker_failed")
     return Reason(code=code, message=str(error)[:4_000], log_tail=_read_log_tail(log_path))
 

@@ -1,6 +1,5 @@
-"""The folder of one attempt: GANVAS_HOME/attempts/<job>-<attempt>/, held by one live worker at a time."""
+"""The run folder of one attempt, GANVAS_HOME/attempts/<job>-<attempt>/, locked by the worker that runs it."""
 
-import fcntl
 import json
 import re
 import shutil
@@ -10,16 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 _NAME = re.compile(r"^(?P<job_id>[A-Za-z0-9_]{1,64})-(?P<attempt>[0-9]{1,9})$")
 
 
 class RunDirBusy(Exception):
-    """A live worker holds this folder."""
+    """A live worker has locked this folder."""
 
 
 @dataclass(frozen=True)
 class RunDir:
-    """Names of the files of one attempt."""
+    """The paths of one attempt's files."""
 
     path: Path
     job_id: str
@@ -27,17 +28,17 @@ class RunDir:
 
     @property
     def spec_path(self) -> Path:
-        """The job spec as the service gave it."""
+        """The job spec from the service."""
         return self.path / "spec.json"
 
     @property
     def token_path(self) -> Path:
-        """The token that this attempt's writes bring; only the worker's own user may read it."""
+        """The token for this attempt's requests; only the worker's own user may read it."""
         return self.path / "token"
 
     @property
     def resume_path(self) -> Path:
-        """The checkpoint to go on from; absent in a fresh run."""
+        """The checkpoint to resume from; absent in a fresh run."""
         return self.path / "resume.safetensors"
 
     @property
@@ -47,21 +48,21 @@ class RunDir:
 
     @property
     def position_path(self) -> Path:
-        """How many events the service has taken."""
+        """The number of the next event to deliver."""
         return self.path / "position.json"
 
     @property
-    def drops_path(self) -> Path:
-        """How many events found no room."""
+    def dropped_events_path(self) -> Path:
+        """The count of events that found no room."""
         return self.path / "drops.json"
 
     @property
     def result_path(self) -> Path:
-        """How the trainer ended, in its own words."""
+        """The trainer's result."""
         return self.path / "result.json"
 
     def follower_result_path(self, rank: int) -> Path:
-        """How another process of a run that several share failed, in its own words."""
+        """The result of another process of the same run, if that one failed."""
         return self.path / f"result-{rank}.json"
 
     @property
@@ -79,7 +80,7 @@ class RunDir:
 def open_run_dir(
     attempts_dir: Path, job_id: str, attempt: int, spec: dict[str, Any], token: str = ""
 ) -> Iterator[RunDir]:
-    """Make the folder of a claimed attempt, empty but for its spec, and hold it."""
+    """Make and lock the folder of a claimed attempt; it holds the spec and the token."""
     run_dir = RunDir(attempts_dir / f"{job_id}-{attempt}", job_id, attempt)
     hidden = RunDir(attempts_dir / f".new-{run_dir.path.name}", job_id, attempt)
     for old in (run_dir, hidden):
@@ -89,13 +90,13 @@ def open_run_dir(
     hidden.token_path.touch(mode=0o600)
     hidden.token_path.write_text(token, encoding="utf-8")
     with hold_run_dir(hidden):
-        # It gets its name when it is held: until then another worker would take it for a leftover.
+        # Renamed only when it is locked: an unlocked folder looks like one of a dead worker.
         hidden.path.rename(run_dir.path)
         yield run_dir
 
 
 def list_run_dirs(attempts_dir: Path) -> list[RunDir]:
-    """List the run folders, whoever holds them."""
+    """List all run folders, locked or not."""
     return [
         RunDir(path, match["job_id"], int(match["attempt"]))
         for path in sorted(attempts_dir.glob("*"))
@@ -105,16 +106,15 @@ def list_run_dirs(attempts_dir: Path) -> list[RunDir]:
 
 @contextmanager
 def hold_run_dir(run_dir: RunDir) -> Iterator[None]:
-    """Hold the folder; raises RunDirBusy when another live worker does. The kernel lets go when a process dies."""
+    """Lock the folder; raises RunDirBusy when a live worker has it. The kernel frees locks of dead processes."""
+    # Its worker may have just deleted it, and FileLock would make it anew.
+    if not run_dir.path.is_dir():
+        raise RunDirBusy
     try:
-        lock = (run_dir.path / "lock").open("a")
-    except FileNotFoundError:
+        lock = FileLock(run_dir.path / "lock").acquire(blocking=False)
+    except Timeout:
         raise RunDirBusy from None
     with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunDirBusy from None
         yield
 
 

@@ -1,79 +1,75 @@
-"""A worker tells the service what it is and what it does, so that people see who is there."""
+"""Registers this worker with the service, then reports its device, commit and job every few seconds."""
 
 import logging
 import random
-import threading
 import time
 from collections.abc import Callable
 
-from api.client.transport import may_pass
+from api.client.transport import is_temporary
 from api.client.worker_client import WorkerClient
 from api.errors import ServiceError
 from api.workers.schemas import WorkerPost
+from worker.loop.periodic import PeriodicThread
 from worker.machine.devices import count_gpus, describe_device, read_gpu_states
 from worker.machine.git import find_checkout, is_dirty, read_commit
 from worker.machine.provenance import read_own_version
 from worker.settings import WorkerSettings
 
 logger = logging.getLogger(__name__)
-TELL_EVERY_SECONDS = 15.0
+POST_EVERY_SECONDS = 15.0
+RETRY_SECONDS = 3.0
+_TICK_SECONDS = 0.2
 
 
-class Registrar:
-    """A thread that describes this worker every few seconds.
+class Presence:
+    """A thread that posts this worker's description every few seconds.
 
-    find_held: returns job and attempt that the worker holds just now, or None.
+    read_held: returns job and attempt that the worker holds at the moment, or None.
     """
 
     def __init__(
         self,
         settings: WorkerSettings,
-        find_held: Callable[[], tuple[str, int] | None],
-        every_seconds: float = TELL_EVERY_SECONDS,
+        read_held: Callable[[], tuple[str, int] | None],
+        every_seconds: float = POST_EVERY_SECONDS,
     ) -> None:
         self._client = WorkerClient(settings.url, settings.token)
         self._name = settings.worker_name
         self._worker_gpus = settings.worker_gpus
         self._checkout, self._version = find_checkout(), read_own_version()
-        self._find_held = find_held
-        self._every_seconds = every_seconds
-        self._stopping = False
-        self._nudged = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="registrar", daemon=True)
+        self._read_held = read_held
+        self._thread = PeriodicThread("presence", self.try_post, every_seconds, at_once=True)
 
     def start(self) -> None:
-        """Start the thread; it tells at once."""
+        """Start the thread; it posts at once."""
         self._thread.start()
 
     def close(self) -> None:
         """Stop the thread."""
-        self._stopping = True
-        self._nudged.set()
-        if self._thread.is_alive():
-            self._thread.join(10)
+        self._thread.close()
         self._client.close()
 
-    def nudge(self) -> None:
-        """Tell at once, from any thread: the worker has begun or ended a job."""
-        self._nudged.set()
+    def post_soon(self) -> None:
+        """Post without waiting, from any thread: the worker has begun or ended a job."""
+        self._thread.call_soon()
 
-    def tell_once(self) -> None:
-        """Describe this worker; a service that is away hears it the next time."""
+    def try_post(self) -> None:
+        """Post the description; if the service is away, the next post brings it."""
         try:
-            self.introduce()
+            self.post()
         except ServiceError as error:
-            logger.debug("the service did not hear of this worker: %s", error)
+            logger.debug("the description of this worker was not posted: %s", error)
 
-    def introduce(self) -> None:
-        """Describe this worker; raises ServiceError when the service is away or refuses it."""
-        held = self._find_held()
+    def post(self) -> None:
+        """Post the description; raises ServiceError when the service is away or refuses this worker."""
+        held = self._read_held()
         self._client.describe_worker(
             WorkerPost(
                 name=self._name,
                 device=describe_device(),
                 gpus=read_gpu_states(),
                 gpu_count=self._worker_gpus or count_gpus(),
-                # Read anew: a trainer that starts next runs what is checked out then.
+                # Read anew: the next trainer runs what is checked out then.
                 commit=read_commit(self._checkout),
                 dirty=is_dirty(self._checkout),
                 version=self._version,
@@ -82,55 +78,42 @@ class Registrar:
             )
         )
 
-    def _run(self) -> None:
-        while not self._stopping:
-            self._nudged.clear()
-            try:
-                self.tell_once()
-            except Exception:
-                logger.exception("describing this worker failed; it is tried again")
-            self._nudged.wait(self._every_seconds)
 
+def register(presence: Presence, settings: WorkerSettings, should_shut_down: Callable[[], bool]) -> bool:
+    """Post the description until the service takes it, and print a line; False if the worker must end before.
 
-RETRY_SECONDS = 3.0
-_TICK_SECONDS = 0.2
-
-
-def join(registrar: Registrar, settings: WorkerSettings, should_shut_down: Callable[[], bool]) -> bool:
-    """Tell the service who is here until it hears, and print where this worker joined; False when it must end.
-
-    Raises ServiceError when the service refuses it: a wrong token, or something else that answers there.
+    Raises ServiceError when the service refuses the worker: a wrong token, or another program at that address.
     """
-    is_known = False
+    has_printed = False
     while not should_shut_down():
         try:
-            registrar.introduce()
+            presence.post()
         except ServiceError as error:
-            if not may_pass(error):
+            if not is_temporary(error):
                 raise
-            if not is_known:
+            if not has_printed:
                 print(f"{error.text} Trying again until one answers.", flush=True)
-            is_known = True
-            # Many workers should not come back in step.
+            has_printed = True
+            # Spread, so that many workers do not retry in step.
             pause(RETRY_SECONDS * random.uniform(0.75, 1.25), should_shut_down)  # noqa: S311
         else:
-            print(describe_joining(settings), flush=True)
+            print(describe_registration(settings), flush=True)
             return True
     return False
 
 
-def describe_joining(settings: WorkerSettings) -> str:
-    """Return where the worker joined, as whom, with what, and how it hears of jobs."""
+def describe_registration(settings: WorkerSettings) -> str:
+    """Return a sentence with the service's address, this worker's name and device, and how it finds jobs."""
     count = settings.worker_gpus or count_gpus()
     cards = f"{count} × " if count > 1 else ""
-    hears = (
+    finds_jobs = (
         "is woken by messages" if settings.has_broker else f"asks for jobs every {settings.poll_seconds:g} seconds"
     )
-    return f"Joined {settings.url} as {settings.worker_name}, with {cards}{describe_device()}; it {hears}."
+    return f"Joined {settings.url} as {settings.worker_name}, with {cards}{describe_device()}; it {finds_jobs}."
 
 
 def pause(seconds: float, should_end: Callable[[], bool]) -> None:
-    """Wait so long, or until it should end; a signal's handler sets a flag and no more, so this looks at it."""
+    """Wait, but no longer than until it should end: a signal's handler only sets a flag, so this polls it."""
     ends_at = time.monotonic() + seconds
     while (left := ends_at - time.monotonic()) > 0 and not should_end():
         time.sleep(min(left, _TICK_SECONDS))

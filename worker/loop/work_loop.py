@@ -1,13 +1,13 @@
-"""Claiming and running jobs until none is left: what every wake-up does."""
+"""Claims and runs jobs until none is left; every wake-up does this."""
 
 import logging
 import time
 from collections.abc import Callable
 
+from api.attempts.schemas import ClaimRequest
 from api.client.worker_client import WorkerClient
 from api.errors import NotAllowed, NotAuthenticated, ServiceError
-from api.workers.schemas import ClaimRequest
-from worker.attempt.supervisor import run_attempt, settle_leftovers
+from worker.attempt.supervisor import recover_attempts, run_attempt
 from worker.machine.devices import LEAST_FREE_BYTES, count_gpus, free_bytes, list_devices, read_gpu_states
 from worker.machine.provenance import read_provenance
 from worker.settings import WorkerSettings
@@ -16,20 +16,20 @@ logger = logging.getLogger(__name__)
 
 
 class WorkLoop:
-    """One worker of this process. It runs in the main thread, which the trainers' lives are tied to.
+    """The worker of this process. It runs in the main thread: a trainer dies with the thread that started it.
 
-    on_change: called when it has begun or ended a job.
+    on_change: called when the worker has begun or ended a job.
     """
 
     def __init__(self, settings: WorkerSettings) -> None:
-        # A plain attribute: it is set in a signal handler, where a lock may be one that is held.
+        # A plain attribute: a signal handler sets it, and must not take a lock that this thread may hold.
         self.is_shutting_down = False
         self.is_busy = False
-        # Job and attempt that this worker holds; read by the registrar's thread.
+        # Job and attempt that this worker holds; read by the presence thread.
         self.held: tuple[str, int] | None = None
-        # Since when it holds no job, by the monotonic clock.
+        # When it last began or ended a job, by the monotonic clock.
         self.idle_since = time.monotonic()
-        # Why the service will never give this worker a job, once it has said so.
+        # The error of a service that refuses this worker for good.
         self.refusal: ServiceError | None = None
         self._settings = settings
         self.on_change: Callable[[], None] = lambda: None
@@ -39,25 +39,25 @@ class WorkLoop:
         self.is_shutting_down = True
 
     def run_until_empty(self) -> None:
-        """Finish what an earlier worker left, then run jobs until none is queued for this worker."""
+        """Recover attempts of earlier workers, then run jobs until none is queued for this worker."""
         self.is_busy = True
         with WorkerClient(self._settings.url, self._settings.token) as client:
             try:
-                settle_leftovers(client, self._settings, lambda: self.is_shutting_down)
+                recover_attempts(client, self._settings, lambda: self.is_shutting_down)
                 while not self.is_shutting_down and self._run_one(client):
                     pass
             except (NotAuthenticated, NotAllowed) as error:
                 self.refusal = error
                 logger.error("the service refuses this worker: %s", error)
             except ServiceError as error:
-                # The next wake-up tries again; a job that was claimed is requeued when its lease ends.
-                logger.error("this worker goes back to sleep: %s", error)
+                # The next wake-up tries again; a claimed job is requeued when its lease ends.
+                logger.error("no job can be run now: %s", error)
             finally:
                 self.is_busy = False
 
     def _run_one(self, client: WorkerClient) -> bool:
         if (free := free_bytes(self._settings.attempts_dir)) < LEAST_FREE_BYTES:
-            logger.error("no job is taken: %d bytes are free below %s", free, self._settings.attempts_dir)
+            logger.error("no job is claimed: only %d bytes are free below %s", free, self._settings.attempts_dir)
             return False
         memories = [gpu.memory_total for gpu in read_gpu_states()]
         request = ClaimRequest(

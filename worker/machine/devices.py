@@ -1,19 +1,21 @@
-"""The devices this worker can train on and the room on its disk, found without loading torch."""
+"""Finds the devices that a trainer can use and the free space on disk, without loading torch."""
 
 import os
-import platform
 import subprocess
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
 from api.workers.schemas import GpuState
+from ganlib.runtime.cpu import read_cpu_name
 
 MIB = 1_048_576
+# With less, a worker claims no job: its first files would find no room.
+LEAST_FREE_BYTES = 16 * MIB
 
 
 def list_devices() -> list[Literal["cpu", "cuda"]]:
-    """List the kinds of device that a trainer started here would see; CUDA_VISIBLE_DEVICES is respected."""
+    """List the kinds of device that a trainer started here would see, as CUDA_VISIBLE_DEVICES allows."""
     return ["cpu", "cuda"] if _read_gpu_names() and not _gpus_are_hidden() else ["cpu"]
 
 
@@ -21,14 +23,14 @@ def describe_device() -> str:
     """Return the name of the GPU that a trainer would use, else the CPU's."""
     names = [] if _gpus_are_hidden() else _read_gpu_names()
     if not names:
-        return _read_cpu_name()[:200]
+        return read_cpu_name()[:200]
     first = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0].strip()
     index = int(first) if first.isdecimal() else 0
     return names[index if index < len(names) else 0][:200]
 
 
 def count_gpus() -> int:
-    """Count the cards that a trainer started here would see; CUDA_VISIBLE_DEVICES is respected."""
+    """Count the GPUs that a trainer started here would see, as CUDA_VISIBLE_DEVICES allows."""
     if _gpus_are_hidden():
         return 0
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -36,7 +38,7 @@ def count_gpus() -> int:
 
 
 def read_gpu_states() -> list[GpuState]:
-    """Return memory and load of the cards that a trainer started here would see; empty without any."""
+    """Return memory and load of the GPUs that a trainer started here would see."""
     if _gpus_are_hidden() or not _read_gpu_names():
         return []
     fields = "index,name,memory.total,memory.used,utilization.gpu,uuid"
@@ -47,11 +49,11 @@ def read_gpu_states() -> list[GpuState]:
 
 def _is_visible(index: str, uuid: str) -> bool:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    wanted = [part.strip() for part in visible.split(",")] if visible else []
-    # A card is named by its number or by the beginning of its id; parts of cards (MIG) have ids of their own.
-    return not wanted or any(
+    names = [part.strip() for part in visible.split(",")] if visible else []
+    # A GPU is named by its number or by a prefix of its id; parts of GPUs (MIG) have ids of their own.
+    return not names or any(
         index == name or (name.startswith("GPU-") and uuid.startswith(name)) or name.startswith("MIG-")
-        for name in wanted
+        for name in names
     )
 
 
@@ -62,7 +64,7 @@ def _gpu_state(cells: list[str]) -> GpuState:
         name=name[:200],
         memory_total=int(total) * MIB if total.isdecimal() else 0,
         memory_used=int(used) * MIB if used.isdecimal() else 0,
-        # Cards that are split (MIG) do not tell.
+        # Not reported for GPUs that are split (MIG).
         utilisation=int(load) / 100 if load.isdecimal() else None,
     )
 
@@ -74,12 +76,12 @@ def _gpus_are_hidden() -> bool:
 
 @cache
 def _read_gpu_names() -> tuple[str, ...]:
-    # Asked once: nvidia-smi can take a second, and cards do not come and go.
+    # Cached: nvidia-smi can take a second, and GPUs do not come and go.
     return tuple(_ask_nvidia_smi("name", "csv,noheader"))
 
 
 def _ask_nvidia_smi(fields: str, form: str) -> list[str]:
-    """Return one line a card, none where there is no such program or driver."""
+    """Return one line for each GPU, none without nvidia-smi or its driver."""
     command = ["nvidia-smi", f"--query-gpu={fields}", f"--format={form}"]
     try:
         done = subprocess.run(command, capture_output=True, timeout=10, check=True)
@@ -88,23 +90,8 @@ def _ask_nvidia_smi(fields: str, form: str) -> list[str]:
     return [line.strip() for line in done.stdout.decode(errors="replace").splitlines() if line.strip()]
 
 
-@cache
-def _read_cpu_name() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
-# Less than this, and a worker takes no job: its first files would find no room.
-LEAST_FREE_BYTES = 16 * 1024 * 1024
-
-
 def free_bytes(folder: Path) -> int:
-    """Return how many bytes may still be written below a folder, which need not exist yet."""
-    place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    found = os.statvfs(place)
-    return found.f_bavail * found.f_frsize
+    """Return the free bytes on the disk of a folder, which need not exist yet."""
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    disk = os.statvfs(existing)
+    return disk.f_bavail * disk.f_frsize

@@ -1,6 +1,6 @@
-"""The git checkout that this installation runs from: its commit, and whether anybody changed it since.
+"""Reads commit and uncommitted changes of the git checkout that this installation runs from.
 
-Nothing here may stop a worker: whatever cannot be found out is left empty.
+Nothing here may stop a worker: what cannot be read is left empty.
 """
 
 import os
@@ -14,9 +14,9 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def find_checkout(folder: Path | None = None) -> Path | None:
-    """Return the top of the git checkout that tracks the package in this folder (unless given, ganlib), or None.
+    """Return the top folder of the git checkout that tracks the package in `folder` (default: ganlib), or None.
 
-    A package installed below somebody else's repository (in its .venv, say) is not tracked by it.
+    A package that is installed inside another repository, such as in its .venv, is not tracked by it.
     """
     folder = folder or Path(ganlib.__file__).parent
     if not run_git(folder, "ls-files", "--error-unmatch", "__init__.py"):
@@ -26,29 +26,29 @@ def find_checkout(folder: Path | None = None) -> Path | None:
 
 
 def read_commit(checkout: Path | None = None) -> str | None:
-    """Return the commit that is checked out there (unless given, here), or that an image was built from.
+    """Return the commit of the checkout (default: this installation's), or of the image.
 
-    An image holds no checkout; GANVAS_COMMIT says its commit.
+    An image holds no checkout; GANVAS_COMMIT names the commit that it was built from.
     """
     checkout = checkout or find_checkout()
-    found = run_git(checkout, "rev-parse", "HEAD") if checkout else os.environ.get("GANVAS_COMMIT")
-    commit = (found or "").strip().lower()
+    text = run_git(checkout, "rev-parse", "HEAD") if checkout else os.environ.get("GANVAS_COMMIT")
+    commit = (text or "").strip().lower()
     return commit if _COMMIT.fullmatch(commit) else None
 
 
 def list_changed_files(checkout: Path) -> list[str] | None:
-    """List the tracked files that were changed since the commit, None where git does not say."""
-    told = run_git(checkout, "status", "--porcelain", "--untracked-files=no", "--no-renames")
-    return None if told is None else [line[3:] for line in told.splitlines()]
+    """List the tracked files that were changed since the commit; None if git fails."""
+    status = run_git(checkout, "status", "--porcelain", "--untracked-files=no", "--no-renames")
+    return None if status is None else [line[3:] for line in status.splitlines()]
 
 
 def is_dirty(checkout: Path | None) -> bool:
-    """Whether anything but the commit may run: tracked files were changed, or git cannot say that none was."""
+    """Return whether code other than the commit's may run: tracked files were changed, or git fails."""
     return checkout is not None and list_changed_files(checkout) != []
 
 
 def run_git(folder: Path, *arguments: str) -> str | None:
-    """Return what git prints, or None: no git, no checkout, no commit yet, too slow."""
+    """Return the output of git, or None if it fails: no git, no checkout, no commit yet, too slow."""
     # A checkout mounted into a container belongs to another user; its own hooks and monitors must not run.
     options = ("-c", "safe.directory=*", "-c", "core.fsmonitor=false", "-c", "core.quotePath=false")
     try:

@@ -1,7 +1,7 @@
-"""What runs: commit, uncommitted changes, library versions, device. Recorded with every claim.
+"""Reads commit, uncommitted changes, library versions and device, which are recorded with every claim.
 
-It describes the code of this installation, not the folder that the worker was started in. Nothing here may stop a
-worker: whatever cannot be found out is left empty.
+They describe the code of this installation, not the folder that the worker was started in. Nothing here may stop a
+worker: what cannot be read is left empty.
 """
 
 import os
@@ -29,14 +29,14 @@ PACKAGES = (
     "httpx",
     "celery",
 )
-# Files that usually hold secrets, tracked or not, stay out of the record.
+# Files that usually hold secrets, tracked or not, are left out.
 SECRET_FILES = (".env*", "*.pem", "*.key", "*secret*", "*credential*")
 _SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|(^|_)KEY(_|$)")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
 def read_provenance() -> Provenance:
-    """Describe this installation as it is now; the working tree may have changed since the last call."""
+    """Describe this installation now; the working tree may have changed since the last call."""
     checkout = find_checkout()
     diff, truncated = _read_diff(checkout) if checkout else ("", False)
     branch = _ask_git(checkout, "symbolic-ref", "--short", "--quiet", "HEAD").strip() if checkout else ""
@@ -52,7 +52,7 @@ def read_provenance() -> Provenance:
         device=describe_device(),
         hostname=socket.gethostname()[:200],
         platform=platform.platform()[:200],
-        # Not sys.argv: a broker's password may stand there.
+        # Not sys.argv, which may hold a broker's password.
         command="python -m worker.trainer.process",
     )
 
@@ -63,7 +63,7 @@ def read_own_version() -> str:
 
 
 def _read_remote(checkout: Path | None) -> str | None:
-    """Return where the code was cloned from, without name and password; an image has GANVAS_REMOTE_URL."""
+    """Return the URL that the code was cloned from, without user and password; in an image, GANVAS_REMOTE_URL."""
     remote = _ask_git(checkout, "remote", "get-url", "origin").strip() if checkout else ""
     remote = remote or os.environ.get("GANVAS_REMOTE_URL", "").strip()
     scheme, mark, rest = remote.partition("://")
@@ -74,7 +74,7 @@ def _read_remote(checkout: Path | None) -> str | None:
 
 
 def _read_diff(checkout: Path) -> tuple[str, bool]:
-    """Return the changes since HEAD, with the names of untracked files before them, and whether it was cut."""
+    """Return the names of untracked files and the changes since HEAD, and whether they were cut."""
     excluded = [f":(exclude,glob,icase)**/{pattern}" for pattern in SECRET_FILES]
     untracked = _ask_git(checkout, "ls-files", "--others", "--exclude-standard", "--", ".", *excluded)
     changes = _ask_git(
@@ -82,7 +82,7 @@ def _read_diff(checkout: Path) -> tuple[str, bool]:
     )
     names = "".join(f"# untracked: {name}\n" for name in untracked.splitlines())
     text = _hide_secrets(names + changes)
-    # Control characters take six bytes each in JSON; nobody reads them.
+    # Control characters are of no use, and take six bytes each in JSON.
     whole = _CONTROL.sub("�", text).encode("utf-8")
     return whole[:MAX_DIFF_BYTES].decode("utf-8", errors="ignore"), len(whole) > MAX_DIFF_BYTES
 
@@ -100,10 +100,10 @@ def _ask_git(folder: Path, *arguments: str) -> str:
 
 @cache
 def _read_versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for package in PACKAGES:
         try:
-            found[package] = version(package)[:100]
+            versions[package] = version(package)[:100]
         except PackageNotFoundError:
             continue
-    return found
+    return versions

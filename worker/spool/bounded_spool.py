@@ -1,10 +1,10 @@
-"""The spool of a worker whose disk may fill up while the service is away: training goes on all the same.
+"""A spool with a limit: when the limit or the disk is reached while the service is away, training continues.
 
-What finds no room is dropped, the newest first: what waits on disk already stays and is delivered, in order and
-without a gap in its numbers. The first event that fits again is preceded by a line that says what is missing.
-Files (grids, checkpoints) stop a little before the limit, so that the numbers, which need next to nothing, go on.
-Of the checkpoints that find no room the newest is held back, for when there is some, or for the run's end: its
-line then goes where the disk has kept room.
+Events that find no room are dropped; those that already wait on disk stay and are delivered, in order and without
+a gap in their numbers. Before the first event that fits again, a log line says what is missing. Files (grids,
+checkpoints) are refused a little below the limit, so that metrics, which are small, still fit. Of the checkpoints
+that find no room the newest is held back until there is room, or until the run's end, when its line is written
+into reserved space.
 """
 
 import os
@@ -16,31 +16,41 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ganlib.events import CheckpointSaved, Event, LineLogged, TrainingEnded
-from ganlib.runtime.files import is_no_room
+from ganlib.runtime.files import is_disk_full
 from ganlib.training.recording.disk_reserve import LastCheckpointUnsaved
 from worker.attempt.run_dir import RunDir
 from worker.machine.devices import free_bytes
 from worker.spool.spool import SpoolWriter, read_position
 
-# What waits is remembered in blocks of so many bytes, not event by event.
+# The backlog is counted in blocks of so many bytes, not event by event.
 _BLOCK_BYTES = 64 * 1024
+# Longer than the longest record, which is overwritten in place and so takes no new space.
+_RECORD_BYTES = 256
+# After a full disk, events are accepted again once so much is free; otherwise each would get a notice of its own.
+_FREE_BYTES_AGAIN = 1024 * 1024
+# The same below the limit, as a share of it.
+_SHARE_AGAIN = 0.9
+_SHARE_OF_FILES = 0.95
+# Space for the run's last lines is reserved on the disk, a little more at a time.
+_RESERVE_BYTES = 4096
+_ALLOCATION_BYTES = 16 * 1024
 
 
 class Backlog:
-    """Counts what was written to the spool and not yet taken by the service.
+    """Counts the bytes that were written to the spool and not yet delivered.
 
-    position_path: where the reporter notes how far it has come. max_bytes: how much may wait.
+    position_path: the file of the reporter's position. max_bytes: the limit.
     """
 
     def __init__(self, position_path: Path, max_bytes: int) -> None:
         self._position_path = position_path
         self._block_bytes = min(_BLOCK_BYTES, max(max_bytes // 16, 1))
-        # The last number and the size of each block that the service has not taken.
+        # Last number and size of each undelivered block.
         self._blocks: deque[tuple[int, int]] = deque()
         self.bytes = 0
 
     def add(self, seq: int, size: int) -> None:
-        """Count one event of this number, its file included."""
+        """Add the event of this number, with its file."""
         if self._blocks and self._blocks[-1][1] < self._block_bytes:
             _, before = self._blocks.pop()
             self._blocks.append((seq, before + size))
@@ -50,20 +60,16 @@ class Backlog:
         self.bytes += size
 
     def forget_delivered(self) -> None:
-        """Count no more what the service has taken."""
+        """Subtract what the service has accepted."""
         next_seq = read_position(self._position_path)
         while self._blocks and self._blocks[0][0] < next_seq:
             self.bytes -= self._blocks.popleft()[1]
 
 
-# More than the longest record: it is written over in place, which takes no new room.
-_RECORD_BYTES = 256
+class DroppedEvents(BaseModel):
+    """The number of dropped events and files, and the iterations of the first and the last event.
 
-
-class Drops(BaseModel):
-    """How many events were dropped, how many files with them, and the iterations of the first and the last.
-
-    last_checkpoint: whether the run's last checkpoint is among them.
+    last_checkpoint: whether the run's last checkpoint was dropped.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -74,9 +80,9 @@ class Drops(BaseModel):
     last_iteration: int = 0
     last_checkpoint: bool = False
 
-    def plus(self, iteration: int, *, has_file: bool, is_last_checkpoint: bool = False) -> "Drops":
-        """Return the count with one event more."""
-        return Drops(
+    def plus(self, iteration: int, *, has_file: bool, is_last_checkpoint: bool = False) -> "DroppedEvents":
+        """Return the numbers with one more event."""
+        return DroppedEvents(
             events=self.events + 1,
             files=self.files + has_file,
             first_iteration=self.first_iteration if self.events else iteration,
@@ -85,7 +91,7 @@ class Drops(BaseModel):
         )
 
     def describe(self) -> str:
-        """Say it in a sentence, for the job's log and its attempt."""
+        """Return a sentence for the job's log and its attempt."""
         files = f", {self.files:,} of them with a file," if self.files else ""
         where = f"iterations {self.first_iteration:,} to {self.last_iteration:,}"
         if self.first_iteration == self.last_iteration:
@@ -99,64 +105,54 @@ class Drops(BaseModel):
 
 
 @dataclass
-class DropCounter:
-    """Keeps the count where it outlives this process."""
+class DroppedEventsRecord:
+    """Keeps the numbers in a file, which outlives this process."""
 
     path: Path
-    drops: Drops
+    dropped: DroppedEvents
 
     @classmethod
-    def begin(cls, path: Path) -> "DropCounter":
-        """Make the file; on a disk that is full already the count is kept in this process alone."""
-        counter = cls(path, Drops())
+    def begin(cls, path: Path) -> "DroppedEventsRecord":
+        """Make the file; if the disk is already full, the numbers are kept in this process alone."""
+        record = cls(path, DroppedEvents())
         try:
             path.touch()
-            counter._write()
+            record._write()
         except OSError as error:
-            if not is_no_room(error):
+            if not is_disk_full(error):
                 raise
-        return counter
+        return record
 
     def add(self, iteration: int, *, has_file: bool, is_last_checkpoint: bool = False) -> None:
         """Count one event."""
-        self.drops = self.drops.plus(iteration, has_file=has_file, is_last_checkpoint=is_last_checkpoint)
+        self.dropped = self.dropped.plus(iteration, has_file=has_file, is_last_checkpoint=is_last_checkpoint)
         try:
             self._write()
         except OSError as error:
-            # A file system that copies what is written over needs room even for this.
-            if not is_no_room(error):
+            # A copy-on-write file system needs space even for this.
+            if not is_disk_full(error):
                 raise
 
     def _write(self) -> None:
         descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            os.pwrite(descriptor, self.drops.model_dump_json().encode().ljust(_RECORD_BYTES), 0)
+            os.pwrite(descriptor, self.dropped.model_dump_json().encode().ljust(_RECORD_BYTES), 0)
         finally:
             os.close(descriptor)
 
 
-def read_drops(path: Path) -> Drops:
-    """Return what the trainer of an attempt dropped."""
+def read_dropped_events(path: Path) -> DroppedEvents:
+    """Return the events that the trainer of an attempt dropped."""
     try:
-        return Drops.model_validate_json(path.read_bytes())
+        return DroppedEvents.model_validate_json(path.read_bytes())
     except (OSError, ValidationError):
-        return Drops()
+        return DroppedEvents()
 
 
-# After a full disk, events are taken again once so much is free: not one by one, each with a line of its own.
-_FREE_BYTES_AGAIN = 1024 * 1024
-# The same below the limit, as a share of it.
-_SHARE_AGAIN = 0.9
-_SHARE_OF_FILES = 0.95
-# The disk keeps room for the run's last lines, and is asked for a little more at a time.
-_LAST_BYTES = 4096
-_ROOM_AT_ONCE = 16 * 1024
+class BoundedSpool(SpoolWriter):
+    """Appends events while there is room and counts those that find none; a full disk never raises.
 
-
-class LimitedSpool(SpoolWriter):
-    """Appends events while there is room, and counts those that find none; never fails for want of it.
-
-    max_bytes: how much may wait for delivery, events and files together; at the end one checkpoint more.
+    max_bytes: limit of what waits for delivery, events and files together; the last checkpoint may exceed it.
     """
 
     def __init__(self, run_dir: RunDir, max_bytes: int) -> None:
@@ -164,58 +160,59 @@ class LimitedSpool(SpoolWriter):
         self._run_dir = run_dir
         self._max_bytes = max_bytes
         self._backlog = Backlog(run_dir.position_path, max_bytes)
-        self._counter = DropCounter.begin(run_dir.drops_path)
-        self._untold = Drops()
-        self._held: CheckpointSaved | None = None
-        self._kept_end = 0
+        self._record = DroppedEventsRecord.begin(run_dir.dropped_events_path)
+        self._unreported = DroppedEvents()
+        self._held_checkpoint: CheckpointSaved | None = None
+        self._reserved_end = 0
         with suppress(OSError):
-            self.make_room(0)
-        # What made the last event be dropped: the limit, or the disk itself.
+            self.reserve_space(0)
+        # Why the last event was dropped: the limit, or the disk itself.
         self._is_full = self._disk_is_full = False
 
     @property
-    def drops(self) -> Drops:
-        """All that was dropped."""
-        return self._counter.drops
+    def dropped(self) -> DroppedEvents:
+        """All dropped events so far."""
+        return self._record.dropped
 
     def append(self, event: Event) -> None:
-        """Write one event, or count it and delete its file; a checkpoint is held back until a newer one comes."""
+        """Write one event, or count it as dropped and delete its file; a dropped checkpoint is held back."""
         with self._lock:
             if isinstance(event, TrainingEnded):
                 self._write_last(event)
                 return
-            if self._held is not None and self._take(self._held):
-                self._held = None
-            if self._take(event):
-                self._hold(None) if isinstance(event, CheckpointSaved) else None
+            if self._held_checkpoint is not None and self._try_write(self._held_checkpoint):
+                self._held_checkpoint = None
+            if self._try_write(event):
+                if isinstance(event, CheckpointSaved):
+                    self._hold_checkpoint(None)
             elif isinstance(event, CheckpointSaved):
-                self._hold(event)
+                self._hold_checkpoint(event)
             else:
                 self._drop(event)
 
-    def note_unsaved(self, error: Exception, iteration: int) -> None:
-        """Count a file that could not even be written, and so has no event."""
+    def record_unsaved_file(self, error: Exception, iteration: int) -> None:
+        """Count a file that could not be written, and so has no event."""
         with self._lock:
             self._count(iteration, has_file=True, is_last=isinstance(error, LastCheckpointUnsaved))
 
     def finish(self) -> None:
-        """Write what was held back, and say what was dropped at the very end, if the disk has kept its word."""
+        """Write the held checkpoint and the last notice, if the reserved space holds them."""
         with self._lock:
             self._write_last(None)
 
-    def _take(self, event: Event) -> bool:
+    def _try_write(self, event: Event) -> bool:
         size = event.file.size if hasattr(event, "file") else 0
-        return self._has_room(size) and self._tell_drops() and self._write(event)
+        return self._has_room(size) and self._write_drop_notice() and self._write(event)
 
-    def _hold(self, event: CheckpointSaved | None) -> None:
-        """Hold this checkpoint in the place of an older one, which nobody needs then."""
-        if self._held is not None:
-            self._drop(self._held)
-        self._held = event
+    def _hold_checkpoint(self, event: CheckpointSaved | None) -> None:
+        """Hold this checkpoint back and drop an older one, which is no longer needed."""
+        if self._held_checkpoint is not None:
+            self._drop(self._held_checkpoint)
+        self._held_checkpoint = event
 
     def _write_last(self, event: TrainingEnded | None) -> None:
-        held, self._held = self._held, None
-        self._tell_drops(is_last=True)
+        held, self._held_checkpoint = self._held_checkpoint, None
+        self._write_drop_notice(is_last=True)
         for each in (held, event):
             if each is not None and not self._write(each, is_last=True):
                 self._drop(each, is_last=True)
@@ -236,30 +233,32 @@ class LimitedSpool(SpoolWriter):
 
     def _write(self, event: Event, *, is_last: bool = False) -> bool:
         try:
-            size = self.write_line(event, from_kept=is_last)
+            size = self.write_line(event, from_reserve=is_last)
         except OSError as error:
-            if not is_no_room(error):
+            if not is_disk_full(error):
                 raise
             self._disk_is_full = True
             return False
         self._backlog.add(self.next_seq - 1, size + (event.file.size if hasattr(event, "file") else 0))
         return True
 
-    def make_room(self, size: int) -> None:
-        """Have the disk give room to a line before it is written, and go on to keep some for the last ones."""
-        wanted = self._end + size + _LAST_BYTES
-        if wanted > self._kept_end and hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(self._descriptor, self._end, size + _LAST_BYTES + _ROOM_AT_ONCE)
-            self._kept_end = wanted + _ROOM_AT_ONCE
+    def reserve_space(self, size: int) -> None:
+        """Allocate space on the disk for a line before it is written, and for the run's last lines."""
+        wanted = self._end + size + _RESERVE_BYTES
+        if wanted > self._reserved_end and hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(self._descriptor, self._end, size + _RESERVE_BYTES + _ALLOCATION_BYTES)
+            self._reserved_end = wanted + _ALLOCATION_BYTES
 
-    def _tell_drops(self, *, is_last: bool = False) -> bool:
-        """Write the line about what is missing before what comes next; returns whether that was possible."""
-        if not self._untold.events:
+    def _write_drop_notice(self, *, is_last: bool = False) -> bool:
+        """Write a log line about dropped events, if there are any; return False if it found no room."""
+        if not self._unreported.events:
             return True
-        line = LineLogged(iteration=self._untold.last_iteration, level="warning", text=self._untold.describe())
+        line = LineLogged(
+            iteration=self._unreported.last_iteration, level="warning", text=self._unreported.describe()
+        )
         if not self._write(line, is_last=is_last):
             return False
-        self._untold = Drops()
+        self._unreported = DroppedEvents()
         return True
 
     def _drop(self, event: Event, *, is_last: bool = False) -> None:
@@ -270,5 +269,5 @@ class LimitedSpool(SpoolWriter):
             (self._run_dir.artifacts_dir / file.path).unlink(missing_ok=True)
 
     def _count(self, iteration: int, *, has_file: bool, is_last: bool = False) -> None:
-        self._counter.add(iteration, has_file=has_file, is_last_checkpoint=is_last)
-        self._untold = self._untold.plus(iteration, has_file=has_file, is_last_checkpoint=is_last)
+        self._record.add(iteration, has_file=has_file, is_last_checkpoint=is_last)
+        self._unreported = self._unreported.plus(iteration, has_file=has_file, is_last_checkpoint=is_last)

@@ -1,9 +1,9 @@
-"""The spool: a file of JSON lines through which the trainer hands its events to the reporter.
+"""The spool: a file of JSON lines that the trainer appends its events to and the reporter reads.
 
-A line is written once and posted as it stands, so an event that is sent again has the same bytes. Nothing here is
-ever fsynced: what one process wrote survives its death in the kernel's cache, and after a crash of the machine the
-spool is worthless, because by the time anyone could read it the attempt's lease is over and the job goes on from a
-checkpoint that the service holds.
+A line is written once and posted unchanged, so an event that is sent again has the same bytes. Nothing here is
+fsynced: what a process wrote survives its death in the kernel's cache. After a crash of the machine the spool is
+not needed: by the time it could be read, the attempt's lease is over, and the job resumes from a checkpoint that
+the service holds.
 """
 
 import errno
@@ -19,57 +19,57 @@ from typing import Any, Literal
 import msgspec
 
 from ganlib.events import Event, StoredFile
-from ganlib.runtime.files import is_no_room
+from ganlib.runtime.files import is_disk_full, replace_text
 
-# Well below the service's limits a post (10,000 events, 20,000 points, 1 MiB), so that one is quick to store.
+# Well below the service's limits for a post (10,000 events, 20,000 points, 1 MiB), so that it is quick to store.
 MAX_EVENTS = 2_000
 MAX_POINTS = 10_000
 MAX_BYTES = 512 * 1024
 _READ_BYTES = 1024 * 1024
 _PICTURES = ("sample_grid_saved", "neighbour_grid_saved")
-# Nobody waits for these: they are posted with the next batch.
+# Not urgent: these are posted with the next batch.
 _QUIET = ("metrics_logged", "histograms_logged", "line_logged")
 
 
 class SpoolDamaged(Exception):
-    """A complete line of the spool is no event."""
+    """A complete line of the spool is not an event."""
 
     code = "spool_damaged"
 
 
 class SpoolWriter:
-    """Append events, numbered from 0. Threads may share it; a call costs one write and no waiting."""
+    """Appends events, numbered from 0. Threads may share it; a call costs one write."""
 
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._lock = Lock()
-        # Where the next line begins; what lies behind is no line yet.
+        # Offset of the next line; bytes after it are not a line yet.
         self._end = 0
         self.next_seq = 0
 
     def append(self, event: Event) -> None:
-        """Write one event; raises OSError when the disk is full, and then has written nothing."""
+        """Write one event; raises OSError when the disk is full, and then nothing was written."""
         with self._lock:
             self.write_line(event)
 
-    def note_unsaved(self, error: Exception, iteration: int) -> None:
-        """Hear of a file that found no room: here that ends the run."""
+    def record_unsaved_file(self, error: Exception, iteration: int) -> None:
+        """Handle a file that found no room; here it ends the run."""
         raise error
 
-    def make_room(self, size: int) -> None:
-        """Hear of a line before it is written; raises OSError when there is no room for it."""
+    def reserve_space(self, size: int) -> None:
+        """Reserve space for a line before it is written; raises OSError when there is none."""
 
-    def write_line(self, event: Event, *, from_kept: bool = False) -> int:
-        """Write one event while the caller holds the lock; returns its bytes.
+    def write_line(self, event: Event, *, from_reserve: bool = False) -> int:
+        """Write one event while the caller holds the lock; returns its size in bytes.
 
-        from_kept: into room that was kept before, so none is made.
+        from_reserve: use space that was reserved before, and reserve no more.
         """
         at = datetime.now(UTC).isoformat()
         line = f'{{"seq":{self.next_seq},"at":"{at}","event":{event.model_dump_json()}}}\n'.encode()
-        if not from_kept:
-            self.make_room(len(line))
-        # One write a line, past Python's buffers: a killed trainer loses no event that it reported. Half a line is
-        # none: the next one is written over it.
+        if not from_reserve:
+            self.reserve_space(len(line))
+        # One unbuffered write a line: a killed trainer loses no event that it reported. An incomplete line is
+        # overwritten by the next one.
         if os.pwrite(self._descriptor, line, self._end) < len(line):
             raise OSError(errno.ENOSPC, "an event found no room in the spool")
         self._end += len(line)
@@ -83,7 +83,7 @@ class SpoolWriter:
 
 @dataclass(frozen=True)
 class SpooledEvent:
-    """One line of the spool, and what decides about its batch."""
+    """One line of the spool, and the fields that decide about its batch."""
 
     seq: int
     line: bytes
@@ -94,7 +94,7 @@ class SpooledEvent:
 
 @dataclass(frozen=True)
 class Batch:
-    """Consecutive events to post together; `more_wait` when the spool holds further ones already."""
+    """Consecutive events to post together; `more_wait` when the spool already holds further ones."""
 
     events: list[SpooledEvent]
     more_wait: bool = False
@@ -115,7 +115,7 @@ class Batch:
 
     @property
     def is_urgent(self) -> bool:
-        """Whether to post it without waiting for more: somebody may be watching for a new grid."""
+        """True if it should be posted at once, because a person may be waiting for a new grid."""
         return self.more_wait or any(event.kind not in _QUIET for event in self.events)
 
     @property
@@ -124,13 +124,13 @@ class Batch:
         return b'{"events":[' + b",".join(event.line for event in self.events) + b"]}"
 
     def first_half(self) -> "Batch":
-        """Return less of a batch that is too large; the rest comes next."""
+        """Return the first half of a batch that is too large; the rest comes next."""
         return Batch(self.events[: len(self.events) // 2], more_wait=True)
 
 
 @dataclass
 class SpoolReader:
-    """Follow the spool while it grows. A last line without its newline is not there yet."""
+    """Follows the spool while it grows; ignores a last line without its newline."""
 
     path: Path
     next_seq: int = 0
@@ -138,7 +138,7 @@ class SpoolReader:
     _waiting: deque[SpooledEvent] = field(default_factory=deque)
 
     def find_batch(self) -> Batch | None:
-        """Return the next events without taking them, or None when there is nothing new."""
+        """Return the next events without removing them, or None when there is nothing new."""
         self._fill()
         events: list[SpooledEvent] = []
         points = size = 0
@@ -156,7 +156,7 @@ class SpoolReader:
         return Batch(events, more_wait=len(events) < len(self._waiting)) if events else None
 
     def move_to(self, next_seq: int) -> None:
-        """Go on with the event of this number: after an accepted batch, or where the service says it stands."""
+        """Continue with the event of this number, after an accepted batch or where the service expects it."""
         if next_seq < self.next_seq:
             self._waiting.clear()
             self._offset = 0
@@ -189,7 +189,7 @@ class _Histogram(msgspec.Struct):
 
 
 class _Event(msgspec.Struct):
-    """What decides about a batch; the service looks at the rest."""
+    """The fields that decide about a batch; the service checks the rest."""
 
     kind: str
     values: dict[str, float | str] = {}
@@ -215,11 +215,11 @@ def _parse_line(line: bytes) -> SpooledEvent:
         file = StoredFile.model_validate(row.event.file) if row.event.file is not None else None
         return SpooledEvent(row.seq, line, row.event.kind, row.event.count_points(), file)
     except (msgspec.MsgspecError, ValueError) as error:
-        raise SpoolDamaged(f"A line of the spool is no event: {line[:200]!r} ({error})") from None
+        raise SpoolDamaged(f"A line of the spool is not an event: {line[:200]!r} ({error})") from None
 
 
 def read_position(path: Path) -> int:
-    """Return the number of the event that comes next; 0 where none was taken yet."""
+    """Return the number of the next event to deliver; 0 if none was delivered yet."""
     try:
         return int(json.loads(path.read_text(encoding="utf-8"))["next_seq"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -227,14 +227,12 @@ def read_position(path: Path) -> int:
 
 
 def write_position(path: Path, next_seq: int) -> None:
-    """Keep the position; on a full disk the older one stays.
+    """Write the position; on a full disk the older one stays.
 
-    Not fsynced: an older position only means that the service is told twice, which it tells apart by number.
+    An older position is harmless: events are posted twice, and the service recognises them by number.
     """
-    temporary = path.with_name(f"{path.name}.part")
     try:
-        temporary.write_text(json.dumps({"next_seq": next_seq}), encoding="utf-8")
-        temporary.replace(path)
+        replace_text(path, json.dumps({"next_seq": next_seq}))
     except OSError as error:
-        if not is_no_room(error):
+        if not is_disk_full(error):
             raise

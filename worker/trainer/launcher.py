@@ -1,4 +1,4 @@
-"""Starting and stopping a trainer process: the supervisor's end of `worker.trainer.process`."""
+"""Starts and stops trainer processes, for the supervisor; `worker.trainer.process` is what runs in them."""
 
 import json
 import os
@@ -6,18 +6,18 @@ import signal
 import subprocess
 import sys
 
-from ganlib.runtime.threads import thread_settings
+from ganlib.runtime.cpu import thread_settings
 from worker.attempt.run_dir import RunDir
 
-# The trainer speaks to nobody, so it is not told any secret.
+# The trainer has no connection to the service, so it gets no secret.
 _WITHHELD = ("GANVAS_TOKEN", "GANVAS_DATABASE_URL", "GANVAS_BROKER_URL")
 
 
-class TrainerHandle:
-    """One trainer process, in a session of its own, so that Ctrl-C in a terminal does not reach it.
+class LaunchedTrainer:
+    """A trainer process in a session of its own, so that Ctrl-C in a terminal does not reach it.
 
-    Must be started from a thread that outlives it (the main thread): the kernel kills the trainer when the thread
-    that started it ends.
+    Launch it from a thread that outlives it (the main thread): the kernel kills the trainer when the thread that
+    started it ends.
     """
 
     def __init__(self, run_dir: RunDir, spool_max_bytes: int = sys.maxsize) -> None:
@@ -38,7 +38,7 @@ class TrainerHandle:
 
     @property
     def pid(self) -> int:
-        """The process's id."""
+        """The process id."""
         return self._process.pid
 
     def find_status(self) -> int | None:
@@ -46,11 +46,11 @@ class TrainerHandle:
         return self._process.poll()
 
     def ask_to_stop(self) -> None:
-        """Ask for a checkpoint and an end."""
+        """Ask the trainer to write a checkpoint and end."""
         self._process.send_signal(signal.SIGTERM)
 
     def kill(self) -> int:
-        """End it and all that it started, at once; returns the exit status."""
+        """Kill the trainer and all that it started; returns the exit status."""
         if self._process.poll() is None:
             # It leads its own session, and so its own process group.
             os.killpg(self._process.pid, signal.SIGKILL)
@@ -58,19 +58,19 @@ class TrainerHandle:
 
 
 def count_processes(run_dir: RunDir) -> int:
-    """Return how many processes share the run: one for each card that the spec asks for."""
+    """Return the number of processes that share the run: one for each GPU that the spec asks for."""
     try:
         queue = json.loads(run_dir.spec_path.read_text(encoding="utf-8")).get("queue") or {}
         return int(queue.get("gpus") or 1)
     except (OSError, ValueError, TypeError, AttributeError):
-        # The trainer says what is wrong with its spec.
+        # The trainer reports what is wrong with its spec.
         return 1
 
 
 def _trainer_environment(processes: int = 1) -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if name not in _WITHHELD}
     environment.setdefault("PYTHONFAULTHANDLER", "1")
-    # A number in CUDA_VISIBLE_DEVICES then means the same card here, in nvidia-smi and in what the worker offers.
+    # CUDA then numbers GPUs as nvidia-smi does, and so as the worker reports them.
     environment.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
     environment["PYTHONUNBUFFERED"] = "1"
     return environment | thread_settings(processes)

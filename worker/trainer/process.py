@@ -1,7 +1,7 @@
 """The trainer process: `python -m worker.trainer.process RUN_DIR --parent PID` trains one attempt's spec.
 
-It writes events to the spool and knows nothing of the service. SIGTERM asks it to stop: it finishes its iteration,
-writes a checkpoint and ends. When its supervisor dies, the kernel kills it.
+It writes events to the spool and has no connection to the service. SIGTERM asks it to stop: it finishes its
+iteration, writes a checkpoint and ends. When its supervisor dies, the kernel kills it.
 """
 
 import argparse
@@ -17,16 +17,18 @@ from types import FrameType
 
 from ganlib.errors import GanlibError
 from ganlib.events import Event, LineLogged
-from ganlib.spec.job import parse_spec
+from ganlib.spec.parse import parse_spec
 from worker.attempt.result import EXIT_STATUSES, TrainerResult, write_result
 from worker.attempt.run_dir import RunDir
-from worker.spool.bounded_spool import LimitedSpool
+from worker.spool.bounded_spool import BoundedSpool
 from worker.spool.spool import SpoolWriter
 from worker.trainer.parent_death import end_with_parent
 
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
-class NoSpool(SpoolWriter):
-    """Takes events and drops them: the run's first process reports."""
+
+class DiscardingSpool(SpoolWriter):
+    """The spool of a follower, which writes nothing: the run's first process reports."""
 
     def __init__(self) -> None:
         pass
@@ -34,26 +36,17 @@ class NoSpool(SpoolWriter):
     def append(self, event: Event) -> None:
         """Drop one event."""
 
-    def note_unsaved(self, error: Exception, iteration: int) -> None:
-        """Hear of a file that found no room; followers write none."""
+    def record_unsaved_file(self, error: Exception, iteration: int) -> None:
+        """Do nothing; followers write no files."""
 
 
-def own_rank() -> int:
-    """Return this process's place among those that torchrun started; 0 where it started none."""
+def read_rank() -> int:
+    """Return this process's rank among those that torchrun started; 0 without torchrun."""
     return int(os.environ.get("RANK", "0")) if "TORCHELASTIC_RUN_ID" in os.environ else 0
 
 
-def leave_result(run_dir: RunDir, rank: int, result: TrainerResult) -> None:
-    """Leave the result of a follower that failed."""
-    if result.end == "failed":
-        write_result(run_dir.follower_result_path(rank), result)
-
-
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-
-
 class StopFlag:
-    """Set by SIGTERM. A plain attribute, because a lock taken in a signal handler can be one that is held."""
+    """Set by SIGTERM. A plain attribute, because a signal handler must not take a lock."""
 
     def __init__(self) -> None:
         self.is_set = False
@@ -64,25 +57,25 @@ class StopFlag:
 
 
 class SpoolingEvents:
-    """Puts the trainer's events into the spool, and warnings as log lines at the iteration that was last seen."""
+    """Writes the trainer's events to the spool, and warnings as log lines of the latest iteration."""
 
     def __init__(self, spool: SpoolWriter) -> None:
         self._spool = spool
         self._iteration = 0
 
     def add(self, event: Event) -> None:
-        """Take one event; this is the trainer's `on_event`."""
+        """Write one event; this is the trainer's `on_event`."""
         self._iteration = getattr(event, "iteration", self._iteration)
         self._spool.append(event)
 
     def add_line(self, level: int, text: str) -> None:
-        """Take one line for a person to read."""
+        """Write one log line."""
         name = "error" if level >= logging.ERROR else "warning" if level >= logging.WARNING else "info"
         self._spool.append(LineLogged(iteration=self._iteration, level=name, text=text[:4_000]))
 
-    def note_unsaved(self, error: Exception) -> None:
-        """Hear of a file that found no room; this is the trainer's `on_no_room`."""
-        self._spool.note_unsaved(error, self._iteration)
+    def record_unsaved_file(self, error: Exception) -> None:
+        """Handle a file that found no room; this is the trainer's `on_disk_full`."""
+        self._spool.record_unsaved_file(error, self._iteration)
 
 
 class SpoolingHandler(logging.Handler):
@@ -101,22 +94,24 @@ class SpoolingHandler(logging.Handler):
 
 
 def main(arguments: list[str]) -> int:
-    """Train, and leave result.json; returns the exit status."""
+    """Train and write result.json; returns the exit status."""
     parser = argparse.ArgumentParser(prog="worker.trainer.process", description=__doc__)
     parser.add_argument("run_dir", type=Path)
     parser.add_argument("--parent", type=int, help="end when this process does")
-    parser.add_argument("--spool-max-bytes", type=int, default=sys.maxsize, help="how much may wait for delivery")
+    parser.add_argument(
+        "--spool-max-bytes", type=int, default=sys.maxsize, help="limit of what waits for delivery, in bytes"
+    )
     options = parser.parse_args(arguments)
     stop = StopFlag()
     signal.signal(signal.SIGTERM, stop.set_by_signal)
     if options.parent is not None:
-        # SIGKILL: with its supervisor gone there is nobody to take a checkpoint.
+        # SIGKILL: without a supervisor, nobody delivers a checkpoint.
         end_with_parent(options.parent, signal.SIGKILL)
-    # job and attempt are the service's business; here only the names of the files matter.
+    # Job and attempt are not needed here, only the paths of the files.
     run_dir = RunDir(options.run_dir, job_id="", attempt=0)
-    if rank := own_rank():
+    if rank := read_rank():
         return follow(run_dir, rank, stop)
-    spool = LimitedSpool(run_dir, options.spool_max_bytes)
+    spool = BoundedSpool(run_dir, options.spool_max_bytes)
     events = SpoolingEvents(spool)
     forward_warnings(events)
     result = run_training(run_dir, events, stop)
@@ -126,15 +121,17 @@ def main(arguments: list[str]) -> int:
 
 
 def follow(run_dir: RunDir, rank: int, stop: StopFlag) -> int:
-    """Train beside the first process of a run that several share, and say nothing but why it failed."""
+    """Train as a follower of a run in several processes; write a result only if it failed."""
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
-    result = run_training(run_dir, SpoolingEvents(NoSpool()), stop)
-    leave_result(run_dir, rank, result)
-    return EXIT_STATUSES["failed" if result.end == "failed" else "completed"]
+    result = run_training(run_dir, SpoolingEvents(DiscardingSpool()), stop)
+    if result.end != "failed":
+        return EXIT_STATUSES["completed"]
+    write_result(run_dir.follower_result_path(rank), result)
+    return EXIT_STATUSES["failed"]
 
 
 def run_training(run_dir: RunDir, events: SpoolingEvents, stop: StopFlag) -> TrainerResult:
-    """Train the spec in the folder and return how it ended; no exception leaves this function."""
+    """Train the spec in the folder and return the result; no exception leaves this function."""
     try:
         # Torch is imported here, so that a broken installation is reported like any other failure.
         from ganlib.trainer import train
@@ -142,12 +139,12 @@ def run_training(run_dir: RunDir, events: SpoolingEvents, stop: StopFlag) -> Tra
         spec = parse_spec(json.loads(run_dir.spec_path.read_text(encoding="utf-8")))
         resume_from = run_dir.resume_path if run_dir.resume_path.exists() else None
         reason = train(
-            spec, run_dir.artifacts_dir, events.add, lambda: stop.is_set, resume_from, events.note_unsaved
+            spec, run_dir.artifacts_dir, events.add, lambda: stop.is_set, resume_from, events.record_unsaved_file
         )
         return TrainerResult(end=reason.value)
     except BaseException as error:
         result = _describe_failure(error)
-        # On a full disk neither finds room; the result says it too.
+        # On a full disk neither finds room; the result holds the message too.
         with suppress(OSError):
             traceback.print_exc()
         with suppress(OSError):
@@ -156,7 +153,7 @@ def run_training(run_dir: RunDir, events: SpoolingEvents, stop: StopFlag) -> Tra
 
 
 def forward_warnings(events: SpoolingEvents) -> None:
-    """Send Python's warnings, and log records of that level or above, to the job's log and to standard error."""
+    """Send Python's warnings, and log records from WARNING on, to the job's log and to standard error."""
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
     logging.captureWarnings(True)
     logging.getLogger().addHandler(SpoolingHandler(events))
@@ -180,5 +177,5 @@ if __name__ == "__main__":
     with suppress(OSError):
         logging.shutdown()
         sys.stdout.flush()
-    # Everything is written; taking down an interpreter that holds torch would cost a second or two more.
+    # Everything is written; shutting down an interpreter with torch would take a second or two more.
     os._exit(status)

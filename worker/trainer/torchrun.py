@@ -1,7 +1,7 @@
-"""`python -m worker.trainer.torchrun RUN_DIR --parent PID --processes N …`: one run in N trainers, by torchrun.
+"""Runs one attempt in N trainers: `python -m worker.trainer.torchrun RUN_DIR --parent PID --processes N`.
 
-It ends as its trainers do: by the signal that ended one of them, or with the status of the one that failed first.
-SIGTERM is passed on to all of them. Each dies with this process, and this one with its supervisor.
+It ends by the signal that ended one of the trainers, or with the status of the one that failed first. SIGTERM is
+passed on to all of them. They die with this process, and this process with its supervisor.
 """
 
 import argparse
@@ -18,18 +18,18 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="worker.trainer.torchrun", description=__doc__)
     parser.add_argument("run_dir")
     parser.add_argument("--parent", type=int, required=True, help="end when this process does")
-    parser.add_argument("--processes", type=int, required=True, help="how many share the run")
+    parser.add_argument("--processes", type=int, required=True, help="number of processes that share the run")
     options, others = parser.parse_known_args(arguments)
     end_with_parent(options.parent, signal.SIGKILL)
-    # Loaded here, so that a supervisor that dies meanwhile takes this process with it.
+    # Imported here: a supervisor that dies during this slow import must end this process too.
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.run import parse_args, run
 
     trainer = ["-m", "worker.trainer.process", options.run_dir, "--parent", str(os.getpid()), *others]
     try:
-        wanted = parse_args(["--standalone", f"--nproc-per-node={options.processes}", *trainer])  # type: ignore[no-untyped-call]
-        run(wanted)  # type: ignore[no-untyped-call]
+        options_of_torchrun = parse_args(["--standalone", f"--nproc-per-node={options.processes}", *trainer])  # type: ignore[no-untyped-call]
+        run(options_of_torchrun)  # type: ignore[no-untyped-call]
     except SignalException:
         return 1
     except ChildFailedError as error:
@@ -49,7 +49,7 @@ def find_signal(statuses: Iterable[int]) -> int | None:
 
 
 def end_as(number: int | None) -> None:
-    """End this process by the signal, so that its supervisor sees what it would see of a single trainer."""
+    """End this process by the signal, so that its supervisor sees the same as of a single trainer."""
     if number is None:
         return
     if number != signal.SIGKILL:

@@ -1,1 +1,1 @@
-"""Who asks and what that allows: tokens, logins, scopes, rate limits."""
+"""Authentication and authorisation: tokens, logins, scopes, rate limits."""

@@ -1,5 +1,7 @@
-"""Who a request comes from and what that allows; answers are remembered for a few seconds."""
+"""Authenticates requests: finds the grant of a token, login or attempt, and caches it for a few seconds."""
 
+import base64
+import binascii
 import time
 from collections.abc import Mapping
 from http.cookies import CookieError, SimpleCookie
@@ -8,14 +10,13 @@ from starlette.concurrency import run_in_threadpool
 
 from api.errors import NotAuthenticated
 from api.server.access import tokens
-from api.server.access.scopes import read_bearer
-from api.server.access.tokens import (
+from api.server.access.grants import (
     ALL_SCOPES,
     ATTEMPT_PREFIX,
     ATTEMPT_SCOPES,
-    EVERYTHING,
+    FULL_GRANT,
     GRANTS,
-    OPEN,
+    OPEN_GRANT,
     Grant,
     hash_token,
     is_same_hash,
@@ -25,85 +26,85 @@ from api.server.database.engine import Database, build_database, prepare_tables
 from api.settings import Settings
 
 LOGIN_COOKIE = "ganvas_login"
-# How long a token that was revoked elsewhere may still work.
+# A token that was revoked elsewhere may still work for this long.
 REMEMBERED_SECONDS = 2.0
-# An attempt's token stays that attempt's for ever, and whether it may still write the fence decides.
+# An attempt's token never changes its attempt, and the fence decides whether it may still write.
 FENCED_SECONDS = 300.0
-_MAX_REMEMBERED = 10_000
+_MAX_CACHED = 10_000
 
 
-class Access:
-    """Answers with a Grant for the headers of each request.
+class Authenticator:
+    """Returns the Grant of each request.
 
-    While neither GANVAS_TOKEN is set nor any token was ever made, everybody who reaches the service may do
-    everything: that is one person's machine, and `check_bind` keeps it so.
+    While GANVAS_TOKEN is not set and no token was ever made, every request may do everything: the service then
+    listens on loopback only, which `check_bind` enforces.
     """
 
     def __init__(self, database: Database, token: str | None) -> None:
         self._database = database
         self._token_sha256 = hash_token(token) if token else None
-        self._is_closed = token is not None
+        self._requires_tokens = token is not None
         self._asked_at = float("-inf")
-        # When each credential was looked up, and what it allows.
-        self._remembered: dict[str, tuple[float, Grant]] = {}
+        # Time of the last look-up and grant of each credential.
+        self._cache: dict[str, tuple[float, Grant]] = {}
         self._own_worker_sha256: str | None = None
 
     async def find_grant(self, headers: Mapping[str, str], is_fenced: bool = False) -> Grant:
-        """Return what these headers allow; raises NotAuthenticated for a wrong credential, or for none.
+        """Return the grant of these headers; raises NotAuthenticated for a missing or wrong credential.
 
-        is_fenced: the route itself asks the database whether an attempt is live.
+        is_fenced: the route itself checks in the database whether an attempt is live.
         """
-        if not await self._wants_tokens():
-            return EVERYTHING
-        bearer = read_bearer(headers.get("authorization"))
+        if not await self._check_requires_tokens():
+            return FULL_GRANT
+        bearer = _read_bearer(headers.get("authorization"))
         if bearer is not None:
             seconds = FENCED_SECONDS if is_fenced and bearer.startswith(ATTEMPT_PREFIX) else REMEMBERED_SECONDS
-            return await self._recall(f"bearer {hash_token(bearer)}", bearer, seconds)
+            return await self._find_cached(f"bearer {hash_token(bearer)}", bearer, seconds)
         login = _read_cookie(headers.get("cookie", ""), LOGIN_COOKIE)
         if login:
-            return await self._recall(f"login {hash_token(login)}", login, REMEMBERED_SECONDS)
+            return await self._find_cached(f"login {hash_token(login)}", login, REMEMBERED_SECONDS)
         raise NotAuthenticated
 
     def make_worker_token(self) -> str:
-        """Return a worker's token that lives as long as this process, for the worker that it starts itself."""
+        """Return a worker token that is valid as long as this process, for the worker that it starts itself."""
         _, token = make_token("worker")
         self._own_worker_sha256 = hash_token(token)
         return token
 
     def check_login(self, token: str) -> str:
-        """Return the hash of a token that people may log in with; raises NotAuthenticated."""
+        """Return the hash of a token that allows logging in; raises NotAuthenticated."""
         sha256 = hash_token(token)
         grant = self._grant_of_token(sha256)
         if "read" not in grant.scopes:
-            raise NotAuthenticated("This is a worker's token; log in with one for reading or for users.")
+            raise NotAuthenticated("This is a worker token; log in with a read or user token.")
         return sha256
 
     def forget(self) -> None:
-        """Look everything up again, after a logout."""
-        self._remembered.clear()
+        """Clear the cache, after a logout."""
+        self._cache.clear()
 
-    def is_closed(self) -> bool:
-        """Whether tokens are wanted; once that is so it stays so."""
-        if not self._is_closed and time.monotonic() - self._asked_at > REMEMBERED_SECONDS:
+    def requires_tokens(self) -> bool:
+        """Return whether requests need a token; once they do, they always do."""
+        if not self._requires_tokens and time.monotonic() - self._asked_at > REMEMBERED_SECONDS:
             with self._database.read() as session:
-                self._is_closed = tokens.has_tokens(session)
+                self._requires_tokens = tokens.has_tokens(session)
             self._asked_at = time.monotonic()
-        return self._is_closed
+        return self._requires_tokens
 
-    async def _wants_tokens(self) -> bool:
-        if self._is_closed or time.monotonic() - self._asked_at <= REMEMBERED_SECONDS:
-            return self._is_closed
-        return await run_in_threadpool(self.is_closed)
+    async def _check_requires_tokens(self) -> bool:
+        if self._requires_tokens or time.monotonic() - self._asked_at <= REMEMBERED_SECONDS:
+            return self._requires_tokens
+        return await run_in_threadpool(self.requires_tokens)
 
-    async def _recall(self, key: str, secret: str, seconds: float) -> Grant:
-        asked_at, grant = self._remembered.get(key, (float("-inf"), OPEN))
+    async def _find_cached(self, key: str, secret: str, seconds: float) -> Grant:
+        asked_at, grant = self._cache.get(key, (float("-inf"), OPEN_GRANT))
         if time.monotonic() < asked_at + seconds:
             return grant
         asked_at = time.monotonic()
         grant = await run_in_threadpool(self._look_up, key.startswith("login "), secret)
-        if len(self._remembered) >= _MAX_REMEMBERED:
-            self._remembered.clear()
-        self._remembered[key] = (asked_at, grant)
+        if len(self._cache) >= _MAX_CACHED:
+            self._cache.clear()
+        self._cache[key] = (asked_at, grant)
         return grant
 
     def _look_up(self, is_login: bool, secret: str) -> Grant:
@@ -125,12 +126,12 @@ class Access:
             return Grant(GRANTS["worker"], "own worker")
         with self._database.read() as session:
             token = tokens.find_live_token(session, sha256)
-            is_noted = token is not None and tokens.is_use_noted(session, token.id)
+            is_recorded = token is not None and tokens.was_used_recently(session, token.id)
         if token is None:
-            raise NotAuthenticated("This token is not valid: it is wrong, was revoked, or has expired.")
-        if not is_noted:
+            raise NotAuthenticated("This token is not valid: it is wrong, revoked or expired.")
+        if not is_recorded:
             with self._database.write() as session:
-                tokens.note_use(session, token.id)
+                tokens.record_use(session, token.id)
         return Grant(GRANTS[token.scope], token.id)
 
     def _grant_of_attempt(self, sha256: str) -> Grant:
@@ -144,7 +145,7 @@ class Access:
 
 
 def tokens_exist(settings: Settings) -> bool:
-    """Whether a token was ever made in the database of these settings, whose tables are looked after first."""
+    """Return whether a token was ever made in the database of these settings; prepares its tables first."""
     database = build_database(settings)
     try:
         prepare_tables(database.engine, settings)
@@ -156,7 +157,32 @@ def tokens_exist(settings: Settings) -> bool:
 
 def _read_cookie(header: str, name: str) -> str | None:
     try:
-        found = SimpleCookie(header).get(name)
+        cookie = SimpleCookie(header).get(name)
     except CookieError:
         return None
-    return found.value if found else None
+    return cookie.value if cookie else None
+
+
+def _read_bearer(authorization: str | None) -> str | None:
+    """Return the token of `Bearer`, or the password of `Basic`; None without the header.
+
+    Raises NotAuthenticated for a header that is neither.
+    """
+    if authorization is None:
+        return None
+    kind, _, value = authorization.partition(" ")
+    given = value.strip()
+    if kind.lower() == "basic":
+        given = _read_basic_password(given)
+    elif kind.lower() != "bearer":
+        raise NotAuthenticated
+    if not given:
+        raise NotAuthenticated
+    return given
+
+
+def _read_basic_password(value: str) -> str:
+    try:
+        return base64.b64decode(value, validate=True).decode("utf-8").partition(":")[2]
+    except (binascii.Error, UnicodeDecodeError):
+        raise NotAuthenticated from None

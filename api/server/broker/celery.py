@@ -1,7 +1,7 @@
-"""The Celery app that wakes workers, built from a broker address; free of the database.
+"""The Celery app that wakes workers, built from a broker address, without the database.
 
-A message carries nothing: the worker that gets it claims a job over HTTP, and the claim decides. So a lost,
-doubled or late message changes nothing but the delay. Workers add their task under the name `WORK_TASK`.
+A message has no payload: the worker that receives it claims a job over HTTP, and the claim decides. A lost,
+repeated or late message affects only the delay. Workers add their task under the name `WORK_TASK`.
 """
 
 import json
@@ -15,9 +15,11 @@ from typing import Any
 from celery import Celery
 from kombu.transport import TRANSPORT_ALIASES, filesystem, virtual
 
+from api.server.files import written_whole
+
 WORK_TASK = "ganvas.work"
 QUEUE = "ganvas"
-# A wake that nobody took by then is dropped; the reaper sends new ones while a job can be claimed.
+# A message that no worker took by then is dropped; the reaper sends new ones while a job can be claimed.
 WAKE_EXPIRES_SECONDS = 60
 
 FILES_URL = "filesystem://"
@@ -43,7 +45,7 @@ def build_broker(broker_url: str | None, home: Path) -> Celery:
         accept_content=["json"],
         result_backend=None,
         task_ignore_result=True,
-        # Taken before it runs: the claim's lease, not the message, is what brings a lost job back.
+        # Acknowledged before it runs: the claim's lease, not the message, recovers a lost job.
         task_acks_late=False,
         worker_prefetch_multiplier=1,
         worker_enable_remote_control=False,
@@ -55,8 +57,8 @@ def build_broker(broker_url: str | None, home: Path) -> Celery:
 
 def _prepare_folders(folder: Path) -> dict[str, Any]:
     messages, taken, control = (folder / name for name in ("messages", "taken", "control"))
-    for each in (messages, taken, control):
-        each.mkdir(parents=True, exist_ok=True)
+    for subfolder in (messages, taken, control):
+        subfolder.mkdir(parents=True, exist_ok=True)
     _write_exchange(control / f"{QUEUE}.exchange")
     return {
         "data_folder_in": str(messages),
@@ -68,24 +70,21 @@ def _prepare_folders(folder: Path) -> dict[str, Any]:
 
 
 def _write_exchange(path: Path) -> None:
-    # kombu creates this file empty and fills it afterwards; a process that starts just then would read nothing.
+    # kombu creates this file empty and fills it afterwards; a process that starts in between would read nothing.
     if path.exists():
         return
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps([[QUEUE, "", QUEUE]]), encoding="utf-8")
-    temporary.replace(path)
+    with written_whole(path) as file:
+        file.write(json.dumps([[QUEUE, "", QUEUE]]).encode())
 
 
 class AtomicChannel(filesystem.Channel):
-    """A channel whose messages are files that are never seen half-written."""
+    """A channel whose messages are files that appear complete or not at all."""
 
     # kombu names this argument differently in two of its classes
     def _put(self, queue: str, payload: dict[str, Any], **_: Any) -> None:  # type: ignore[override]
         name = f"{monotonic_ns() // 1_000_000:016d}_{uuid.uuid4()}.{queue}.msg"
-        folder = Path(self.data_folder_out)
-        temporary = folder / f".{name}.part"
-        temporary.write_text(json.dumps(payload), encoding="utf-8")
-        temporary.rename(folder / name)
+        with written_whole(Path(self.data_folder_out) / name) as file:
+            file.write(json.dumps(payload).encode())
 
     def _get(self, queue: str, timeout: float | None = None) -> Any:
         for name in sorted(os.listdir(self.data_folder_in)):
@@ -95,7 +94,7 @@ class AtomicChannel(filesystem.Channel):
             try:
                 (Path(self.data_folder_in) / name).rename(taken)
             except FileNotFoundError:
-                continue  # another worker was quicker
+                continue  # another worker took it first
             text = taken.read_text(encoding="utf-8")
             taken.unlink()
             return json.loads(text)

@@ -1,4 +1,4 @@
-"""Waking the workers: a message without payload, sent from a thread of its own."""
+"""Wakes workers with a message without payload, sent from a separate thread."""
 
 import contextlib
 import logging
@@ -8,21 +8,21 @@ from pathlib import Path
 from typing import Any
 
 logger = logging.getLogger(__name__)
-# More waiting messages than this wake nobody sooner: every worker is busy.
+# With more waiting messages than this every worker is busy, and another one changes nothing.
 _MAX_WAITING_MESSAGES = 16
 
 
 class WorkerWaker:
-    """Sends wakes in the background, so that no request waits for the broker; wakes in a row become one.
+    """Sends wake messages in the background, so that no request waits for the broker; pending ones are merged.
 
-    A wake that cannot be sent is only logged: the reaper asks again while a job can be claimed.
+    A message that cannot be sent is only logged: the reaper repeats it while a job can be claimed.
     """
 
     def __init__(self, broker_url: str | None, home: Path) -> None:
         self._broker_url = broker_url
         self._home = home
-        # True asks for a wake, False for the end.
-        self._asked: queue.Queue[bool] = queue.Queue(maxsize=1)
+        # True requests a wake message, False the end of the thread.
+        self._requests: queue.Queue[bool] = queue.Queue(maxsize=1)
         self._celery: Any = None
         self._thread = threading.Thread(target=self._send_wakes, name="worker-waker", daemon=True)
 
@@ -31,24 +31,24 @@ class WorkerWaker:
         self._thread.start()
 
     def wake_workers(self) -> None:
-        """Ask for a wake; returns at once."""
+        """Request a wake message; returns at once."""
         with contextlib.suppress(queue.Full):
-            self._asked.put_nowait(True)
+            self._requests.put_nowait(True)
 
     def close(self) -> None:
-        """Send what was asked for and stop."""
-        self._asked.put(False)
+        """Send a pending message and stop the thread."""
+        self._requests.put(False)
         self._thread.join(10)
 
     def _send_wakes(self) -> None:
-        while self._asked.get():
+        while self._requests.get():
             try:
                 self._send()
             except Exception as error:
                 logger.warning("Workers could not be woken (%s); trying again later.", error)
 
     def _send(self) -> None:
-        # Loaded with the first wake: Celery would double the time and memory of an idle service's start.
+        # Loaded with the first message: Celery would double the time and memory of an idle service's start.
         from api.server.broker import celery
 
         if self._celery is None:

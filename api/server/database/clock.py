@@ -1,4 +1,4 @@
-"""The database's clock as a SQL expression: leases must not depend on the clocks of services or workers."""
+"""The database's clock as a SQL expression: leases do not depend on the clocks of services or workers."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from api.server.database.models import UtcDateTime
 
 
 class DatabaseTime(FunctionElement[Any]):
-    """The database's time now, some seconds later or (negative) earlier."""
+    """The database's current time, plus a number of seconds that may be negative."""
 
     type = UtcDateTime()
     inherit_cache = True
@@ -34,5 +34,5 @@ def _compile_for_sqlite(element: DatabaseTime, compiler: SQLCompiler, **kwargs: 
 @compiles(DatabaseTime, "postgresql")
 def _compile_for_postgresql(element: DatabaseTime, compiler: SQLCompiler, **kwargs: Any) -> str:
     seconds = compiler.process(element.clauses, **kwargs)
-    # now() would be the time at which the transaction began, which may have waited for a lock since.
+    # now() is the time at which the transaction began, and it may have waited for a lock since.
     return f"(clock_timestamp() + make_interval(secs => {seconds}))"

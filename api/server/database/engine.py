@@ -1,4 +1,4 @@
-"""The database: engine, write and read transactions, and bringing the tables up to date."""
+"""The database: engine, write and read transactions, and migrations at start."""
 
 import sqlite3
 import time
@@ -11,10 +11,9 @@ from sqlalchemy import Connection, Engine, Insert, create_engine, event, inspect
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 
+from api.server.database.status import HEAD_REVISION as HEAD_REVISION
 from api.settings import Settings
 
-# The newest revision below migrations/versions; a test holds the two together.
-HEAD_REVISION = "0009"
 _BUSY_SECONDS = 30.0
 _READ_ONLY = "ganvas_read_only"
 # Any fixed number: it names the lock that lets one process migrate at a time.
@@ -22,35 +21,35 @@ _MIGRATION_LOCK = 0x67616E766173
 
 
 class TablesUnfit(Exception):
-    """The service does not start with these tables."""
+    """The service cannot start with these tables."""
 
 
 class TablesOutdated(TablesUnfit):
-    """The tables are older than this version needs, and it may not change them."""
+    """The tables are older than this version needs, and migrating at start is switched off."""
 
     def __init__(self, revision: str | None) -> None:
-        found = f"are of revision {revision}" if revision else "are not there yet"
+        state = f"have revision {revision}" if revision else "do not exist yet"
         super().__init__(
-            f"The database's tables {found}, this version needs {HEAD_REVISION}, and with GANVAS_MIGRATE=false it "
-            "leaves them alone: run `ganvas migrate` first."
+            f"The database's tables {state}, but this version needs revision {HEAD_REVISION}, and "
+            "GANVAS_MIGRATE=false forbids migrating at start; run `ganvas migrate` first."
         )
 
 
 class TablesTooNew(TablesUnfit):
-    """A newer version has changed the tables."""
+    """A newer version has migrated the tables."""
 
     def __init__(self, revision: str) -> None:
         super().__init__(
-            f"The database's tables are of revision {revision}, made by a newer version of Ganvas; this one knows "
-            f"them up to {HEAD_REVISION}. Start that version, or restore a backup from before."
+            f"The database's tables have revision {revision}, which a newer version of Ganvas made; this version "
+            f"supports revisions up to {HEAD_REVISION}. Start the newer version, or restore an older backup."
         )
 
 
 class Database:
     """The engine and its two kinds of transaction.
 
-    `write()` commits at its end; on SQLite it holds the only write lock from its beginning. `read()` sees one
-    moment of the database, however many queries it makes.
+    `write()` commits at its end; on SQLite it holds the only write lock from its beginning. All queries of one
+    `read()` see the same snapshot of the database.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -63,23 +62,23 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """One transaction that writes."""
+        """Open a transaction that writes."""
         with self._write.begin() as session:
             yield session
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """One transaction that only reads."""
+        """Open a transaction that only reads."""
         with self._read.begin() as session:
             yield session
 
     def close(self) -> None:
-        """Give every connection back."""
+        """Close all connections."""
         self.engine.dispose()
 
 
 def build_engine(settings: Settings) -> Engine:
-    """Build the engine for the settings' database; the state folder is made when SQLite lies there."""
+    """Build the engine for the settings' database; SQLite's folder is created if necessary."""
     url = make_url(settings.sqlalchemy_url)
     if url.get_backend_name() == "sqlite":
         settings.home.expanduser().mkdir(parents=True, exist_ok=True)
@@ -87,7 +86,7 @@ def build_engine(settings: Settings) -> Engine:
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
-    # A server whose encoding is SQL_ASCII would answer bytes instead of texts.
+    # A server whose encoding is SQL_ASCII would return bytes instead of text.
     encoding = {"client_encoding": "utf8"}
     return create_engine(url, connect_args=encoding, pool_pre_ping=True, pool_size=20, max_overflow=20)
 
@@ -98,24 +97,24 @@ def build_database(settings: Settings) -> Database:
 
 
 def insert_into(session: Session, table: type[DeclarativeBase]) -> Any:
-    """Return this database's INSERT, which knows ON CONFLICT."""
+    """Return this database's INSERT, which supports ON CONFLICT."""
     return insert_for(dialect_name(session), table)
 
 
 def insert_for(dialect: str, table: type[DeclarativeBase]) -> Any:
-    """Return the same for the database of this name."""
-    # SQLAlchemy's PostgreSQL is large, and loaded where there is one.
+    """Return the INSERT of this dialect, which supports ON CONFLICT."""
+    # SQLAlchemy's PostgreSQL dialect is large, so it is loaded only where it is used.
     statement: Insert = import_module(f"sqlalchemy.dialects.{dialect}").insert(table)
     return statement
 
 
 def dialect_name(session: Session) -> str:
-    """Return which database this is: `sqlite` or `postgresql`."""
+    """Return the name of the database: `sqlite` or `postgresql`."""
     return session.get_bind().dialect.name
 
 
 def migrate(engine: Engine) -> None:
-    """Bring the tables up to date; two processes may do so at once."""
+    """Migrate the tables to this version; two processes may do so at once."""
     if find_revision(engine) == HEAD_REVISION:
         return
     # Alembic is only loaded when there is something to do: it would double the time of a start.
@@ -130,7 +129,7 @@ def migrate(engine: Engine) -> None:
 
 
 def prepare_tables(engine: Engine, settings: Settings) -> None:
-    """Bring the tables up to date or, with GANVAS_MIGRATE=false, look whether they are.
+    """Migrate the tables or, with GANVAS_MIGRATE=false, check that they are current.
 
     Raises TablesOutdated and TablesTooNew.
     """
@@ -144,7 +143,7 @@ def prepare_tables(engine: Engine, settings: Settings) -> None:
 
 
 def check_tables(settings: Settings) -> None:
-    """Prepare the tables of the settings' database with an engine of its own; raises as `prepare_tables` does."""
+    """Prepare the tables of the settings' database with a separate engine; raises as `prepare_tables` does."""
     engine = build_engine(settings)
     try:
         prepare_tables(engine, settings)
@@ -153,7 +152,7 @@ def check_tables(settings: Settings) -> None:
 
 
 def find_revision(engine: Engine) -> str | None:
-    """Return the revision of the tables, None where there are none yet."""
+    """Return the revision of the tables, None where they do not exist yet."""
     with engine.connect().execution_options(**{_READ_ONLY: True}) as connection:
         if not inspect(connection).has_table("alembic_version"):
             return None
@@ -162,7 +161,7 @@ def find_revision(engine: Engine) -> str | None:
 
 
 def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
-    # The driver must not begin transactions by itself: _begin_sqlite says which kind is wanted.
+    # The driver must not begin transactions by itself: _begin_sqlite chooses their kind.
     connection.isolation_level = None
     for pragma in ("synchronous=FULL", "foreign_keys=ON", f"busy_timeout={int(_BUSY_SECONDS * 1000)}"):
         connection.execute(f"PRAGMA {pragma}")
@@ -170,7 +169,7 @@ def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
 
 
 def _switch_to_wal(connection: sqlite3.Connection) -> None:
-    # The very first switch takes a lock for which SQLite does not wait.
+    # The first switch of a new database needs a lock for which SQLite does not wait.
     deadline = time.monotonic() + _BUSY_SECONDS
     while True:
         try:
@@ -185,5 +184,5 @@ def _switch_to_wal(connection: sqlite3.Connection) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     reads = connection.get_execution_options().get(_READ_ONLY, False)
-    # A deferred transaction that turns to writing may fail at once; an immediate one waits for its turn.
+    # A deferred transaction that starts to write may fail at once; an immediate one waits for the lock.
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")

@@ -58,13 +58,13 @@ class Base(DeclarativeBase):
 
 
 class Job(Base):
-    """A spec that was submitted and where it stands."""
+    """A submitted spec and its state."""
 
     __tablename__ = "jobs"
     __table_args__ = (
         Index("ix_jobs_claim_order", "state", "priority", "created_at"),
-        # One for each sort of the list, over the jobs that it shows alone, and one over the deleted ones. It is
-        # migrations that say so: said here, SQLAlchemy would load its part for PostgreSQL on SQLite, too.
+        # One for each sort of the list, over the jobs that are not deleted, and one over the deleted ones. The
+        # migrations hold these conditions: here, SQLAlchemy would load its PostgreSQL dialect on SQLite, too.
         *(
             Index(f"ix_jobs_{column}_id", column, "id")
             for column in ("created_at", "name", "state", "iteration", "iterations")
@@ -85,27 +85,27 @@ class Job(Base):
 
     state: Mapped[str] = mapped_column(String(16), default="queued")
     priority: Mapped[int] = mapped_column(Integer, default=0)
-    # What the worker that takes it must offer: bytes of a card's memory, and labels, sorted and joined by spaces.
+    # Requirements on the worker: bytes of a card's memory, and labels, sorted and joined by spaces.
     gpu_memory: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     worker_labels: Mapped[str] = mapped_column(String(300), default="", server_default="")
-    # Cards, and the first digits of the commit that it must run; nothing where any will do.
+    # Number of cards, and the first digits of the commit that the worker must run; empty for any commit.
     gpus: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     pinned_commit: Mapped[str] = mapped_column(String(40), default="", server_default="")
     # The failed or cancelled job that this one repeats.
     retry_of: Mapped[str | None] = mapped_column(String(32))
-    # The job whose spec was taken and changed, or repeated; it may be gone by now.
+    # The job whose spec was changed or repeated; it may have been deleted since.
     made_from: Mapped[str | None] = mapped_column(String(32), index=True)
     attempt: Mapped[int] = mapped_column(Integer, default=0)
-    # Attempts that were lost or failed through no preemption; at the budget the job fails.
+    # Attempts that were lost or failed, without preempted ones; when they reach the budget the job fails.
     attempts_used: Mapped[int] = mapped_column(Integer, default=0)
     attempts_allowed: Mapped[int] = mapped_column(Integer, default=5)
     not_before: Mapped[datetime | None]
     lease_ends_at: Mapped[datetime | None]
     cancel_requested_at: Mapped[datetime | None]
     reason: Mapped[dict[str, Any] | None] = mapped_column(JSON)
-    # What people wrote about it.
+    # A person's note.
     note: Mapped[str] = mapped_column(Text, default="", server_default="")
-    # Out of every list since then; rows and files go some days later.
+    # Hidden from every list since then; rows and files are deleted some days later.
     deleted_at: Mapped[datetime | None]
 
     created_at: Mapped[datetime]
@@ -116,14 +116,14 @@ class Job(Base):
     latents_sha256: Mapped[str | None] = mapped_column(String(64), index=True)
     newest_sample_id: Mapped[int | None] = mapped_column(BigId)
     last_event_id: Mapped[int] = mapped_column(BigId, default=0)
-    # Event batches up to this id are folded into curve chunks; the tail is what came after.
+    # Event batches up to this id are folded into curve chunks; later ones are the tail.
     folded_event_id: Mapped[int] = mapped_column(BigId, default=0)
     tail_batches: Mapped[int] = mapped_column(Integer, default=0)
     tail_points: Mapped[int] = mapped_column(Integer, default=0)
 
 
 class Attempt(Base):
-    """One worker's go at a job, and what ran."""
+    """One worker's attempt at a job, and its provenance."""
 
     __tablename__ = "attempts"
 
@@ -138,7 +138,7 @@ class Attempt(Base):
     resumed_from: Mapped[int] = mapped_column(Integer, default=0)
     next_seq: Mapped[int] = mapped_column(BigInteger, default=0)
     seed: Mapped[int] = mapped_column(BigInteger)
-    # Of the token that writes for this attempt, and for no other.
+    # Hash of the token that may write for this attempt only.
     token_sha256: Mapped[str | None] = mapped_column(String(64), unique=True)
     provenance: Mapped[dict[str, Any]] = mapped_column(JSON)
 
@@ -146,7 +146,7 @@ class Attempt(Base):
 class EventBatch(Base):
     """Events that arrived together, as sent (zlib-compressed JSON); its id is the stream's event id.
 
-    A batch that the service itself wrote (a change of state) has no first_seq.
+    A batch that the service itself wrote, such as a change of state, has no first_seq.
     """
 
     __tablename__ = "event_batches"
@@ -176,12 +176,12 @@ class CurveChunk(Base):
     last_iteration: Mapped[int] = mapped_column(Integer)
     count: Mapped[int] = mapped_column(Integer)
     points: Mapped[bytes] = mapped_column(LargeBinary)
-    # Lowest and highest value of a few equal parts, for the losses alone: what a list draws (`api.curves.points`).
+    # Lowest and highest value of a few equal parts, for the sparklines of the losses (`api.curves.points`).
     outline: Mapped[bytes | None] = mapped_column(LargeBinary)
 
 
 class LatestValue(Base):
-    """A metric's newest point, so that lists never touch history. NaN and infinities stand in `flag`."""
+    """A metric's newest point, so that lists need no history. NaN and infinities are stored in `flag`."""
 
     __tablename__ = "latest_values"
 
@@ -257,7 +257,7 @@ class HistogramRow(Base):
 
 
 class Checkpoint(Base):
-    """A committed checkpoint; `stored` turns false when its file made room for newer ones."""
+    """A committed checkpoint; `stored` becomes false when its file is retired for newer ones."""
 
     __tablename__ = "checkpoints"
 
@@ -271,7 +271,7 @@ class Checkpoint(Base):
 
 
 class LogLine(Base):
-    """One log line of a job."""
+    """One log line of a job; `about` as in the event that reported it."""
 
     __tablename__ = "log_lines"
     __table_args__ = (Index("ix_log_lines_job_id_id", "job_id", "id"), {"sqlite_autoincrement": True})
@@ -282,11 +282,12 @@ class LogLine(Base):
     iteration: Mapped[int] = mapped_column(Integer)
     level: Mapped[str] = mapped_column(String(8))
     text: Mapped[str] = mapped_column(Text)
+    about: Mapped[str | None] = mapped_column(String(32))
     at: Mapped[datetime]
 
 
 class Token(Base):
-    """A token that was made; its text was shown once, here is its hash. A revoked one's row stays."""
+    """A token; its text is shown once and only its hash is stored. The row of a revoked token stays."""
 
     __tablename__ = "tokens"
 
@@ -301,7 +302,7 @@ class Token(Base):
 
 
 class Login(Base):
-    """A browser that logged in with a token; the cookie holds a secret, here is its hash."""
+    """A browser that logged in with a token; the cookie holds a secret, the row its hash."""
 
     __tablename__ = "logins"
 
@@ -312,7 +313,7 @@ class Login(Base):
 
 
 class Worker(Base):
-    """A worker as it last described itself; it is alive while it goes on doing so."""
+    """A worker as it last described itself; it is alive while it keeps doing so."""
 
     __tablename__ = "workers"
 
@@ -321,7 +322,7 @@ class Worker(Base):
     seen_at: Mapped[datetime] = mapped_column(index=True)
     device: Mapped[str] = mapped_column(String(200))
     gpus: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
-    # How many of the cards it may use.
+    # Number of cards that it may use.
     gpu_count: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
     commit_hash: Mapped[str | None] = mapped_column(String(40))
     # Whether tracked files were changed since that commit.

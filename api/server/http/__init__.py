@@ -1,1 +1,1 @@
-"""What every request and answer has in common."""
+"""Request and answer handling that all routes share."""

@@ -1,32 +1,24 @@
-"""JSON bodies, read strictly: what JSON cannot hold (NaN, infinities, numbers beyond a float) is refused."""
+"""Reads JSON bodies strictly: NaN, infinities and numbers too large for a float are refused."""
 
 import json
 import math
 import re
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
-from fastapi import Depends, Request
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from api.errors import RequestInvalid, SpecRefused
 from ganlib.errors import Problem, SpecInvalid
-from ganlib.spec.job import JobSpec, parse_spec
+from ganlib.spec.job import JobSpec
+from ganlib.spec.parse import parse_spec
 
 Model = TypeVar("Model", bound=BaseModel)
 _MAX_PROBLEMS = 20
 _MAX_GIVEN = 80
 _TOO_DEEP = "the body is nested too deeply"
-# What may be no JSON or no float; a text may hold it too, so the strict reader decides.
+# Signs of invalid JSON or floats; strings may contain them too, so the strict reader decides.
 _SUSPICIOUS = re.compile(rb"NaN|Infinity|[eE]\+?\d{3}|\d{300}")
-
-
-async def read_raw_body(request: Request) -> bytes:
-    """Return the body as it came; the gate has measured it."""
-    return await request.body()
-
-
-RawBody = Annotated[bytes, Depends(read_raw_body)]
 
 
 def parse_body(model: type[Model], raw: bytes) -> Model:
@@ -45,9 +37,9 @@ def parse_body(model: type[Model], raw: bytes) -> Model:
 
 
 def parse_job_spec(raw: bytes) -> JobSpec:
-    """Read a JSON body as a job spec; raises SpecRefused, which names every field that is wrong."""
+    """Read a JSON body as a job spec; raises SpecRefused, which names every invalid field."""
     try:
-        # NaN and infinities are read here, so that the spec's own check can name the field that holds them.
+        # NaN and infinities are accepted here, so that the spec's own check can name their field.
         return parse_spec(json.loads(raw, object_pairs_hook=_read_mapping))
     except _GivenTwice as error:
         raise SpecRefused.from_problems([Problem(error.field, "", "this field is given twice")]) from None
@@ -61,13 +53,13 @@ def parse_job_spec(raw: bytes) -> JobSpec:
 
 
 def refuse_request(problems: list[dict[str, str]]) -> RequestInvalid:
-    """Return the error that names these problems."""
+    """Return the error that lists these problems."""
     sentence = "; ".join(f"{problem['field']}: {problem['message']}".lstrip(": ") for problem in problems)
     return RequestInvalid(sentence[:2000] or None, problems=problems)
 
 
 def describe_problem(details: ErrorDetails | dict[str, Any]) -> dict[str, str]:
-    """Return field, what was given and what is wrong."""
+    """Return the field, the given value and the message of a problem."""
     given = repr(details.get("input", ""))
     return {
         "field": ".".join(str(part) for part in details["loc"]),
@@ -82,7 +74,7 @@ class _GivenTwice(Exception):
 
 
 def _read_mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Read an object whose fields are each given once: of two, readers would disagree on which one counts."""
+    """Read an object without repeated fields: readers disagree on which of two values counts."""
     read: dict[str, Any] = {}
     for field, value in pairs:
         if field in read:

@@ -1,4 +1,4 @@
-"""Every failure becomes one of `api.errors` and leaves as JSON; the dashboard shows some of them as pages."""
+"""Converts every exception into an error of `api.errors` and answers it as JSON."""
 
 import errno
 import logging
@@ -27,13 +27,13 @@ _MAX_PROBLEMS = 20
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Turn every exception of a route into an answer."""
+    """Answer every exception of a route."""
     app.add_exception_handler(ServiceError, _answer)
     app.add_exception_handler(RequestValidationError, _answer)
     app.add_exception_handler(HTTPException, _answer)
-    app.add_exception_handler(ClientDisconnect, _answer_nobody)
+    app.add_exception_handler(ClientDisconnect, _answer_disconnected)
     app.add_exception_handler(Exception, _answer)
-    # Registered by class, so that they are answered inside the gate and not raised again.
+    # Registered by class, so that they are answered inside the middleware and not raised again.
     app.add_exception_handler(DBAPIError, _answer)
     app.add_exception_handler(PoolTimeout, _answer)
     app.add_exception_handler(OSError, _answer)
@@ -66,7 +66,7 @@ def to_service_error(error: Exception) -> ServiceError:
 
 def _from_database(error: OperationalError) -> ServiceError:
     text = str(error.orig).lower()
-    # PostgreSQL's messages may be in another language; its code for this is not.
+    # PostgreSQL's messages may be translated; its error code is not.
     is_full = (
         getattr(error.orig, "sqlstate", None) == "53100"
         or "disk is full" in text
@@ -84,5 +84,5 @@ async def _answer(request: Request, error: Exception) -> Response:
     return error_response(shown, error_id)
 
 
-async def _answer_nobody(_request: Request, _error: Exception) -> Response:
+async def _answer_disconnected(_request: Request, _error: Exception) -> Response:
     return Response(status_code=400)

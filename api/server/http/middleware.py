@@ -1,4 +1,4 @@
-"""The gate: every request passes it before any route is looked for, every answer gets its headers here."""
+"""Middleware that checks every request before routing and adds the security headers to every answer."""
 
 from collections.abc import Iterable
 from urllib.parse import urlencode
@@ -10,35 +10,28 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.artifacts.bundles import MAX_BUNDLE_BYTES
 from api.errors import BodyTooLarge, NotAuthenticated, ServiceError
-from api.server.access.authenticator import Access
-from api.server.access.scopes import (
-    GRANT,
-    LOOPBACK_HOSTS,
-    OPEN_PATHS,
-    OPEN_PREFIX,
-    SECURITY_HEADERS,
-    check_host,
-    check_origin,
-)
-from api.server.access.tokens import OPEN
+from api.server.access.authenticator import Authenticator
+from api.server.access.grants import OPEN_GRANT
+from api.server.access.origins import LOOPBACK_HOSTS, SECURITY_HEADERS, check_host, check_origin
+from api.server.access.scopes import GRANT, OPEN_PATHS, OPEN_PREFIX
 from api.server.http.responses import error_response
 from api.settings import MIB, Settings
 
 MAX_BODY_BYTES = MIB
 # Files are streamed to disk by their own route, which has its own limit.
 STREAMED_PREFIX = "/artifacts/"
-# An attempt's own routes: each of their writes passes the fence.
+# Routes of one attempt: each of their writes passes the fence.
 FENCED_PREFIX = "/jobs/"
 # Several files in one body.
 _LARGER_BODIES = {("POST", "/artifacts"): MAX_BUNDLE_BYTES}
 
 
-class Gate:
-    """ASGI middleware: host, origin and credentials are checked, small bodies are read whole and measured."""
+class AccessMiddleware:
+    """ASGI middleware: checks host, origin and credentials, and reads small bodies up to their limit."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, access: Access) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, authenticator: Authenticator) -> None:
         self._app = app
-        self._access = access
+        self._authenticator = authenticator
         self._hosts = LOOPBACK_HOSTS | {
             host.lower() for host in (*settings.allowed_hosts, settings.own_address) if host
         }
@@ -63,7 +56,7 @@ class Gate:
                 limit = _LARGER_BODIES.get((scope["method"], scope["path"]), MAX_BODY_BYTES)
                 receive = await _read_small_body(scope, receive, limit)
         except NotAuthenticated as error:
-            answer = _send_to_login(scope) or error_response(error)
+            answer = _redirect_to_login(scope) or error_response(error)
             await answer(scope, receive, send_secured)
         except ServiceError as error:
             await error_response(error)(scope, receive, send_secured)
@@ -77,29 +70,29 @@ class Gate:
         check_host(headers.get("host"), self._hosts)
         check_origin(scope["method"], headers)
         if scope["path"] in OPEN_PATHS or scope["path"].startswith(OPEN_PREFIX):
-            scope[GRANT] = OPEN
+            scope[GRANT] = OPEN_GRANT
         else:
-            scope[GRANT] = await self._access.find_grant(
+            scope[GRANT] = await self._authenticator.find_grant(
                 headers, is_fenced=scope["path"].startswith(FENCED_PREFIX)
             )
 
 
-def _send_to_login(scope: Scope) -> Response | None:
-    """Lead a person who asked for a page to the login page, if the service has one."""
+def _redirect_to_login(scope: Scope) -> Response | None:
+    """Redirect a request for a page to the login page, if the service has one."""
     login_path = getattr(scope["app"].state, "login_path", None)
     wants_page = "text/html" in Headers(scope=scope).get("accept", "")
     if login_path is None or scope["method"] != "GET" or not wants_page:
         return None
     query = scope["query_string"].decode("latin-1")
-    wanted = scope["path"] + (f"?{query}" if query else "")
-    return RedirectResponse(f"{login_path}?{urlencode({'back': wanted})}", 303, {"cache-control": "no-store"})
+    requested = scope["path"] + (f"?{query}" if query else "")
+    return RedirectResponse(f"{login_path}?{urlencode({'back': requested})}", 303, {"cache-control": "no-store"})
 
 
 async def _read_small_body(scope: Scope, receive: Receive, limit: int) -> Receive:
     """Read the body up to the limit and return a `receive` that gives it again; raises BodyTooLarge."""
     length = Headers(scope=scope).get("content-length")
-    # Counted before it is read: a number of thousands of digits is no number to Python.
-    too_large = BodyTooLarge(f"The body is too large for this route; at most {limit:,} bytes are taken.")
+    # Its length is checked first: Python refuses to parse a number of thousands of digits.
+    too_large = BodyTooLarge(f"The body is too large for this route; the limit is {limit:,} bytes.")
     if length is not None and (not _is_number(length) or int(length) > limit):
         raise too_large
     parts: list[bytes] = []

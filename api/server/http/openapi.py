@@ -7,11 +7,14 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
+from api.attempts.schemas import ClaimRequest, FinishPost
 from api.errors import BodyTooLarge, NotAllowed, NotAuthenticated, OriginRefused, RequestInvalid, ServiceError
-from api.jobs.schemas import JobEdit, StreamEvent
+from api.events.schemas import EventsPost, StreamEvent
+from api.jobs.schemas import JobEdit
 from api.server.access.scopes import needs
-from api.workers.schemas import ClaimRequest, EventsPost, FinishPost, WorkerPost
+from api.workers.schemas import WorkerPost
 from ganlib.spec.job import JobSpec
+from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS
 
 _MODELS: tuple[type[BaseModel], ...] = (
     JobSpec,
@@ -22,7 +25,7 @@ _MODELS: tuple[type[BaseModel], ...] = (
     WorkerPost,
     StreamEvent,
 )
-_GATE_ERRORS: dict[str, tuple[type[ServiceError], ...]] = {
+_MIDDLEWARE_ERRORS: dict[str, tuple[type[ServiceError], ...]] = {
     "401": (NotAuthenticated,),
     "403": (NotAllowed, OriginRefused),
     "413": (BodyTooLarge,),
@@ -31,13 +34,13 @@ REF = "#/components/schemas/{model}"
 
 
 def request_body(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:
-    """Return what a route adds to its operation to describe the body that it reads."""
+    """Return the `openapi_extra` that describes a route's body."""
     content = {"schema": {"$ref": REF.format(model=model.__name__)}, "example": example}
     return {"requestBody": {"required": True, "content": {"application/json": content}}}
 
 
 def build_openapi(app: FastAPI) -> dict[str, Any]:
-    """Build the schema once; later calls return the same."""
+    """Build the schema on the first call; later calls return the same object."""
     if app.openapi_schema is None:
         schema = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         components = schema.setdefault("components", {}).setdefault("schemas", {})
@@ -46,13 +49,13 @@ def build_openapi(app: FastAPI) -> dict[str, Any]:
             own = model.model_json_schema(ref_template=REF)
             components.update(own.pop("$defs", {}))
             components[model.__name__] = own
-        _add_errors_of_the_gate(schema)
+        _add_middleware_errors(schema)
         app.openapi_schema = schema
     return app.openapi_schema
 
 
 def _drop_foreign_errors(schema: dict[str, Any], components: dict[str, Any]) -> None:
-    # FastAPI announces its own shape of a 422, which this service never sends.
+    # FastAPI documents its own shape of a 422, which this service never sends.
     for name in ("HTTPValidationError", "ValidationError"):
         components.pop(name, None)
     for methods in schema["paths"].values():
@@ -64,14 +67,14 @@ def _drop_foreign_errors(schema: dict[str, Any], components: dict[str, Any]) -> 
                 }
 
 
-def _add_errors_of_the_gate(schema: dict[str, Any]) -> None:
-    # What any request may be answered with before its route is looked for.
+def _add_middleware_errors(schema: dict[str, Any]) -> None:
+    # Errors that AccessMiddleware may answer any request with, before routing.
     for methods in schema["paths"].values():
         for operation in methods.values():
-            for status, errors in _GATE_ERRORS.items():
+            for status, errors in _MIDDLEWARE_ERRORS.items():
                 operation["responses"].setdefault(status, _describe(*errors))
             for status, answer in operation["responses"].items():
-                # FastAPI says that a stream's errors are streams, too.
+                # FastAPI documents a stream's errors as streams, too.
                 if status >= "400" and len(answer.get("content", {})) == 1:
                     answer["content"] = {"application/json": next(iter(answer["content"].values()))}
 
@@ -129,7 +132,7 @@ EVENTS_EXAMPLE: dict[str, Any] = {
             "event": {
                 "kind": "metrics_logged",
                 "iteration": 10,
-                "values": {"loss/generator": 0.693, "loss/discriminator": "nan"},
+                "values": {GENERATOR_LOSS.name: 0.693, DISCRIMINATOR_LOSS.name: "nan"},
             },
         },
         {

@@ -1,26 +1,27 @@
-"""Errors as JSON: one shape for every one of them."""
+"""Answers: every error as JSON of one shape, and bodies compressed where that saves time."""
 
 import gzip
 import math
 import secrets
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import Request, Response
-from fastapi.responses import JSONResponse
 from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 
 from api.errors import ServiceError
-from api.server.access.scopes import SECURITY_HEADERS
+from api.server.access.origins import SECURITY_HEADERS
 
-# Digits shrink by half. A small answer fits a packet anyhow; a large one would take longer to shrink than to send.
-_COMPRESSION = 5
-_MIN_COMPRESSED = 1_000
-_MAX_COMPRESSED = 500_000
+# Digits shrink by half. A small answer fits into a packet; a large one takes longer to compress than to send.
+COMPRESSION = 5
+MIN_COMPRESSED = 1_000
+MAX_COMPRESSED = 500_000
 
 
 class ErrorBody(BaseModel):
-    """What went wrong. `id` names this one occurrence in the service's log."""
+    """One error. `id` identifies this occurrence in the service's log."""
 
     code: str
     message: str
@@ -29,25 +30,25 @@ class ErrorBody(BaseModel):
 
 
 class ErrorRead(BaseModel):
-    """The body of every answer that is an error."""
+    """Body of every error answer."""
 
     error: ErrorBody
 
 
 def make_error_id() -> str:
-    """Return a new name for one occurrence."""
+    """Return a new id for one occurrence of an error."""
     return secrets.token_hex(6)
 
 
 def error_response(error: ServiceError, error_id: str | None = None) -> JSONResponse:
-    """Render an error."""
+    """Return an error as an answer."""
     body = {
         "code": error.code,
         "message": error.text,
         "details": error.details,
         "id": error_id or make_error_id(),
     }
-    # Also here, not by the gate alone: the answer to an unforeseen failure is made outside of it.
+    # Also here, not only in AccessMiddleware: the answer to an unexpected exception is built outside of it.
     headers = {name.decode(): value.decode() for name, value in SECURITY_HEADERS}
     if error.status == HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = 'Bearer realm="Ganvas"'
@@ -58,31 +59,45 @@ def error_response(error: ServiceError, error_id: str | None = None) -> JSONResp
     return JSONResponse({"error": body}, error.status, headers)
 
 
-def json_response(request: Request, body: bytes) -> Response:
-    """Send JSON that is written already, compressed where the reader takes that and it is worth the time."""
-    headers = {"vary": "Accept-Encoding"}
-    if _MIN_COMPRESSED < len(body) <= _MAX_COMPRESSED and accepts_gzip(request):
-        body = gzip.compress(body, _COMPRESSION)
-        headers["content-encoding"] = "gzip"
-    return Response(body, headers=headers, media_type="application/json")
+def compressed_response(
+    request: Request,
+    body: bytes,
+    media_type: str,
+    headers: Mapping[str, str] | None = None,
+    *,
+    level: int = COMPRESSION,
+    largest: int | None = MAX_COMPRESSED,
+) -> Response:
+    """Return an answer with this body, compressed as `compress_body` does."""
+    sent, sent_headers = compress_body(request, body, headers, level=level, largest=largest)
+    return Response(sent, headers=sent_headers, media_type=media_type)
 
 
-def columns_response(request: Request, body: bytes, media_type: str) -> Response:
-    """Send columns of numbers for drawing; whole numbers and zeros among them shrink."""
-    headers = {"vary": "Accept-Encoding"}
-    if _MIN_COMPRESSED < len(body) <= _MAX_COMPRESSED and accepts_gzip(request):
-        body = gzip.compress(body, 1)
-        headers["content-encoding"] = "gzip"
-    return Response(body, headers=headers, media_type=media_type)
+def compress_body(
+    request: Request,
+    body: bytes,
+    headers: Mapping[str, str] | None = None,
+    *,
+    level: int = COMPRESSION,
+    largest: int | None = MAX_COMPRESSED,
+) -> tuple[bytes, dict[str, str]]:
+    """Return body and headers to send: compressed where the client accepts gzip and compression saves time.
+
+    largest: a body of more bytes is sent as it is; None compresses bodies of any size.
+    """
+    sent = {**(headers or {}), "Vary": "Accept-Encoding"}
+    if len(body) <= MIN_COMPRESSED or (largest is not None and len(body) > largest) or not accepts_gzip(request):
+        return body, sent
+    return gzip.compress(body, level), {**sent, "Content-Encoding": "gzip"}
 
 
 def accepts_gzip(request: Request) -> bool:
-    """Whether the answer may be compressed."""
+    """Return whether the client accepts gzip."""
     return "gzip" in request.headers.get("accept-encoding", "")
 
 
 def documented(*errors: type[ServiceError]) -> dict[int | str, dict[str, Any]]:
-    """Return what OpenAPI says about these errors of a route."""
+    """Return the OpenAPI description of these errors of a route."""
     by_status: dict[int | str, list[str]] = {}
     for error in errors:
         by_status.setdefault(error.status, []).append(f"`{error.code}`: {error.message}")

@@ -1,4 +1,4 @@
-"""What other schemas are made of."""
+"""Schemas that several parts share: names, states, pages, reasons, health."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Generic, Literal, TypeVar
@@ -10,7 +10,7 @@ TERMINAL_STATES: tuple[JobState, ...] = ("succeeded", "failed", "cancelled")
 AttemptEnd = Literal["succeeded", "failed", "cancelled", "preempted", "lost"]
 MediaType = Literal["image/png", "application/octet-stream"]
 
-# A name that a worker gives itself: any characters but those that control a terminal or a database's text.
+# A worker's name: any characters except control characters.
 Label = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Item = TypeVar("Item")
 
@@ -27,19 +27,20 @@ Moment = Annotated[datetime, AfterValidator(_check_moment)]
 
 
 class Schema(BaseModel):
-    """What leaves. Unknown fields pass, so that a client goes on reading the answers of a newer service."""
+    """Base of answers. Unknown fields are ignored, so that a client can read the answers of a newer service."""
 
-    model_config = ConfigDict(from_attributes=True)
+    # Deferred: a process builds the schemas that it uses.
+    model_config = ConfigDict(from_attributes=True, defer_build=True)
 
 
 class Request(BaseModel):
-    """What arrives; a field that is not known is a mistake."""
+    """Base of requests; unknown fields are refused."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)
 
 
 class Page(Schema, Generic[Item]):
-    """One page of a list; `next` is the cursor to ask for the following one, null at the end."""
+    """One page of a list; `next` is the cursor of the following page, null at the end."""
 
     items: list[Item]
     next: str | None = None
@@ -51,3 +52,12 @@ class Reason(Schema):
     code: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
     message: Annotated[str, Field(max_length=4000)]
     log_tail: Annotated[str, Field(max_length=20_000)] = ""
+
+
+class HealthRead(Schema):
+    """The service is up and can reach its database."""
+
+    status: Literal["ok"] = "ok"
+    version: str
+    jobs_queued: int
+    jobs_running: int

@@ -1,48 +1,47 @@
-"""Whether workers could be heard: a service that heard nobody must not take anyone's job for being silent."""
+"""Tracks whether workers could reach the service: while they could not, no lease counts as expired."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# The database is away, or its disk is full.
-_DEAF_STATUSES = (503, 507)
+# The database cannot be reached, or its disk is full.
+_UNAVAILABLE_STATUSES = (503, 507)
 
 
-class Hearing:
-    """Says whether there was a moment, since the reaper last asked, in which no worker could be heard.
+class Availability:
+    """Reports whether the service was unavailable to workers at any time since the reaper last checked.
 
-    Until the first answer that is so: a service that starts is deaf until it listens. Later it is so when a
-    worker's heartbeat or events could not be stored.
+    It is unavailable until its first answer, and when a worker's heartbeat or events could not be stored.
     """
 
     def __init__(self) -> None:
         self._has_answered = False
         self._has_failed = False
 
-    def note(self, route: str, status: int) -> None:
-        """Take in the answer to a request, from any thread."""
+    def record(self, route: str, status: int) -> None:
+        """Record the status of an answer, from any thread."""
         self._has_answered = True
-        if status in _DEAF_STATUSES and "/attempts/" in route:
+        if status in _UNAVAILABLE_STATUSES and "/attempts/" in route:
             self._has_failed = True
 
-    def was_lost(self) -> bool:
-        """Say whether there was such a moment."""
-        was_lost = self._has_failed or not self._has_answered
+    def was_interrupted(self) -> bool:
+        """Return whether there was an interruption, and reset it."""
+        was_interrupted = self._has_failed or not self._has_answered
         self._has_failed = False
-        return was_lost
+        return was_interrupted
 
 
-class Listener:
-    """ASGI middleware that tells `Hearing` of every answer."""
+class AvailabilityMiddleware:
+    """ASGI middleware that records every answer in `Availability`."""
 
-    def __init__(self, app: ASGIApp, hearing: Hearing) -> None:
+    def __init__(self, app: ASGIApp, availability: Availability) -> None:
         self._app = app
-        self._hearing = hearing
+        self._availability = availability
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on."""
 
-        async def send_noted(message: Message) -> None:
+        async def send_recorded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._hearing.note(getattr(scope.get("route"), "path", ""), message["status"])
+                self._availability.record(getattr(scope.get("route"), "path", ""), message["status"])
             await send(message)
 
-        await self._app(scope, receive, send_noted)
+        await self._app(scope, receive, send_recorded)

@@ -1,4 +1,4 @@
-"""Whether the service is up."""
+"""Routes of health and Prometheus metrics."""
 
 from typing import Any
 
@@ -7,17 +7,17 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from api.errors import ServiceUnavailable
 from api.jobs import queries as job_queries
-from api.jobs.schemas import HealthRead
 from api.server.access.scopes import needs
 from api.server.http.dependencies import ServicesDep
 from api.server.http.responses import documented
+from api.server.http.schemas import HealthRead
 
 router = APIRouter(tags=["health"], dependencies=needs("open"))
 
 
 @router.get("/healthz", response_model=HealthRead, responses=documented(ServiceUnavailable))
 def get_health(request: Request, services: ServicesDep) -> Any:
-    """Say that the service is up and reaches its database; no token is wanted here."""
+    """Report that the service is up and reaches its database; needs no token."""
     with services.database.read() as session:
         counts = job_queries.count_states(session)
     return HealthRead(
@@ -34,5 +34,5 @@ metrics_router = APIRouter(tags=["health"], dependencies=needs("read"))
     responses={200: {"content": {"text/plain": {}}, "description": "Prometheus' text format."}},
 )
 def read_metrics(services: ServicesDep) -> Response:
-    """Queue depth, attempts by end, what arrives, request latency, and the workers' cards, for Prometheus."""
-    return Response(services.metrics.render(), media_type=CONTENT_TYPE_LATEST)
+    """Return queue depth, attempts, events, request latency and the workers' cards for Prometheus."""
+    return Response(services.prometheus.render(), media_type=CONTENT_TYPE_LATEST)

@@ -1,4 +1,4 @@
-"""Log lines that say which job and attempt they are about: as text for people, or as JSON for machines."""
+"""Log lines marked with their job and attempt, as text or as JSON."""
 
 import json
 import logging
@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
-# Job and attempt that this thread works for just now.
+# Job and attempt that this thread currently works for.
 _about: ContextVar[tuple[str, int] | None] = ContextVar("ganvas_log_about", default=None)
 TEXT_FORMAT = "%(asctime)s %(levelname)s %(name)s%(about)s: %(message)s"
 
 
 @contextmanager
 def log_about(job_id: str, attempt: int) -> Iterator[None]:
-    """Inside, this thread's lines are marked with job and attempt."""
+    """Mark this thread's log lines with job and attempt inside the block."""
     token = _about.set((job_id, attempt))
     try:
         yield
@@ -27,10 +27,10 @@ class AboutFilter(logging.Filter):
     """Gives each record the attributes job_id, attempt and about."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Mark the record; all pass."""
-        found = _about.get()
-        record.job_id, record.attempt = found or (None, None)
-        record.about = f" [job {found[0]}, attempt {found[1]}]" if found else ""
+        """Add the attributes; keep every record."""
+        about = _about.get()
+        record.job_id, record.attempt = about or (None, None)
+        record.about = f" [job {about[0]}, attempt {about[1]}]" if about else ""
         return True
 
 
@@ -53,7 +53,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def set_up_logs(level: int = logging.INFO) -> None:
-    """Let all loggers write to stderr: as JSON where GANVAS_LOG is `json`, else as text."""
+    """Configure all loggers to write to stderr, as JSON where GANVAS_LOG is `json`, else as text."""
     handler = logging.StreamHandler()
     handler.addFilter(AboutFilter())
     is_json = os.environ.get("GANVAS_LOG", "text").lower() == "json"

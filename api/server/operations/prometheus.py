@@ -1,4 +1,4 @@
-"""What Prometheus reads at /metrics: counters of this process, and what the database knows when it asks."""
+"""Prometheus metrics at /metrics: counters of this process, and gauges read from the database on each scrape."""
 
 from collections import Counter as Counts
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,6 +9,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.attempts import queries as attempt_queries
 from api.jobs import queries as job_queries
 from api.server.database.engine import Database
 from api.workers import queries as worker_queries
@@ -16,14 +17,14 @@ from api.workers import queue
 from api.workers.schemas import WorkerRead
 
 _LATENCIES = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
-# How many commits are series of their own.
+# At most this many commits get their own series.
 _MAX_COMMITS = 20
 _DEMAND = ("waiting", "running")
 _METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 
 
-class Metrics:
-    """The metrics of one process; those that the database knows are the same from each replica."""
+class PrometheusMetrics:
+    """The metrics of one process; gauges from the database are the same in each replica."""
 
     def __init__(self, database: Database) -> None:
         self._registry = CollectorRegistry()
@@ -40,25 +41,25 @@ class Metrics:
         self.artifact_bytes = Counter("ganvas_artifact_bytes", "Bytes of stored files.", registry=self._registry)
 
     def render(self) -> bytes:
-        """Return the text that Prometheus reads."""
+        """Return the metrics in Prometheus' text format."""
         return generate_latest(self._registry)
 
 
 class DatabaseCollector(Collector):
-    """Queue, attempts and workers, read when they are asked for."""
+    """Gauges of queue, attempts and workers, read from the database on each scrape."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def describe(self) -> Iterable[Metric]:
-        """Name nothing beforehand: the database is not to be asked while the service is built."""
+        """Return nothing: the database must not be read while the service is built."""
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """Read them in one transaction."""
+        """Read all gauges in one transaction."""
         with self._database.read() as session:
             states = job_queries.count_states(session)
-            ends = job_queries.count_attempt_ends(session)
+            ends = attempt_queries.count_attempt_ends(session)
             workers = worker_queries.list_workers(session)
             demand = queue.list_demand(session)
         jobs = GaugeMetricFamily(
@@ -75,35 +76,35 @@ class DatabaseCollector(Collector):
         yield from _describe_workers([worker for worker in workers if worker.is_alive])
 
 
-class Meter:
-    """ASGI middleware: how long each request waited for its answer. Streams count until they begin."""
+class PrometheusMiddleware:
+    """ASGI middleware that measures the time until each answer begins."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: PrometheusMetrics) -> None:
         self._app = app
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on and note its time."""
+        """Pass the request on and observe its latency."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         begin = perf_counter()
 
-        async def send_noted(message: Message) -> None:
+        async def send_observed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                # The route's own pattern: paths hold ids, and each would be a series of its own.
+                # The route's pattern: a path contains ids, and each would become a series.
                 route = getattr(scope.get("route"), "path", "none")
-                # Methods that nobody knows are counted together: each would be a series of its own, too.
+                # Unknown methods are counted together, for the same reason.
                 method = scope["method"] if scope["method"] in _METHODS else "other"
                 labels = (method, route, str(message["status"]))
                 self._metrics.requests.labels(*labels).observe(perf_counter() - begin)
             await send(message)
 
-        await self._app(scope, receive, send_noted)
+        await self._app(scope, receive, send_observed)
 
 
 def _describe_demand(demand: Sequence[queue.Demand]) -> Metric:
-    """Show what workers have to do; beyond the busiest few, commits are counted together."""
+    """Return the demand for workers; commits beyond the busiest few are counted together."""
     sizes: Counts[str] = Counts()
     for part in demand:
         sizes[part.commit] += part.wanted

@@ -1,6 +1,6 @@
 """The process that draws one figure: `python -m dashboard.figures.drawing < request > file`.
 
-Status 3 means that the figure was refused; then the error output holds JSON with the reason.
+Status 3 means that the figure was refused; the error output is then JSON with the reason.
 """
 
 import json
@@ -25,13 +25,13 @@ NICENESS = 3
 
 
 class Files(Sequence[bytes]):
-    """The files that came with the plan, each read when it is wanted."""
+    """The files that came with the plan, each read on demand."""
 
-    def __init__(self, file: BinaryIO, places: list[tuple[int, int]]) -> None:
-        self._file, self._places = file, places
+    def __init__(self, file: BinaryIO, offsets: list[tuple[int, int]]) -> None:
+        self._file, self._offsets = file, offsets
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._offsets)
 
     @overload
     def __getitem__(self, index: int) -> bytes: ...
@@ -41,20 +41,20 @@ class Files(Sequence[bytes]):
 
     def __getitem__(self, index: int | slice) -> bytes | list[bytes]:
         if isinstance(index, slice):
-            return [self[place] for place in range(*index.indices(len(self)))]
-        start, size = self._places[index]
+            return [self[number] for number in range(*index.indices(len(self)))]
+        start, size = self._offsets[index]
         self._file.seek(start)
         return self._file.read(size)
 
 
 def main() -> int:
-    """Draw what the standard input asks for."""
-    # Whoever waits for a page goes first.
+    """Draw the figure that the standard input describes."""
+    # Pages have priority over figures.
     os.nice(NICENESS)
     resource.setrlimit(resource.RLIMIT_CPU, (COMPUTING_SECONDS, COMPUTING_SECONDS + 5))
-    plan, places = read_request(sys.stdin.buffer)
+    plan, offsets = read_request(sys.stdin.buffer)
     try:
-        draw(PLAN.validate_json(plan), Files(sys.stdin.buffer, places), sys.stdout.buffer)
+        draw(PLAN.validate_json(plan), Files(sys.stdin.buffer, offsets), sys.stdout.buffer)
     except FigureRefusal as refusal:
         reason = {"message": str(refusal), "is_too_large": isinstance(refusal, FigureOversize)}
         sys.stderr.write(json.dumps(reason))
@@ -64,7 +64,7 @@ def main() -> int:
 
 
 def draw(plan: Plan, files: Sequence[bytes], out: BinaryIO) -> None:
-    """Draw any figure; only what it needs is imported."""
+    """Draw any figure; import only the modules that it needs."""
     match plan:
         case TimelinesPlan():
             from dashboard.figures.drawing.timelines import draw_timelines

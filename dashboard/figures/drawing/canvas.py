@@ -1,6 +1,6 @@
-"""Matplotlib as every figure uses it: its object interface alone, text that is never markup, files that repeat.
+"""Matplotlib for all figures: its object interface alone, text that is never markup, and reproducible files.
 
-The same figure gives the same bytes: no times, fixed names inside, and (see `process`) one hash seed.
+The same figure gives the same bytes: no times, fixed names inside, and one hash seed (see `process`).
 """
 
 import io
@@ -22,12 +22,12 @@ POINTS_PER_MM = 72 / 25.4
 MAX_TEXT = 120
 SETTINGS: dict[str, Any] = {
     "font.family": ["DejaVu Sans"],
-    # Text stays text: in an SVG as it is, in a PDF as a font with its letters.
+    # Text stays text, in an SVG as in a PDF.
     "svg.fonttype": "none",
     "pdf.fonttype": 42,
     "svg.hashsalt": "ganvas",
     "path.simplify": False,
-    # A name may hold dollars and backslashes: they are shown, not read.
+    # Dollars and backslashes in a name are shown as they are.
     "text.usetex": False,
     "text.parse_math": False,
     "axes.unicode_minus": True,
@@ -38,7 +38,7 @@ _CANVASES = {"png": FigureCanvasAgg, "svg": FigureCanvasSVG, "pdf": FigureCanvas
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Draw by these settings, whatever the machine's own say; a letter that the font lacks is no failure."""
+    """Draw with these settings instead of the machine's own, without warnings for letters that the font lacks."""
     with matplotlib.rc_context(), warnings.catch_warnings():
         matplotlib.rcdefaults()
         _PARAMETERS.update(SETTINGS)
@@ -53,7 +53,7 @@ def make_figure(page: Page, width: float, height: float, dots_per_inch: float) -
             f"The PNG would have {width:,.0f} × {height:,.0f} pixels; at most {MAX_IMAGE_PIXELS:,} are drawn. "
             "Ask for a lower dpi, fewer iterations or fewer cells, or for a PDF."
         )
-    # A little more than whole dots: one less than asked for would be lost to rounding.
+    # A little more than whole dots, so that rounding loses none.
     size = ((width + 0.001) / dots_per_inch, (height + 0.001) / dots_per_inch)
     figure = Figure(figsize=size, dpi=dots_per_inch, facecolor="white")
     _CANVASES[page.form](figure)
@@ -61,7 +61,7 @@ def make_figure(page: Page, width: float, height: float, dots_per_inch: float) -
 
 
 def save_figure(figure: Figure, page: Page, about: About, file: BinaryIO) -> None:
-    """Write the figure with what it says of itself."""
+    """Write the figure with its metadata."""
     drawn = io.BytesIO()
     figure.savefig(drawn, format=page.form, dpi=figure.dpi, facecolor="white", metadata=_metadata(page, about))
     file.write(drawn.getvalue())

@@ -1,4 +1,4 @@
-"""Curves of one or several runs: metrics of one group share a panel, and no line is told apart by colour alone."""
+"""Curves of one or several runs: metrics of one group share a panel, and lines differ in more than colour."""
 
 import math
 from collections.abc import Sequence
@@ -20,17 +20,18 @@ from dashboard.figures.drawing.canvas import (
 )
 from dashboard.figures.drawing.plans import CurvesPlan, FigureRefusal, Line
 from dashboard.web.formats import show_tick
+from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS, find_metric, label_group
 
 Values = NDArray[np.float64]
 
 SIZE = 7.0
 PANEL_SHARE, PANEL_LEAST = 0.42, 90.0
 LEGEND_LINE, HANDLE = 11.0, 40.0
-# What the axis of iterations takes.
+# The height of the axis of iterations.
 MARGIN = 26.0
 # Of the lines of a figure together; every spike is among them.
 DRAWN_POINTS, LEAST_POINTS = 24_000, 600
-# What lies beyond cannot be placed on an axis by 64-bit arithmetic.
+# Larger values cannot be placed on an axis with 64-bit floats.
 FURTHEST = 1e100
 # Okabe and Ito's colours but for yellow, which is too light for a line on paper.
 COLOURS = ("#000000", "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
@@ -42,7 +43,7 @@ DASHES: tuple[str | tuple[int, tuple[int, ...]], ...] = (
     (0, (8, 2, 2, 2, 2, 2)),
 )
 # The players keep their hue and their stroke of every chart where one run is drawn.
-PLAYERS = {"loss/generator": ("#965400", 0), "loss/discriminator": ("#2d5c9e", 1)}
+PLAYERS = {GENERATOR_LOSS.name: ("#965400", 0), DISCRIMINATOR_LOSS.name: ("#2d5c9e", 1)}
 
 
 def draw_curves(plan: CurvesPlan, files: Sequence[bytes], out: BinaryIO) -> None:
@@ -72,7 +73,7 @@ def group_metrics(plan: CurvesPlan) -> dict[str, list[Line]]:
     for metric in plan.metrics:
         lines = [line for line in plan.lines if line.metric == metric]
         if lines:
-            groups.setdefault(metric.partition("/")[0], []).extend(lines)
+            groups.setdefault(find_metric(metric).group, []).extend(lines)
     return groups
 
 
@@ -86,11 +87,11 @@ def smooth(values: Values, smoothing: float) -> Values:
     """Return the exponential average, its weights adding up to 1 from the start; what is not finite stays."""
     smoothed = values.copy()
     total = weight = 0.0
-    for place, value in enumerate(values.tolist()):
+    for index, value in enumerate(values.tolist()):
         if math.isfinite(value):
             total = smoothing * total + (1 - smoothing) * value
             weight = smoothing * weight + 1 - smoothing
-            smoothed[place] = total / weight
+            smoothed[index] = total / weight
     return smoothed
 
 
@@ -100,15 +101,15 @@ def style_of(plan: CurvesPlan, line: Line, lines: Sequence[Line]) -> dict[str, A
     Of one run each metric has its own; of several runs each has a colour, and each metric a dash.
     """
     metrics = list(dict.fromkeys(other.metric for other in lines))
-    place = metrics.index(line.metric)
+    index = metrics.index(line.metric)
     if len(plan.runs) == 1:
-        colour, dash = PLAYERS.get(line.metric, (COLOURS[place % len(COLOURS)], place))
-        return {"color": colour, "linestyle": DASHES[dash % len(DASHES)], "linewidth": 1.1 + 0.8 * (place // 5)}
-    dash = place if len(metrics) > 1 else line.run
+        colour, dash = PLAYERS.get(line.metric, (COLOURS[index % len(COLOURS)], index))
+        return {"color": colour, "linestyle": DASHES[dash % len(DASHES)], "linewidth": 1.1 + 0.8 * (index // 5)}
+    dash = index if len(metrics) > 1 else line.run
     return {
         "color": COLOURS[line.run % len(COLOURS)],
         "linestyle": DASHES[dash % len(DASHES)],
-        "linewidth": 1.1 + 0.8 * (max(line.run // len(COLOURS), place // len(DASHES))),
+        "linewidth": 1.1 + 0.8 * (max(line.run // len(COLOURS), index // len(DASHES))),
     }
 
 
@@ -126,7 +127,7 @@ def _draw_line(
     limit = max(LEAST_POINTS, DRAWN_POINTS // len(plan.lines))
     shown: list[tuple[Values, dict[str, Any]]] = [(smooth(values, plan.smoothing), {"label": name})]
     if plan.smoothing:
-        # What was measured stays visible behind its average.
+        # The measured values stay visible behind their average.
         shown.append((values, {"alpha": 0.25, "linewidth": 0.6, "linestyle": "solid"}))
     for column, changes in shown:
         thin = reduce_points(Points(iterations.tolist(), column.tolist()), limit)
@@ -135,12 +136,12 @@ def _draw_line(
         axes.plot(x, y, **{**style, **changes})
         alone = _alone(y)
         if alone.any():
-            # A point between two gaps is no line.
+            # A point between two gaps is drawn as a dot.
             axes.plot(x[alone], y[alone], linestyle="none", marker=".", markersize=3, color=style["color"])
 
 
 def _alone(values: Values) -> NDArray[np.bool_]:
-    """Say which values have no neighbour to draw a line to."""
+    """Return which values have no finite neighbour to draw a line to."""
     known = np.concatenate(([False], np.isfinite(values), [False]))
     alone: NDArray[np.bool_] = known[1:-1] & ~known[:-2] & ~known[2:]
     return alone
@@ -153,7 +154,7 @@ def _finish(axes: Axes, plan: CurvesPlan, group: str, lines: Sequence[Line]) -> 
     ]
     if not drawn:
         above = "; a logarithmic axis shows only what is above 0" if plan.y_scale == "log" else ""
-        raise FigureRefusal(f"No value of {group} can be drawn{above}.")
+        raise FigureRefusal(f"No value of {label_group(group).lower()} can be drawn{above}.")
     axes.set_xscale(plan.x_scale)
     axes.set_yscale(plan.y_scale)
     for axis, scale in ((axes.xaxis, plan.x_scale), (axes.yaxis, plan.y_scale)):
@@ -163,7 +164,7 @@ def _finish(axes: Axes, plan: CurvesPlan, group: str, lines: Sequence[Line]) -> 
         axis.set_major_formatter(FuncFormatter(lambda value, _: show_tick(value)))
         axis.set_minor_formatter(NullFormatter())
     metrics = {line.metric for line in lines}
-    axes.set_ylabel(group if len(metrics) > 1 else lines[0].metric, size=SIZE)
+    axes.set_ylabel(label_group(group) if len(metrics) > 1 else find_metric(lines[0].metric).heading, size=SIZE)
     axes.tick_params(labelsize=SIZE, width=0.6, length=2.5)
     axes.grid(visible=True, linewidth=0.4, color="#dededa")
     axes.set_axisbelow(True)
@@ -181,13 +182,13 @@ class _Legend:
         widest = text_width([self.name(line) for line in lines], SIZE)
         fitting = max(1, min(len(lines), int((width - 50) / (widest + HANDLE))))
         rows = -(-len(lines) // fitting)
-        # No more columns than the rows need: four names stand two by two, not three and one.
+        # No more columns than the rows need: four names form two rows of two.
         self._columns = -(-len(lines) // rows)
         self.height = rows * LEGEND_LINE
 
     def name(self, line: Line) -> str:
         """Return the run, the metric, or both: what tells the lines of the panel apart."""
-        metric = line.metric.partition("/")[2] if len(self._metrics) > 1 else line.metric
+        metric = find_metric(line.metric).label
         run = clean_text(self._plan.runs[line.run])
         if len(self._plan.runs) == 1:
             return metric
@@ -197,9 +198,9 @@ class _Legend:
         """Write it."""
         # Matplotlib goes down the columns; people read along the rows.
         handles, names = axes.get_legend_handles_labels()
-        order = [place for column in range(self._columns) for place in range(column, len(names), self._columns)]
+        order = [index for column in range(self._columns) for index in range(column, len(names), self._columns)]
         axes.legend(
-            [handles[place] for place in order], [names[place] for place in order],
+            [handles[index] for index in order], [names[index] for index in order],
             loc="lower left", bbox_to_anchor=(0, 1.0), ncols=self._columns, frameon=False, fontsize=SIZE,
             borderaxespad=0.2, borderpad=0, handlelength=3, columnspacing=1.5, labelspacing=0.35,
         )  # fmt: skip

@@ -28,8 +28,8 @@ def read_cells(data: bytes, shot: Shot, crop: Crop | None) -> Image.Image:
     if crop is None:
         shown.paste(image, (0, 0))
         return shown
-    for place, (row, column) in enumerate(crop.cells):
-        at_row, at_column = divmod(place, crop.columns)
+    for index, (row, column) in enumerate(crop.cells):
+        at_row, at_column = divmod(index, crop.columns)
         cell = image.crop((column * width, row * height, (column + 1) * width, (row + 1) * height))
         shown.paste(cell, (at_column * width, at_row * height))
     return shown
@@ -43,14 +43,14 @@ def enlarge(image: Image.Image, scale: int) -> Image.Image:
 FILM, FILM_INK = "#0b0b0b", "#ecece8"
 # How a palette is divided among a grid and the strip below it.
 CELL_COLOURS, STRIP_COLOURS = 240, 16
-# Where a PNG's header says its colour type, and the one of grey without alpha.
+# The offset of the colour type in a PNG, and the type of grey without alpha.
 _COLOUR_TYPE, _GREY = 25, 0
 
 
 class Frames:
     """A movie's frames, all of one size and mode: grey (L) where every grid is, else RGB.
 
-    is_even: whether width and height are made even, as video wants them.
+    is_even: whether width and height are made even, as video requires.
     """
 
     def __init__(self, plan: MoviePlan, files: Sequence[bytes], is_even: bool) -> None:
@@ -84,8 +84,8 @@ class Frames:
     def with_palettes(self) -> Iterator[Image.Image]:
         """Yield the frames in 256 colours at most: grey ones as they are, others with a palette of their own.
 
-        Up to 240 colours of a grid stay exactly what they are; of more, the best 240 are chosen. Pixels are not
-        dithered: one of the network's would turn into a pattern.
+        Up to 240 colours of a grid stay exact; of more, the best 240 are chosen. Pixels are not dithered, because
+        each would become a pattern.
         """
         if self.mode == "L":
             yield from self
@@ -113,7 +113,7 @@ class Frames:
         strip = Image.new("L", (self.size[0], self.size[1] - self._cells[1]), FILM)
         font = ImageFont.load_default(max(10, round(self._strip * 0.6)))
         left = self._strip // 3
-        # On a narrow frame the number alone, and the same way on every frame.
+        # All frames of a narrow movie show the number alone.
         is_narrow = left + font.getlength(self._name(self._plan.shots[-1])) > strip.width
         text = f"{shot.iteration:,}" if is_narrow else self._name(shot)
         ImageDraw.Draw(strip).text((left, self._strip // 2), text, FILM_INK, font, anchor="lm")

@@ -1,11 +1,10 @@
-"""A timeline as a movie."""
+"""A timeline as a movie: MP4, GIF and APNG."""
 
 import io
 import shutil
 import struct
 import tempfile
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
@@ -14,6 +13,7 @@ import av
 import numpy as np
 from PIL import Image
 
+from dashboard.charts.png import SIGNATURE, read_chunks, write_chunk
 from dashboard.figures.drawing.frames import Frames
 from dashboard.figures.drawing.plans import MoviePlan
 
@@ -22,7 +22,7 @@ QUALITY = "14"
 
 
 def write_mp4(frames: Frames, fps: float, texts: dict[str, str], out: BinaryIO) -> None:
-    """Write the video; `frames` must be of even width and height. texts: what the file says of itself."""
+    """Write the video; `frames` must be of even width and height. texts: the file's description, by name."""
     rate = Fraction(fps).limit_denominator(1000)
     # The index can be put in front only where the file can be opened again.
     with tempfile.TemporaryDirectory(prefix="ganvas-") as folder:
@@ -96,49 +96,38 @@ def _to_blocks(data: bytes) -> bytes:
     return b"".join(bytes([len(part)]) + part for part in parts) + b"\0"
 
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-
-
 def write_apng(frames: Frames, fps: float, texts: dict[str, str], out: BinaryIO) -> None:
     """Write an endless animation; a viewer that knows no animation shows the first frame.
 
-    texts: what the file says of itself, by keyword.
+    texts: the file's description, by keyword.
     """
     delay = (1 / Fraction(fps)).limit_denominator(1000)
-    out.write(_SIGNATURE)
+    out.write(SIGNATURE)
     number = 0
-    for place, frame in enumerate(frames):
-        chunks = list(_read_chunks(frame))
-        if place == 0:
-            out.write(_chunk(b"IHDR", next(data for kind, data in chunks if kind == b"IHDR")))
-            out.write(_chunk(b"acTL", struct.pack(">II", len(frames), 0)))
+    for index, frame in enumerate(frames):
+        chunks = list(read_chunks(_to_png(frame)))
+        if index == 0:
+            out.write(write_chunk(b"IHDR", next(data for kind, data in chunks if kind == b"IHDR")))
+            out.write(write_chunk(b"acTL", struct.pack(">II", len(frames), 0)))
             for keyword, text in texts.items():
                 # International text, uncompressed, of no named language.
-                out.write(_chunk(b"iTXt", keyword.encode("ascii") + b"\0\0\0\0\0" + text.encode()))
+                out.write(write_chunk(b"iTXt", keyword.encode("ascii") + b"\0\0\0\0\0" + text.encode()))
         control = struct.pack(">IIIIIHHBB", number, *frames.size, 0, 0, delay.numerator, delay.denominator, 0, 0)
-        out.write(_chunk(b"fcTL", control))
+        out.write(write_chunk(b"fcTL", control))
         number += 1
         for data in (data for kind, data in chunks if kind == b"IDAT"):
-            if place == 0:
-                out.write(_chunk(b"IDAT", data))
+            if index == 0:
+                out.write(write_chunk(b"IDAT", data))
             else:
-                out.write(_chunk(b"fdAT", struct.pack(">I", number) + data))
+                out.write(write_chunk(b"fdAT", struct.pack(">I", number) + data))
                 number += 1
-    out.write(_chunk(b"IEND", b""))
+    out.write(write_chunk(b"IEND", b""))
 
 
-def _read_chunks(frame: Image.Image) -> Iterator[tuple[bytes, bytes]]:
+def _to_png(frame: Image.Image) -> bytes:
     file = io.BytesIO()
     frame.save(file, "PNG")
-    data, start = file.getvalue(), len(_SIGNATURE)
-    while start < len(data):
-        (length,) = struct.unpack(">I", data[start : start + 4])
-        yield data[start + 4 : start + 8], data[start + 8 : start + 8 + length]
-        start += length + 12
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    return file.getvalue()
 
 
 def write_movie(plan: MoviePlan, files: Sequence[bytes], out: BinaryIO) -> None:
@@ -147,15 +136,9 @@ def write_movie(plan: MoviePlan, files: Sequence[bytes], out: BinaryIO) -> None:
     about = plan.about
     match plan.form:
         case "gif":
-            # MATE
-
             write_gif(frames, plan.fps, about.description, out)
         case "png":
-            # MATE
-
             texts = {"Title": about.title, "Description": about.description, "Software": about.software}
             write_apng(frames, plan.fps, texts, out)
         case "mp4":
-            # MATE
-
             write_mp4(frames, plan.fps, {"title": about.title, "comment": about.description}, out)

@@ -1,4 +1,4 @@
-"""What a figure is made of: everything that its process needs to know, and nothing else."""
+"""The plan of a figure: everything that its process needs, as plain data."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -17,7 +17,7 @@ MEDIA_TYPES = {
     "gif": "image/gif",
     "mp4": "video/mp4",
 }
-# What one figure may hold. Pixels are those of the grids as they are stored, after cropping.
+# Limits of one figure. Grid pixels are those of the stored grids after cropping.
 MAX_RUNS = 12
 MAX_ITERATIONS = 16
 MAX_GRID_PIXELS = 40_000_000
@@ -30,7 +30,7 @@ MAX_MOVIE_PIXELS = 1_000_000_000
 
 
 class FigureRefusal(Exception):
-    """The figure cannot be drawn; the message says why, and what to ask for instead."""
+    """The figure cannot be drawn; the message says why, and what to request instead."""
 
 
 class FigureOversize(FigureRefusal):
@@ -39,7 +39,7 @@ class FigureOversize(FigureRefusal):
 
 @dataclass(frozen=True)
 class Grid:
-    """How a stored grid is laid out: rows × columns cells of this many pixels."""
+    """The layout of a stored grid: rows × columns cells of so many pixels."""
 
     rows: int
     columns: int
@@ -91,7 +91,7 @@ class Page:
 
 @dataclass(frozen=True)
 class About:
-    """What the file says of itself: a title, and a description that names runs, commits and iterations."""
+    """The file's own metadata: a title, and a description that names runs, commits and iterations."""
 
     title: str
     description: str

@@ -1,4 +1,4 @@
-"""One figure, one process: what goes in, what comes out, and an end for one that takes too long."""
+"""Runs the process of one figure: writes its request, reads its file, and ends one that takes too long."""
 
 import importlib.util
 import json
@@ -19,7 +19,7 @@ from api.curves.points import Points
 from dashboard.figures.drawing.plans import MAX_GRID_BYTES, CurvesPlan, FigureOversize, FigureRefusal, Plan
 
 REFUSED = 3
-# A process may compute for three minutes, however busy the machine is, and never lives longer than ten.
+# A process has three minutes of CPU time and ten minutes in all.
 SECONDS, COMPUTING_SECONDS = 600.0, 180
 _ROOT = Path(__file__).parents[3]
 _SIZE_BYTES = 8
@@ -29,11 +29,11 @@ ShouldStop = Callable[[], bool]
 
 
 class DrawingStopped(Exception):
-    """Nobody waits for the figure any more."""
+    """The reader of the figure has left."""
 
 
 class DrawingFailed(Exception):
-    """The process ended otherwise than by drawing or refusing; the message is what it said."""
+    """The process neither drew nor refused the figure; the message is its error output."""
 
 
 def missing_package(kind: str, form: str) -> str | None:
@@ -54,7 +54,7 @@ def draw_figure(
 ) -> BinaryIO:
     """Draw in a process of its own and return its file, open at the start; the caller closes it.
 
-    files: what the plan's numbers refer to, in order. cache: a folder where the fonts' list is kept.
+    files: those that the plan numbers, in order. cache: a folder for the list of fonts.
     Raises FigureRefusal, FigureOversize for what takes more than `seconds`, DrawingStopped or DrawingFailed.
     """
     with ExitStack() as stack:
@@ -63,7 +63,7 @@ def draw_figure(
             write_request(plan, files, request)
             _run(request, drawn, errors, cache, seconds, should_stop)
         drawn.seek(0)
-        # It stays open for the caller.
+        # The caller closes it.
         stack.pop_all()
         return drawn
 
@@ -89,18 +89,18 @@ def write_request(plan: Plan, files: Iterable[bytes], out: BinaryIO) -> None:
 def read_request(file: BinaryIO) -> tuple[bytes, list[tuple[int, int]]]:
     """Return the plan's JSON, and where each file begins and how long it is."""
     plan = file.readline()
-    places = []
+    offsets = []
     while size := file.read(_SIZE_BYTES):
         length = int.from_bytes(size, "big")
-        places.append((file.tell(), length))
+        offsets.append((file.tell(), length))
         file.seek(length, os.SEEK_CUR)
-    return plan, places
+    return plan, offsets
 
 
 def _run(
     request: BinaryIO, drawn: BinaryIO, errors: BinaryIO, cache: Path, seconds: float, should_stop: ShouldStop
 ) -> None:
-    # -P: a file beside which the service was started is no module of it.
+    # -P: files in the working directory are not modules of the process.
     command = [sys.executable, "-P", "-m", "dashboard.figures.drawing"]
     with subprocess.Popen(
         command, stdin=request, stdout=drawn, stderr=errors, env=_environment(cache), cwd=_ROOT
@@ -112,12 +112,12 @@ def _run(
     if status == 0:
         return
     errors.seek(0)
-    said = errors.read().decode("utf-8", "replace")
+    output = errors.read().decode("utf-8", "replace")
     if status == -signal.SIGXCPU:
         raise FigureOversize(f"Drawing took longer than {COMPUTING_SECONDS} seconds; ask for less.")
     if status != REFUSED:
-        raise DrawingFailed(said[-4000:] or f"ended with status {status}")
-    reason = json.loads(said)
+        raise DrawingFailed(output[-4000:] or f"ended with status {status}")
+    reason = json.loads(output)
     raise (FigureOversize if reason["is_too_large"] else FigureRefusal)(reason["message"])
 
 
@@ -133,7 +133,7 @@ def _wait(process: "subprocess.Popen[bytes]", seconds: float, should_stop: Shoul
 
 
 def _environment(cache: Path) -> dict[str, str]:
-    """Return the environment of the process: no secret of the service, and what makes files repeat."""
+    """Return the environment of the process: without secrets of the service, and with fixed seeds."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GANVAS_")}
     paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     return kept | {

@@ -28,7 +28,7 @@ LINE_HEIGHT = 1.25
 GAP, ROW_GAP = 3.0, 5.0
 LABEL_SHARE = 0.22
 NARROWEST = 6.0
-# Of a letter's height; about right for most letters, and lines are measured afterwards.
+# A letter's width by its height, about right for most letters; lines are measured afterwards.
 LETTER_WIDTH = 0.62
 
 
@@ -50,7 +50,7 @@ class Sizes:
 def draw_timelines(plan: TimelinesPlan, files: Sequence[bytes], out: BinaryIO) -> None:
     """Write the figure. Cells keep their pixels: in a PNG each becomes a square of whole dots, never blurred.
 
-    A PNG has at least the asked resolution, and as much more as makes every pixel a whole number of dots wide.
+    A PNG has at least the requested resolution, raised until every pixel is an integer number of dots wide.
     """
     with drawing():
         letters = fit_labels([row.label for row in plan.rows], plan.page.width_mm)
@@ -69,7 +69,7 @@ def draw_timelines(plan: TimelinesPlan, files: Sequence[bytes], out: BinaryIO) -
         canvas.write_columns(plan)
         y = top
         for row, label, shown, tall, note in zip(plan.rows, labels, images, heights, below, strict=True):
-            # Beside the images, and not beside the line below them.
+            # Beside the images, not beside the notes below them.
             canvas.write_label(label, letters, y, tall)
             canvas.place_row(plan, row.shots, shown, y, tall)
             y += tall + note + gap
@@ -81,7 +81,7 @@ class _Canvas:
 
     def __init__(self, figure: Figure, width: float, height: float, sizes: Sizes) -> None:
         self._figure = figure
-        # As large as the figure itself thinks it is, so that images lie on whole dots.
+        # The exact size of the figure, so that images lie on whole dots.
         self._width, self._height = width + 0.001, height + 0.001
         self._sizes = sizes
 
@@ -91,8 +91,8 @@ class _Canvas:
         y = self._sizes.dots(LABEL_SIZE)
         if self._sizes.label >= self._sizes.dots(36):
             self._write(0, y, "iteration", NOTE_SIZE, "left", "baseline", "#5d5d59")
-        for place, iteration in enumerate(plan.iterations):
-            self._write(self._left(place) + self._sizes.box / 2, y, f"{iteration:,}", size, "center", "baseline")
+        for index, iteration in enumerate(plan.iterations):
+            self._write(self._left(index) + self._sizes.box / 2, y, f"{iteration:,}", size, "center", "baseline")
 
     def write_label(self, label: str, size: float, y: float, tall: float) -> None:
         """Write a row's label beside the middle of its images."""
@@ -108,20 +108,20 @@ class _Canvas:
         tall: float,
     ) -> None:
         """Place a row's images, and below them the iterations that are other than their column's."""
-        for place, (shot, image) in enumerate(zip(shots, images, strict=True)):
-            left = self._left(place)
+        for index, (shot, image) in enumerate(zip(shots, images, strict=True)):
+            left = self._left(index)
             if shot is None or image is None:
                 self._write(
                     left + self._sizes.box / 2, y + tall / 2, "–", LABEL_SIZE, "center", "center", "#5d5d59"
                 )
                 continue
             self._place(image, left, y, tall)
-            if shot.iteration != plan.iterations[place]:
+            if shot.iteration != plan.iterations[index]:
                 middle, below = left + self._sizes.box / 2, y + tall + self._sizes.dots(NOTE_SIZE)
                 self._write(middle, below, f"at {shot.iteration:,}", NOTE_SIZE, "center", "baseline", "#5d5d59")
 
-    def _left(self, place: int) -> float:
-        return self._sizes.label + place * (self._sizes.box + self._sizes.dots(GAP))
+    def _left(self, index: int) -> float:
+        return self._sizes.label + index * (self._sizes.box + self._sizes.dots(GAP))
 
     def _place(self, image: Image.Image, left: float, y: float, tall: float) -> None:
         width, height = shown_size(image, self._sizes)
@@ -158,7 +158,7 @@ def wrap_label(label: str, width_mm: float, size: float = LABEL_SIZE) -> str:
 
 
 def _letters(width_mm: float, size: float) -> int:
-    """How many letters a label's line has room for."""
+    """Return the number of letters that fit a line of a label."""
     return max(6, int(LABEL_SHARE * width_mm * POINTS_PER_MM / (LETTER_WIDTH * size)))
 
 

@@ -1,4 +1,4 @@
-"""A judge: a classifier of real images, by whose answers generated ones are measured."""
+"""The evaluation classifiers: networks that tell real images apart, by whose answers samples are measured."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from ganlib.spec.shapes import Shape
 
 
 @dataclass(frozen=True)
-class JudgeRecipe:
+class ClassifierRecipe:
     """A small convolutional classifier and its training.
 
-    dataset: the images as the judge sees them. build: returns the trunk, images (N, C, H, W) in [-1, 1] →
+    dataset: the images as the classifier sees them. build: returns the trunk, images (N, C, H, W) in [-1, 1] →
     features (N, feature_count), with weights from torch's global generator. shift: images are moved by up to that
     many pixels each way while training.
     """
@@ -67,8 +67,8 @@ def _build_digits_trunk() -> nn.Module:
     )
 
 
-JUDGES: dict[str, JudgeRecipe] = {
-    "mnist": JudgeRecipe(
+CLASSIFIERS: dict[str, ClassifierRecipe] = {
+    "mnist": ClassifierRecipe(
         version=1,
         dataset=MnistSpec(),
         class_count=10,
@@ -79,7 +79,7 @@ JUDGES: dict[str, JudgeRecipe] = {
         learning_rate=0.004,
         shift=2,
     ),
-    "digits": JudgeRecipe(
+    "digits": ClassifierRecipe(
         version=1,
         dataset=DigitsSpec(),
         class_count=10,
@@ -96,10 +96,10 @@ JUDGES: dict[str, JudgeRecipe] = {
 _CHUNK = 512
 
 
-class JudgeNetwork(nn.Module):
+class ClassifierNetwork(nn.Module):
     """Trunk to features (N, F), and a dense head to one logit a class (N, K)."""
 
-    def __init__(self, recipe: JudgeRecipe) -> None:
+    def __init__(self, recipe: ClassifierRecipe) -> None:
         super().__init__()
         self.trunk = recipe.build()
         self.head = nn.Linear(recipe.feature_count, recipe.class_count)
@@ -111,10 +111,10 @@ class JudgeNetwork(nn.Module):
 
 
 @dataclass(frozen=True)
-class JudgeFacts:
-    """What must stand beside every figure that a judge gives.
+class ClassifierFacts:
+    """The facts that belong beside every number that a classifier gives.
 
-    accuracy: share of the held-out images that it names rightly. real_score: classifier score of these images,
+    accuracy: share of the held-out images whose class it gives. real_score: classifier score of these images,
     which samples can hardly exceed. digest: sha256 of the weights.
     """
 
@@ -127,36 +127,36 @@ class JudgeFacts:
 
     def __str__(self) -> str:
         return (
-            f"{self.name} judge, version {self.version} ({self.digest[:12]}): {self.accuracy:.2%} of "
+            f"{self.name} classifier, version {self.version} ({self.digest[:12]}): {self.accuracy:.2%} of "
             f"{self.held_out_count:,} held-out images right, their classifier score {self.real_score:.2f}"
         )
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What a judge says of N images, on its device: probabilities (N, K) and features (N, F), float32."""
+class Answers:
+    """The answers to N images, on the classifier's device: probabilities (N, K) and features (N, F), float32."""
 
     probabilities: Tensor
     features: Tensor
 
 
-class Judge:
+class EvaluationClassifier:
     """A trained network in evaluation mode and in float32, whatever a run's precision."""
 
-    def __init__(self, facts: JudgeFacts, network: JudgeNetwork, image_shape: Shape) -> None:
+    def __init__(self, facts: ClassifierFacts, network: ClassifierNetwork, image_shape: Shape) -> None:
         self.facts = facts
         self.network = network.eval().requires_grad_(False)
         self._image_shape = image_shape
 
     @torch.no_grad()
-    def judge_images(self, images: Tensor) -> Verdict:
-        """Judge images uint8 (N, C, H, W) on the judge's device, without waiting for it.
+    def classify(self, images: Tensor) -> Answers:
+        """Classify images uint8 (N, C, H, W) on the classifier's device, without waiting for it.
 
-        Images of another height or width than the judge's own are resized to it.
+        Images of another height or width than the classifier's own are resized to it.
         """
-        answers = [self.network(prepare_images(chunk, self._image_shape)) for chunk in torch.split(images, _CHUNK)]
-        features, logits = (torch.cat(parts) for parts in zip(*answers, strict=True))
-        return Verdict(logits.softmax(1), features)
+        outputs = [self.network(prepare_images(chunk, self._image_shape)) for chunk in torch.split(images, _CHUNK)]
+        features, logits = (torch.cat(parts) for parts in zip(*outputs, strict=True))
+        return Answers(logits.softmax(1), features)
 
 
 def prepare_images(images: Tensor, shape: Shape) -> Tensor:

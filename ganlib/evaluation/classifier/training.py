@@ -1,4 +1,4 @@
-"""Train a judge: Adam with one rise and fall of the learning rate, and images shifted by a few pixels."""
+"""Trains an evaluation classifier: Adam, one rise and fall of the learning rate, slightly shifted images."""
 
 from collections.abc import Callable
 
@@ -9,82 +9,95 @@ from torch.optim import Adam
 from torch.optim.lr_scheduler import OneCycleLR
 
 from ganlib.datasets import LabelledImages, load_train_and_test
-from ganlib.evaluation.classifier.network import Judge, JudgeFacts, JudgeNetwork, JudgeRecipe, prepare_images
+from ganlib.evaluation.classifier.network import (
+    ClassifierFacts,
+    ClassifierNetwork,
+    ClassifierRecipe,
+    EvaluationClassifier,
+    prepare_images,
+)
 from ganlib.evaluation.metrics.classes import classifier_score
 from ganlib.runtime.device import autocast, choose_precision
 from ganlib.runtime.random_streams import make_generator, reproducible_torch, seed_layers
 from ganlib.training.checkpoint import digest_tensors
 
+# Part of the seeds of version 1: another word would give other weights.
+_SEED_WORD = "judge"
 
-class JudgeAbandoned(Exception):
-    """Training a judge was asked to stop."""
+
+class ClassifierAbandoned(Exception):
+    """Training an evaluation classifier was asked to stop."""
 
 
-def train_judge(
+def train_evaluation_classifier(
     name: str,
-    recipe: JudgeRecipe,
+    recipe: ClassifierRecipe,
     device: torch.device,
     say: Callable[[str], None],
     should_stop: Callable[[], bool],
-) -> Judge:
-    """Train the judge of a data set from its fixed seed; the same hardware gives the same weights.
+) -> EvaluationClassifier:
+    """Train the classifier of a data set from its fixed seed; the same hardware gives the same weights.
 
-    Torch's random state is as before afterwards. say gets a line for each fifth of it; should_stop is asked
-    before each step. Raises DatasetUnavailable, JudgeAbandoned.
+    Torch's random state is as before afterwards. say gets a line for each fifth of it; should_stop is called
+    before each step. Raises DatasetUnavailable, ClassifierAbandoned.
     """
     training, held_out = load_train_and_test(recipe.dataset)
     with reproducible_torch(device):
-        seed_layers(device, recipe.version, "judge", name)
-        network = JudgeNetwork(recipe).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        seed_layers(device, recipe.version, _SEED_WORD, name)
+        network = ClassifierNetwork(recipe).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         _fit(name, recipe, network, training, say, should_stop)
-    return measure_judge(name, recipe, network, held_out)
+    return measure_classifier(name, recipe, network, held_out)
 
 
-def measure_judge(name: str, recipe: JudgeRecipe, network: JudgeNetwork, held_out: LabelledImages) -> Judge:
-    """Return the judge with what it makes of the held-out images."""
+def measure_classifier(
+    name: str, recipe: ClassifierRecipe, network: ClassifierNetwork, held_out: LabelledImages
+) -> EvaluationClassifier:
+    """Return the classifier with its facts, measured on the held-out images."""
     device = network.head.weight.device
-    unknown = JudgeFacts(name, recipe.version, 0.0, 0, 0.0, "")
-    verdict = Judge(unknown, network, recipe.dataset.shape).judge_images(held_out.images.to(device))
-    right = verdict.probabilities.argmax(1).cpu() == held_out.labels
-    facts = JudgeFacts(
+    unknown = ClassifierFacts(name, recipe.version, 0.0, 0, 0.0, "")
+    answers = EvaluationClassifier(unknown, network, recipe.dataset.shape).classify(held_out.images.to(device))
+    right = answers.probabilities.argmax(1).cpu() == held_out.labels
+    facts = ClassifierFacts(
         name=name,
         version=recipe.version,
         accuracy=right.double().mean().item(),
         held_out_count=len(right),
-        real_score=classifier_score(verdict.probabilities.cpu()).item(),
+        real_score=classifier_score(answers.probabilities.cpu()).item(),
         digest=digest_tensors(weights_of(network)),
     )
-    return Judge(facts, network, recipe.dataset.shape)
+    return EvaluationClassifier(facts, network, recipe.dataset.shape)
 
 
-def weights_of(network: JudgeNetwork) -> dict[str, Tensor]:
+def weights_of(network: ClassifierNetwork) -> dict[str, Tensor]:
     """Return the network's weights and statistics on the CPU."""
     return {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
 
 
 def _fit(
     name: str,
-    recipe: JudgeRecipe,
-    network: JudgeNetwork,
+    recipe: ClassifierRecipe,
+    network: ClassifierNetwork,
     training: LabelledImages,
     say: Callable[[str], None],
     should_stop: Callable[[], bool],
 ) -> None:
     device = network.head.weight.device
     images, classes = training.images.to(device), training.labels.to(device)
-    generator = make_generator(torch.device("cpu"), recipe.version, "judge", name, "order")
+    generator = make_generator(torch.device("cpu"), recipe.version, _SEED_WORD, name, "order")
     precision = choose_precision("auto", device)
     step_count = len(images) // recipe.batch_size
     optimiser = Adam(network.parameters(), lr=recipe.learning_rate, fused=True)
     schedule = OneCycleLR(optimiser, recipe.learning_rate, epochs=recipe.epochs, steps_per_epoch=step_count)
     for epoch in range(1, recipe.epochs + 1):
         if (epoch - 1) % max(1, recipe.epochs // 5) == 0:
-            say(f"Training the {name} judge on {len(images):,} images, once: epoch {epoch} of {recipe.epochs}")
+            say(
+                f"Training the {name} classifier on {len(images):,} images, once: epoch {epoch} of {recipe.epochs}"
+            )
         order = torch.randperm(len(images), generator=generator)
         # Batch norm needs whole batches, so an epoch leaves out the few images of the last one.
         for indices in torch.split(order[: step_count * recipe.batch_size], recipe.batch_size):
             if should_stop():
-                raise JudgeAbandoned
+                raise ClassifierAbandoned
             moves = torch.randint(-recipe.shift, recipe.shift + 1, (2, len(indices)), generator=generator)
             chosen = indices.to(device)
             shifted = shift_images(images[chosen], moves.to(device))

@@ -1,10 +1,20 @@
-"""What a classifier's answers say of a set of samples: how certain they are, and how spread.
+"""Metrics of a classifier's answers to a set of samples: how certain they are, and how spread.
 
 Every function takes probabilities (N, K), rows that sum to 1, and returns a float64 scalar on the same device.
 """
 
 import torch
 from torch import Tensor
+
+from ganlib.evaluation.measure import Measure
+from ganlib.vocabulary import (
+    CERTAINTY,
+    CLASS_COVERAGE,
+    CLASS_ENTROPY,
+    CLASS_SHARES,
+    CLASSIFIER_SCORE,
+    LABEL_AGREEMENT,
+)
 
 
 def classifier_score(probabilities: Tensor) -> Tensor:
@@ -46,3 +56,13 @@ def label_agreement(probabilities: Tensor, labels: Tensor) -> Tensor:
 def certainty(probabilities: Tensor) -> Tensor:
     """Return the mean of each sample's highest probability, from 1/K to 1."""
     return probabilities.double().amax(1).mean()
+
+
+MEASURES = (
+    Measure(CLASSIFIER_SCORE, ("probabilities",), classifier_score),
+    Measure(CLASS_COVERAGE, ("probabilities", "least_share"), class_coverage),
+    Measure(CLASS_ENTROPY, ("probabilities",), class_entropy),
+    Measure(CLASS_SHARES, ("probabilities",), class_shares),
+    Measure(CERTAINTY, ("probabilities",), certainty),
+    Measure(LABEL_AGREEMENT, ("probabilities", "labels"), label_agreement),
+)

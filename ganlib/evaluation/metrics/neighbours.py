@@ -1,4 +1,4 @@
-"""The nearest real images of generated ones: does a generator draw, or does it remember? (Winkler, 2018, 5.1)."""
+"""The nearest real images of generated ones, which show a generator that remembers (Winkler, 2018, 5.1)."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -6,6 +6,9 @@ from functools import cached_property
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from ganlib.evaluation.measure import Measure
+from ganlib.vocabulary import NEIGHBOUR_DISTANCE
 
 # Images a block: 4,096 of 28×28 are 13 MB as float32, which stays in a processor's cache.
 _BLOCK = 4096
@@ -68,9 +71,9 @@ def _measure(rows: Tensor, real_rows: Tensor, wanted: Tensor) -> Tensor:
 
 
 class NeighbourSearch:
-    """The nearest of real_images uint8 (M, C, H, W) for each of images uint8 (N, C, H, W), looked for when asked.
+    """Finds the nearest of real_images uint8 (M, C, H, W) for each of images uint8 (N, C, H, W) when first asked.
 
-    Both lie on one device. It looks once; there may be no images as long as nobody asks.
+    Both lie on one device.
     """
 
     def __init__(self, images: Tensor, real_images: Tensor) -> None:
@@ -89,3 +92,6 @@ class NeighbourSearch:
     def mean_distance(self) -> Tensor:
         """Return the mean of the distances, a float64 scalar."""
         return self.found.distances.double().mean()
+
+
+MEASURES = (Measure(NEIGHBOUR_DISTANCE, ("neighbours",), NeighbourSearch.mean_distance),)

@@ -1,7 +1,7 @@
 """The networks of Winkler's thesis (2018), section by section, as data (no torch).
 
-What the thesis prints is kept; what it leaves open is decided here and said in the recipes: padding, the ReLU and
-batch norm between transposed convolutions, the leaky ReLU's slope.
+Details that the thesis leaves open are decided here and named in the recipes: padding, the ReLU and batch norm
+between transposed convolutions, the leaky ReLU's slope.
 """
 
 from typing import Any
@@ -95,6 +95,34 @@ def _cifar_discriminator(*, extra: bool) -> Layers:
 
 
 WINKLER_PRESETS: dict[str, Layers] = {
+    # Section 4.7.5, the final networks: latents → 1×28×28 in [−1, 1]; without padding 28-24-12-8-4 → one logit.
+    "winkler_mnist_generator": [
+        {"layer": "dense", "size": 1024},
+        "relu",
+        "batch_norm",
+        {"layer": "dense", "size": 7 * 7 * 128},
+        "relu",
+        "batch_norm",
+        {"layer": "reshape", "shape": [128, 7, 7]},
+        {"layer": "transposed_conv", "size": 64, "kernel": 4, "stride": 2, "padding": 1},
+        "relu",
+        "batch_norm",
+        {"layer": "transposed_conv", "size": 1, "kernel": 4, "stride": 2, "padding": 1},
+        "tanh",
+    ],
+    "winkler_mnist_discriminator": [
+        {"layer": "conv", "size": 32, "kernel": 5},
+        _leaky(),
+        {"layer": "conv", "size": 32, "kernel": 2, "stride": 2},
+        _leaky(),
+        {"layer": "conv", "size": 64, "kernel": 5},
+        _leaky(),
+        {"layer": "conv", "size": 64, "kernel": 2, "stride": 2},
+        _leaky(),
+        {"layer": "dense", "size": 4 * 4 * 64},
+        _leaky(),
+        {"layer": "dense", "size": 1},
+    ],
     # 4.7.1 and 4.7.3, one hidden layer
     "winkler_one_layer_generator": _ONE_LAYER[0],
     "winkler_one_layer_discriminator": _ONE_LAYER[1],

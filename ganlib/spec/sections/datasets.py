@@ -1,4 +1,4 @@
-"""Which images a run trains on, and their shape: known without reading them (no torch)."""
+"""Data sets, with the shape and classes of their images, known without reading them (no torch)."""
 
 from math import isqrt
 from typing import Annotated, Literal, Self
@@ -20,7 +20,7 @@ def refuse_outside_path(path: str) -> str:
     parts = path.split("/")
     if not path.isprintable() or "\\" in path or any(not part or part.startswith((".", "~")) for part in parts):
         raise ValueError(
-            "a path below the data folder is wanted, such as faces or faces.zip: relative, with '/' between its "
+            "must be a path below the data folder, such as faces or faces.zip: relative, with '/' between its "
             "parts, none of which begins with '.' or '~'"
         )
     return path
@@ -30,9 +30,9 @@ DataPath = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(re
 
 
 class _Images(Section):
-    """What all data sets have in common.
+    """Fields of all data sets.
 
-    labels: how many of the training images keep their label, as many of each class, drawn from the run's seed;
+    labels: the number of training images that keep their label, as many of each class, drawn from the run's seed;
     without it all of them do. validation: how many training images are held out of training, as many of each
     class, drawn from the run's seed.
     """
@@ -42,7 +42,7 @@ class _Images(Section):
 
     @property
     def class_count(self) -> int:
-        """How many classes the labels tell apart; 0 where that is not known without reading the images."""
+        """The number of classes; 0 where it is not known without reading the images."""
         return 10
 
     @model_validator(mode="after")
@@ -117,7 +117,7 @@ class FolderSpec(_Images):
 
     @property
     def class_count(self) -> int:
-        """How many classes the spec says that there are, 0 if it does not say."""
+        """The number of classes that the spec gives, 0 without one."""
         return self.classes or 0
 
 

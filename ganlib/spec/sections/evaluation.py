@@ -1,57 +1,54 @@
-"""How the samples of a run are measured, and whether its discriminator's features help to tell classes."""
+"""The evaluation of a run's samples, and classifier transfer from its discriminator."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, GetPydanticSchema, model_validator
+from pydantic_core import core_schema
 
 from ganlib.spec.fields import Count, Fraction, Section
 from ganlib.spec.layers import LayerSpec
 from ganlib.spec.sections.networks import MAX_LAYERS
 from ganlib.spec.sections.optimisers import AdamSpec, OptimiserSpec
+from ganlib.vocabulary import (
+    CERTAINTY,
+    CLASS_COVERAGE,
+    CLASS_ENTROPY,
+    CLASSIFIER_SCORE,
+    EVALUATION_METRICS,
+    WITHOUT_CLASSIFIER,
+)
 
-# Data sets that there is a judge for.
-JUDGED_DATASETS = ("mnist", "digits")
-
-EvaluationMetric = Literal[
-    "classifier_score",
-    "class_coverage",
-    "class_entropy",
-    "class_shares",
-    "certainty",
-    "frechet_distance",
-    "precision",
-    "recall",
-    "neighbour_distance",
-    "label_agreement",
-    "accuracy",
+# Data sets that there is an evaluation classifier for.
+CLASSIFIED_DATASETS = ("mnist", "digits")
+# A Literal of the names in the vocabulary.
+EvaluationMetric = Annotated[
+    str, GetPydanticSchema(lambda _source, _handler: core_schema.literal_schema(list(EVALUATION_METRICS)))
 ]
-# Metrics that need no judge.
-WITHOUT_JUDGE: frozenset[EvaluationMetric] = frozenset({"neighbour_distance", "accuracy"})
 
 
 class EvaluationSpec(Section):
-    """Draw samples every so many iterations and let the data set's judge look at them.
+    """Draw samples every so many iterations and measure them, mostly by the data set's evaluation classifier.
 
-    It changes nothing of the training, so a run may go on with another evaluation or without. least_share: the
-    share of the samples from which on a class counts as covered. neighbour_grid: whether the training images
+    It changes nothing of the training, so a run may be resumed with another evaluation or without. least_share:
+    the share of the samples from which on a class counts as covered. neighbour_grid: whether the training images
     nearest to the sample grid's are saved as a grid of their own.
     """
 
     every: Count
     samples: Annotated[Count, Field(ge=16, le=50_000)] = 1024
     metrics: Annotated[tuple[EvaluationMetric, ...], Field(min_length=1)] = (
-        "classifier_score",
-        "class_coverage",
-        "class_entropy",
-        "certainty",
+        CLASSIFIER_SCORE.asked_as,
+        CLASS_COVERAGE.asked_as,
+        CLASS_ENTROPY.asked_as,
+        CERTAINTY.asked_as,
     )
     least_share: Fraction = 0.01
     neighbour_grid: bool = False
 
     @property
-    def needs_judge(self) -> bool:
-        """Whether any of the metrics is what the data set's judge says."""
-        return not WITHOUT_JUDGE.issuperset(self.metrics)
+    def needs_classifier(self) -> bool:
+        """Whether any of the metrics is computed from the evaluation classifier's answers."""
+        return not WITHOUT_CLASSIFIER.issuperset(self.metrics)
 
 
 class TransferSpec(Section):

@@ -1,4 +1,4 @@
-"""Which worker takes a job, which shortcuts its steps take, and which published experiment it repeats."""
+"""The worker that a job needs, shortcuts of its steps, and the published experiment that it repeats."""
 
 from typing import Annotated, Any
 
@@ -19,7 +19,7 @@ CommitPrefix = Annotated[str, BeforeValidator(_to_lower_case), Field(pattern=r"^
 
 
 class QueueSpec(Section):
-    """What a job asks of the worker that takes it; it changes nothing of the run itself.
+    """Requirements for the worker that takes a job; they change nothing of the run itself.
 
     priority: jobs of a higher one are taken first, then older ones. gpu_memory_gib: memory of a graphics card, at
     least. worker_labels: words that the worker must have been given (GANVAS_WORKER_LABELS), all of them. gpus: how
@@ -46,10 +46,10 @@ class SpeedSpec(Section):
 
 
 class RecipeSpec(Section):
-    """Where an experiment was published, what came out and what it takes: for people, it changes nothing of a run.
+    """A published experiment, its results and its cost: for people, it changes nothing of a run.
 
-    paper: authors, year and title. section: where the experiment stands in it, a number or words. expected: what
-    the paper reports, and what we saw where it was run. cost: how long all iterations take, and on what.
+    paper: authors, year and title. section: the experiment's section in it, a number or words. expected: the
+    paper's results, and ours where it was run. cost: how long all iterations take, and on what.
     """
 
     paper: Annotated[str, Field(min_length=1, max_length=200)]

@@ -1,5 +1,6 @@
-"""What each player minimises, and what the discriminator's outputs stand for."""
+"""Losses of both players, the facts about each, and the kinds of classifying discriminators (no torch)."""
 
+from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
@@ -7,22 +8,53 @@ from pydantic import Field, model_validator
 
 from ganlib.spec.fields import Count, Float, Positive, Section
 
-# The losses by name: beside each of the discriminator's those of the generator that belong to it. `none`: a
-# classifier is trained without a GAN.
-PARTNERS: dict[str, tuple[str, ...]] = {
-    "minimax": ("minimax", "non_saturating"),
-    "least_squares": ("least_squares",),
-    "hinge": ("hinge",),
-    "wasserstein": ("wasserstein",),
-    "catgan": ("catgan",),
-    "none": ("none",),
+
+@dataclass(frozen=True)
+class LossFacts:
+    """Facts about one of the discriminator's losses and its partners.
+
+    partners: the generator's losses that belong to it. positive: those of the partners that never fall below 0, as
+    the discriminator's loss beside them, so that the ratio of the two has a logarithm. certain_logits: mean logits
+    of real and of fake images beyond which this loss is nearly as low as it gets; None where logits do not show
+    it. balanced_losses: bounds of the discriminator's loss between which neither player has won; None where it has
+    no fixed point. is_critic: mean real logits minus mean fake ones estimate a distance. takes_categories: it
+    takes logits (N, K) of categories, not one logit an image.
+    """
+
+    partners: tuple[str, ...]
+    positive: tuple[str, ...] = ()
+    certain_logits: tuple[float, float] | None = None
+    balanced_losses: tuple[float, float] | None = None
+    is_critic: bool = False
+    takes_categories: bool = False
+
+
+# The losses by name: the spec's Literals, and all that the rest of the code has to know of each. `none`: a
+# classifier is trained without a GAN. Certain logits: sigmoid gives 95 % and 5 %, least squares' targets are
+# nearly reached, hinge's margin is met. Minimax is 2 ln 2 = 1.386 where the discriminator cannot tell, below 0.1
+# where it is more than 95 % certain of both, and above 1.6 where it is wrong more often than a coin.
+LOSSES: dict[str, LossFacts] = {
+    "minimax": LossFacts(
+        ("minimax", "non_saturating"),
+        positive=("non_saturating",),
+        certain_logits=(2.94, -2.94),
+        balanced_losses=(0.1, 1.6),
+    ),
+    "least_squares": LossFacts(("least_squares",), positive=("least_squares",), certain_logits=(0.95, 0.05)),
+    "hinge": LossFacts(("hinge",), certain_logits=(1.0, -1.0)),
+    "wasserstein": LossFacts(("wasserstein",), is_critic=True),
+    "catgan": LossFacts(("catgan",), takes_categories=True),
+    "none": LossFacts(("none",)),
 }
+
+PARTNERS: dict[str, tuple[str, ...]] = {name: facts.partners for name, facts in LOSSES.items()}
+POSITIVE_LOSSES = tuple(chain.from_iterable(facts.positive for facts in LOSSES.values()))
 
 if TYPE_CHECKING:
     DiscriminatorLossName = str
     GeneratorLossName = str
 else:
-    DiscriminatorLossName = Literal[tuple(PARTNERS)]
+    DiscriminatorLossName = Literal[tuple(LOSSES)]
     GeneratorLossName = Literal[tuple(dict.fromkeys(chain.from_iterable(PARTNERS.values())))]
 
 
@@ -67,7 +99,7 @@ ClassesSpec = Annotated[SemiSupervisedSpec | AuxiliarySpec | CategoriesSpec, Fie
 
 
 class LossesSpec(Section):
-    """Which loss each player minimises; the two must belong together."""
+    """The loss that each player minimises; the two must belong together."""
 
     discriminator: DiscriminatorLossName = "minimax"
     generator: GeneratorLossName = "non_saturating"
@@ -76,7 +108,7 @@ class LossesSpec(Section):
     @model_validator(mode="after")
     def check_partners(self) -> Self:
         """Each player's loss must be made for the other's, and for what the discriminator's outputs are."""
-        partners = PARTNERS[self.discriminator]
+        partners = self.facts.partners
         if self.generator not in partners:
             raise ValueError(
                 f"@losses.generator@{self.generator} does not go with losses.discriminator: {self.discriminator}; "
@@ -84,12 +116,22 @@ class LossesSpec(Section):
             )
         if self.discriminator == "none" and self.classes is None:
             raise ValueError("@losses.classes@without a loss for real against fake, a classifier must be trained")
-        if (self.discriminator == "catgan") != isinstance(self.classes, CategoriesSpec):
+        if self.facts.takes_categories != isinstance(self.classes, CategoriesSpec):
             raise ValueError(
                 "@losses.classes@the loss catgan and classes: {kind: categories} belong together: "
                 "give both or neither"
             )
         return self
+
+    @property
+    def facts(self) -> LossFacts:
+        """Facts about the discriminator's loss and its partners."""
+        return LOSSES[self.discriminator]
+
+    @property
+    def has_gan(self) -> bool:
+        """Whether there is a GAN at all; if not, only a classifier is trained."""
+        return self.discriminator != "none"
 
     @property
     def uses_labels(self) -> bool:

@@ -35,7 +35,7 @@ InitSpec = Annotated[NormalInit | DefaultInit, Field(discriminator="kind")]
 
 
 class NetworkSpec(Section):
-    """A network as a list of layers, or a preset's name that stands for such a list.
+    """A network as a list of layers, or the name of a preset.
 
     reference_size: items of the batch that is drawn before training for virtual batch normalisation, and for
     the first lengths of weight normalisation; without these layers it changes nothing.
@@ -48,7 +48,7 @@ class NetworkSpec(Section):
     @model_validator(mode="before")
     @classmethod
     def expand_preset(cls, value: Any) -> Any:
-        """Replace `preset: name` by the layers that it stands for."""
+        """Replace `preset: name` by its layers."""
         if not isinstance(value, dict) or "preset" not in value:
             return value
         if "layers" in value:

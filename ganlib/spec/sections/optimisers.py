@@ -91,10 +91,6 @@ class OptimisersSpec(Section):
     discriminator: OptimiserSpec = AdamSpec()
 
 
-# The generator's losses that, with their partners, never fall below 0, so that their ratio has a logarithm.
-POSITIVE_LOSSES = ("non_saturating", "least_squares")
-
-
 class AdaptiveAdvantageSpec(Section):
     """Hold log(generator loss / discriminator loss) near 0: the player that is behind gets more updates.
 

@@ -1,1 +1,1 @@
-"""What a run records: sample grids, histograms, checkpoints, its folder."""
+"""Recording of a run: metrics, sample grids, histograms, checkpoints, its folder."""

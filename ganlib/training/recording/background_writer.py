@@ -1,4 +1,4 @@
-"""The one background thread that turns what training hands over into files and events."""
+"""The background thread that makes a run's files and events, off the training thread."""
 
 import queue
 from collections.abc import Callable
@@ -7,30 +7,31 @@ from types import TracebackType
 from typing import Self
 
 from ganlib.events import Event
-from ganlib.runtime.files import is_no_room
+from ganlib.runtime.files import is_disk_full
 
 # Enough to ride out a slow disk.
 MAX_WAITING = 64
 
 
-class Recorder:
+class BackgroundWriter:
     """Make events and deliver them, in order, off the training thread.
 
     `put` hands over a function that makes an event; it waits only when too many are waiting already. The first
     error, whether from making or from delivering, ends delivery and is raised by the next `put` or on leaving
     the `with` block, which otherwise waits until everything is delivered.
 
-    on_no_room: told of an event whose file found no room on the disk; without it that is an error like any other.
+    on_disk_full: called with the error when an event's file finds no room; without it that is an error like
+    others.
     """
 
     def __init__(
         self,
         deliver: Callable[[Event], None],
-        on_no_room: Callable[[Exception], None] | None = None,
+        on_disk_full: Callable[[Exception], None] | None = None,
         max_waiting: int = MAX_WAITING,
     ) -> None:
         self._deliver = deliver
-        self._on_no_room = on_no_room
+        self._on_disk_full = on_disk_full
         self._waiting: queue.Queue[Callable[[], Event] | None] = queue.Queue(max_waiting)
         self._error: BaseException | None = None
         self._thread = Thread(target=self._run, name="ganlib-recorder", daemon=True)
@@ -65,17 +66,17 @@ class Recorder:
         while (make := self._waiting.get()) is not None:
             # After an error the queue is emptied all the same, or the training thread would wait for ever.
             if self._error is None:
-                self._deliver_one(make)
+                self._make_and_deliver(make)
             self._waiting.task_done()
 
-    def _deliver_one(self, make: Callable[[], Event]) -> None:
+    def _make_and_deliver(self, make: Callable[[], Event]) -> None:
         try:
             try:
                 event = make()
             except Exception as error:
-                if self._on_no_room is None or not is_no_room(error):
+                if self._on_disk_full is None or not is_disk_full(error):
                     raise
-                self._on_no_room(error)
+                self._on_disk_full(error)
             else:
                 self._deliver(event)
         except BaseException as error:  # raised again in the training thread

@@ -1,6 +1,6 @@
 """Histograms of logits and gradients while a run trains (Winkler, 2018, section 4.7.2).
 
-On the training thread tensors are only kept; they are counted into bins on their device by the recorder's thread.
+On the training thread tensors are only kept; they are counted into bins on their device by the background writer.
 """
 
 from functools import partial
@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from ganlib.events import BIN_COUNT, Event, Histogram, HistogramsLogged
-from ganlib.training.recording.background_writer import Recorder
-from ganlib.training.state import TrainingState
-from ganlib.training.step import StepResult
+from ganlib.training.recording.background_writer import BackgroundWriter
+from ganlib.training.state import StepResult, TrainingState
+from ganlib.vocabulary import DISCRIMINATOR_GRADIENTS, FAKE_LOGITS, GENERATOR_GRADIENTS, REAL_LOGITS
+
+_LOGITS = {"real": REAL_LOGITS.name, "fake": FAKE_LOGITS.name}
 
 
 @torch.no_grad()
@@ -34,18 +36,18 @@ def count_bins(values: Tensor) -> Histogram:
     return Histogram(low=low, high=high, counts=tuple(counts.tolist()), not_finite=not_finite)
 
 
-class HistogramReports:
+class HistogramReporter:
     """Reports histograms every so many iterations, if the spec asks for them."""
 
-    def __init__(self, state: TrainingState, recorder: Recorder) -> None:
+    def __init__(self, state: TrainingState, writer: BackgroundWriter) -> None:
         self._state = state
-        self._recorder = recorder
+        self._writer = writer
         self._every = state.spec.histogram_every
 
     def observe(self, step: StepResult) -> None:
         """Keep an iteration's logits, and queue the histograms where they are due.
 
-        The last iteration has some too, whatever the cadence; a run that goes on from there keeps its logits.
+        The last iteration has some too, whatever the cadence; a run that is resumed from there keeps its logits.
         """
         if self._every is None:
             return
@@ -54,12 +56,12 @@ class HistogramReports:
         is_due = state.iteration % self._every == 0
         if not is_due and state.iteration != state.spec.iterations:
             return
-        tensors = {f"logits/{name}": parts for name, parts in state.logit_history.parts().items()}
+        tensors = {_LOGITS[side]: parts for side, parts in state.logit_history.parts().items()}
         gradients = {
-            "gradients/generator": _copy_gradients(state.networks.generator),
-            "gradients/discriminator": _copy_gradients(state.networks.discriminator),
+            GENERATOR_GRADIENTS: _copy_gradients(state.networks.generator),
+            DISCRIMINATOR_GRADIENTS: _copy_gradients(state.networks.discriminator),
         }
-        self._recorder.put(partial(_make_histograms, state.iteration, tensors, gradients))
+        self._writer.put(partial(_make_histograms, state.iteration, tensors, gradients))
         if is_due:
             state.logit_history.clear()
 

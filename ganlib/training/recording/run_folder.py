@@ -1,28 +1,29 @@
 """A run in a folder of its own, without any service: spec.yaml, events.jsonl and the trainer's files.
 
-Calling `run_in_folder` again goes on from the newest checkpoint; events.jsonl then reads as if the run had
-never been interrupted, apart from a second `training_started` where it went on.
+Calling `run_in_folder` again resumes from the newest checkpoint; events.jsonl then reads as if the run had
+never been interrupted, apart from a second `training_started` where it was resumed.
 """
 
-import fcntl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import yaml
+from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from ganlib.errors import RunFolderTaken, SpecInvalid
 from ganlib.events import CheckpointSaved, Event, TrainingEnded, event_adapter
 from ganlib.runtime.files import hash_file, store_file
-from ganlib.runtime.process_group import Ranks, joined_ranks
-from ganlib.spec.job import JobSpec, load_spec, training_identity
+from ganlib.runtime.process_group import ProcessGroup, join_process_group
+from ganlib.spec.job import JobSpec, training_identity
+from ganlib.spec.parse import load_spec
 from ganlib.trainer import StopReason, train
 
 SPEC_FILE = "spec.yaml"
 EVENTS_FILE = "events.jsonl"
 _LOCK_FILE = ".lock"
-# What the lead says to other processes in the place of a checkpoint's path.
+# Broadcast to other processes in the place of a checkpoint's path.
 _COMPLETED = "completed"
 
 
@@ -35,10 +36,10 @@ def run_in_folder(
     event. Started by torchrun, every process calls this; the first of them looks after the folder. Raises
     RunFolderTaken for a folder that holds another run or other files, and what `train` raises.
     """
-    with joined_ranks(spec.device) as ranks:
-        if ranks.is_lead:
-            return _lead_in_folder(spec, out_dir, on_event, should_stop, ranks)
-        newest = ranks.tell()
+    with join_process_group(spec.device) as processes:
+        if processes.is_lead:
+            return _lead_in_folder(spec, out_dir, on_event, should_stop, processes)
+        newest = processes.broadcast()
         if newest == _COMPLETED:
             return StopReason.COMPLETED
         return train(spec, out_dir, on_event, should_stop, out_dir / newest if newest else None)
@@ -49,7 +50,7 @@ def _lead_in_folder(
     out_dir: Path,
     on_event: Callable[[Event], None],
     should_stop: Callable[[], bool],
-    ranks: Ranks,
+    processes: ProcessGroup,
 ) -> StopReason:
     out_dir.mkdir(parents=True, exist_ok=True)
     with _locked(out_dir):
@@ -59,10 +60,10 @@ def _lead_in_folder(
         kept = events if completed else _up_to_newest_checkpoint(events, out_dir)
         _write_events(kept, out_dir)
         if completed:
-            ranks.tell(_COMPLETED)
+            processes.broadcast(_COMPLETED)
             return StopReason.COMPLETED
         newest = kept[-1].file.path if kept and isinstance(kept[-1], CheckpointSaved) else ""
-        ranks.tell(newest)
+        processes.broadcast(newest)
         with (out_dir / EVENTS_FILE).open("a", encoding="utf-8", buffering=1) as lines:
 
             def record(event: Event) -> None:
@@ -75,11 +76,11 @@ def _lead_in_folder(
 @contextmanager
 def _locked(out_dir: Path) -> Iterator[None]:
     """Keep other processes out of the folder; the system drops the lock when this process dies."""
-    with (out_dir / _LOCK_FILE).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunFolderTaken(f"Another process is training in {out_dir}; choose another folder.") from None
+    try:
+        lock = FileLock(out_dir / _LOCK_FILE).acquire(blocking=False)
+    except Timeout:
+        raise RunFolderTaken(f"Another process is training in {out_dir}; choose another folder.") from None
+    with lock:
         yield
 
 
@@ -90,7 +91,7 @@ def _claim_folder(spec: JobSpec, out_dir: Path) -> None:
         if _stored_identity(path) != training_identity(spec):
             raise RunFolderTaken(
                 f"{out_dir} holds a run of another spec ({SPEC_FILE} there): choose another folder, or give that "
-                "spec to go on with it."
+                "spec to resume it."
             )
     elif any(entry.name != _LOCK_FILE for entry in out_dir.iterdir()):
         raise RunFolderTaken(f"{out_dir} holds files but no run; choose an empty or a new folder.")
@@ -102,7 +103,7 @@ def _stored_identity(path: Path) -> str:
     try:
         return training_identity(load_spec(path))
     except SpecInvalid as error:
-        raise RunFolderTaken(f"{path} cannot be read, so this run cannot go on there: {error}") from None
+        raise RunFolderTaken(f"{path} cannot be read, so this run cannot be resumed there: {error}") from None
 
 
 def _read_events(out_dir: Path) -> list[Event]:

@@ -1,7 +1,7 @@
-"""What a run reports, and where its files lie: latents, sample grids, checkpoints.
+"""Reports a run: latents, metrics, sample grids and checkpoints as files and events.
 
 Each method only copies tensors, on the device, and queues the rest: reading numbers back, PNG, hashes and files
-are made on the recorder's thread.
+are made on the background writer's thread.
 """
 
 import math
@@ -30,64 +30,76 @@ from ganlib.events import (
     TrainingStarted,
 )
 from ganlib.runtime.device import describe_device
-from ganlib.runtime.files import is_no_room, store_file
+from ganlib.runtime.files import is_disk_full, store_file
 from ganlib.training.checkpoint import Snapshot, checkpoint_bytes, estimate_bytes, take_snapshot, write_checkpoint
-from ganlib.training.recording.background_writer import Recorder
-from ganlib.training.recording.disk_reserve import KeptRoom
+from ganlib.training.recording.background_writer import BackgroundWriter
+from ganlib.training.recording.disk_reserve import DiskReserve
 from ganlib.training.recording.histograms import count_bins
 from ganlib.training.recording.samples import arrange_grid, draw_samples, write_latents, write_png
-from ganlib.training.state import TrainingState
-from ganlib.training.step import StepResult
+from ganlib.training.state import StepResult, TrainingState
+from ganlib.vocabulary import (
+    CLASS_LOSS,
+    DISCRIMINATOR_LOSS,
+    FAKE_LOGITS,
+    GENERATOR_LOSS,
+    LABELLED_ACCURACY,
+    LOG_RATIO,
+    LOSS,
+    NEIGHBOUR_DISTANCES,
+    REAL_LOGITS,
+    SPEED,
+    find_metric,
+)
 
 
-class Reports:
-    """The events of one run, made from its state and handed to the recorder.
+class RunReporter:
+    """Makes the events of one run from its state, on the background writer.
 
-    room: where the last checkpoint goes that finds none elsewhere; without it that is an error.
+    reserve: disk space for the last checkpoint where there is none elsewhere; without it that is an error.
     """
 
     def __init__(
-        self, state: TrainingState, out_dir: Path, recorder: Recorder, room: KeptRoom | None = None
+        self, state: TrainingState, out_dir: Path, writer: BackgroundWriter, reserve: DiskReserve | None = None
     ) -> None:
         self._state = state
         self._out_dir = out_dir
-        self._recorder = recorder
-        self._room = room
+        self._writer = writer
+        self._reserve = reserve
         self._latents_sha256 = ""
         self._checkpoint_waits = False
         self._timed_iteration = state.iteration
         self._timed_at = perf_counter()
 
     def report_start(self) -> None:
-        """Say what is about to train and what is wrong with its data, and store the fixed latents."""
+        """Report what is about to train, with warnings about its data, and store the fixed latents."""
         state = self._state
         event = TrainingStarted(
             iteration=state.iteration,
             iterations=state.spec.iterations,
-            device=describe_device(state.device, state.share.count if state.share else 1)[:200],
+            device=describe_device(state.device, state.shard.count if state.shard else 1)[:200],
             precision=str(state.precision).removeprefix("torch."),
             image_count=len(state.images),
             generator_parameters=sum(weights.numel() for weights in state.networks.generator.parameters()),
             discriminator_parameters=sum(weights.numel() for weights in state.networks.discriminator.parameters()),
         )
-        self._recorder.put(lambda: event)
-        # A run that goes on has told them already.
+        self._writer.put(lambda: event)
+        # A resumed run has reported them already.
         for text in state.data.warnings if state.iteration == 0 else ():
             line = LineLogged(iteration=state.iteration, level="warning", text=text[:4000])
-            self._recorder.put(partial(_hand_over, line))
-        self._recorder.put(
+            self._writer.put(partial(_pass_on, line))
+        self._writer.put(
             partial(self._make_latents, state.fixed_latents, state.fixed_labels, estimate_bytes(state))
         )
         if state.iteration == 0:
-            self._recorder.put(partial(_hand_over, LineLogged(iteration=0, text=_describe(event))))
+            self._writer.put(partial(_pass_on, LineLogged(iteration=0, text=_describe(event))))
 
     def start_clock(self) -> None:
-        """Measure speed from here on: what was prepared before is part of no iteration."""
+        """Measure speed from here on: earlier preparations are part of no iteration."""
         self._timed_at = perf_counter()
 
     @contextmanager
     def clock_stopped(self) -> Iterator[None]:
-        """Leave out of the speed what is done inside."""
+        """Leave the time inside out of the speed."""
         started_at = perf_counter()
         try:
             yield
@@ -95,84 +107,84 @@ class Reports:
             self._timed_at += perf_counter() - started_at
 
     def report_metrics(self, step: StepResult) -> None:
-        """Log losses, mean logits, what the discriminator makes of labels, the rhythm, and the speed."""
+        """Log losses, mean logits, the classes' loss and accuracy, the players' updates, and the speed."""
         now, iteration = perf_counter(), self._state.iteration
         speed = (iteration - self._timed_iteration) / max(now - self._timed_at, 1e-9)
-        numbers = {**self._state.rhythm.metrics(), "speed/iterations_per_second": speed}
+        numbers = {**self._state.update_schedule.metrics(), SPEED.name: speed}
         self._timed_iteration, self._timed_at = iteration, now
         tensors = {
-            "loss/generator": step.generator_loss,
-            "loss/discriminator": step.discriminator_loss,
-            "logits/real": step.real_logits,
-            "logits/fake": step.fake_logits,
-            "loss/classes": step.class_loss,
-            "accuracy/labelled": step.labelled_accuracy,
+            GENERATOR_LOSS.name: step.generator_loss,
+            DISCRIMINATOR_LOSS.name: step.discriminator_loss,
+            REAL_LOGITS.name: step.real_logits,
+            FAKE_LOGITS.name: step.fake_logits,
+            CLASS_LOSS.name: step.class_loss,
+            LABELLED_ACCURACY.name: step.labelled_accuracy,
         }
-        found = {name: tensor for name, tensor in tensors.items() if tensor is not None}
-        self._recorder.put(partial(self._make_metrics, iteration, found, numbers))
+        computed = {name: tensor for name, tensor in tensors.items() if tensor is not None}
+        self._writer.put(partial(self._make_metrics, iteration, computed, numbers))
 
     def report_samples(self) -> None:
         """Draw the sample grid of this iteration."""
         state = self._state
         images = draw_samples(choose_sampler(state), state.fixed_latents, state.fixed_labels)
-        self._recorder.put(partial(self._make_grid, state.iteration, images))
+        self._writer.put(partial(self._make_grid, state.iteration, images))
 
     def report_neighbours(self, neighbours: NeighbourSearch) -> None:
         """Save the training images nearest to this iteration's samples, laid out like them, and the distances."""
         iteration = self._state.iteration
-        self._recorder.put(partial(self._make_neighbour_grid, iteration, neighbours))
-        self._recorder.put(partial(_make_distances, iteration, neighbours))
+        self._writer.put(partial(self._make_neighbour_grid, iteration, neighbours))
+        self._writer.put(partial(_make_distances, iteration, neighbours))
 
     def report_checkpoint(self, *, is_last: bool = False) -> None:
-        """Save all that is needed to go on after this iteration."""
+        """Save all that is needed to resume after this iteration."""
         if self._checkpoint_waits:
             # A snapshot is a copy of all weights: a second one must not pile up behind a slow disk.
-            self._recorder.drain()
+            self._writer.drain()
         self._checkpoint_waits = True
-        self._recorder.put(partial(self._make_checkpoint, take_snapshot(self._state), is_last))
+        self._writer.put(partial(self._make_checkpoint, take_snapshot(self._state), is_last))
 
     def report_end(self, reason: Literal["completed", "stopped"]) -> None:
-        """Say that the loop has ended."""
+        """Report that the loop has ended."""
         event = TrainingEnded(iteration=self._state.iteration, reason=reason)
-        self._recorder.put(lambda: event)
+        self._writer.put(lambda: event)
 
     def _make_latents(self, latents: Tensor, labels: Tensor | None, checkpoint_size: int) -> Event:
         latents, labels = latents.cpu(), None if labels is None else labels.cpu()
         try:
             file = store_file(self._out_dir, "latents.safetensors", partial(write_latents, latents, labels))
         except Exception as error:
-            if not is_no_room(error):
+            if not is_disk_full(error):
                 raise
-            # Grids are known by their latents: without these there is nothing to begin with.
-            raise DiskFull("The disk has no room for what a run begins with; make some.") from error
+            # Grids are known by their latents: without these no run can begin.
+            raise DiskFull("The disk has no room for the files that a run begins with; make some.") from error
         self._latents_sha256 = file.sha256
-        if self._room is not None:
-            self._room.keep(checkpoint_size)
+        if self._reserve is not None:
+            self._reserve.reserve(checkpoint_size)
         return LatentsFixed(file=file, count=latents.shape[0], latent_size=latents.shape[1])
 
     def _make_metrics(self, iteration: int, tensors: dict[str, Tensor], numbers: dict[str, float]) -> Event:
         # Means are taken here, off the training thread; a loss is the mean of one number.
         values = {name: tensor.mean().item() for name, tensor in tensors.items()}
-        values |= log_ratio_of(values.get("loss/generator", 0), values["loss/discriminator"])
+        values |= log_ratio_of(values.get(GENERATOR_LOSS.name, 0), values[DISCRIMINATOR_LOSS.name])
         return MetricsLogged(iteration=iteration, values={**values, **numbers})
 
     def _make_checkpoint(self, snapshot: Snapshot, is_last: bool) -> Event:
         try:
-            file = self._store_checkpoint(snapshot, self._room if is_last else None)
+            file = self._store_checkpoint(snapshot, self._reserve if is_last else None)
         finally:
             self._checkpoint_waits = False
-        if self._room is not None:
-            self._room.release() if is_last else self._room.keep(file.size)
+        if self._reserve is not None:
+            self._reserve.release() if is_last else self._reserve.reserve(file.size)
         return CheckpointSaved(iteration=snapshot.iteration, file=file)
 
-    def _store_checkpoint(self, snapshot: Snapshot, room: KeptRoom | None) -> StoredFile:
+    def _store_checkpoint(self, snapshot: Snapshot, reserve: DiskReserve | None) -> StoredFile:
         name = f"checkpoints/{snapshot.iteration:08d}.safetensors"
         try:
             return store_file(self._out_dir, name, partial(write_checkpoint, snapshot))
         except Exception as error:
-            if room is None or not is_no_room(error):
+            if reserve is None or not is_disk_full(error):
                 raise
-        return room.fill(name, checkpoint_bytes(snapshot))
+        return reserve.write(name, checkpoint_bytes(snapshot))
 
     def _make_grid(self, iteration: int, images: Tensor) -> Event:
         return SampleGridSaved(iteration=iteration, **self._store_grid("samples", iteration, images))
@@ -182,7 +194,7 @@ class Reports:
         return NeighbourGridSaved(iteration=iteration, **stored)
 
     def _store_grid(self, folder: str, iteration: int, images: Tensor) -> dict[str, Any]:
-        """Write images uint8 (rows · columns, C, H, W) as one PNG and return what an event says of it."""
+        """Write images uint8 (rows · columns, C, H, W) as one PNG and return the fields of its event."""
         grid = self._state.spec.samples
         pixels = arrange_grid(images.cpu(), grid.rows, grid.columns)
         return {
@@ -197,10 +209,10 @@ class Reports:
 
 def _make_distances(iteration: int, neighbours: NeighbourSearch) -> Event:
     histogram = count_bins(neighbours.found.distances)
-    return HistogramsLogged(iteration=iteration, histograms={"neighbours/l1": histogram})
+    return HistogramsLogged(iteration=iteration, histograms={NEIGHBOUR_DISTANCES: histogram})
 
 
-def _hand_over(event: Event) -> Event:
+def _pass_on(event: Event) -> Event:
     return event
 
 
@@ -211,7 +223,7 @@ def log_ratio_of(generator_loss: float, discriminator_loss: float) -> dict[str, 
     """
     if not (0 < generator_loss < math.inf and 0 < discriminator_loss < math.inf):
         return {}
-    return {"loss/log_ratio": math.log(generator_loss) - math.log(discriminator_loss)}
+    return {LOG_RATIO.name: math.log(generator_loss) - math.log(discriminator_loss)}
 
 
 def choose_sampler(state: TrainingState) -> nn.Module:
@@ -235,7 +247,7 @@ def refuse_divergence(event: Event) -> None:
     if not isinstance(event, MetricsLogged):
         return
     for name, value in event.values.items():
-        if name.startswith("loss/") and not math.isfinite(value):
+        if find_metric(name).group == LOSS and not math.isfinite(value):
             raise TrainingDiverged(
                 f"{name} is {value} at iteration {event.iteration:,}: training has diverged. "
                 "A smaller learning rate, or precision: float32, often helps."

@@ -92,7 +92,7 @@ def test_a_file_of_a_bundle_is_synced_before_it_is_named_and_its_folder_afterwar
     monkeypatch.setattr(Path, "replace", note_replace)
     contents = {f"{index:02x}" * 32: b"" for index in range(20)}
     contents = {sha256(name.encode()): name.encode() for name in contents}
-    storage.store_together(LocalBlobs(tmp_path / "blobs"), contents)
+    storage.store_all(LocalBlobs(tmp_path / "blobs"), contents)
     for name in contents:
         assert "".join(step[0] for step in steps[name[:2]]).count("fnf") == sum(
             n[:2] == name[:2] for n in contents

@@ -12,9 +12,9 @@ from fastapi.testclient import TestClient
 from safetensors import safe_open
 from safetensors.torch import load, save
 
-from api.artifacts.generator_export import NoGenerator, cut_generator, find_prefix
+from api.artifacts.generator_export import NoGenerator, extract_generator, find_weights_prefix
 from api.server.database.engine import Database
-from ganlib.spec.job import parse_spec
+from ganlib.spec.parse import parse_spec
 from ganlib.training.checkpoint import take_snapshot, write_checkpoint
 from ganlib.training.state import build_state
 from tests.support.services import add_claimed_job, make_checkpoint, make_spec, post
@@ -44,7 +44,7 @@ def test_generator_of_a_real_checkpoint_is_the_network_that_draws(
     path = tmp_path / "checkpoint.safetensors"
     write_checkpoint(take_snapshot(state), path)
     file = kind(path.read_bytes())
-    cut = cut_generator(file, find_prefix(spec.model_dump(mode="json")), {"job": "x"})
+    cut = extract_generator(file, find_weights_prefix(spec.model_dump(mode="json")), {"job": "x"})
     written = b"".join(cut.read(file))
     assert len(written) == cut.size
     found, expected = load(written), sampler.state_dict()
@@ -67,7 +67,7 @@ def test_generator_of_a_real_checkpoint_is_the_network_that_draws(
 )
 def test_files_without_a_generator_are_refused(data: bytes) -> None:
     with pytest.raises(NoGenerator):
-        cut_generator(io.BytesIO(data), "generator.", {})
+        extract_generator(io.BytesIO(data), "generator.", {})
 
 
 def test_generator_is_downloaded_with_what_it_is_of(client: TestClient, sqlite: Database, tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_second_claim_of_one_job_is_refused(database: Database) -> None:
 def test_control_without_its_conditions_a_job_is_claimed_twice(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(claims, "claimable", lambda _: [true()])
+    monkeypatch.setattr(claims, "claimable_by", lambda _: [true()])
     assert claims_twice(database)
 
 
@@ -157,7 +157,7 @@ def test_a_stale_attempt_writes_nothing(database: Database, write: Callable[[Dat
 def test_control_without_the_fence_a_stale_attempt_writes(
     sqlite: Database, write: Callable[[Database, Job], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leases, "HOLD", leases.build_hold(leases.FENCE[:1]))
+    monkeypatch.setattr(leases, "LEASE_UPDATE", leases.build_lease_update(leases.FENCE[:1]))
     assert stale_write_is_taken(sqlite, write)
 
 
@@ -186,7 +186,7 @@ def test_a_terminal_state_is_final(database: Database) -> None:
 def test_control_without_the_state_in_the_fence_an_ended_job_changes(
     sqlite: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(leases, "HOLD", leases.build_hold(leases.FENCE[:2]))
+    monkeypatch.setattr(leases, "LEASE_UPDATE", leases.build_lease_update(leases.FENCE[:2]))
     assert end_and_write_again(sqlite) == "succeeded"
 
 
@@ -258,7 +258,7 @@ def test_a_queued_job_is_cancelled_at_once(database: Database) -> None:
         assert claim(session) is None
         assert kinds(session, job) == ["state_changed", "state_changed", "line_logged"]
         assert [line.text for line in sample_queries.list_log_lines(session, job.id).items] == [
-            "Cancelled while it waited for a worker."
+            "Cancelled while waiting for a worker."
         ]
 
 

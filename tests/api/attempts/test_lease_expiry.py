@@ -11,7 +11,7 @@ from api.jobs import queries as job_queries
 from api.server.database.clock import database_now
 from api.server.database.engine import Database
 from api.server.database.models import Job
-from api.server.operations.availability import Hearing
+from api.server.operations.availability import Availability
 from tests.support.services import LEASE, add_claimed_job, add_job, claim
 
 
@@ -144,12 +144,14 @@ def test_files_that_nothing_refers_to_are_swept_once_an_hour(sqlite: Database, c
 def test_a_service_that_has_not_answered_yet_has_not_begun_to_listen(
     sqlite: Database, clock: Clock, wakes: Wakes
 ) -> None:
-    hearing = Hearing()
-    reaper = Reaper(sqlite, Cadence(1.0, LEASE, 30.0), wakes, clock=clock, was_deaf=hearing.was_lost)
+    availability = Availability()
+    reaper = Reaper(
+        sqlite, Cadence(1.0, LEASE, 30.0), wakes, clock=clock, was_interrupted=availability.was_interrupted
+    )
     job_id = add_silent_job(sqlite)
     look_for(int(3 * LEASE), reaper, clock)
     assert state_of(sqlite, job_id) == "running"
-    hearing.note("/healthz", 200)
+    availability.record("/healthz", 200)
     look_for(int(LEASE) - 1, reaper, clock)
     assert state_of(sqlite, job_id) == "running"
     look_for(3, reaper, clock)
@@ -169,12 +171,14 @@ def test_a_service_that_has_not_answered_yet_has_not_begun_to_listen(
 def test_a_heartbeat_that_could_not_be_stored_is_the_services_own_silence(
     sqlite: Database, clock: Clock, wakes: Wakes, route: str, status: int, is_deaf: bool
 ) -> None:
-    hearing = Hearing()
-    hearing.note("/healthz", 200)
-    reaper = Reaper(sqlite, Cadence(1.0, LEASE, 30.0), wakes, clock=clock, was_deaf=hearing.was_lost)
+    availability = Availability()
+    availability.record("/healthz", 200)
+    reaper = Reaper(
+        sqlite, Cadence(1.0, LEASE, 30.0), wakes, clock=clock, was_interrupted=availability.was_interrupted
+    )
     job_id = add_silent_job(sqlite)
     look_for(int(LEASE) - 1, reaper, clock)
-    hearing.note(route, status)
+    availability.record(route, status)
     look_for(3, reaper, clock)
     assert (state_of(sqlite, job_id) == "running") == is_deaf
     look_for(int(LEASE), reaper, clock)
@@ -190,9 +194,9 @@ def test_a_database_that_was_away_took_no_heartbeats(
         patch.setattr(lease_expiry, "list_lost_jobs", fail)
         patch.setattr(lease_expiry, "count_waiting", fail)
         clock.now += 1
-        reaper.look()
+        reaper.run_safely()
         clock.now += 1
-        reaper.look()
+        reaper.run_safely()
     look_for(int(LEASE) - 1, reaper, clock)
     assert state_of(sqlite, job_id) == "running"
     look_for(2, reaper, clock)

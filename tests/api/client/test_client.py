@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from api.attempts.schemas import ClaimRead, ClaimRequest, FinishPost
 from api.client.client import Client, WaitTimedOut, WorkerClient
 from api.client.transport import ServiceUnreachable
 from api.errors import AttemptFenced, IdempotencyConflict, JobNotFound, SpecRefused
-from api.workers.schemas import ClaimRead, ClaimRequest, EventsPost, FinishPost, NumberedEvent
+from api.events.schemas import EventsPost, NumberedEvent
 from ganlib.errors import SpecInvalid
 from ganlib.events import (
     CheckpointSaved,
@@ -26,7 +27,7 @@ from ganlib.events import (
     NeighbourGridSaved,
     StoredFile,
 )
-from ganlib.spec.job import parse_spec
+from ganlib.spec.parse import parse_spec
 from tests.support.services import make_png, sha256
 
 if TYPE_CHECKING:

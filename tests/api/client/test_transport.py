@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from api.client.client import Client
-from api.client.transport import ServiceUnreachable, Transport, UnexpectedAnswer, may_pass
+from api.client.transport import ServiceUnreachable, Transport, UnexpectedAnswer, is_temporary
 from api.errors import ERRORS, ArtifactRefused, JobNotFound, ServiceError, ServiceUnavailable, StorageFull
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
@@ -168,4 +168,4 @@ def test_an_artifact_that_breaks_off_leaves_no_file(serve: Callable[[Answer], st
 def test_only_silence_and_the_services_own_trouble_may_pass() -> None:
     passing = [ServiceUnreachable("u"), ServiceUnavailable(), StorageFull(), UnexpectedAnswer("u", 502)]
     lasting = [JobNotFound(), ArtifactRefused(), UnexpectedAnswer("u", 403)]
-    assert [may_pass(error) for error in passing + lasting] == [True] * 4 + [False] * 3
+    assert [is_temporary(error) for error in passing + lasting] == [True] * 4 + [False] * 3

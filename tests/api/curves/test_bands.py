@@ -7,8 +7,8 @@ import struct
 import pytest
 from fastapi.testclient import TestClient
 
-from api.curves.columns import BANDS_MEDIA_TYPE, StoredCurve, StoredCurves, reduce_to_bands, write_bands
-from api.curves.points import Points
+from api.curves.columns import BANDS_MEDIA_TYPE, StoredCurve, StoredCurves, write_bands
+from api.curves.points import Points, reduce_to_bands
 from api.server.database.engine import Database
 from tests.support.services import add_claimed_job, make_metrics, post
 

@@ -7,7 +7,6 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from api.attempts import claims, lease_expiry
-from api.curves import chunks
 from api.curves import queries as curve_queries
 from api.errors import JobNotFound
 from api.events import log
@@ -34,7 +33,7 @@ from tests.support.services import (
 
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chunks, "CHUNK_POINTS", 7)
+    monkeypatch.setattr(curve_queries, "CHUNK_POINTS", 7)
     monkeypatch.setattr(curve_queries, "TAIL_BATCHES", 3)
 
 
@@ -173,8 +172,8 @@ def test_at_a_resume_everything_shown_goes_back_to_the_checkpoint(database: Data
         assert [line.text for line in sample_queries.list_log_lines(session, job.id).items] == [
             "Attempt 1 begins on worker worker-1.",
             "last words",
-            "Attempt 1 stopped because its worker did. It goes on as soon as a worker is free.",
-            "Attempt 2 goes on from iteration 10 on worker worker-1.",
+            "Attempt 1 stopped because its worker shut down. The job continues as soon as a worker is free.",
+            "Attempt 2 resumes from iteration 10 on worker worker-1.",
         ]
         assert kinds(session, job)[-3:] == ["state_changed", "attempt_started", "line_logged"]
         events = log.list_batches(session, job.id, 0, 100)[-1].events

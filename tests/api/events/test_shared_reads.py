@@ -59,7 +59,7 @@ def test_who_asks_after_news_is_told_of_them(hears: bool) -> None:
         await until(lambda: slow.asked == 1)
         slow.newest = 2
         if hears:
-            reads.note_news("job")
+            reads.invalidate("job")
         late = asyncio.create_task(reads.read("job", 0, slow.read))
         await until(lambda: slow.asked == 1 + hears)
         await asyncio.sleep(0.01)

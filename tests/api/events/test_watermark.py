@@ -18,7 +18,7 @@ POINT = [make_metrics(1, loss_generator=1.0)]
 
 def read_news(database: Database, after: int) -> list[int]:
     """Read as a stream does, from the last event id that it has seen."""
-    settled = watermark.find_settled_event_id(database)
+    settled = watermark.find_watermark(database)
     with database.read() as session:
         return [event_id for event_id, _ in log.list_batch_ids(session, after, settled, 1000)]
 
@@ -50,7 +50,7 @@ def test_control_without_the_announcement_the_earlier_one_is_missed(
 ) -> None:
     slow, quick = add_two_jobs(postgresql)
     known = max(read_news(postgresql, 0))
-    monkeypatch.setattr(log, "_insert_on", lambda dialect: log.build_insert(dialect, announces=False))
+    monkeypatch.setattr(log, "_build_insert_for", lambda dialect: log.build_insert(dialect, announces=False))
     with ExitStack() as under_way:
         post_at_once(under_way.enter_context(postgresql.write()), slow)
         with postgresql.write() as session:
@@ -71,7 +71,7 @@ def test_an_id_that_was_given_and_not_used_holds_nobody_up(postgresql: Database)
 
 
 def test_before_the_first_event_nothing_is_settled(database: Database) -> None:
-    assert watermark.find_settled_event_id(database) == 0
+    assert watermark.find_watermark(database) == 0
 
 
 def test_many_writers_and_a_reader_that_asks_for_news_miss_nothing(database: Database) -> None:

@@ -11,6 +11,7 @@ from api.settings import Settings
 from ganvas.app import build_app
 from tests.api.hostile.attempt import HeldAttempt
 from tests.api.hostile.judging import judge
+from tests.support.servers import make_home
 from tests.support.services import HOST, QUIET
 
 
@@ -38,6 +39,14 @@ def open_client(settings: Settings, **options: Any) -> TestClient:
     )
     client.event_hooks = {"response": [judge]}
     return client
+
+
+@pytest.fixture(scope="module")
+def refusing_client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
+    """One application on SQLite for every request of a module that is refused before a database is asked."""
+    home = make_home(tmp_path_factory.mktemp("refusing") / "home")
+    with open_client(Settings(home=home, **QUIET)) as client:
+        yield client
 
 
 @pytest.fixture

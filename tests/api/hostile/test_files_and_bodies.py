@@ -58,10 +58,10 @@ def put(client: TestClient, content: bytes, media_type: str) -> httpx.Response:
 
 
 @pytest.mark.parametrize("index", range(len(REFUSED)))
-def test_what_is_no_picture_or_too_large_a_one_is_refused(client: TestClient, index: int) -> None:
+def test_what_is_no_picture_or_too_large_a_one_is_refused(refusing_client: TestClient, index: int) -> None:
     content = REFUSED[index]
-    assert put(client, content, PNG).status_code in (413, 422)
-    assert client.get(f"/artifacts/{sha256(content)}").status_code == 404
+    assert put(refusing_client, content, PNG).status_code in (413, 422)
+    assert refusing_client.get(f"/artifacts/{sha256(content)}").status_code == 404
 
 
 @pytest.mark.parametrize("index", range(len(INERT)))
@@ -77,8 +77,8 @@ def test_a_picture_that_is_more_than_one_is_served_as_a_picture_alone(client: Te
 @pytest.mark.parametrize(
     "kind", ["text/html", "image/svg+xml", "text/javascript", "image/png, text/html", "", "x" * 5000]
 )
-def test_other_types_are_refused(client: TestClient, kind: str) -> None:
-    assert put(client, make_png(), kind).status_code == 422
+def test_other_types_are_refused(refusing_client: TestClient, kind: str) -> None:
+    assert put(refusing_client, make_png(), kind).status_code == 422
 
 
 class Evil:
@@ -181,14 +181,14 @@ FOREIGN = [
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_no_route_answers_a_foreign_host_or_origin(client: TestClient, method: str) -> None:
-    paths = {str(getattr(context, "path", "")) for context in iter_route_contexts(client.app.routes)}  # type: ignore[attr-defined]
+def test_no_route_answers_a_foreign_host_or_origin(refusing_client: TestClient, method: str) -> None:
+    paths = {str(getattr(context, "path", "")) for context in iter_route_contexts(refusing_client.app.routes)}  # type: ignore[attr-defined]
     assert len(paths) > 20
     for path in paths:
         for name in ("job_id", "sha256", "attempt", "which", "digest", "name:path"):
             path = path.replace(f"{{{name}}}", "1")
         for headers in FOREIGN:
-            assert client.request(method, path, headers=headers).status_code == 403, (path, headers)
+            assert refusing_client.request(method, path, headers=headers).status_code == 403, (path, headers)
 
 
 def test_a_million_points_are_refused(attempt: HeldAttempt) -> None:

@@ -29,7 +29,7 @@ def list_files(folder: Path) -> set[str]:
 PATHS = [
     "/artifacts/{name}",
     "/static/x/{name}",
-    "/static/{name}/js/main.js",
+    "/static/{name}/static/core/page.js",
     "/jobs/{name}",
     "/jobs/{name}/log",
     "/runs/{name}",
@@ -50,7 +50,7 @@ def test_no_name_in_an_address_reaches_a_file(client: TestClient, path: str) -> 
             assert "root:" not in answer.text, name
             # Any digest gives the present script, and the client itself takes steps out of an address.
             found = answer.request.url.path
-            is_ours = found in ("/", "/docs", "/jobs", "/metrics") or found.endswith("/js/main.js")
+            is_ours = found in ("/", "/docs", "/jobs", "/metrics") or found.endswith("/static/core/page.js")
             assert answer.status_code != 200 or is_ours, name
 
 

@@ -124,12 +124,12 @@ def test_streams_hear_of_every_change(database: Database) -> None:
 def test_a_job_is_purged_when_its_days_are_over_and_not_before(database: Database) -> None:
     job = add_ended_job(database, b"grid")
     with database.write() as session:
-        assert edits.list_purged(session, 0) == []
+        assert edits.list_purgeable(session, 0) == []
         assert edits.purge_job(session, job.id, 0) == []
         edits.delete_job(session, job.id)
-        assert edits.list_purged(session, 3600) == []
+        assert edits.list_purgeable(session, 3600) == []
         assert edits.purge_job(session, job.id, 3600) == []
-        assert edits.list_purged(session, 0) == [job.id]
+        assert edits.list_purgeable(session, 0) == [job.id]
         names = edits.purge_job(session, job.id, 0)
     assert names == sorted([sha256(b"grid"), sha256(b"gridc")])
     with database.read() as session:

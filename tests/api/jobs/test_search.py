@@ -7,13 +7,13 @@ from fastapi.testclient import TestClient
 from sqlalchemy import update
 
 from api.attempts import claims
+from api.attempts.schemas import ClaimRequest
 from api.errors import RequestInvalid
 from api.jobs import queries as job_queries
 from api.jobs.queries import JobFilters
 from api.jobs.search import parse_search
 from api.server.database.engine import Database
 from api.server.database.models import Job
-from api.workers.schemas import ClaimRequest
 from tests.support.services import LEASE, add_job, claim, finish, make_metrics, make_spec, post
 
 HINGE = {"losses": {"generator": "hinge", "discriminator": "hinge"}}
@@ -138,15 +138,15 @@ def test_no_text_is_more_than_a_value(jobs: Database) -> None:
         ("losses.genrator=hinge", "did you mean losses.generator?"),
         ("losses=hinge", "name one of its fields: classes, discriminator, generator"),
         ("nothing.here=1", "A spec has no field nothing"),
-        ("losses.generator=", "wants a value"),
+        ("losses.generator=", "a value is missing"),
         ("losses.generator<hinge", "compares numbers"),
-        ("Eval/score>1", "is no metric"),
-        ("eval/score~1", "~ looks for a part of a text"),
+        ("Eval/score>1", "is not a metric"),
+        ("eval/score~1", "~ searches in texts"),
         ("eval/score=high", "eval/score is a number"),
-        ("state:done", "there are: queued, running, succeeded, failed, cancelled"),
+        ("state:done", "the states are queued, running, succeeded, failed, cancelled"),
         ("sate:failed", "did you mean state:?"),
-        ("tag:", "wants a value"),
-        ("commit:xyz", "is no beginning of a commit"),
+        ("tag:", "a value is missing"),
+        ("commit:xyz", "is not the beginning of a commit"),
         ('"open', "a quotation mark is not closed"),
         (" ".join(["a"] * 21), "at most 20 conditions"),
     ],

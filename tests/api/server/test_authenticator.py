@@ -10,8 +10,8 @@ from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 
 from api.server.access import authenticator, tokens
-from api.server.access.authenticator import Access
-from api.server.access.tokens import TokenScope, hash_token
+from api.server.access.authenticator import Authenticator
+from api.server.access.grants import TokenScope, hash_token
 from api.server.services import Services
 from api.settings import Settings
 from ganvas.app import build_app
@@ -119,14 +119,14 @@ def test_control_without_the_look_up_routes_answer_anybody(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_token(client, "read")
-    monkeypatch.setattr(Access, "_has_tokens", lambda self: False, raising=False)
+    monkeypatch.setattr(Authenticator, "_has_tokens", lambda self: False, raising=False)
     monkeypatch.setattr(tokens, "has_tokens", lambda session: False)
     assert client.get("/jobs").status_code == 200
 
 
 def test_the_worker_that_the_service_starts_goes_on_when_the_first_token_closes_it(client: TestClient) -> None:
     client.post("/jobs", json=TINY_SPEC)
-    own = bearer(services_of(client).access.make_worker_token())
+    own = bearer(services_of(client).authenticator.make_worker_token())
     make_token(client, "user")
     assert client.post("/workers/claim", json=CLAIM).status_code == 401
     assert client.post("/workers/claim", json=CLAIM, headers=own).status_code == 200
@@ -174,7 +174,7 @@ def test_control_without_the_check_one_worker_writes_for_another(
     make_token(client, "worker")
     monkeypatch.setattr(authenticator.Grant, "attempt", None, raising=False)
     monkeypatch.setattr(
-        Access,
+        Authenticator,
         "_grant_of_attempt",
         lambda self, sha256: authenticator.Grant(authenticator.ATTEMPT_SCOPES, "any", None),
     )
@@ -245,9 +245,9 @@ def test_a_wrong_token_is_told_on_the_page(client: TestClient, token: str) -> No
     assert "set-cookie" not in answer.headers
 
 
-def test_a_worker_s_token_logs_nobody_in(client: TestClient) -> None:
+def test_a_worker_token_logs_nobody_in(client: TestClient) -> None:
     answer = log_in(client, make_token(client, "worker"))
-    assert (answer.status_code, "worker&#39;s token" in answer.text) == (401, True)
+    assert (answer.status_code, "worker token" in answer.text) == (401, True)
 
 
 def test_logging_out_ends_the_login_itself(client: TestClient) -> None:

@@ -11,7 +11,8 @@ from fastapi.testclient import TestClient
 
 from api.main import build_service
 from api.server.access import authenticator, scopes
-from api.server.access.scopes import BindRefused, check_bind, list_undeclared_routes, needs
+from api.server.access.origins import BindRefused, check_bind
+from api.server.access.scopes import list_undeclared_routes, needs
 from api.server.http import middleware
 from api.settings import Settings
 from tests.support.services import HOST, QUIET, TINY_SPEC

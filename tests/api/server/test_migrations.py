@@ -87,6 +87,7 @@ def test_an_up_to_date_database_is_left_alone(sqlite: Database, monkeypatch: pyt
     migrate(sqlite.engine)
 
 
+@pytest.mark.durable
 def test_sqlite_is_set_up_to_lose_nothing(sqlite: Database) -> None:
     wanted = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 30_000}
     with sqlite.engine.connect() as connection:
@@ -130,4 +131,20 @@ def test_event_ids_are_never_given_twice_after_a_step_down_and_up(database: Data
         assert log.list_batches(session, job_id, 0, 10) == before
         session.execute(text("DELETE FROM event_batches"))
         insert_service_events(session, job_queries.get_job(session, job_id), {"kind": "state_changed"})
-    assert watermark.find_settled_event_id(database) > before[-1].id
+    assert watermark.find_watermark(database) > before[-1].id
+
+
+def test_the_line_about_the_evaluation_of_an_older_run_is_found(database: Database) -> None:
+    with database.write() as session:
+        job_id = add_job(session).id
+    with database.engine.begin() as connection:
+        command.downgrade(build_config(connection), "0009")
+        for line in ("The eval figures are of 48 samples each, by a judge.", "Something else."):
+            values = {"job_id": job_id, "line": line, "at": "2026-01-01 00:00:00"}
+            row = "VALUES (:job_id, 1, 0, 'info', :line, :at)"
+            insert = f"INSERT INTO log_lines (job_id, attempt, iteration, level, text, at) {row}"
+            connection.execute(text(insert), values)
+    migrate(database.engine)
+    with database.read() as session:
+        found = session.execute(text("SELECT about FROM log_lines ORDER BY id")).scalars().all()
+    assert found == ["evaluation", None]

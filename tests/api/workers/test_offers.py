@@ -4,12 +4,12 @@ import pytest
 from sqlalchemy.orm import Session
 
 from api.attempts import claims
+from api.attempts.schemas import ClaimRequest
 from api.jobs import edits
 from api.jobs import queries as job_queries
 from api.server.database.engine import Database
-from api.workers.schemas import ClaimRequest
 from ganlib.errors import SpecInvalid
-from ganlib.spec.job import parse_spec
+from ganlib.spec.parse import parse_spec
 from tests.support.services import LEASE, add_job, make_spec
 
 GIB = 1_073_741_824
@@ -153,7 +153,7 @@ def test_a_retried_job_stays_pinned(database: Database) -> None:
         ({"queue": {"commit": "trunk-1"}}, "first 7 to 40 digits"),
         ({"queue": {"gpus": 0}}, "at least 1"),
         ({"queue": {"gpus": 2}, "device": "cpu"}, "leave one of the two out"),
-        ({"queue": {"gpus": 3}}, "64 cannot be dealt out to 3 processes"),
+        ({"queue": {"gpus": 3}}, "64 cannot be divided evenly among 3 processes"),
         ({"queue": {"gpus": 2}, "speed": {"compile": True}}, "work in one process alone"),
     ],
 )

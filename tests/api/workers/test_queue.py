@@ -83,7 +83,7 @@ def test_many_commits_are_few_series(client: TestClient) -> None:
 
 def test_a_pinned_job_that_nobody_can_take_says_so(client: TestClient) -> None:
     job_id = submit(client, queue={"commit": COMMIT[:7]})
-    nobody = "pinned to commit 0123456; no worker that runs it was heard of"
+    nobody = "pinned to commit 0123456; no known worker runs it"
     assert find_obstacle(client, job_id) == nobody
     describe(client, commit=OTHER)
     assert find_obstacle(client, job_id) == nobody
@@ -97,7 +97,7 @@ def test_a_job_on_several_cards_that_nobody_has_says_so(client: TestClient) -> N
     job_id = submit(client, queue={"gpus": 2})
     describe(client, gpu_count=1)
     assert find_obstacle(client, job_id) == (
-        "it asks for 2 GPUs on one machine; no worker that offers as many was heard of"
+        "it needs 2 GPUs on one machine; no known worker offers as many"
     )
     describe(client, gpu_count=2)
     assert find_obstacle(client, job_id) is None

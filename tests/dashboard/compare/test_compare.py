@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from api.samples.schemas import Curve
-from dashboard.compare.specs import compare_specs
-from dashboard.compare.tables import build_numbers, direction_of
+from api.curves.schemas import Curve
+from dashboard.compare.tables import build_numbers
+from dashboard.web.specs import compare_specs
+from ganlib.vocabulary import find_metric
 from tests.support.fake_worker import FakeWorker, make_spec
 
 
@@ -194,4 +195,4 @@ def test_best_is_the_highest_or_the_lowest_as_the_metric_means_it() -> None:
     ],
 )
 def test_only_metrics_with_a_meaning_have_a_better_direction(metric: str, direction: str) -> None:
-    assert direction_of(metric) == direction
+    assert find_metric(metric).better == direction

@@ -34,7 +34,7 @@ def read_table(*curves: tuple[str, str, str, Points]) -> list[list[str]]:
 
 def test_svg_names_lines_axes_and_numbers_as_text() -> None:
     shown = shown_texts(draw_here(make_curves("svg")).decode())
-    for text in ("first-light, generator", "seed 2, discriminator", "iteration", "loss", "100"):
+    for text in ("first-light, Generator loss", "seed 2, Discriminator loss", "iteration", "Losses", "100"):
         assert text in shown, text
 
 
@@ -42,13 +42,13 @@ def test_metrics_of_two_groups_have_a_panel_each() -> None:
     lines = (Line(0, "loss/generator", 0), Line(0, "eval/fid", 1))
     plan = make_curves("svg", runs=("a",), lines=lines, metrics=("loss/generator", "eval/fid"))
     shown = shown_texts(draw_here(plan).decode())
-    assert {"loss/generator", "eval/fid"} <= set(shown)
+    assert {"Generator loss", "Fid"} <= set(shown)
     assert shown.count("iteration") == 1
 
 
 def test_pdf_holds_its_words() -> None:
     words = PdfReader(io.BytesIO(draw_here(make_curves("pdf")))).pages[0].extract_text()
-    assert "first-light, generator" in words
+    assert "first-light, Generator loss" in words
     assert "iteration" in words
 
 

@@ -100,11 +100,11 @@ def test_what_a_movie_leaves_out_is_said(client: TestClient, run: str) -> None:
 @pytest.mark.parametrize(
     ("query", "says"),
     [
-        ("dpi=5", "dpi: 50 is the least"),
+        ("dpi=5", "dpi: must be at least 50"),
         ("cells=9-9", "There is no cell 9-9"),
         ("run=gone", "One of the runs does not exist; it is left out."),
         ("iteration=10", "None of these runs has a grid at or before iteration 10."),
-        ("iteration=x", "iteration: a whole number is wanted (given: 'x')"),
+        ("iteration=x", "iteration: must be an integer (given: 'x')"),
     ],
 )
 def test_a_wrong_field_is_named_and_the_page_still_shown(

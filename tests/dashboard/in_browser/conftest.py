@@ -1,6 +1,8 @@
 """Pages in a real Chromium over the real HTTP routes; a page that complains fails its test."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,10 +15,27 @@ from tests.support.fake_worker import FakeWorker, connect
 expect.set_options(timeout=1000 * PATIENCE_SECONDS)
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with open_browser() as browser:
-        yield browser
+# The browser of this process, as long as its tests come one after the other. Not for the session: while Playwright
+# is there, no other test could run an event loop.
+_opened = ExitStack()
+_browsers: list[Browser] = []
+
+
+@pytest.fixture
+def browser() -> Browser:
+    """One browser for all tests of this folder; each has contexts of its own."""
+    if not _browsers:
+        _browsers.append(_opened.enter_context(open_browser()))
+    return _browsers[0]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> Iterator[None]:
+    """Close the browser after the last of them."""
+    yield
+    if nextitem is None or Path(__file__).parent not in nextitem.path.parents:
+        _browsers.clear()
+        _opened.close()
 
 
 @pytest.fixture

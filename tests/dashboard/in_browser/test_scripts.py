@@ -5,7 +5,8 @@ import json
 import pytest
 
 from dashboard.charts.chart import describe_beyond, usual_range
-from dashboard.timeline.view import evenly_spaced, nearest_index
+from dashboard.timeline.sheet_layout import evenly_spaced
+from dashboard.timeline.view import nearest_index
 from dashboard.web import formats
 from tests.support.browser import OpenPage
 
@@ -74,8 +75,8 @@ def test_scripts_place_axis_and_frames_as_the_server_does(open_page: OpenPage) -
     shown = page.evaluate(
         """async ([values, timelines, iterations, wanted]) => {
           const base = document.querySelector("script[type=module]").src;
-          const { describeBeyond, usualRange } = await import(new URL("series.js", base));
-          const { evenlySpaced, nearestFrame } = await import(new URL("frames.js", base));
+          const { describeBeyond, usualRange } = await import(new URL("../../charts/scripts/scales.js", base));
+          const { evenlySpaced, nearestFrame } = await import(new URL("../../timeline/scripts/frames.js", base));
           const frames = iterations.map((iteration) => ({ iteration }));
           return [
             values.map(usualRange),

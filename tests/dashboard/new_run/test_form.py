@@ -8,7 +8,7 @@ import pytest
 import yaml
 from fastapi.testclient import TestClient
 
-from dashboard.new_run.recipes import BANDS, UNKNOWN, name_band, read_recipes, read_seconds
+from dashboard.new_run.view import BANDS, UNKNOWN, name_band, read_recipes, read_seconds
 from tests.dashboard.web.test_pages import read, words
 from tests.support.fake_worker import FakeWorker
 
@@ -132,7 +132,7 @@ def test_refused_form_says_what_is_wrong_beside_each_field_and_keeps_what_was_ty
     assert again == form | typed
     page = re.sub(r"\s+", " ", answer.text)
     assert 'role="alert"' in page
-    assert '<p id="field-iterations-problem" class="problem">A whole number is wanted</p>' in page
+    assert '<p id="field-iterations-problem" class="problem">Must be an integer</p>' in page
     assert 'id="field-iterations" name="iterations" aria-invalid="true"' in page
     assert 'aria-describedby="field-iterations-problem"' in page
     assert '<a href="#field-name"><code>name</code></a>' in page
@@ -154,8 +154,8 @@ def test_refused_form_says_what_is_wrong_beside_each_field_and_keeps_what_was_ty
     [
         ("", "the file is empty"),
         ("just words", "a mapping of fields"),
-        ("name: [unclosed", "no YAML in line"),
-        ("name: a\nname: b", "stands here twice"),
+        ("name: [unclosed", "not YAML in line"),
+        ("name: a\nname: b", "is given twice"),
         ("a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]", "aliases"),
         ("!!python/object/apply:os.system ['true']", "could not determine a constructor"),
         ("[" * 5000 + "]" * 5000, "cannot be read"),

@@ -2,8 +2,8 @@
 
 import pytest
 
+from api.curves.schemas import Curve
 from api.jobs.schemas import JobRead, LatestMetric
-from api.samples.schemas import Curve
 from dashboard.run.health import MeanLogits, judge_health, judge_learning, read_mean_logits
 
 
@@ -46,7 +46,7 @@ def test_losses_without_a_fixed_point_are_not_judged() -> None:
             "See the pictures",
             "classes",
         ),
-        ({"techniques": [{"technique": "r1"}]}, "See the pictures", "what r1 adds"),
+        ({"techniques": [{"technique": "r1"}]}, "See the pictures", "the term of r1"),
         ({"losses": {"discriminator": "none"}}, "See the accuracy", "classifier"),
         ({"techniques": [{"technique": "ema_generator"}]}, "One-sided", "coin"),
     ],
@@ -163,7 +163,7 @@ def test_mean_logits_tell_who_is_ahead_where_the_loss_holds_more(
 def test_a_critics_distance_is_compared_with_that_at_half_of_the_way(newest: float, word: str) -> None:
     gaps = [8.0] * 50 + [4.0] * 30 + [newest] * 20
     verdict = judge_learning(make_job("wasserstein"), [0.0] * 20, 100, MeanLogits(gaps, [0.0] * 100))
-    assert (verdict.word, "at half of the way here it was 4.00" in verdict.text) == (word, True)
+    assert (verdict.word, "halfway it was 4.00" in verdict.text) == (word, True)
 
 
 def test_minimax_alone_is_judged_by_its_losses_whatever_the_logits() -> None:

@@ -195,14 +195,14 @@ def test_forged_notices_and_ways_back_do_no_harm(client: TestClient, worker: Fak
 
 
 def test_queue_page_shows_what_waits_and_why_and_who_runs_what(client: TestClient, worker: FakeWorker) -> None:
-    assert "No worker was heard of" in words(read(client, "/queue-and-workers"))
+    assert "No worker has been seen" in words(read(client, "/queue-and-workers"))
     worker.submit(name="runs-now")
     worker.claim(worker="bench-2:4711")
     worker.submit(name="second")
     worker.submit(name="first", queue={"priority": 5})
     worker.submit(name="needs-card", queue={"gpu_memory_gib": 24})
     worker.submit(name="pinned", queue={"commit": "0123456789", "gpus": 2})
-    assert "No worker is there." in words(read(client, "/queue-and-workers"))
+    assert "There is no worker." in words(read(client, "/queue-and-workers"))
     card = {"index": 0, "name": "A100", "memory_total": 16 * 2**30, "memory_used": 2**30, "utilisation": 0.83}
     described = {"name": "bench-2:4711", "device": "cpu", "gpus": [card], "job_id": worker.job_id, "attempt": 1}
     assert client.post("/workers/heartbeat", json=described).status_code == 204

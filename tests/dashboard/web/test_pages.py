@@ -7,7 +7,9 @@ import pytest
 from fastapi.testclient import TestClient
 from jinja2 import Environment
 
+from dashboard.pages import ROOMS, Room
 from dashboard.runs.view import ROWS
+from dashboard.web.rendering import ROOMS as FOLDER
 from tests.support.fake_worker import COMMIT, FakeWorker
 
 BROWSER = {"accept": "text/html,application/xhtml+xml"}
@@ -23,8 +25,22 @@ def read(client: TestClient, path: str, status: int = 200) -> str:
 
 
 def words(html: str) -> str:
-    """Return what a person reads."""
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", html))
+    """Return what a person reads: neither tags nor the sentences that a metric shows when it is hovered."""
+    seen = re.sub(r'<span class="metric-note".*?</span>', "", html)
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", seen))
+
+
+def test_every_folder_with_routes_has_its_line_in_pages() -> None:
+    folders = {path.parent.name for path in FOLDER.glob("*/routes.py")}
+    assert sorted(room.build_router.__module__.split(".")[1] for room in ROOMS) == sorted(folders)
+
+
+@pytest.mark.parametrize("room", [room for room in ROOMS if room.address], ids=lambda room: room.link_text)
+def test_the_navigation_leads_to_each_page_and_names_the_present_one(client: TestClient, room: Room) -> None:
+    html = read(client, room.address)
+    links = re.findall(r'<a href="([^"]+)"( aria-current="page")?>([^<]+)</a>', html.split("</nav>")[0])
+    assert [(href, text) for href, _, text in links] == [(r.address, r.link_text) for r in ROOMS if r.address]
+    assert [text for _, is_current, text in links if is_current] == [room.link_text]
 
 
 def test_empty_list_teaches_the_first_commands(client: TestClient) -> None:
@@ -75,7 +91,7 @@ def test_list_can_be_filtered_and_sorted_by_its_links(client: TestClient, worker
     assert "No run has state:failed. Show all runs" in nothing
     assert "No runs yet" not in nothing
     unknown = words(read(client, "/?state=foo"))
-    assert "there is no state foo; there are: queued, running" in unknown
+    assert "there is no state foo; the states are queued, running" in unknown
     assert "alpha" not in unknown
 
 
@@ -88,7 +104,7 @@ def test_list_leaves_out_what_it_does_not_understand(client: TestClient, query: 
 
 def test_cursor_of_nothing_is_a_page_that_says_so(client: TestClient) -> None:
     shown = words(read(client, "/?cursor=garbage", status=422))
-    assert "The cursor is not one of this list" in shown
+    assert "The cursor does not belong to this list" in shown
 
 
 def test_run_page_holds_spec_provenance_attempts_checkpoints_and_log(
@@ -266,7 +282,7 @@ def test_cancel_from_another_site_is_refused(
 @pytest.mark.parametrize("path", ["/runs/nonsense", "/nowhere", "/runs/%3Cscript%3E"])
 def test_wrong_address_is_a_page_for_browsers_and_json_for_others(client: TestClient, path: str) -> None:
     shown = words(read(client, path, status=404))
-    assert "Not found There is nothing at this address." in shown
+    assert "Not found There is no page at this address." in shown
     assert client.get(path).json()["error"]["code"] in ("job_not_found", "not_found")
 
 

@@ -8,7 +8,7 @@ import torch
 from ganlib.datasets import load_train_and_test, load_training
 from ganlib.datasets.gaussians import draw_blobs, find_centres
 from ganlib.errors import SpecInvalid
-from ganlib.spec.job import parse_spec
+from ganlib.spec.parse import parse_spec
 from ganlib.spec.sections.datasets import GaussiansSpec
 from ganlib.trainer import StopReason
 from tests.ganlib.conftest import MakeSpec

@@ -43,7 +43,7 @@ def test_all_images_may_be_labelled() -> None:
     ("labels", "count", "words"),
     [
         (LABELS, 9, "9 labels are too few for 10 classes"),
-        (LABELS, 401, "401 labels are wanted, but there are only 400 images"),
+        (LABELS, 401, "401 labels were asked for, but there are only 400 images"),
         (
             torch.tensor([0] * 8 + [1] * 2),
             6,

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from ganlib import datasets
 from ganlib.datasets import LabelledImages
-from ganlib.evaluation.accuracy import AccuracyMeter, count_errors
-from ganlib.losses import HEADS
+from ganlib.evaluation.evaluator import AccuracyMeter
+from ganlib.evaluation.metrics.accuracy import count_errors
+from ganlib.losses.heads import HEADS
 from ganlib.spec.job import JobSpec
 from ganlib.training.state import build_state
 from ganlib.training.step import train_step
@@ -94,10 +95,10 @@ def test_the_averaged_classifier_is_measured(make_spec: MakeSpec) -> None:
     for weights in average.parameters():
         weights.zero_()
     # All logits alike: each image is called a 0, of which 27 of 300 are right.
-    zeros = int((meter._parts[0].labels == 0).sum())
-    assert meter.count_errors()["test"].item() == 300 - zeros
+    zeros = int((meter.parts["test"].labels == 0).sum())
+    assert meter.count_errors()["test"].wrong.item() == 300 - zeros
     state.techniques.pop()
-    assert meter.count_errors()["test"].item() != 300 - zeros
+    assert meter.count_errors()["test"].wrong.item() != 300 - zeros
     assert state.networks.discriminator.training
 
 
@@ -123,7 +124,7 @@ def numbers_of(images: Tensor) -> set[int]:
 @pytest.mark.parametrize("changes", [SEMI_SUPERVISED, CLASSIFIER], ids=["semi-supervised", "classifier"])
 def test_no_image_that_is_tested_on_is_ever_in_a_batch(make_spec: MakeSpec, changes: dict[str, Any]) -> None:
     state = build_state(make_spec(**changes), CPU)
-    test, validation = (numbers_of(part.images) for part in AccuracyMeter(state)._parts)
+    test, validation = (numbers_of(part.images) for part in AccuracyMeter(state).parts.values())
     assert test == set(range(0, 300, 6))
     assert (len(validation), test & validation) == (30, set())
     # 220 images are left, so 14 batches of 16 are an epoch.

@@ -1,4 +1,4 @@
-"""Judges: how good they are, that they are made once, and what happens to damaged files."""
+"""Evaluation classifiers: how good they are, that they are made once, and what happens to damaged files."""
 
 import fcntl
 import threading
@@ -12,101 +12,111 @@ import torch
 
 from ganlib.datasets import LabelledImages, load_train_and_test
 from ganlib.evaluation.classifier import store, training
-from ganlib.evaluation.classifier.network import JUDGES, Judge, prepare_images
-from ganlib.evaluation.classifier.store import judge_path, obtain_judge
-from ganlib.evaluation.classifier.training import JudgeAbandoned, shift_images
-from ganlib.spec.sections.evaluation import JUDGED_DATASETS
+from ganlib.evaluation.classifier.network import CLASSIFIERS, EvaluationClassifier, prepare_images
+from ganlib.evaluation.classifier.store import classifier_path, obtain_classifier
+from ganlib.evaluation.classifier.training import ClassifierAbandoned, shift_images
+from ganlib.spec.sections.evaluation import CLASSIFIED_DATASETS
 
 CPU = torch.device("cpu")
-Obtain = Callable[..., Judge]
+Obtain = Callable[..., EvaluationClassifier]
 
 
 @pytest.fixture(scope="module")
-def digits_judge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Judge, Path, list[str]]]:
-    """The judge of the digits as it is trained, the cache folder that it is kept in, and what was said."""
+def digits_classifier(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[EvaluationClassifier, Path, list[str]]]:
+    """The classifier of the digits as it is trained, the cache folder that it is kept in, and what was said."""
     with pytest.MonkeyPatch.context() as patch:
         cache = tmp_path_factory.mktemp("cache")
         patch.setenv("XDG_CACHE_HOME", str(cache))
         lines: list[str] = []
-        yield obtain_judge("digits", CPU, lines.append, lambda: False), cache, lines
+        yield obtain_classifier("digits", CPU, lines.append, lambda: False), cache, lines
 
 
 @pytest.fixture
-def quick_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Obtain:
-    """Return a function that obtains a judge of the digits that is trained for one epoch, in an empty cache."""
+def quick_classifier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Obtain:
+    """Return a function that obtains a classifier of the digits, trained for one epoch, in an empty cache."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setitem(JUDGES, "digits", replace(JUDGES["digits"], epochs=1))
+    monkeypatch.setitem(CLASSIFIERS, "digits", replace(CLASSIFIERS["digits"], epochs=1))
 
-    def obtain(say: Callable[[str], None] = lambda line: None, should_stop: Any = lambda: False) -> Judge:
-        return obtain_judge("digits", CPU, say, should_stop)
+    def obtain(
+        say: Callable[[str], None] = lambda line: None, should_stop: Any = lambda: False
+    ) -> EvaluationClassifier:
+        return obtain_classifier("digits", CPU, say, should_stop)
 
     return obtain
 
 
-def weights(judge: Judge) -> list[torch.Tensor]:
-    return list(judge.network.state_dict().values())
+def weights(classifier: EvaluationClassifier) -> list[torch.Tensor]:
+    return list(classifier.network.state_dict().values())
 
 
-def test_the_judge_of_the_digits_names_98_of_100_held_out_images(
-    digits_judge: tuple[Judge, Path, list[str]],
+def test_the_obtain_in_thread_the_digits_names_98_of_100_held_out_images(
+    digits_classifier: tuple[EvaluationClassifier, Path, list[str]],
 ) -> None:
-    judge, _, lines = digits_judge
-    assert judge.facts.held_out_count == 300
-    assert judge.facts.accuracy >= 0.98
-    assert 9 < judge.facts.real_score < 10
-    assert lines[0] == "Training the digits judge on 1,497 images, once: epoch 1 of 30"
-    assert "held-out images right" in str(judge.facts)
-    assert judge.facts.digest[:12] in str(judge.facts)
+    classifier, _, lines = digits_classifier
+    assert classifier.facts.held_out_count == 300
+    assert classifier.facts.accuracy >= 0.98
+    assert 9 < classifier.facts.real_score < 10
+    assert lines[0] == "Training the digits classifier on 1,497 images, once: epoch 1 of 30"
+    assert "held-out images right" in str(classifier.facts)
+    assert classifier.facts.digest[:12] in str(classifier.facts)
 
 
-def test_its_accuracy_is_that_of_its_own_answers(digits_judge: tuple[Judge, Path, list[str]]) -> None:
-    judge, _, _ = digits_judge
-    _, held_out = load_train_and_test(JUDGES["digits"].dataset)
-    verdict = judge.judge_images(held_out.images)
-    assert verdict.probabilities.sum(1).tolist() == pytest.approx([1] * 300, abs=1e-5)
-    assert verdict.features.shape == (300, 64)
-    right = (verdict.probabilities.argmax(1) == held_out.labels).sum().item()
-    assert judge.facts.accuracy == right / 300
+def test_its_accuracy_is_that_of_its_own_answers(
+    digits_classifier: tuple[EvaluationClassifier, Path, list[str]],
+) -> None:
+    classifier, _, _ = digits_classifier
+    _, held_out = load_train_and_test(CLASSIFIERS["digits"].dataset)
+    answers = classifier.classify(held_out.images)
+    assert answers.probabilities.sum(1).tolist() == pytest.approx([1] * 300, abs=1e-5)
+    assert answers.features.shape == (300, 64)
+    right = (answers.probabilities.argmax(1) == held_out.labels).sum().item()
+    assert classifier.facts.accuracy == right / 300
 
 
-def test_a_judge_sees_images_of_another_size_as_its_own(digits_judge: tuple[Judge, Path, list[str]]) -> None:
-    judge, _, _ = digits_judge
-    _, held_out = load_train_and_test(JUDGES["digits"].dataset)
+def test_a_classifier_sees_images_of_another_size_as_its_own(
+    digits_classifier: tuple[EvaluationClassifier, Path, list[str]],
+) -> None:
+    classifier, _, _ = digits_classifier
+    _, held_out = load_train_and_test(CLASSIFIERS["digits"].dataset)
     enlarged = held_out.images.repeat_interleave(4, 2).repeat_interleave(4, 3)
-    named = judge.judge_images(enlarged).probabilities.argmax(1)
+    named = classifier.classify(enlarged).probabilities.argmax(1)
     assert (named == held_out.labels).double().mean().item() > 0.95
     assert prepare_images(torch.tensor([0, 255], dtype=torch.uint8).reshape(1, 1, 1, 2), (1, 1, 2)).tolist() == [
         [[[-1, 1]]]
     ]
 
 
-def test_a_judge_is_trained_once_and_then_read(quick_judge: Obtain) -> None:
+def test_a_classifier_is_trained_once_and_then_read(quick_classifier: Obtain) -> None:
     lines: list[str] = []
-    first = quick_judge(lines.append)
+    first = quick_classifier(lines.append)
     assert lines
     lines.clear()
-    second = quick_judge(lines.append)
+    second = quick_classifier(lines.append)
     assert lines == []
     assert first.facts == second.facts
     assert all(torch.equal(*pair) for pair in zip(weights(first), weights(second), strict=True))
 
 
-def test_the_same_seed_gives_the_same_judge_and_leaves_torchs_random_state_alone(quick_judge: Obtain) -> None:
+def test_the_same_seed_gives_the_same_classifier_and_leaves_torchs_random_state_alone(
+    quick_classifier: Obtain,
+) -> None:
     torch.manual_seed(1)
     state = torch.get_rng_state()
-    first = quick_judge()
+    first = quick_classifier()
     assert torch.equal(torch.get_rng_state(), state)
     torch.manual_seed(2)
-    judge_path("digits").unlink()
-    assert quick_judge().facts == first.facts
+    classifier_path("digits").unlink()
+    assert quick_classifier().facts == first.facts
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty", "other version"])
-def test_a_damaged_judge_is_trained_anew_and_that_is_said(
-    quick_judge: Obtain, damage: str, monkeypatch: pytest.MonkeyPatch
+def test_a_damaged_classifier_is_trained_anew_and_that_is_said(
+    quick_classifier: Obtain, damage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = quick_judge()
-    path = judge_path("digits")
+    first = quick_classifier()
+    path = classifier_path("digits")
     data = path.read_bytes()
     match damage:
         case "cut":
@@ -116,99 +126,99 @@ def test_a_damaged_judge_is_trained_anew_and_that_is_said(
         case "empty":
             path.write_bytes(b"")
         case "other version":
-            newer = replace(JUDGES["digits"], version=2)
-            monkeypatch.setitem(JUDGES, "digits", newer)
-            path.rename(judge_path("digits"))
+            newer = replace(CLASSIFIERS["digits"], version=2)
+            monkeypatch.setitem(CLASSIFIERS, "digits", newer)
+            path.rename(classifier_path("digits"))
     lines: list[str] = []
-    second = quick_judge(lines.append)
-    assert lines[0].startswith("The digits judge is trained anew: ")
+    second = quick_classifier(lines.append)
+    assert lines[0].startswith("The digits classifier is trained anew: ")
     assert (second.facts == first.facts) is (damage != "other version")
     lines.clear()
-    assert quick_judge(lines.append).facts == second.facts
+    assert quick_classifier(lines.append).facts == second.facts
     assert lines == []
 
 
 def test_without_the_digest_the_flipped_byte_would_be_taken(
-    quick_judge: Obtain, monkeypatch: pytest.MonkeyPatch
+    quick_classifier: Obtain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    digest = quick_judge().facts.digest
-    path = judge_path("digits")
+    digest = quick_classifier().facts.digest
+    path = classifier_path("digits")
     data = path.read_bytes()
     path.write_bytes(data[:-7] + bytes([data[-7] ^ 1]) + data[-6:])
     monkeypatch.setattr(store, "digest_tensors", lambda tensors: digest)
     lines: list[str] = []
-    quick_judge(lines.append)
+    quick_classifier(lines.append)
     assert lines == []
 
 
-def test_of_two_that_want_a_judge_one_trains_and_the_other_waits(
-    quick_judge: Obtain, monkeypatch: pytest.MonkeyPatch
+def test_of_two_that_want_a_classifier_one_trains_and_the_other_waits(
+    quick_classifier: Obtain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained = 0
-    train_judge = store.train_judge
+    train_evaluation_classifier = store.train_evaluation_classifier
     both_wait = threading.Barrier(2)
 
-    def counted(*arguments: Any) -> Judge:
+    def counted(*arguments: Any) -> EvaluationClassifier:
         nonlocal trained
         trained += 1
-        return train_judge(*arguments)
+        return train_evaluation_classifier(*arguments)
 
-    def judge_of(lines: list[str]) -> None:
+    def obtain_in_thread(lines: list[str]) -> None:
         both_wait.wait()
-        judges.append(quick_judge(lines.append))
+        classifiers.append(quick_classifier(lines.append))
 
-    monkeypatch.setattr(store, "train_judge", counted)
-    judges: list[Judge] = []
+    monkeypatch.setattr(store, "train_evaluation_classifier", counted)
+    classifiers: list[EvaluationClassifier] = []
     said: list[list[str]] = [[], []]
-    threads = [threading.Thread(target=judge_of, args=(lines,)) for lines in said]
+    threads = [threading.Thread(target=obtain_in_thread, args=(lines,)) for lines in said]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert trained == 1
-    assert judges[0].facts == judges[1].facts
-    assert ["Another process trains the digits judge; waiting for it"] in said
+    assert classifiers[0].facts == classifiers[1].facts
+    assert ["Another process trains the digits classifier; waiting for it"] in said
 
 
-def test_a_run_that_cannot_keep_its_judge_trains_one_for_itself(
-    quick_judge: Obtain, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_a_run_that_cannot_keep_its_classifier_trains_one_for_itself(
+    quick_classifier: Obtain, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("where a folder should be")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     lines: list[str] = []
-    assert quick_judge(lines.append).facts.held_out_count == 300
-    assert lines[0].startswith("The digits judge cannot be kept (")
+    assert quick_classifier(lines.append).facts.held_out_count == 300
+    assert lines[0].startswith("The digits classifier cannot be kept (")
 
 
-def test_a_full_disk_does_not_end_the_run(quick_judge: Obtain, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_does_not_end_the_run(quick_classifier: Obtain, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(store, "write_judge", fail)
+    monkeypatch.setattr(store, "write_classifier", fail)
     lines: list[str] = []
-    assert quick_judge(lines.append).facts.held_out_count == 300
-    assert lines[-1] == "The digits judge cannot be kept ([Errno 28] No space left on device)"
-    assert [path.suffix for path in judge_path("digits").parent.iterdir()] == [".lock"]
+    assert quick_classifier(lines.append).facts.held_out_count == 300
+    assert lines[-1] == "The digits classifier cannot be kept ([Errno 28] No space left on device)"
+    assert [path.suffix for path in classifier_path("digits").parent.iterdir()] == [".lock"]
 
 
-def test_one_that_waits_for_a_judge_stops_when_asked(quick_judge: Obtain) -> None:
-    judge_path("digits").parent.mkdir(parents=True)
-    with judge_path("digits").with_suffix(".lock").open("w") as lock:
+def test_one_that_waits_for_a_classifier_stops_when_asked(quick_classifier: Obtain) -> None:
+    classifier_path("digits").parent.mkdir(parents=True)
+    with classifier_path("digits").with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         answers = iter([False, True])
         lines: list[str] = []
-        with pytest.raises(JudgeAbandoned):
-            quick_judge(lines.append, lambda: next(answers))
-    assert lines == ["Another process trains the digits judge; waiting for it"]
+        with pytest.raises(ClassifierAbandoned):
+            quick_classifier(lines.append, lambda: next(answers))
+    assert lines == ["Another process trains the digits classifier; waiting for it"]
 
 
-def test_training_a_judge_stops_when_asked_and_leaves_nothing(quick_judge: Obtain) -> None:
+def test_training_a_classifier_stops_when_asked_and_leaves_nothing(quick_classifier: Obtain) -> None:
     answers = iter([False, False, True])
-    with pytest.raises(JudgeAbandoned):
-        quick_judge(should_stop=lambda: next(answers))
-    assert not judge_path("digits").exists()
-    assert [path.suffix for path in judge_path("digits").parent.iterdir()] == [".lock"]
-    assert quick_judge().facts.held_out_count == 300
+    with pytest.raises(ClassifierAbandoned):
+        quick_classifier(should_stop=lambda: next(answers))
+    assert not classifier_path("digits").exists()
+    assert [path.suffix for path in classifier_path("digits").parent.iterdir()] == [".lock"]
+    assert quick_classifier().facts.held_out_count == 300
 
 
 def test_images_are_shifted_by_whole_pixels_and_filled_with_nothing() -> None:
@@ -218,19 +228,19 @@ def test_images_are_shifted_by_whole_pixels_and_filled_with_nothing() -> None:
     assert shifted.flatten(1).tolist() == [[1, 2, 3, 4], [0, 0, 1, 2], [0, 1, 0, 3], [4, 0, 0, 0]]
 
 
-def test_a_judge_of_small_mnist_learns(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_obtain_in_thread_small_mnist_learns(monkeypatch: pytest.MonkeyPatch) -> None:
     """The networks for MNIST, on digits enlarged to its size: seconds instead of minutes."""
-    training_part, held_out = load_train_and_test(JUDGES["digits"].dataset)
+    training_part, held_out = load_train_and_test(CLASSIFIERS["digits"].dataset)
 
     def enlarge(part: LabelledImages) -> LabelledImages:
         images = torch.nn.functional.interpolate(part.images.float(), size=(28, 28), mode="bilinear")
         return replace(part, images=images.to(torch.uint8))
 
     monkeypatch.setattr(training, "load_train_and_test", lambda spec: (enlarge(training_part), enlarge(held_out)))
-    recipe = replace(JUDGES["mnist"], epochs=3)
-    judge = training.train_judge("mnist", recipe, CPU, lambda line: None, lambda: False)
-    assert judge.facts.accuracy > 0.9
+    recipe = replace(CLASSIFIERS["mnist"], epochs=3)
+    classifier = training.train_evaluation_classifier("mnist", recipe, CPU, lambda line: None, lambda: False)
+    assert classifier.facts.accuracy > 0.9
 
 
-def test_the_spec_knows_the_judges_that_there_are() -> None:
-    assert set(JUDGED_DATASETS) == JUDGES.keys()
+def test_the_spec_knows_the_classifiers_that_there_are() -> None:
+    assert set(CLASSIFIED_DATASETS) == CLASSIFIERS.keys()

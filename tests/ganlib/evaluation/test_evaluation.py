@@ -3,35 +3,39 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pydantic import TypeAdapter
 
 from ganlib.datasets import load_images
 from ganlib.errors import SpecInvalid
 from ganlib.evaluation import evaluator
-from ganlib.evaluation.classifier.network import JUDGES
-from ganlib.evaluation.evaluator import METRICS
-from ganlib.spec.job import JobSpec, parse_spec, training_identity
+from ganlib.evaluation.classifier.network import CLASSIFIERS
+from ganlib.evaluation.evaluator import MEASURES
+from ganlib.spec.job import JobSpec, training_identity
+from ganlib.spec.parse import parse_spec
 from ganlib.spec.sections.evaluation import EvaluationMetric, EvaluationSpec
 from ganlib.trainer import StopReason
+from ganlib.vocabulary import EVALUATION_METRICS, METRICS
 
 MakeSpec = Callable[..., JobSpec]
 RunTraining = Callable[..., Any]
 
-# All that any generator can be measured by.
-ALL = {"every": 2, "samples": 64, "metrics": [name for name in METRICS if name != "label_agreement"]}
+# All that any run can be measured by.
+FOR_SOME = {"label_agreement", "accuracy"}
+ALL = {"every": 2, "samples": 64, "metrics": [name for name in EVALUATION_METRICS if name not in FOR_SOME]}
 
 
 @pytest.fixture(scope="module", autouse=True)
-def quick_judge(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A judge of the digits that is trained for one epoch, once for all tests here."""
+def quick_classifier(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A classifier of the digits that is trained for one epoch, once for all tests here."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        patch.setitem(JUDGES, "digits", replace(JUDGES["digits"], epochs=1))
+        patch.setitem(CLASSIFIERS, "digits", replace(CLASSIFIERS["digits"], epochs=1))
         yield
 
 
@@ -51,13 +55,13 @@ def test_figures_come_every_so_many_iterations_and_at_the_last(
         assert 0.1 <= values["eval/certainty"] <= 1
 
 
-def test_the_judge_its_accuracy_and_the_count_of_samples_stand_before_the_figures(
+def test_the_classifier_its_accuracy_and_the_count_of_samples_stand_before_the_figures(
     make_spec: MakeSpec, run_training: RunTraining
 ) -> None:
     run = run_training(make_spec(evaluation={"every": 2, "samples": 48}))
     assert [kind for kind, _ in run.kinds()[:2]] == ["training_started", "latents_fixed"]
     line = run.of_kind("line_logged")[-1]
-    assert line.text.startswith("The eval figures are of 48 samples each, by the digits judge, version 1 (")
+    assert line.text.startswith("Evaluation metrics are of 48 samples each, by the digits classifier, version 1 (")
     assert "% of 300 held-out images right" in line.text
     assert run.events.index(line) < run.events.index(run.of_kind("metrics_logged")[0])
 
@@ -132,7 +136,7 @@ def test_the_neighbour_distance_is_that_of_the_grids_images(
     assert values["eval/neighbour_distance"] == pytest.approx(expected, rel=1e-6)
 
 
-def test_a_stop_while_the_judge_is_trained_ends_the_run_at_once(
+def test_a_stop_while_the_classifier_is_trained_ends_the_run_at_once(
     make_spec: MakeSpec, run_training: RunTraining, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "empty"))
@@ -159,10 +163,10 @@ def test_an_evaluation_may_change_where_a_run_goes_on(make_spec: MakeSpec, run_t
         ({"evaluation": {"every": 0}}, "evaluation.every", "must be at least 1"),
         ({"evaluation": {}}, "evaluation.every", "this field is required"),
         ({"evaluation": {"every": 1, "samples": 1}}, "evaluation.samples", "must be at least 16"),
-        ({"evaluation": {"every": 1, "metrics": []}}, "evaluation.metrics", "at least 1 item is wanted"),
+        ({"evaluation": {"every": 1, "metrics": []}}, "evaluation.metrics", "must have at least 1 item"),
         ({"evaluation": {"every": 1, "metrics": ["fid"]}}, "evaluation.metrics.0", "allowed: 'classifier_score'"),
         ({"evaluation": {"every": 1, "judge": "inception"}}, "evaluation.judge", "there is no such field"),
-        ({"evaluation": 3}, "evaluation", "a mapping of fields to values is wanted"),
+        ({"evaluation": 3}, "evaluation", "must be a mapping of fields to values"),
     ],
 )
 def test_a_bad_evaluation_is_refused_by_name(
@@ -175,17 +179,20 @@ def test_a_bad_evaluation_is_refused_by_name(
     assert words in problem.message
 
 
-def test_a_data_set_without_a_judge_cannot_be_evaluated(make_spec_data: Callable[..., dict[str, Any]]) -> None:
+def test_a_data_set_without_a_classifier_cannot_be_evaluated(
+    make_spec_data: Callable[..., dict[str, Any]],
+) -> None:
     data = make_spec_data(
         dataset={"name": "cifar10", "colour": "grey", "size": 8}, evaluation={"every": 1, "samples": 16}
     )
-    with pytest.raises(SpecInvalid, match="there is no judge of cifar10; there are judges of: mnist, digits"):
+    with pytest.raises(SpecInvalid, match="there is no evaluation classifier of cifar10, but of: mnist, digits"):
         parse_spec(data)
 
 
 def test_every_metric_of_the_spec_is_there() -> None:
-    # accuracy is not of samples: AccuracyMeter measures it.
-    assert set(METRICS) | {"accuracy"} == set(get_args(EvaluationMetric))
+    assert {measure.metric for measure in MEASURES} == {metric for metric in METRICS if metric.asked_as}
+    assert len(MEASURES) == len({measure.metric.name for measure in MEASURES})
+    assert TypeAdapter(EvaluationMetric).json_schema()["enum"] == list(EVALUATION_METRICS)
     spec = EvaluationSpec(every=1)
     assert EvaluationSpec.model_validate(spec.model_dump(mode="json")) == spec
 

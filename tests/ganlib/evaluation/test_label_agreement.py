@@ -11,10 +11,11 @@ from torch import Tensor
 
 from ganlib.errors import SpecInvalid
 from ganlib.evaluation import evaluator
-from ganlib.evaluation.classifier.network import JUDGES, Verdict
+from ganlib.evaluation.classifier.network import CLASSIFIERS, Answers
 from ganlib.evaluation.metrics.classes import label_agreement
-from ganlib.runtime.random_streams import draw_labels, draw_latents, make_generator
+from ganlib.runtime.random_streams import draw_labels, make_generator
 from ganlib.spec.job import JobSpec
+from ganlib.training.data import draw_latents
 
 MakeSpec = Callable[..., JobSpec]
 RunTraining = Callable[..., Any]
@@ -26,11 +27,11 @@ EVALUATION = {"every": 2, "samples": 300, "metrics": ["label_agreement"]}
 
 
 @pytest.fixture(scope="module", autouse=True)
-def quick_judge(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A judge of the digits that is trained for one epoch, once for all tests here."""
+def quick_classifier(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A classifier of the digits that is trained for one epoch, once for all tests here."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        patch.setitem(JUDGES, "digits", replace(JUDGES["digits"], epochs=1))
+        patch.setitem(CLASSIFIERS, "digits", replace(CLASSIFIERS["digits"], epochs=1))
         yield
 
 
@@ -41,20 +42,20 @@ def test_agreement_is_the_share_of_samples_whose_likeliest_class_was_asked_for()
     assert label_agreement(probabilities, torch.tensor([1, 1, 2, 2])).item() == 0
 
 
-def judge_by(monkeypatch: pytest.MonkeyPatch, answer: Callable[[int], Tensor]) -> None:
-    """Let a judge call 300 samples the classes that `answer` gives for their count, whatever they show."""
+def classify_by(monkeypatch: pytest.MonkeyPatch, answer: Callable[[int], Tensor]) -> None:
+    """Let a classifier call 300 samples the classes that `answer` gives for their count, whatever they show."""
     seen: list[int] = []
 
-    def judge_images(images: Tensor) -> Verdict:
+    def classify(images: Tensor) -> Answers:
         labels = answer(300)[sum(seen) : sum(seen) + len(images)]
         seen.append(len(images))
-        return Verdict(torch.nn.functional.one_hot(labels, 10).float(), torch.zeros(len(images), 1))
+        return Answers(torch.nn.functional.one_hot(labels, 10).float(), torch.zeros(len(images), 1))
 
-    judge = SimpleNamespace(facts="a judge that is told", judge_images=judge_images)
-    monkeypatch.setattr(evaluator, "obtain_judge", lambda *_: judge)
+    classifier = SimpleNamespace(facts="a classifier that is told", classify=classify)
+    monkeypatch.setattr(evaluator, "obtain_classifier", lambda *_: classifier)
 
 
-def test_a_judge_that_sees_what_was_asked_for_agrees_and_one_that_is_off_by_one_does_not(
+def test_a_classifier_that_sees_what_was_asked_for_agrees_and_one_that_is_off_by_one_does_not(
     make_spec: MakeSpec, run_training: RunTraining, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = make_spec(generator=GENERATOR, iterations=2, evaluation=EVALUATION)
@@ -65,7 +66,7 @@ def test_a_judge_that_sees_what_was_asked_for_agrees_and_one_that_is_off_by_one_
         return draw_labels(10, count, generator)
 
     for answer, expected in ((asked, 1.0), (lambda count: (asked(count) + 1) % 10, 0.0)):
-        judge_by(monkeypatch, answer)
+        classify_by(monkeypatch, answer)
         values = run_training(spec).numbers()[-1][1]
         assert values == {"eval/label_agreement": expected}
 

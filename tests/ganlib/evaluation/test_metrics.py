@@ -19,9 +19,8 @@ from ganlib.evaluation.metrics.classes import (
     class_shares,
     classifier_score,
 )
-from ganlib.evaluation.metrics.frechet import frechet_distance, matrix_square_root
+from ganlib.evaluation.metrics.features import frechet_distance, matrix_square_root, precision, recall
 from ganlib.evaluation.metrics.neighbours import NeighbourSearch, nearest_neighbours
-from ganlib.evaluation.metrics.precision_recall import precision, recall
 
 
 def certain_of(*classes: int, count: int = 4) -> Tensor:

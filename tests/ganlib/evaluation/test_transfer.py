@@ -20,8 +20,9 @@ from ganlib.evaluation.transfer import (
     train_classifier,
 )
 from ganlib.networks.build import build_network
-from ganlib.networks.simple import Before
-from ganlib.spec.job import JobSpec, parse_spec, training_identity
+from ganlib.networks.layers import Before
+from ganlib.spec.job import JobSpec, training_identity
+from ganlib.spec.parse import parse_spec
 from ganlib.spec.sections.evaluation import TransferSpec
 from ganlib.spec.sections.networks import NetworkSpec
 from ganlib.trainer import StopReason

@@ -6,15 +6,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from ganlib.losses import GENERATOR_LOSSES, HEADS, ONE_LOGIT, class_loss
-from ganlib.losses.adversarial import minimax_discriminator_loss, non_saturating_generator_loss
-from ganlib.losses.catgan import (
+from ganlib.losses.adversarial import (
+    GENERATOR_LOSSES,
     catgan_discriminator_loss,
     catgan_generator_loss,
     entropies,
     entropy_of_mean,
     mean_entropy,
+    minimax_discriminator_loss,
+    non_saturating_generator_loss,
 )
+from ganlib.losses.heads import HEADS, ONE_LOGIT, class_loss
 
 
 def logits(*probabilities: tuple[float, ...]) -> Tensor:
@@ -25,7 +27,7 @@ def logits(*probabilities: tuple[float, ...]) -> Tensor:
 def test_one_logit_is_itself_and_tells_no_classes() -> None:
     outputs = torch.tensor([[2.0], [-1.0]])
     assert ONE_LOGIT.source(outputs).tolist() == ONE_LOGIT.realness(outputs).tolist() == [2, -1]
-    with pytest.raises(ValueError, match="tells no classes"):
+    with pytest.raises(ValueError, match="has no classes"):
         ONE_LOGIT.class_logits(outputs)
 
 

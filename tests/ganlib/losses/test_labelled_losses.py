@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ganlib.spec.job import JobSpec
-from ganlib.techniques import StepBatch
+from ganlib.techniques.base import StepBatch
 from ganlib.training import discriminator_step, step
 from ganlib.training.data import RealBatch
 from ganlib.training.discriminator_step import Fakes, update_discriminator
@@ -31,10 +31,10 @@ def scripted(state: TrainingState, monkeypatch: pytest.MonkeyPatch, outputs: dic
     table = torch.tensor([outputs["fake"], outputs["real"], outputs.get("labelled", outputs["real"])])
     table.requires_grad_()
 
-    def judge(images: Tensor, labels: Tensor | None) -> Tensor:
+    def discriminate(images: Tensor, labels: Tensor | None) -> Tensor:
         return table[images[:, 0, 0, 0].round().long()]
 
-    monkeypatch.setattr(state.networks, "judge", judge)
+    monkeypatch.setattr(state.networks, "discriminate", discriminate)
     fakes = Fakes(torch.zeros(2, 8), torch.tensor([3, 3]), images_of(0))
     for module in (discriminator_step, step):
         monkeypatch.setattr(module, "draw_fakes", lambda state: fakes)

@@ -7,8 +7,11 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from ganlib.losses import DISCRIMINATOR_LOSSES, GENERATOR_LOSSES, DiscriminatorLoss, GeneratorLoss
 from ganlib.losses.adversarial import (
+    DISCRIMINATOR_LOSSES,
+    GENERATOR_LOSSES,
+    DiscriminatorLoss,
+    GeneratorLoss,
     hinge_discriminator_loss,
     hinge_generator_loss,
     least_squares_discriminator_loss,
@@ -19,7 +22,7 @@ from ganlib.losses.adversarial import (
     wasserstein_discriminator_loss,
     wasserstein_generator_loss,
 )
-from ganlib.spec.sections.losses import PARTNERS, LossesSpec
+from ganlib.spec.sections.losses import LOSSES, PARTNERS, LossesSpec
 
 # Those of one logit an image; CatGAN's and that of no GAN at all have their own tests.
 ONE_LOGIT_PAIRS = [
@@ -128,6 +131,30 @@ def test_every_loss_of_the_spec_has_its_function() -> None:
     hints = typing.get_type_hints(LossesSpec)
     assert set(typing.get_args(hints["discriminator"])) == DISCRIMINATOR_LOSSES.keys()
     assert set(typing.get_args(hints["generator"])) == GENERATOR_LOSSES.keys()
+
+
+def test_positive_losses_are_never_below_0_and_others_can_be() -> None:
+    torch.manual_seed(0)
+    real, fake = (10 * torch.randn(1000, dtype=torch.float64) for _ in range(2))
+    for name, facts in LOSSES.items():
+        for partner in facts.partners:
+            if facts.takes_categories or name == "none":
+                assert partner not in facts.positive
+                continue
+            least = min(
+                min(DISCRIMINATOR_LOSSES[name](one, other).item() for one, other in zip(real, fake, strict=True)),
+                min(GENERATOR_LOSSES[partner](one).item() for one in fake),
+            )
+            assert (least >= 0) == (partner in facts.positive), (name, partner)
+
+
+@pytest.mark.parametrize("name", [name for name, facts in LOSSES.items() if facts.certain_logits])
+def test_beyond_certain_logits_a_loss_is_nearly_as_low_as_it_gets(name: str) -> None:
+    certain = LOSSES[name].certain_logits
+    assert certain is not None
+    loss = DISCRIMINATOR_LOSSES[name](logits(certain[0]), logits(certain[1])).item()
+    undecided = DISCRIMINATOR_LOSSES[name](logits(sum(certain) / 2), logits(sum(certain) / 2)).item()
+    assert 0 <= loss < undecided / 10
 
 
 def test_every_loss_has_a_partner() -> None:

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from ganlib.networks.build import build_network
-from ganlib.networks.simple import GaussianNoise
+from ganlib.networks.layers import GaussianNoise
 from ganlib.spec.sections.networks import NetworkSpec
 
 

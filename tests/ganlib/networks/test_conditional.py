@@ -9,17 +9,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from ganlib.networks.build import build_network
-from ganlib.networks.conditional import (
-    AppendLabels,
-    ConditionalBatchNorm,
-    LabelledNetwork,
-    Projection,
-    run_layers,
-    takes_labels,
-)
-from ganlib.networks.first_batch import show_first_batch
-from ganlib.networks.simple import Before
-from ganlib.networks.virtual_batch_norm import ReferenceNetwork
+from ganlib.networks.first_batch import ReferenceNetwork, show_first_batch
+from ganlib.networks.layers import AppendLabels, Before, LabelledNetwork, Projection, run_layers, takes_labels
+from ganlib.networks.normalisation import ConditionalBatchNorm
 from ganlib.spec.layers import LayerSpec
 from ganlib.spec.sections.networks import NetworkSpec
 from ganlib.spec.shapes import count_parameters, output_shape

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.autograd import gradcheck
 
 from ganlib.networks.build import build_network
-from ganlib.networks.first_batch import needs_first_batch, show_first_batch
-from ganlib.networks.minibatch_discrimination import MinibatchDiscrimination
-from ganlib.networks.virtual_batch_norm import ReferenceNetwork, VirtualBatchNorm
+from ganlib.networks.first_batch import ReferenceNetwork, needs_first_batch, show_first_batch
+from ganlib.networks.layers import MinibatchDiscrimination
+from ganlib.networks.normalisation import VirtualBatchNorm
 from ganlib.spec.sections.networks import NetworkSpec
 
 

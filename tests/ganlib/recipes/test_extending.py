@@ -14,12 +14,14 @@ import pytest
 import yaml
 
 from ganlib.errors import SpecInvalid
-from ganlib.spec.job import parse_spec
+from ganlib.spec.parse import parse_spec
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
-EXAMPLES = ("An architecture", "A loss", "A technique")
-_BLOCK = re.compile(r"`(?P<path>[^`\n]+\.(?:py|yaml))`[^`\n]*:\n\n```(?P<kind>\w+)\n(?P<body>.*?)```", re.DOTALL)
+EXAMPLES = ("An architecture", "A loss", "A technique", "An evaluation metric")
+_BLOCK = re.compile(
+    r"`(?P<path>[^`\n]+\.(?:py|yaml|html))`[^`\n]*:\n\n```(?P<kind>\w+)\n(?P<body>.*?)```", re.DOTALL
+)
 _COMMAND = re.compile(r"^    ganvas (.+)$", re.MULTILINE)
 
 RunIn = Callable[..., subprocess.CompletedProcess[str]]
@@ -34,6 +36,26 @@ def blocks_of(heading: str) -> list[tuple[str, str, str]]:
     found = [(match["path"], match["kind"], match["body"]) for match in _BLOCK.finditer(part_of(heading))]
     assert len(found) == part_of(heading).count("```") // 2, "a code block of the page names no file"
     return found
+
+
+# One process for both, as loading torch takes longest.
+TEST_AND_TRAIN = """
+import sys
+
+import ganlib
+
+print(ganlib.__file__, flush=True)
+tests, command = sys.argv[1 : sys.argv.index("--")], sys.argv[sys.argv.index("--") + 1 :]
+if tests:
+    import pytest
+
+    if status := pytest.main(["-q", "-p", "no:cacheprovider", *tests]):
+        sys.exit(f"the example's tests ended with status {int(status)}")
+from ganvas.cli import main
+
+sys.argv = ["ganvas", *command]
+main()
+"""
 
 
 def add_to(folder: Path, heading: str) -> None:
@@ -66,7 +88,8 @@ def run_in_copy(tmp_path: Path) -> RunIn:
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        environment = os.environ | {"PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+        plain = {"PYTHONDONTWRITEBYTECODE": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+        environment = os.environ | plain | {"PYTHONPATH": str(tmp_path)}
         return subprocess.run(
             [sys.executable, *arguments],
             cwd=tmp_path,
@@ -84,21 +107,20 @@ def test_an_example_of_the_page_is_whole_and_trains_by_its_name(
     tmp_path: Path, run_in_copy: RunIn, heading: str
 ) -> None:
     add_to(tmp_path, heading)
-    where = run_in_copy("-c", "import ganlib; print(ganlib.__file__)")
-    assert where.stdout.strip() == str(tmp_path / "ganlib/__init__.py")
     tests = [path for path, _, _ in blocks_of(heading) if path.startswith("tests/")]
-    if tests:
-        tested = run_in_copy("-m", "pytest", "-q", "-p", "no:cacheprovider", *tests)
-        assert tested.returncode == 0, tested.stdout + tested.stderr
     (command,) = _COMMAND.findall(part_of(heading))
-    trained = run_in_copy("-m", "ganvas", *command.split())
-    assert trained.returncode == 0, trained.stderr
+    outcome = run_in_copy("-c", TEST_AND_TRAIN, *tests, "--", *command.split())
+    assert outcome.stdout.splitlines()[:1] == [str(tmp_path / "ganlib/__init__.py")], outcome.stderr
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
     told = (tmp_path / command.split()[-1] / "events.jsonl").read_text(encoding="utf-8")
     events = [json.loads(line) for line in told.splitlines()]
     assert events[-1]["reason"] == "completed"
-    losses = [event["values"]["loss/generator"] for event in events if event["kind"] == "metrics_logged"]
+    logged = [event["values"] for event in events if event["kind"] == "metrics_logged"]
+    losses = [values["loss/generator"] for values in logged if "loss/generator" in values]
     assert losses
     assert all(isfinite(loss) for loss in losses)
+    evaluated = [name for values in logged for name in values if name.startswith("eval/")]
+    assert evaluated == (["eval/pixel_spread"] * 2 if heading == "An evaluation metric" else [])
 
 
 @pytest.mark.parametrize("heading", EXAMPLES)
@@ -107,6 +129,33 @@ def test_without_the_pages_lines_its_spec_is_refused(heading: str) -> None:
     (spec,) = [yaml.safe_load(body) for path, kind, body in blocks_of(heading) if kind == "yaml"]
     with pytest.raises(SpecInvalid, match=r"is not known; allowed|no preset is named"):
         parse_spec(spec)
+
+
+def test_the_page_of_the_example_opens_with_its_folder_and_its_line(tmp_path: Path, run_in_copy: RunIn) -> None:
+    (test,) = [path for path, _, _ in blocks_of("A page") if path.startswith("tests/")]
+    (tmp_path / test).parent.mkdir(parents=True)
+    (body,) = [body for path, _, body in blocks_of("A page") if path == test]
+    (tmp_path / test).write_text(body, encoding="utf-8")
+    without = run_in_copy("-m", "pytest", "-q", "-p", "no:cacheprovider", test)
+    assert "assert 404 == 200" in without.stdout, "the control: without them there is no such page"
+    (tmp_path / test).unlink()
+    add_to(tmp_path, "A page")
+    opened = run_in_copy("-m", "pytest", "-q", "-p", "no:cacheprovider", test)
+    assert opened.returncode == 0, opened.stdout + opened.stderr
+    changed = {path for path, kind, _ in blocks_of("A page") if kind == "diff"}
+    assert changed == {"dashboard/pages.py"}, "a page is registered nowhere else"
+
+
+@pytest.mark.parametrize(
+    ("heading", "changed"),
+    [
+        ("An architecture", {"ganlib/spec/presets/__init__.py"}),
+        ("A loss", {"ganlib/losses/adversarial.py", "ganlib/spec/sections/losses.py"}),
+        ("A technique", set()),
+    ],
+)
+def test_an_example_changes_no_other_file(heading: str, changed: set[str]) -> None:
+    assert {path for path, kind, _ in blocks_of(heading) if kind == "diff"} == changed
 
 
 def test_lines_that_fit_nowhere_are_found_out() -> None:

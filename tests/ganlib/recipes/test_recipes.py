@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ganlib.spec.job import load_spec
+from ganlib.spec.parse import load_spec
 from ganlib.spec.shapes import output_shape
 
 RECIPES = sorted((Path(__file__).parents[3] / "recipes").glob("*.yaml"))

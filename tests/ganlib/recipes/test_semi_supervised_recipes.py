@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from ganlib.spec.job import JobSpec, load_spec
+from ganlib.spec.job import JobSpec
 from ganlib.spec.layers import Activation, Conv, Dense, Dropout, Noise
-from ganlib.spec.sections.techniques import EmaDiscriminatorSpec, FeatureMatchingSpec
+from ganlib.spec.parse import load_spec
+from ganlib.techniques.ema_discriminator import EmaDiscriminatorSpec
+from ganlib.techniques.feature_matching import FeatureMatchingSpec
 
 FOLDER = Path(__file__).parents[3] / "recipes"
 

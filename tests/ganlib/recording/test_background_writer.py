@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from ganlib.events import Event, LineLogged
-from ganlib.training.recording.background_writer import Recorder
+from ganlib.training.recording.background_writer import BackgroundWriter
 
 
 def line(iteration: int) -> Callable[[], Event]:
@@ -15,7 +15,7 @@ def line(iteration: int) -> Callable[[], Event]:
 
 
 def record(deliver: Callable[[Event], None], count: int, interrupt: bool = False) -> None:
-    with Recorder(deliver) as recorder:
+    with BackgroundWriter(deliver) as recorder:
         for iteration in range(count):
             recorder.put(line(iteration))
         if interrupt:
@@ -24,7 +24,7 @@ def record(deliver: Callable[[Event], None], count: int, interrupt: bool = False
 
 def test_events_arrive_in_order_from_one_other_thread_and_all_before_the_end() -> None:
     seen: list[tuple[int, int]] = []
-    with Recorder(lambda event: seen.append((event.iteration, threading.get_ident()))) as recorder:
+    with BackgroundWriter(lambda event: seen.append((event.iteration, threading.get_ident()))) as recorder:
         for iteration in range(500):
             recorder.put(line(iteration))
     assert [iteration for iteration, _ in seen] == list(range(500))
@@ -39,7 +39,7 @@ def test_events_are_made_on_the_other_thread_too() -> None:
         makers.append(threading.get_ident())
         return LineLogged(iteration=1, text="a line")
 
-    with Recorder(lambda event: None) as recorder:
+    with BackgroundWriter(lambda event: None) as recorder:
         recorder.put(make)
     assert makers != [threading.get_ident()]
 
@@ -62,7 +62,7 @@ def test_an_error_of_the_last_event_surfaces_on_leaving() -> None:
     def fail() -> Event:
         raise ValueError("cannot be made")
 
-    with pytest.raises(ValueError, match="cannot be made"), Recorder(lambda event: None) as recorder:
+    with pytest.raises(ValueError, match="cannot be made"), BackgroundWriter(lambda event: None) as recorder:
         recorder.put(fail)
 
 
@@ -75,7 +75,7 @@ def test_an_error_of_training_is_not_hidden_and_what_was_queued_is_delivered() -
 
 def test_draining_waits_until_nothing_waits() -> None:
     delivered: list[int] = []
-    with Recorder(lambda event: delivered.append(event.iteration)) as recorder:
+    with BackgroundWriter(lambda event: delivered.append(event.iteration)) as recorder:
         for iteration in range(20):
             recorder.put(line(iteration))
         recorder.drain()
@@ -87,7 +87,7 @@ def test_draining_after_an_error_raises_it_instead_of_waiting_for_ever() -> None
         raise ValueError("cannot be made")
 
     def put_and_drain() -> None:
-        with Recorder(lambda event: None) as recorder:
+        with BackgroundWriter(lambda event: None) as recorder:
             recorder.put(fail)
             recorder.drain()
 
@@ -102,7 +102,7 @@ def test_a_slow_listener_slows_training_down_instead_of_filling_the_memory() -> 
         entered.set()
         gate.wait(30)
 
-    with Recorder(deliver, max_waiting=2) as recorder:
+    with BackgroundWriter(deliver, max_waiting=2) as recorder:
         recorder.put(line(0))
         assert entered.wait(30)
         putter = threading.Thread(target=lambda: [recorder.put(line(iteration)) for iteration in range(3)])
@@ -120,7 +120,7 @@ def fail_for_want_of_room() -> Event:
 
 def test_a_file_without_room_is_told_and_what_follows_is_delivered() -> None:
     seen, unsaved = [], []
-    with Recorder(seen.append, unsaved.append) as recorder:
+    with BackgroundWriter(seen.append, unsaved.append) as recorder:
         for make in (line(1), fail_for_want_of_room, line(2)):
             recorder.put(make)
     assert [event.iteration for event in seen] == [1, 2]
@@ -128,7 +128,7 @@ def test_a_file_without_room_is_told_and_what_follows_is_delivered() -> None:
 
 
 def test_control_a_file_without_room_is_an_error_where_nobody_is_told() -> None:
-    with pytest.raises(OSError, match="no room"), Recorder(lambda _: None) as recorder:
+    with pytest.raises(OSError, match="no room"), BackgroundWriter(lambda _: None) as recorder:
         recorder.put(fail_for_want_of_room)
 
 
@@ -136,5 +136,5 @@ def test_another_error_of_the_disk_is_an_error_all_the_same() -> None:
     def fail() -> Event:
         raise OSError(errno.EIO, "a broken disk")
 
-    with pytest.raises(OSError, match="a broken disk"), Recorder(lambda _: None, lambda _: None) as recorder:
+    with pytest.raises(OSError, match="a broken disk"), BackgroundWriter(print, print) as recorder:
         recorder.put(fail)

@@ -14,7 +14,7 @@ from ganlib.spec.job import JobSpec
 from ganlib.trainer import train
 from ganlib.training import checkpoint
 from ganlib.training.recording import run_reporter
-from ganlib.training.recording.disk_reserve import KeptRoom, LastCheckpointUnsaved
+from ganlib.training.recording.disk_reserve import DiskReserve, LastCheckpointUnsaved
 from ganlib.training.state import build_state
 from ganlib.training.step import train_step
 
@@ -42,7 +42,7 @@ def train_on(
     events: list[Event] = []
     unsaved: list[Exception] = []
     asked = iter(range(1, spec.iterations + 1))
-    train(spec, folder, events.append, lambda: next(asked) == stop_at, on_no_room=unsaved.append)
+    train(spec, folder, events.append, lambda: next(asked) == stop_at, on_disk_full=unsaved.append)
     return [event for event in events if isinstance(event, CheckpointSaved)], unsaved
 
 
@@ -68,7 +68,7 @@ def test_the_last_checkpoint_is_saved_whole_on_a_full_disk(
 def test_control_without_kept_room_the_last_checkpoint_is_lost_and_told(
     make_spec: MakeSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(KeptRoom, "keep", lambda room, size: None)
+    monkeypatch.setattr(DiskReserve, "reserve", lambda reserve, size: None)
     saved, unsaved = train_on(make_spec(checkpoint_every=2), tmp_path)
     assert saved == []
     assert [isinstance(error, LastCheckpointUnsaved) for error in unsaved] == [False] * (len(unsaved) - 1) + [True]
@@ -85,15 +85,15 @@ def test_a_disk_without_room_to_keep_is_asked_again(tmp_path: Path, monkeypatch:
     def refuse(*_: int) -> None:
         raise OSError(errno.ENOSPC, "no room")
 
-    room = KeptRoom(tmp_path)
+    reserve = DiskReserve(tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr("os.posix_fallocate", refuse)
-        room.keep(3)
+        reserve.reserve(3)
     assert list(tmp_path.rglob(".*")) == []
     with pytest.raises(LastCheckpointUnsaved):
-        room.fill("checkpoints/1", b"abc")
-    room.keep(3)
-    assert room.fill("checkpoints/1", b"abc").size == 3
+        reserve.write("checkpoints/1", b"abc")
+    reserve.reserve(3)
+    assert reserve.write("checkpoints/1", b"abc").size == 3
     assert (tmp_path / "checkpoints" / "1").read_bytes() == b"abc"
 
 

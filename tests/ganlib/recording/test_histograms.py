@@ -15,8 +15,8 @@ from ganlib.errors import SpecInvalid
 from ganlib.events import Histogram, HistogramsLogged
 from ganlib.spec.job import JobSpec
 from ganlib.training.recording.histograms import count_bins
-from ganlib.training.state import LogitHistory, build_state
-from ganlib.training.step import StepResult, train_step
+from ganlib.training.state import LogitHistory, StepResult, build_state
+from ganlib.training.step import train_step
 
 MakeSpec = Callable[..., JobSpec]
 RunTraining = Callable[..., Any]

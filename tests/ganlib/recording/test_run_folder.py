@@ -7,7 +7,8 @@ import pytest
 
 from ganlib.errors import RunFolderTaken
 from ganlib.events import CheckpointSaved, Event, event_adapter
-from ganlib.spec.job import JobSpec, load_spec
+from ganlib.spec.job import JobSpec
+from ganlib.spec.parse import load_spec
 from ganlib.trainer import StopReason
 from ganlib.training.recording import run_folder
 from ganlib.training.recording.run_folder import run_in_folder

@@ -1,4 +1,4 @@
-"""A batch dealt out to two processes: who has which items, and what is made of all of them, by hand.
+"""A batch divided between two processes: the items of each, and sums over all of them, by hand.
 
 The other process is a list of what it would add to each sum.
 """
@@ -9,21 +9,20 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ganlib.networks.batch_norm import BatchNorm1d, BatchNorm2d
-from ganlib.networks.simple import Dropout, GaussianNoise
+from ganlib.networks.augmentation import RandomChanges
+from ganlib.networks.layers import Dropout, GaussianNoise
+from ganlib.networks.normalisation import BatchNorm1d, BatchNorm2d
 from ganlib.runtime import batch_sharding
 from ganlib.runtime.batch_sharding import (
-    Share,
-    all_items,
+    BatchShard,
     average_gradients,
     batch_mean,
-    dealt,
-    own_items,
-    whole_count,
-    whole_like,
+    gather_items,
+    global_count,
+    global_like,
+    local_items,
+    sharded,
 )
-from ganlib.spec.sections.techniques import DiffAugmentSpec
-from ganlib.techniques.diff_augment import RandomChanges
 
 LetOtherAdd = Callable[..., None]
 
@@ -33,34 +32,34 @@ def let_other_add(monkeypatch: pytest.MonkeyPatch) -> LetOtherAdd:
     """Return a function that says what the other process adds to the sums that come next."""
     waiting: list[Tensor] = []
 
-    def add_up(own: Tensor) -> None:
+    def sum_over_processes(own: Tensor) -> None:
         own += waiting.pop(0)
 
-    monkeypatch.setattr(batch_sharding, "add_up", add_up)
+    monkeypatch.setattr(batch_sharding, "sum_over_processes", sum_over_processes)
     return lambda *tensors: waiting.extend(tensors)
 
 
 @pytest.fixture
 def second_of_two() -> Iterator[None]:
     """Be the second of two processes with two items each."""
-    with dealt(Share(rank=1, count=2, size=2)):
+    with sharded(BatchShard(rank=1, count=2, size=2)):
         yield
 
 
 @pytest.mark.usefixtures("second_of_two")
 def test_each_process_has_its_items_of_every_batch_that_goes_through_as_one() -> None:
-    assert own_items(torch.tensor([0, 1, 2, 3])).tolist() == [2, 3]
-    assert own_items(torch.tensor([0, 1, 2, 3, 10, 11, 12, 13])).tolist() == [2, 3, 12, 13]
-    assert own_items(torch.tensor([[0, 1, 2, 3]]), dim=1).tolist() == [[2, 3]]
-    assert (whole_count(2), whole_count(4)) == (4, 8)
+    assert local_items(torch.tensor([0, 1, 2, 3])).tolist() == [2, 3]
+    assert local_items(torch.tensor([0, 1, 2, 3, 10, 11, 12, 13])).tolist() == [2, 3, 12, 13]
+    assert local_items(torch.tensor([[0, 1, 2, 3]]), dim=1).tolist() == [[2, 3]]
+    assert (global_count(2), global_count(4)) == (4, 8)
 
 
 def test_alone_everything_is_left_as_it_is() -> None:
     numbers = torch.tensor([1.0, 3.0])
-    assert own_items(numbers) is numbers
-    assert all_items(numbers) is numbers
-    assert whole_like(numbers) is numbers
-    assert whole_count(2) == 2
+    assert local_items(numbers) is numbers
+    assert gather_items(numbers) is numbers
+    assert global_like(numbers) is numbers
+    assert global_count(2) == 2
     assert batch_mean(numbers).item() == 2
 
 
@@ -69,7 +68,7 @@ def test_all_items_come_in_the_order_of_the_whole_batches(let_other_add: LetOthe
     own = torch.tensor([2.0, 3.0, 12.0, 13.0], requires_grad=True)
     # What each adds is laid out by process; the second one's rows are 0 in the first one's.
     let_other_add(torch.tensor([[0.0, 1.0, 10.0, 11.0], [0.0, 0.0, 0.0, 0.0]]))
-    together = all_items(own)
+    together = gather_items(own)
     assert together.tolist() == [0, 1, 2, 3, 10, 11, 12, 13]
     # The other process's loss has the gradient 100 at each of this one's items, this one's own has 1.
     let_other_add(torch.full((2, 4), 100.0))
@@ -128,7 +127,7 @@ def test_in_evaluation_nobody_is_asked() -> None:
     assert torch.equal(norm(images), images)
 
 
-@pytest.mark.parametrize("layer", [GaussianNoise(0.5), Dropout(0.4), RandomChanges(DiffAugmentSpec())])
+@pytest.mark.parametrize("layer", [GaussianNoise(0.5), Dropout(0.4), RandomChanges()])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 def test_random_layers_give_each_process_what_one_would_give_its_items(
     layer: nn.Module, layout: torch.memory_format
@@ -139,7 +138,7 @@ def test_random_layers_give_each_process_what_one_would_give_its_items(
     expected = layer(whole)
     for rank, rows in ((0, [0, 1, 4, 5]), (1, [2, 3, 6, 7])):
         torch.manual_seed(0)
-        with dealt(Share(rank, count=2, size=2)):
+        with sharded(BatchShard(rank, count=2, size=2)):
             found = layer(whole[rows].contiguous(memory_format=layout))
         assert torch.allclose(found, expected[rows], rtol=0, atol=1e-6)
         assert not torch.allclose(found, expected[[7 - row for row in rows]], atol=1e-2)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ganlib.errors import DeviceUnavailable
-from ganlib.runtime import device
+from ganlib.runtime import cpu, device
 
 CPU = torch.device("cpu")
 
@@ -20,7 +20,7 @@ CPU = torch.device("cpu")
 def test_auto_takes_bfloat16_where_the_processor_computes_in_it(
     monkeypatch: pytest.MonkeyPatch, flags: str, precision: torch.dtype
 ) -> None:
-    monkeypatch.setattr(device, "_cpu_flags", lambda: set(flags.split()))
+    monkeypatch.setattr(device, "read_cpu_flags", lambda: set(flags.split()))
     assert device.choose_precision("auto", CPU) == precision
 
 
@@ -37,6 +37,6 @@ def test_cuda_that_is_not_there_is_refused_with_a_way_out(monkeypatch: pytest.Mo
 
 
 def test_a_system_without_cpuinfo_still_names_its_processor(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(device, "_cpu_field", lambda field: "")
+    monkeypatch.setattr(cpu, "_read_cpu_field", lambda field: "")
     assert device.describe_device(CPU).startswith("cpu (")
     assert device.choose_precision("auto", CPU) == torch.float32

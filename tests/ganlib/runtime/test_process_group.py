@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from ganlib.errors import NotDealable
+from ganlib.errors import NotShardable
 from ganlib.events import MetricsLogged, event_adapter
-from ganlib.runtime.process_group import refuse_undealable
-from ganlib.spec.job import JobSpec, parse_spec
+from ganlib.spec.job import JobSpec
+from ganlib.spec.parse import parse_spec
 from ganlib.training.recording.run_folder import run_in_folder
+from ganlib.training.state import refuse_unshardable
 
 ROOT = Path(__file__).parents[3]
 ITERATIONS = 20
@@ -115,7 +116,7 @@ def train_tasks(tasks: list[dict[str, Any]], folder: Path) -> subprocess.Complet
     """Train them one after the other in two processes on this machine."""
     path = folder / "tasks.json"
     path.write_text(json.dumps(tasks))
-    command = [*TORCHRUN, "tests.support.rank_runs", str(path)]
+    command = [*TORCHRUN, "tests.ganlib.runtime.rank_runs", str(path)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
 
 
@@ -255,7 +256,7 @@ def test_the_command_line_trains_in_two_processes_and_stops_on_a_signal(tmp_path
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"batch_size": 15}, "batch_size: 15 cannot be dealt out to 2 processes"),
+        ({"batch_size": 15}, "batch_size: 15 cannot be divided evenly among 2 processes"),
         ({"speed": {"compile": True}}, "speed.compile"),
         ({"discriminator": {"layers": ["virtual_batch_norm", "dropout", dense(1)]}}, "beside dropout"),
         (
@@ -274,9 +275,9 @@ def test_the_command_line_trains_in_two_processes_and_stops_on_a_signal(tmp_path
     ],
 )
 def test_what_cannot_be_shared_is_refused(changes: dict[str, Any], words: str) -> None:
-    with pytest.raises(NotDealable, match=words):
-        refuse_undealable(parse_spec(spec_data(**changes)), 2)
+    with pytest.raises(NotShardable, match=words):
+        refuse_unshardable(parse_spec(spec_data(**changes)), 2)
 
 
 def test_virtual_batch_norm_alone_can_be_shared() -> None:
-    refuse_undealable(parse_spec(spec_data(discriminator={"layers": ["virtual_batch_norm", dense(1)]})), 2)
+    refuse_unshardable(parse_spec(spec_data(discriminator={"layers": ["virtual_batch_norm", dense(1)]})), 2)

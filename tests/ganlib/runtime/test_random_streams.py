@@ -2,8 +2,9 @@
 
 import torch
 
-from ganlib.runtime.random_streams import DataOrder, derive_seed, draw_latents, make_generator, reproducible_torch
+from ganlib.runtime.random_streams import DataOrder, derive_seed, make_generator, reproducible_torch
 from ganlib.spec.sections.networks import LatentsSpec
+from ganlib.training.data import draw_latents
 
 CPU = torch.device("cpu")
 

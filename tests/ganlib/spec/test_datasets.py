@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from ganlib.errors import SpecInvalid
-from ganlib.spec.job import parse_spec, training_identity
+from ganlib.spec.job import training_identity
+from ganlib.spec.parse import parse_spec
 from ganlib.spec.sections.datasets import FolderSpec
 
 MakeData = Callable[..., dict[str, Any]]
@@ -23,7 +24,7 @@ def test_a_path_out_of_the_data_folders_is_refused(make_spec_data: MakeData, pat
         parse_spec(make_spec_data(dataset={"name": "folder", "path": path, "size": 8, "colour": "grey"}))
     (problem,) = caught.value.problems
     assert problem.field == "dataset.path"
-    assert "a path below the data folder is wanted" in problem.message
+    assert "must be a path below the data folder" in problem.message
 
 
 def test_a_path_below_the_data_folders_is_taken(make_spec_data: MakeData) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from ganlib.errors import SpecInvalid
-from ganlib.spec.job import JobSpec, parse_spec
+from ganlib.spec.job import JobSpec
+from ganlib.spec.parse import parse_spec
 from ganlib.spec.sections.losses import LossesSpec
 
 MakeData = Callable[..., dict[str, Any]]
@@ -123,7 +124,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     (
         {"losses": CATGAN | classes("categories", count=20, weight=1), "discriminator": outputs(20)},
         "losses.classes.count",
-        "labels of 10 classes are to be told by 20 categories; leave count out, or set weight to 0",
+        "labels of 10 classes do not fit 20 categories; leave count out, or set weight to 0",
     ),
     ({"losses": classes("semi_supervised", weight=0)}, "losses.classes.weight", "must be more than 0"),
     ({"losses": CATGAN | classes("categories", count=1)}, "losses.classes.count", "must be at least 2"),
@@ -158,12 +159,12 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
             "losses": classes("shared_trunk"),
         },
         "losses.classes",
-        "a discriminator that takes labels cannot be asked to tell them: use one or the other",
+        "a discriminator that takes labels cannot also predict them: use one or the other",
     ),
     (
         {"losses": classes("auxiliary"), "discriminator": outputs(11)},
         "generator.layers",
-        "classes: {kind: auxiliary} wants fakes of a known class: let the generator take labels",
+        "classes: {kind: auxiliary} needs fakes of a known class: let the generator take labels",
     ),
     (
         {
@@ -174,13 +175,13 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
         "discriminator.layers.1",
         "batch norm makes an image's logit depend on the whole batch",
     ),
-    # Rhythm and techniques.
+    # Update schedule and techniques.
     (
         VALID["classifier"] | {"adaptive_advantage": {}},
         "adaptive_advantage",
-        "losses.discriminator: none has no ratio of losses",
+        "it needs losses that stay above 0; allowed for losses.generator: non_saturating, least_squares",
     ),
-    (VALID["categories"] | {"adaptive_advantage": {}}, "adaptive_advantage", "catgan has no ratio of losses"),
+    (VALID["categories"] | {"adaptive_advantage": {}}, "adaptive_advantage", "it needs losses that stay above 0"),
     (
         VALID["categories"] | {"techniques": [{"technique": "r1"}]},
         "techniques.0",
@@ -205,7 +206,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
         (
             VALID["classifier"] | {"techniques": [{"technique": name}]},
             "techniques.0",
-            f"{name} needs a GAN, and losses.discriminator is none; allowed then: ema_discriminator, ",
+            f"{name} needs a GAN, and losses.discriminator is none; allowed then: weight_clipping, ",
         )
         for name in ("feature_matching", "ema_generator", "gradient_penalty", "r1", "label_smoothing")
     ),
@@ -223,7 +224,7 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     (
         {"evaluation": {"every": 2, "metrics": ["label_agreement"]}},
         "evaluation.metrics",
-        "label_agreement asks whether fakes show the class that they were asked for",
+        "label_agreement measures whether fakes show the class that they were given",
     ),
 ]
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from ganlib.errors import SpecInvalid
-from ganlib.spec.job import parse_spec, training_identity
+from ganlib.spec.job import training_identity
+from ganlib.spec.parse import parse_spec
 
 MakeData = Callable[..., dict[str, Any]]
 
@@ -34,11 +35,11 @@ def test_a_recipe_is_kept_with_the_spec_and_changes_nothing_of_the_run(make_spec
     ("recipe", "field", "words"),
     [
         ({key: RECIPE[key] for key in ("paper", "section", "expected")}, "recipe.cost", "this field is required"),
-        ({**RECIPE, "paper": "a" * 201}, "recipe.paper", "at most 200 characters are allowed"),
+        ({**RECIPE, "paper": "a" * 201}, "recipe.paper", "must have at most 200 characters"),
         ({**RECIPE, "section": ""}, "recipe.section", "at least 1 character"),
-        ({**RECIPE, "section": 4.7}, "recipe.section", "text is wanted"),
+        ({**RECIPE, "section": 4.7}, "recipe.section", "must be text"),
         ({**RECIPE, "costs": "1 h"}, "recipe.costs", "did you mean cost?"),
-        ("Author (2018)", "recipe", "a mapping of fields to values is wanted"),
+        ("Author (2018)", "recipe", "must be a mapping of fields to values"),
     ],
 )
 def test_a_recipe_that_says_too_little_or_too_much_is_refused(

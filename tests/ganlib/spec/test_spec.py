@@ -8,13 +8,12 @@ import pytest
 
 from ganlib.errors import SpecInvalid
 from ganlib.spec.files import apply_overrides, read_spec_file
-from ganlib.spec.job import load_spec, parse_spec
 from ganlib.spec.layers import LayerSpec
-from ganlib.spec.parse import variants_by_field
+from ganlib.spec.parse import load_spec, parse_spec, variants_by_field
 from ganlib.spec.sections.datasets import DatasetSpec
 from ganlib.spec.sections.networks import InitSpec
 from ganlib.spec.sections.optimisers import OptimiserSpec
-from ganlib.spec.sections.techniques import TechniqueSpec
+from ganlib.techniques import TechniqueSpec
 
 MakeData = Callable[..., dict[str, Any]]
 
@@ -29,19 +28,19 @@ LOGIT = {"layer": "dense", "size": 1}
 
 BAD_SPECS: list[tuple[dict[str, Any], str, str]] = [
     ({"epochs": 3}, "epochs", "there is no such field; remove it or correct its name"),
-    ({"iterations": "ten"}, "iterations", "a whole number is wanted"),
-    ({"iterations": 1e99}, "iterations", "a whole number is wanted"),
-    ({"iterations": 10.5}, "iterations", "a whole number is wanted"),
+    ({"iterations": "ten"}, "iterations", "must be an integer"),
+    ({"iterations": 1e99}, "iterations", "must be an integer"),
+    ({"iterations": 10.5}, "iterations", "must be an integer"),
     ({"iterations": 10**12}, "iterations", "must be at most 10,000,000"),
-    ({"iterations": None}, "iterations", "a whole number is wanted"),
+    ({"iterations": None}, "iterations", "must be an integer"),
     ({"iterations": 10_000_000, "sample_every": 1}, "sample_every", "10,000,000 grids would be kept"),
     ({"batch_size": -3}, "batch_size", "must be at least 1"),
     ({"batch_size": 1}, "batch_size", "must be at least 2"),
-    ({"seed": True}, "seed", "a number is wanted here, not true or false"),
+    ({"seed": True}, "seed", "must be a number, not true or false"),
     ({"seed": 10**400}, "seed", "must be at most 9,223,372,036,854,775,807"),
     ({"name": "../etc"}, "name", "1 to 100 letters, digits, spaces"),
     ({"tags": ["two words"]}, "tags.0", "1 to 50 letters, digits"),
-    ({"tags": "one"}, "tags", "a list is wanted"),
+    ({"tags": "one"}, "tags", "must be a list"),
     (
         {"dataset": "imagenet"},
         "dataset",
@@ -70,18 +69,18 @@ BAD_SPECS: list[tuple[dict[str, Any], str, str]] = [
     (
         {"optimisers": {"generator": {"learning_rate": float("nan")}}},
         "optimisers.generator.learning_rate",
-        "a finite number is wanted, not NaN or infinity",
+        "must be a finite number, not NaN or infinity",
     ),
     (
         {"optimisers": {"discriminator": {"learning_rate": float("inf")}}},
         "optimisers.discriminator.learning_rate",
-        "a finite number is wanted",
+        "must be a finite number",
     ),
     ({"optimisers": {"generator": {"learning_rate": 0}}}, "optimisers.generator.learning_rate", "more than 0"),
     ({"optimisers": {"generator": {"betas": [0.5]}}}, "optimisers.generator.betas.1", "an item is missing"),
     ({"optimisers": {"generator": {"betas": [0.5, 1]}}}, "optimisers.generator.betas.1", "less than 1"),
     ({"optimisers": {"generator": {"kind": "lion"}}}, "optimisers.generator", "allowed: 'adam', 'sgd', 'rmsprop'"),
-    ({"optimisers": {"generator": "sgd"}}, "optimisers.generator", "a mapping of fields to values is wanted"),
+    ({"optimisers": {"generator": "sgd"}}, "optimisers.generator", "must be a mapping of fields to values"),
     (
         {"optimisers": {"generator": {"kind": "sgd"}}},
         "optimisers.generator.learning_rate",
@@ -171,8 +170,8 @@ BAD_SPECS: list[tuple[dict[str, Any], str, str]] = [
         "discriminator.layers.0",
         "minibatch_discrimination makes an image's logit depend on the whole batch",
     ),
-    ({"techniques": ["ema_generator"]}, "techniques.0", "a mapping of fields to values is wanted"),
-    ({"generator": ["relu"]}, "generator", "a mapping of fields to values is wanted"),
+    ({"techniques": ["ema_generator"]}, "techniques.0", "must be a mapping of fields to values"),
+    ({"generator": ["relu"]}, "generator", "must be a mapping of fields to values"),
     ({"generator": {"preset": "resnet"}}, "generator", "no preset is named 'resnet'; allowed: winkler_mnist_"),
     (
         {"generator": {"preset": "winkler_mnist_generator", "layers": ["relu"]}},
@@ -180,7 +179,7 @@ BAD_SPECS: list[tuple[dict[str, Any], str, str]] = [
         "give either a preset or layers, not both",
     ),
     ({"generator": {**layers(DENSE, IMAGE), "init": {"std": 1}}}, "generator.init", "allowed: normal, default"),
-    ({"generator": layers()}, "generator.layers", "at least 1 item is wanted"),
+    ({"generator": layers()}, "generator.layers", "must have at least 1 item"),
     ({"generator": layers({"layer": "attention"})}, "generator.layers.0", "allowed: 'dense', 'conv', 'transp"),
     ({"generator": layers({"size": 3})}, "generator.layers.0", "'layer' is missing; allowed: dense, conv, tra"),
     ({"generator": layers("gelu")}, "generator.layers.0", "no layer is named 'gelu' alone; allowed: relu, le"),

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from ganlib.losses.adversarial import minimax_discriminator_loss
-from ganlib.spec.job import JobSpec, parse_spec, training_identity
-from ganlib.spec.sections.techniques import GradientPenaltySpec, LabelSmoothingSpec, R1Spec, WeightClippingSpec
-from ganlib.techniques import Networks, StepBatch
-from ganlib.techniques.gradient_penalty import GradientPenalty, slopes_of
-from ganlib.techniques.label_smoothing import LabelSmoothing
-from ganlib.techniques.r1 import R1
-from ganlib.techniques.weight_clipping import WeightClipping
+from ganlib.networks.players import Networks
+from ganlib.spec.job import JobSpec, training_identity
+from ganlib.spec.parse import parse_spec
+from ganlib.techniques.base import StepBatch
+from ganlib.techniques.gradient_penalty import GradientPenaltySpec, slopes_of
+from ganlib.techniques.label_smoothing import LabelSmoothingSpec
+from ganlib.techniques.r1 import R1Spec
+from ganlib.techniques.weight_clipping import WeightClippingSpec
 from ganlib.training.state import build_state
 from ganlib.training.step import train_step
 
@@ -68,7 +69,7 @@ def logits(*values: float) -> Tensor:
 
 
 def test_a_smoothed_target_is_a_share_of_both_cross_entropies(make_spec: MakeSpec) -> None:
-    technique = LabelSmoothing(LabelSmoothingSpec(real_target=0.9), make_spec())
+    technique = LabelSmoothingSpec(real_target=0.9).build(make_spec())
     loss = technique.choose_discriminator_loss(minimax_discriminator_loss)
     # sigmoid(ln 3) = 3/4: real 0.9 · -log(3/4) + 0.1 · -log(1/4); the fake's target stays 0: -log(1 - 3/4).
     expected = -0.9 * log(3 / 4) - 0.1 * log(1 / 4) - log(1 / 4)
@@ -76,7 +77,7 @@ def test_a_smoothed_target_is_a_share_of_both_cross_entropies(make_spec: MakeSpe
 
 
 def test_a_smoothed_loss_is_least_where_real_images_are_judged_as_the_target(make_spec: MakeSpec) -> None:
-    technique = LabelSmoothing(LabelSmoothingSpec(real_target=0.75), make_spec())
+    technique = LabelSmoothingSpec(real_target=0.75).build(make_spec())
     loss = technique.choose_discriminator_loss(minimax_discriminator_loss)
     best = logits(log(3)).requires_grad_()
     loss(best, logits(-5)).backward()
@@ -94,7 +95,7 @@ def test_weights_beyond_the_bound_are_clipped_and_others_left(make_spec: MakeSpe
     with torch.no_grad():
         discriminator.weight.copy_(torch.tensor([[0.3, -0.3, 0.1, -0.1]]))
         discriminator.bias.fill_(-7)
-    WeightClipping(WeightClippingSpec(bound=0.2), make_spec()).after_discriminator_update(
+    WeightClippingSpec(bound=0.2).build(make_spec()).after_discriminator_update(
         Networks(nn.Identity(), discriminator)
     )
     assert discriminator.weight.flatten().tolist() == pytest.approx([0.2, -0.2, 0.1, -0.1])
@@ -145,7 +146,7 @@ def batch(real: Tensor, fake: Tensor, iteration: int = 1) -> StepBatch:
 
 def penalty_of(job_spec: JobSpec, discriminator: nn.Module, step: StepBatch, **fields: Any) -> Tensor:
     networks = Networks(nn.Identity(), discriminator)
-    technique = GradientPenalty(GradientPenaltySpec(**fields), job_spec)
+    technique = GradientPenaltySpec(**fields).build(job_spec)
     technique.start(networks)
     return technique.discriminator_penalty(networks, step)
 
@@ -185,7 +186,7 @@ def test_a_slope_of_0_leaves_gradients_that_are_numbers(make_spec: MakeSpec) -> 
 
 
 def r1_of(job_spec: JobSpec, discriminator: nn.Module, step: StepBatch, **fields: Any) -> Tensor | None:
-    return R1(R1Spec(**fields), job_spec).discriminator_penalty(Networks(nn.Identity(), discriminator), step)
+    return R1Spec(**fields).build(job_spec).discriminator_penalty(Networks(nn.Identity(), discriminator), step)
 
 
 def test_r1_is_half_of_gamma_times_the_mean_squared_slope_at_real_images(make_spec: MakeSpec) -> None:

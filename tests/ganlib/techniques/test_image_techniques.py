@@ -8,19 +8,14 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import gradcheck
 
-from ganlib.networks.simple import Before, FlatLinear
+from ganlib.networks.augmentation import RandomChanges, change_colour, cut_out, translate
+from ganlib.networks.layers import Before, FlatLinear
+from ganlib.networks.players import Networks
 from ganlib.spec.job import JobSpec
-from ganlib.spec.sections.techniques import (
-    DiffAugmentSpec,
-    FeatureMatchingSpec,
-    HistoricalAveragingSpec,
-    InstanceNoiseSpec,
-)
-from ganlib.techniques import Networks, StepBatch
-from ganlib.techniques.diff_augment import RandomChanges, change_colour, cut_out, translate
-from ganlib.techniques.feature_matching import FeatureMatching
-from ganlib.techniques.historical_averaging import HistoricalAveraging
-from ganlib.techniques.instance_noise import InstanceNoise
+from ganlib.techniques.base import StepBatch
+from ganlib.techniques.feature_matching import FeatureMatchingSpec
+from ganlib.techniques.historical_averaging import HistoricalAveragingSpec
+from ganlib.techniques.instance_noise import InstanceNoiseSpec
 
 MakeSpec = Callable[..., JobSpec]
 
@@ -32,7 +27,7 @@ def batch_of(real: Tensor, fake: Tensor) -> StepBatch:
 def matched(make_spec: MakeSpec, real: Tensor, fake: Tensor, **fields: Any) -> Tensor:
     """Return the penalty when D is x ↦ (x, 2x), ReLU, one logit."""
     layers = [{"layer": "dense", "size": 2}, "relu", {"layer": "dense", "size": 1}]
-    technique = FeatureMatching(FeatureMatchingSpec(**fields), make_spec(discriminator={"layers": layers}))
+    technique = FeatureMatchingSpec(**fields).build(make_spec(discriminator={"layers": layers}))
     discriminator = nn.Sequential(FlatLinear(1, 2, bias=False), nn.ReLU(), FlatLinear(2, 1))
     discriminator[0].weight.data = torch.tensor([[1.0], [2.0]])
     # Wrapped, as another technique may leave it.
@@ -76,7 +71,7 @@ def test_feature_matching_moves_fakes_towards_the_real_mean(make_spec: MakeSpec)
 
 def test_feature_matching_replaces_the_loss_or_adds_to_it(make_spec: MakeSpec) -> None:
     spec = make_spec()
-    replacing, adding = (FeatureMatching(FeatureMatchingSpec(mode=mode), spec) for mode in ("replace", "add"))
+    replacing, adding = (FeatureMatchingSpec(mode=mode).build(spec) for mode in ("replace", "add"))
     assert replacing.choose_generator_loss(torch.sum)(torch.ones(3)).item() == 0
     assert adding.choose_generator_loss(torch.sum)(torch.ones(3)).item() == 3
 
@@ -84,7 +79,7 @@ def test_feature_matching_replaces_the_loss_or_adds_to_it(make_spec: MakeSpec) -
 def test_historical_averaging_pulls_towards_the_mean_of_all_former_weights(make_spec: MakeSpec) -> None:
     networks = Networks(nn.Linear(1, 1, bias=False), nn.Linear(1, 2, bias=False))
     generator, discriminator = networks.generator.weight, networks.discriminator.weight
-    technique = HistoricalAveraging(HistoricalAveragingSpec(weight=0.5), make_spec())
+    technique = HistoricalAveragingSpec(weight=0.5).build(make_spec())
     nothing = batch_of(torch.zeros(1, 1), torch.zeros(1, 1))
 
     def set_weights(one: float, two: list[float]) -> None:
@@ -107,7 +102,7 @@ def test_historical_averaging_pulls_towards_the_mean_of_all_former_weights(make_
 
 
 def test_instance_noise_fades_in_a_straight_line(make_spec: MakeSpec) -> None:
-    technique = InstanceNoise(InstanceNoiseSpec(std=0.8, until=4), make_spec())
+    technique = InstanceNoiseSpec(std=0.8, until=4).build(make_spec())
     discriminator = technique.wrap_discriminator(nn.Identity())
     networks = Networks(nn.Identity(), discriminator)
     torch.manual_seed(0)
@@ -121,7 +116,7 @@ def test_instance_noise_fades_in_a_straight_line(make_spec: MakeSpec) -> None:
 
 def test_images_are_left_alone_outside_of_training(make_spec: MakeSpec) -> None:
     images = torch.rand(2, 3, 8, 8)
-    for change in (RandomChanges(DiffAugmentSpec()), nn.Dropout(0.9)):
+    for change in (RandomChanges(), nn.Dropout(0.9)):
         network = Before(change, nn.Identity())
         assert not torch.equal(network(images), images)
         assert torch.equal(network.eval()(images), images)
@@ -165,14 +160,14 @@ def test_random_changes_stay_in_their_bounds_and_reach_them() -> None:
     # A single bright pixel in the middle shows the way of each translation: at most 16/8 = 2 pixels.
     images = torch.zeros(2000, 1, 16, 16)
     images[:, :, 8, 8] = 1
-    moved = RandomChanges(DiffAugmentSpec(colour=False, cutout=False))(images)
+    moved = RandomChanges(colour=False, cutout=False)(images)
     rows, columns = moved.flatten(1).argmax(1) // 16, moved.flatten(1).argmax(1) % 16
     assert rows.unique().tolist() == columns.unique().tolist() == [6, 7, 8, 9, 10]
-    cut = RandomChanges(DiffAugmentSpec(colour=False, translation=False))(torch.ones(2000, 1, 16, 16))
+    cut = RandomChanges(colour=False, translation=False)(torch.ones(2000, 1, 16, 16))
     missing = (1 - cut).sum((1, 2, 3))
     # A whole square has 64 pixels, the smallest corner that sticks in 16.
     assert (missing.min().item(), missing.max().item()) == (16, 64)
-    bright = RandomChanges(DiffAugmentSpec(translation=False, cutout=False))(torch.zeros(2000, 1, 2, 2))
+    bright = RandomChanges(translation=False, cutout=False)(torch.zeros(2000, 1, 2, 2))
     assert -0.5 <= bright.min().item() < -0.48
     assert 0.48 < bright.max().item() <= 0.5
 

@@ -1,17 +1,22 @@
 """Techniques: the slots, and the averaged generator by hand."""
 
+import subprocess
+import sys
 import typing
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from ganlib.losses import DiscriminatorLoss, GeneratorLoss
+from ganlib import techniques
+from ganlib.losses.adversarial import DiscriminatorLoss, GeneratorLoss
+from ganlib.networks.players import Networks
 from ganlib.spec.job import JobSpec
-from ganlib.spec.sections.techniques import EmaGeneratorSpec, TechniqueSpec
-from ganlib.techniques import TECHNIQUES, Networks, StepBatch, Technique, build_techniques
-from ganlib.techniques.weight_averages import EmaGenerator
+from ganlib.techniques import TECHNIQUES, TechniqueSpec
+from ganlib.techniques.base import StepBatch, Technique
+from ganlib.techniques.ema_generator import EmaGeneratorSpec
 from ganlib.training.checkpoint import load_checkpoint, take_snapshot, write_checkpoint
 from ganlib.training.state import build_state
 from ganlib.training.step import train_step
@@ -25,7 +30,7 @@ class Everything(Technique):
 
     mixes_items = True
 
-    def __init__(self, part: EmaGeneratorSpec, spec: JobSpec) -> None:
+    def __init__(self) -> None:
         self.calls: list[str] = []
         self.counter = torch.zeros(())
 
@@ -72,7 +77,7 @@ class Everything(Technique):
 
 @pytest.fixture
 def spec_with_everything(make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch) -> JobSpec:
-    monkeypatch.setitem(TECHNIQUES, "ema_generator", Everything)
+    monkeypatch.setattr(EmaGeneratorSpec, "build", lambda section, spec: Everything())
     return make_spec(techniques=[{"technique": "ema_generator"}])
 
 
@@ -100,7 +105,7 @@ def test_a_techniques_state_is_in_the_checkpoint(spec_with_everything: JobSpec, 
 
 def test_an_empty_technique_changes_nothing(make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = take_and_step(make_spec())
-    monkeypatch.setitem(TECHNIQUES, "ema_generator", lambda part, spec: Technique())
+    monkeypatch.setattr(EmaGeneratorSpec, "build", lambda section, spec: Technique())
     empty = take_and_step(make_spec(techniques=[{"technique": "ema_generator"}]))
     assert plain.keys() == empty.keys()
     assert all(torch.equal(plain[name], empty[name]) for name in plain)
@@ -116,7 +121,7 @@ def average_after(weights: list[float], spec: EmaGeneratorSpec, job_spec: JobSpe
     """Return the average once the only weight has had these values after iterations 0, 1, 2, …."""
     generator = nn.Linear(1, 1, bias=False)
     networks = Networks(generator, nn.Identity())
-    technique = EmaGenerator(spec, job_spec)
+    technique = spec.build(job_spec)
     for iteration, value in enumerate(weights):
         nn.init.constant_(generator.weight, value)
         technique.after_iteration(networks, iteration) if iteration else technique.start(networks)
@@ -146,7 +151,28 @@ def test_samples_come_from_the_average_and_its_statistics(make_spec: MakeSpec) -
     assert not sampler.training
 
 
-def test_every_technique_of_the_spec_has_its_class(make_spec: MakeSpec) -> None:
-    kinds = typing.get_args(typing.get_args(TechniqueSpec)[0])
-    assert {kind.model_fields["technique"].default for kind in kinds} == TECHNIQUES.keys()
-    assert build_techniques(make_spec()) == []
+def test_every_file_of_the_folder_gives_the_spec_its_section() -> None:
+    files = {path.stem for path in Path(techniques.__file__).parent.glob("*.py")} - {"__init__", "base"}
+    assert files == TECHNIQUES.keys()
+    assert set(typing.get_args(typing.get_args(TechniqueSpec)[0])) == set(TECHNIQUES.values())
+
+
+@pytest.mark.parametrize("name", TECHNIQUES)
+def test_a_section_says_what_its_technique_does(make_spec: MakeSpec, name: str) -> None:
+    """The dashboard and the service read these facts without building the technique."""
+    section = TECHNIQUES[name](**({"until": 3} if name == "instance_noise" else {}))
+    technique = section.build(make_spec())
+    assert section.adds_to_discriminator_loss == is_overridden(technique, "discriminator_penalty")
+    assert section.draws_samples == is_overridden(technique, "choose_sampler")
+
+
+def is_overridden(technique: Technique, slot: str) -> bool:
+    return getattr(type(technique), slot) is not getattr(Technique, slot)
+
+
+def test_reading_all_sections_loads_no_torch() -> None:
+    code = (
+        "import sys, ganlib.spec.parse; print([name for name in ('torch', 'numpy', 'PIL') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -12,10 +12,10 @@ from ganlib.errors import DeviceUnavailable, SpecInvalid
 from ganlib.spec.job import JobSpec, training_identity
 from ganlib.spec.sections.optimisers import LinearSchedule, SgdSpec
 from ganlib.training.cuda_graph import WARM_UP, StepGraph, build_step_graph
-from ganlib.training.data import Chosen
+from ganlib.training.data import BatchIndices
 from ganlib.training.optimisers import build_optimiser, set_learning_rate
-from ganlib.training.state import TrainingState, build_state
-from ganlib.training.step import StepResult, train_step
+from ganlib.training.state import StepResult, TrainingState, build_state
+from ganlib.training.step import train_step
 
 MakeSpec = Callable[..., JobSpec]
 RunTraining = Callable[..., Any]
@@ -114,7 +114,7 @@ def test_that_would_fail_if_the_same_images_were_replayed(
     make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = steps_of(build_state(make_spec(), CPU))
-    monkeypatch.setattr(Chosen, "copy_", lambda self, other: None)
+    monkeypatch.setattr(BatchIndices, "copy_", lambda self, other: None)
     state = build_state(make_spec(), CPU)
     state.graph = StepGraph(StandIn())
     replayed = steps_of(state)

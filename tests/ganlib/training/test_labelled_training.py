@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ganlib.evaluation.accuracy import AccuracyMeter
-from ganlib.networks.batch_norm import frozen_statistics
+from ganlib.evaluation.evaluator import AccuracyMeter
+from ganlib.networks.normalisation import frozen_statistics
 from ganlib.spec.job import JobSpec
 from ganlib.training import discriminator_step, state, step
 from ganlib.training.state import TrainingState, build_state
@@ -125,7 +125,7 @@ def test_the_generator_moves_away_from_the_class_fake(make_spec: MakeSpec) -> No
 
     def fake_share() -> float:
         with torch.no_grad():
-            outputs = run.networks.judge(run.networks.generate(torch.randn(64, 8), None), None)
+            outputs = run.networks.discriminate(run.networks.generate(torch.randn(64, 8), None), None)
         return outputs.softmax(1)[:, -1].mean().item()
 
     torch.manual_seed(0)

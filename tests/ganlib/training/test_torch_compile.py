@@ -9,8 +9,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from ganlib.errors import CompilationFailed
+from ganlib.networks.players import Networks
 from ganlib.spec.job import JobSpec
-from ganlib.techniques import Networks
 
 MakeSpec = Callable[..., JobSpec]
 RunTraining = Callable[..., Any]
@@ -114,6 +114,6 @@ def test_only_training_passes_are_compiled() -> None:
     assert seen == [networks.generator, networks.discriminator]
     inputs = torch.ones(3, 2)
     assert torch.equal(networks.generate(inputs, None), networks.generator(inputs) + 1)
-    assert torch.equal(networks.judge(inputs, None), networks.discriminator(inputs) + 1)
-    assert torch.equal(networks.judge_plainly(inputs, None), networks.discriminator(inputs))
+    assert torch.equal(networks.discriminate(inputs, None), networks.discriminator(inputs) + 1)
+    assert torch.equal(networks.discriminate_eagerly(inputs, None), networks.discriminator(inputs))
     assert torch.equal(networks.realness(inputs, None), networks.discriminator(inputs).squeeze(1))

@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 import torch
 
-from ganlib.spec.job import JobSpec, parse_spec, training_identity
+from ganlib.spec.job import JobSpec, training_identity
+from ganlib.spec.parse import parse_spec
 from ganlib.spec.sections.optimisers import AdaptiveAdvantageSpec
 from ganlib.training import data
 from ganlib.training.recording.run_reporter import log_ratio_of
 from ganlib.training.state import build_state
 from ganlib.training.step import train_step
-from ganlib.training.update_schedule import AdaptiveRhythm, Rhythm, build_rhythm
+from ganlib.training.update_schedule import AdaptiveSchedule, UpdateSchedule, build_update_schedule
 
 MakeSpec = Callable[..., JobSpec]
 RunTraining = Callable[..., Any]
@@ -33,7 +34,7 @@ EXACT_RHYTHMS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("changes", EXACT_RHYTHMS.values(), ids=EXACT_RHYTHMS.keys())
-def test_the_same_rhythm_gives_the_same_bytes_whether_stopped_or_not(
+def test_the_same_schedule_gives_the_same_bytes_whether_stopped_or_not(
     make_spec: MakeSpec, run_training: RunTraining, changes: dict[str, Any]
 ) -> None:
     spec = make_spec(**changes, log_every=1, sample_every=1)
@@ -46,13 +47,13 @@ def test_the_same_rhythm_gives_the_same_bytes_whether_stopped_or_not(
         assert first.numbers() + second.numbers() == whole.numbers()
 
 
-def test_an_adaptive_rhythm_that_forgets_where_it_was_gives_other_bytes(
+def test_an_adaptive_schedule_that_forgets_where_it_was_gives_other_bytes(
     make_spec: MakeSpec, run_training: RunTraining, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = make_spec(adaptive_advantage={"every": 2, "tolerance": 0.01})
     whole = run_training(spec)
     first = run_training(spec, stop_at=3)
-    monkeypatch.setattr(AdaptiveRhythm, "load_state_dict", lambda self, tensors: None)
+    monkeypatch.setattr(AdaptiveSchedule, "load_state_dict", lambda self, tensors: None)
     second = run_training(spec, resume_from=first.out_dir / "checkpoints/00000003.safetensors")
     assert second.files()["samples/00000006.png"] != whole.files()["samples/00000006.png"]
 
@@ -92,22 +93,22 @@ def test_each_player_is_updated_as_often_as_the_spec_says(
     assert updates == {"discriminator": 2 * discriminator_steps, "generator": 2 * generator_steps}
 
 
-def test_a_fixed_rhythm_numbers_the_batches_without_a_gap() -> None:
-    assert list(Rhythm().batches(7)) == [7]
-    assert [list(Rhythm(3).batches(iteration)) for iteration in (1, 2)] == [[1, 2, 3], [4, 5, 6]]
+def test_a_fixed_schedule_numbers_the_batches_without_a_gap() -> None:
+    assert list(UpdateSchedule().batches(7)) == [7]
+    assert [list(UpdateSchedule(3).batches(iteration)) for iteration in (1, 2)] == [[1, 2, 3], [4, 5, 6]]
 
 
-def play(rhythm: Rhythm, *losses: tuple[float, float]) -> list[tuple[int, int]]:
+def play(schedule: UpdateSchedule, *losses: tuple[float, float]) -> list[tuple[int, int]]:
     """Return (discriminator's, generator's) updates after each iteration with these (D, G) losses."""
     steps = []
     for iteration, (discriminator, generator) in enumerate(losses, start=1):
-        rhythm.end_iteration(iteration, torch.tensor(discriminator), torch.tensor(generator))
-        steps.append((rhythm.discriminator_steps, rhythm.generator_steps))
+        schedule.end_iteration(iteration, torch.tensor(discriminator), torch.tensor(generator))
+        steps.append((schedule.discriminator_steps, schedule.generator_steps))
     return steps
 
 
-def adaptive(**fields: Any) -> AdaptiveRhythm:
-    return AdaptiveRhythm(AdaptiveAdvantageSpec(**fields), CPU)
+def adaptive(**fields: Any) -> AdaptiveSchedule:
+    return AdaptiveSchedule(AdaptiveAdvantageSpec(**fields), CPU)
 
 
 def test_the_player_that_is_behind_gets_more_updates_up_to_the_most() -> None:
@@ -136,11 +137,11 @@ def test_a_decision_takes_the_sums_since_the_last_one() -> None:
     assert play(adaptive(every=3), *losses) == [(1, 1)] * 5 + [(1, 2)]
 
 
-def test_an_adaptive_rhythm_numbers_the_batches_without_a_gap() -> None:
-    rhythm, seen = adaptive(every=1), list[int]()
+def test_an_adaptive_schedule_numbers_the_batches_without_a_gap() -> None:
+    schedule, seen = adaptive(every=1), list[int]()
     for iteration in range(1, 4):
-        seen += rhythm.batches(iteration)
-        play(rhythm, (3.0, 1.0))
+        seen += schedule.batches(iteration)
+        play(schedule, (3.0, 1.0))
     assert seen == [1, 2, 3, 4, 5, 6]
 
 
@@ -154,15 +155,15 @@ def test_what_the_adaptive_advantage_decided_is_logged(make_spec: MakeSpec, run_
 
 
 @pytest.mark.parametrize("changes", EXACT_RHYTHMS.values(), ids=EXACT_RHYTHMS.keys())
-def test_a_rhythm_survives_being_written_and_read(make_spec: MakeSpec, changes: dict[str, Any]) -> None:
+def test_a_schedule_survives_being_written_and_read(make_spec: MakeSpec, changes: dict[str, Any]) -> None:
     spec = make_spec(**changes)
     assert parse_spec(spec.model_dump(mode="json")) == spec
 
 
-def test_fields_of_the_rhythm_make_another_run(make_spec: MakeSpec) -> None:
+def test_fields_of_the_schedule_make_another_run(make_spec: MakeSpec) -> None:
     specs = [make_spec(), *(make_spec(**changes) for changes in EXACT_RHYTHMS.values())]
     assert len({training_identity(spec) for spec in specs}) == len(specs)
-    assert isinstance(build_rhythm(make_spec(adaptive_advantage={}), CPU), AdaptiveRhythm)
+    assert isinstance(build_update_schedule(make_spec(adaptive_advantage={}), CPU), AdaptiveSchedule)
 
 
 def test_the_log_ratio_is_above_0_where_the_generator_is_behind() -> None:

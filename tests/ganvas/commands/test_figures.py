@@ -90,6 +90,6 @@ def test_a_name_of_several_runs_lists_their_ids(
     worker.client.close()
     outcome = ganvas("movie", "first-light", "--out", tmp_path / "a.gif")
     assert outcome.status == 2
-    assert "2 runs are meant" in outcome.err.replace("\n", " ")
+    assert "2 runs match" in outcome.err.replace("\n", " ")
     assert run in outcome.err
     assert other in outcome.err

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ganlib.spec.job import parse_spec
+from ganlib.spec.parse import parse_spec
 from tests.ganvas.conftest import RunCommand
 
 RECIPES = Path(__file__).parents[3] / "recipes"

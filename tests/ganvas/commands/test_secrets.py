@@ -64,5 +64,5 @@ def test_a_folder_of_secrets_that_is_not_there_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GANVAS_SECRETS_DIR", str(tmp_path / "missing"))
-    with pytest.raises(SecretsDirMissing, match="no folder"):
+    with pytest.raises(SecretsDirMissing, match="must be a folder"):
         Settings()

@@ -93,6 +93,6 @@ def test_list_and_show_say_that_nobody_runs_the_commit(
 ) -> None:
     submitted = ganvas("submit", tiny_spec, "--commit", "abcdef1", "--url", live_service.url, "--json")
     job_id = json.loads(submitted.out)["id"]
-    nobody = "pinned to commit abcdef1; no worker that runs it was heard of"
+    nobody = "pinned to commit abcdef1; no known worker runs it"
     assert f"{job_id} waits: {nobody}" in ganvas("list", "--url", live_service.url).out
     assert nobody in ganvas("show", job_id, "--url", live_service.url).out

@@ -38,7 +38,7 @@ def test_a_token_is_printed_once_and_lets_its_holder_in(home: Path) -> None:
 
 
 def test_tokens_are_listed_and_revoked_by_id(home: Path) -> None:
-    assert "No token was ever made" in run(home, "list").output
+    assert "There are no tokens" in run(home, "list").output
     run(home, "create", "--name", "gpu-1", "--scope", "worker", "--days", "30")
     (token,) = json.loads(run(home, "list", "--json").stdout)["items"]
     assert (token["name"], token["scope"], token["revoked_at"]) == ("gpu-1", "worker", None)

@@ -1,9 +1,6 @@
 """`ganvas train`: no service at all."""
 
 import json
-import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from hashlib import sha256
@@ -12,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.ganvas.conftest import RunCommand
+from tests.support.processes import Command
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -37,8 +35,8 @@ def test_lines_that_a_run_logs_stand_above_the_bar(
     change = ("--set", "evaluation={every: 10, samples: 16}")
     outcome = ganvas("train", tiny_spec, "--out", tmp_path / "run", *change)
     assert outcome.status == 0, outcome.err
-    assert "Training the digits judge on 1,497 images" in outcome.err
-    assert "The eval figures are of 16 samples each" in outcome.err
+    assert "Training the digits classifier on 1,497 images" in outcome.err
+    assert "Evaluation metrics are of 16 samples each" in outcome.err
 
 
 def test_interrupted_training_goes_on_to_the_same_grids(
@@ -47,14 +45,12 @@ def test_interrupted_training_goes_on_to_the_same_grids(
     changes = ("--set", "iterations=3000", "--set", "sample_every=500")
     assert ganvas("train", tiny_spec, "--out", tmp_path / "whole", *changes).status == 0
 
-    command = [sys.executable, "-m", "ganvas", "train", tiny_spec, "--out", tmp_path / "halved", *changes]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    command = Command("train", tiny_spec, "--out", tmp_path / "halved", *changes)
     while not (tmp_path / "halved" / "samples" / "00000500.png").exists():
-        assert process.poll() is None
+        assert command.process.poll() is None
         time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=240)
-    assert (process.returncode, "Run the same command again" in errors) == (130, True)
+    assert command.end() == 130
+    assert "Run the same command again" in command.output
 
     assert ganvas("train", tiny_spec, "--out", tmp_path / "halved", *changes).status == 0
     assert digests(tmp_path / "halved") == digests(tmp_path / "whole")

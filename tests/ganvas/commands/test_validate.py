@@ -90,7 +90,7 @@ def test_doubled_field_is_refused(ganvas: RunCommand, tmp_path: Path) -> None:
     path = tmp_path / "spec.yaml"
     path.write_text("iterations: 50\niterations: 70\n", encoding="utf-8")
     outcome = ganvas("validate", path)
-    assert (outcome.status, "'iterations' stands here twice" in outcome.err) == (1, True)
+    assert (outcome.status, "'iterations' is given twice" in outcome.err) == (1, True)
 
 
 @pytest.mark.parametrize(("iterations", "every", "grids"), [(20, 10, 3), (25, 10, 4), (7, 1, 8), (5, 10, 2)])

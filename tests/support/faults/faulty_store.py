@@ -11,7 +11,7 @@ from typing import Any
 
 import boto3
 
-from tests.support.s3_server import serve_s3
+from tests.support.servers import serve_s3
 
 BUCKET = "grids"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any", "AWS_DEFAULT_REGION": "us-east-1"}

@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
+from api.attempts.schemas import FinishPost
 from api.client.client import Client, WorkerClient
 from api.errors import ServiceError
-from api.workers.schemas import FinishPost
 from tests.faults.conftest import SPEC, encode_post
 from tests.support.faults.holding import claim_as, hold
 from tests.support.faults.machines import get, wait_until

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from api.attempts.schemas import ClaimRead, ClaimRequest
 from api.client.client import WorkerClient
-from api.workers.schemas import ClaimRead, ClaimRequest
 from worker.attempt.lease import Lease
 from worker.attempt.run_dir import RunDir
 

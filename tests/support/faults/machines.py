@@ -1,12 +1,9 @@
 """Real processes under fire: a service that can be killed in a moment, workers, and a wire that can be cut."""
 
-import json
 import os
 import random
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -16,7 +13,8 @@ from typing import Any, TypeVar
 
 import httpx
 
-from tests.support.endings import with_parent
+from tests.support.processes import Forked, start
+from tests.support.servers import DATABASE_NAME, read_migrated
 
 # No certificates to load for each question, and no connection that outlives a service.
 _http = httpx.Client(verify=False, limits=httpx.Limits(max_keepalive_connections=0))  # noqa: S501 (plain HTTP alone)
@@ -48,19 +46,6 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def find_trainers(home: Path) -> list[int]:
-    """List this machine's trainers whose run folder lies below `home`."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (process / "cmdline").read_bytes().decode()
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if "worker.trainer.process" in command and f"{home}/" in command and is_alive(int(process.name)):
-            found.append(int(process.name))
-    return found
-
-
 def find_quiet_port() -> int:
     """Find a free port below those that the kernel gives to connections: nobody gets it while a server is down."""
     while True:
@@ -70,38 +55,42 @@ def find_quiet_port() -> int:
 
 
 class Starter:
-    """The other end of `tests.support.faults.starter`."""
+    """Starts services and migrators: forks with no setting of the product but what they are given."""
 
     def __init__(self, log_dir: Path) -> None:
-        self._log_dir = log_dir
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.faults.starter"],
-            cwd=Path(__file__).parents[3],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        self._log_path = log_dir / "services.log"
+        self._processes: list[Forked] = []
+        self._environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("GANVAS_") or name == "GANVAS_DATA"
+        }
 
     def start(
-        self, task: str, environment: dict[str, str] | None = None, tampering: Sequence[str] = (), **needs: Any
+        self,
+        module: str,
+        *arguments: object,
+        environment: dict[str, str] | None = None,
+        tampering: Sequence[str] = (),
     ) -> int:
         """Start a process; returns its id."""
-        order = {
-            "task": task,
-            "environment": environment or {},
-            "tampering": list(tampering),
-            "log_path": str(self._log_dir / "services.log"),
-            **needs,
-        }
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
-        return int(self._process.stdout.readline())
+        with self._log_path.open("ab") as log:
+            process = Forked(
+                module,
+                arguments,
+                env=self._environment | (environment or {}),
+                stdout=log,
+                leads=True,
+                tampering=tampering,
+            )
+        self._processes.append(process)
+        return process.pid
 
     def close(self) -> None:
-        """End it; what it started ends with it."""
-        self._process.communicate(timeout=PATIENCE_SECONDS)
+        """End what still runs."""
+        for process in self._processes:
+            process.kill()
+            process.wait(PATIENCE_SECONDS)
 
 
 class Service:
@@ -118,11 +107,15 @@ class Service:
         self._environment = {name: str(value) for name, value in named.items()}
         self._environment.setdefault("GANVAS_REAP_EVERY_SECONDS", "0.1")
         self._pid: int | None = None
+        if "GANVAS_DATABASE_URL" not in self._environment and not (home / DATABASE_NAME).exists():
+            (home / DATABASE_NAME).write_bytes(read_migrated())
 
     def start(self, *tampering: str) -> None:
         """Start it and wait until it answers."""
-        needs = {"home": str(self.home), "port": self.port}
-        pid = self._pid = self._starter.start("serve", self._environment, tampering, **needs)
+        arguments = ("up", "--no-worker", "--port", self.port, "--data-dir", self.home)
+        pid = self._pid = self._starter.start(
+            "ganvas", *arguments, environment=self._environment, tampering=tampering
+        )
         wait_until(lambda: self._answers(pid))
 
     def kill(self) -> None:
@@ -160,14 +153,7 @@ class Worker:
         names |= {key.upper(): value for key, value in settings.items()}
         environment = {f"GANVAS_{key}": str(value) for key, value in names.items()}
         with self.log_path.open("ab") as log:
-            self.process = subprocess.Popen(
-                with_parent(sys.executable, "-m", "worker"),
-                env={**os.environ, **environment},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+            self.process = start("worker", env={**os.environ, **environment}, stdout=log, leads=True)
 
     def send(self, number: signal.Signals, *, to_group: bool = False) -> None:
         """Send a signal to the worker alone, or to its whole group."""

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from api.attempts.schemas import ClaimRequest, FinishPost
 from api.client.client import Client, WorkerClient
 from api.client.transport import ServiceUnreachable
-from api.workers.schemas import ClaimRequest, FinishPost
 from ganlib.events import LineLogged, MetricsLogged, SampleGridSaved, StoredFile
 from tests.faults.conftest import SEED, SPEC
 from tests.support.faults.machines import get, wait_until
@@ -65,7 +65,7 @@ def posting(url: str, home: Path, *, loses_answers: bool = False) -> Iterator[Po
         finally:
             ended.set()
             writer.join()
-        reporter.expect_no_more()
+        reporter.mark_spool_complete()
         wait_until(lambda: not reporter.is_running)
         assert reporter.failure is None
         spool.close()

@@ -33,7 +33,7 @@ def apply(name: str) -> None:
 
 def switch_off_fence() -> None:
     """Let any attempt write."""
-    leases.HOLD = leases.build_hold(leases.FENCE[:1])
+    leases.LEASE_UPDATE = leases.build_lease_update(leases.FENCE[:1])
 
 
 def switch_off_grace() -> None:
@@ -43,7 +43,7 @@ def switch_off_grace() -> None:
 
 def switch_off_idempotency() -> None:
     """Take every event that comes, whatever its number."""
-    ingest.TAKE = ingest.build_take([])
+    ingest.SEQUENCE_UPDATE = ingest.build_sequence_update([])
 
 
 def switch_off_fsync() -> None:
@@ -82,7 +82,7 @@ class UploadWatch:
         self._watch(LocalWriter, "write", lambda *_: self._pass("written"))
         self._watch(os, "fsync", self._after_fsync)
         self._watch(Path, "replace", self._after_rename)
-        self._watch(artifact_routes.queries, "insert_artifact", lambda *_: self._pass("row_written"))
+        self._watch(artifact_routes.artifact_queries, "insert_artifact", lambda *_: self._pass("row_written"))
         self._watch(artifact_routes, "ArtifactRead", lambda *_: self._pass("committed"))
 
     def _watch(self, owner: Any, name: str, then: Callable[..., None]) -> None:

@@ -2,12 +2,12 @@
 
 import pytest
 
+from api.attempts.schemas import FinishPost
 from api.client.client import WorkerClient
-from api.workers.schemas import FinishPost
 from ganlib.events import MetricsLogged
 from worker.attempt.result import TrainerResult, write_result
 from worker.attempt.run_dir import RunDir, hold_run_dir
-from worker.attempt.supervisor import settle_leftovers
+from worker.attempt.supervisor import recover_attempts
 from worker.settings import WorkerSettings
 from worker.spool.spool import SpoolWriter
 
@@ -30,7 +30,7 @@ def leftover(claim, settings, make_run_dir) -> RunDir:
 def test_an_attempt_whose_lease_still_runs_is_delivered_and_given_back(
     client, worker_client, settings, claim, leftover
 ) -> None:
-    settle_leftovers(worker_client, settings, lambda: False)
+    recover_attempts(worker_client, settings, lambda: False)
     job = client.get(claim.job_id)
     assert (job.state, job.attempts[0].end, job.attempts[0].reason.code) == ("queued", "failed", "trainer_killed")
     assert client.curves(claim.job_id)["loss/generator"].iterations == [10]
@@ -39,7 +39,7 @@ def test_an_attempt_whose_lease_still_runs_is_delivered_and_given_back(
 
 def test_a_training_that_was_complete_succeeds_after_all(client, worker_client, settings, claim, leftover) -> None:
     write_result(leftover.result_path, TrainerResult(end="completed"))
-    settle_leftovers(worker_client, settings, lambda: False)
+    recover_attempts(worker_client, settings, lambda: False)
     assert client.get(claim.job_id).state == "succeeded"
 
 
@@ -47,21 +47,21 @@ def test_an_attempt_that_is_over_only_leaves_its_folder_to_delete(
     client, worker_client, settings, claim, leftover
 ) -> None:
     worker_client.finish(claim.job_id, claim.attempt, FinishPost(end="preempted", events_count=0))
-    settle_leftovers(worker_client, settings, lambda: False)
+    recover_attempts(worker_client, settings, lambda: False)
     assert client.curves(claim.job_id) == {}
     assert not leftover.path.exists()
 
 
 def test_the_folder_of_a_live_worker_is_left_alone(client, worker_client, settings, claim, leftover) -> None:
     with hold_run_dir(leftover):
-        settle_leftovers(worker_client, settings, lambda: False)
+        recover_attempts(worker_client, settings, lambda: False)
     assert client.get(claim.job_id).state == "running"
     assert leftover.path.exists()
 
 
 def test_a_service_that_is_away_leaves_the_folder_for_later(settings, leftover, unused_url: str) -> None:
     with WorkerClient(unused_url) as away:
-        settle_leftovers(away, settings, lambda: False)
+        recover_attempts(away, settings, lambda: False)
     assert leftover.path.exists()
 
 
@@ -70,7 +70,7 @@ def test_a_result_that_the_service_refuses_does_not_come_back_for_ever(
 ) -> None:
     leftover.spool_path.write_bytes(b"")
     leftover.position_path.write_text('{"next_seq": 7}')
-    settle_leftovers(worker_client, settings, lambda: False)
+    recover_attempts(worker_client, settings, lambda: False)
     assert not leftover.path.exists()
 
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from api.attempts.schemas import ClaimRead
 from api.client.client import Client, WorkerClient
 from api.client.transport import ServiceUnreachable
 from api.errors import ArtifactMissing, BodyTooLarge, RequestInvalid, SequenceConflict, StorageFull
-from api.workers.schemas import ClaimRead, EventsAccepted, EventsPost
+from api.events.schemas import EventsAccepted, EventsPost
 from ganlib.events import CheckpointSaved, LineLogged, MetricsLogged, StoredFile
 from worker.attempt import reporter as reporter_module
 from worker.attempt.lease import Lease
@@ -45,7 +46,7 @@ def deliver(worker_client: WorkerClient, run_dir: RunDir) -> Callable[[], Report
 
     def run() -> Reporter:
         reporter = Reporter(worker_client, run_dir, Lease(worker_client, run_dir, 60))
-        reporter.expect_no_more()
+        reporter.mark_spool_complete()
         reporter.start()
         while reporter.is_running:
             threading.Event().wait(0.01)

@@ -7,7 +7,7 @@ import pytest
 
 from worker.attempt.result import LOG_TAIL_BYTES, TrainerResult, decide_finish, write_result
 from worker.attempt.run_dir import RunDir
-from worker.spool.bounded_spool import DropCounter
+from worker.spool.bounded_spool import DroppedEventsRecord
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def run_dir(tmp_path: Path) -> RunDir:
 
 
 @pytest.mark.parametrize(
-    ("result_end", "wish", "end"),
+    ("result_end", "stop_request", "end"),
     [
         ("completed", None, "succeeded"),
         ("completed", "cancelled", "succeeded"),
@@ -25,9 +25,9 @@ def run_dir(tmp_path: Path) -> RunDir:
         ("stopped", None, "preempted"),
     ],
 )
-def test_an_orderly_end_becomes_the_end_that_was_wished(run_dir: RunDir, result_end, wish, end) -> None:
+def test_an_orderly_end_becomes_the_end_that_was_wished(run_dir: RunDir, result_end, stop_request, end) -> None:
     write_result(run_dir.result_path, TrainerResult(end=result_end))
-    finish = decide_finish(run_dir, 0, wish, 7)
+    finish = decide_finish(run_dir, 0, stop_request, 7)
     assert (finish.end, finish.reason, finish.events_count) == (end, None, 7)
 
 
@@ -76,7 +76,7 @@ def test_half_a_result_is_none(run_dir: RunDir) -> None:
 
 
 def test_what_was_dropped_stands_in_the_attempt_however_it_ended(run_dir: RunDir) -> None:
-    DropCounter.begin(run_dir.drops_path).add(40, has_file=True)
+    DroppedEventsRecord.begin(run_dir.dropped_events_path).add(40, has_file=True)
     write_result(run_dir.result_path, TrainerResult(end="completed"))
     succeeded = decide_finish(run_dir, 0, None, 7)
     assert succeeded.reason is not None
@@ -95,10 +95,10 @@ def test_what_was_dropped_stands_in_the_attempt_however_it_ended(run_dir: RunDir
 def test_on_a_full_disk_the_exit_status_stands_for_a_result_that_found_no_room(
     run_dir: RunDir, status: int | None, end: str
 ) -> None:
-    DropCounter.begin(run_dir.drops_path).add(40, has_file=False)
+    DroppedEventsRecord.begin(run_dir.dropped_events_path).add(40, has_file=False)
     assert decide_finish(run_dir, status, None, 7).end == end
 
 
 def test_a_status_of_success_without_a_result_is_a_crash_where_the_disk_had_room(run_dir: RunDir) -> None:
-    DropCounter.begin(run_dir.drops_path)
+    DroppedEventsRecord.begin(run_dir.dropped_events_path)
     assert decide_finish(run_dir, 0, None, 7).end == "failed"

@@ -1,8 +1,7 @@
 """What can come between a worker and its service: absence, fencing, damage, shutdown."""
 
 import json
-import subprocess
-import sys
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -11,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from api.attempts.schemas import ClaimRequest, ResumePoint
 from api.client.client import Client, WorkerClient
 from api.client.transport import ServiceUnreachable
 from api.errors import ArtifactRefused
 from api.settings import Settings
-from api.workers.schemas import ClaimRequest, ResumePoint
-from tests.support.endings import with_parent
+from tests.support.processes import Process, start
 from tests.support.training import read_record
 from worker.attempt.lease import Lease
 from worker.attempt.run_dir import RunDir, RunDirBusy, hold_run_dir
@@ -33,13 +32,12 @@ class Service:
         self._home = home
         self._wait_until = wait_until
         self._port = 0
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
 
     def start(self) -> str:
         command = ["up", "--no-worker", "--port", str(self._port), "--data-dir", str(self._home)]
-        self._process = subprocess.Popen(
-            with_parent(sys.executable, "-m", "ganvas", *command), stdout=subprocess.DEVNULL
-        )
+        with Path(os.devnull).open("wb") as nothing:
+            self._process = start("ganvas", *command, stdout=nothing)
         address = self._home / "service.json"
         self._wait_until(address.exists)
         url: str = json.loads(address.read_text())["url"]
@@ -109,14 +107,14 @@ def test_the_trainer_of_an_attempt_that_lost_its_job_is_stopped(
 ) -> None:
     """The control, without the guard, keeps its trainer although the service has refused it."""
     refused = threading.Semaphore(0)
-    lose = Lease.lose
+    mark_lost = Lease.mark_lost
 
     def note_refusal(lease: Lease) -> None:
         refused.release()
         if guard_is_on:
-            lose(lease)
+            mark_lost(lease)
 
-    monkeypatch.setattr(Lease, "lose", note_refusal)
+    monkeypatch.setattr(Lease, "mark_lost", note_refusal)
     url = start_service(Settings(home=tmp_path / "home", port=0, lease_seconds=1.5)).url
     start_worker(url)
     with Client(url) as client, WorkerClient(url) as other:
@@ -209,7 +207,7 @@ def test_the_card_that_a_worker_is_set_to_is_the_one_that_its_trainer_gets(
     monkeypatch.setattr(launcher.sys, "executable", str(program))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", card)
     run_dir = make_run_dir(tmp_path, "job", 1, tiny_spec)
-    trainer = launcher.TrainerHandle(run_dir)
+    trainer = launcher.LaunchedTrainer(run_dir)
     while trainer.find_status() is None:
         time.sleep(0.01)
     told = (run_dir.path / "environment").read_text().splitlines()

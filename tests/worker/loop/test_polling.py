@@ -1,4 +1,7 @@
-"""Workers without a broker: one command joins, asks for jobs by itself, and ends as it should."""
+"""Workers without a broker: one command joins, asks for jobs by itself, and ends as it should.
+
+The first is executed, as by a person; the others are forked.
+"""
 
 import os
 import signal
@@ -24,11 +27,11 @@ def start_polling(tmp_path: Path) -> Iterator[StartWorker]:
     """Start `ganvas worker` as a process; it ends with the test."""
     running: list[Command] = []
 
-    def start(url: str, *arguments: object, **environment: str) -> Command:
+    def start(url: str, *arguments: object, is_forked: bool = True, **environment: str) -> Command:
         home = tmp_path / f"worker-{len(running)}"
         options = ("--service", url, "--data-dir", home, "--name", "elsewhere", *arguments)
         patience = {"GANVAS_POLL_SECONDS": "0.2", "GANVAS_STOP_SECONDS": "200", "GANVAS_DELIVERY_SECONDS": "200"}
-        running.append(Command("worker", *options, **patience, **environment))
+        running.append(Command("worker", *options, is_forked=is_forked, **patience, **environment))
         return running[-1]
 
     yield start
@@ -40,9 +43,9 @@ def start_polling(tmp_path: Path) -> Iterator[StartWorker]:
 def make_tokens(settings: Settings, *scopes: str) -> list[str]:
     database = build_database(settings)
     with database.write() as session:
-        tokens = [tokens.insert_token(session, scope, scope, None)[1] for scope in scopes]
+        secrets = [tokens.insert_token(session, scope, scope, None)[1] for scope in scopes]
     database.close()
-    return tokens
+    return secrets
 
 
 def test_one_command_with_address_and_token_joins_and_trains(
@@ -50,7 +53,7 @@ def test_one_command_with_address_and_token_joins_and_trains(
 ) -> None:
     worker_token, user_token = make_tokens(live_service.settings, "worker", "user")
     (tmp_path / "token").write_text(f"{worker_token}\n")
-    worker = start_polling(live_service.url, "--token-file", tmp_path / "token")
+    worker = start_polling(live_service.url, "--token-file", tmp_path / "token", is_forked=False)
     joined = worker.read_until(r"^Joined (\S+) as (\S+), with (.+); it asks for jobs every 0.2 seconds")
     assert joined.groups()[:2] == (live_service.url, "elsewhere")
     with Client(live_service.url, user_token) as client:
@@ -80,7 +83,7 @@ def test_a_worker_that_is_told_to_end_gives_its_job_back_with_a_checkpoint(
 
 def test_a_wrong_token_ends_the_worker_with_a_sentence(live_service, start_polling) -> None:
     (read_token,) = make_tokens(live_service.settings, "read")
-    for token, words in (("gnv_wrong", "not valid"), (read_token, "does not allow that")):
+    for token, words in (("gnv_wrong", "not valid"), (read_token, "does not allow this")):
         worker = start_polling(live_service.url, GANVAS_TOKEN=token)
         assert worker.wait() == 1
         assert words in worker.output

@@ -15,7 +15,7 @@ from api.server.database.models import Worker
 from api.workers.schemas import WorkerPost
 from ganvas.cli import cli
 from tests.conftest import LiveService
-from worker.loop.presence import Registrar
+from worker.loop.presence import Presence
 from worker.machine import devices
 from worker.settings import WorkerSettings
 
@@ -23,9 +23,9 @@ H200 = "0, NVIDIA H200, 143771, 1024, 37, GPU-5fe1\n1, NVIDIA H200, 143771, 0, [
 
 
 def tell(url: str, held: tuple[str, int] | None = None, name: str = "gpu-1") -> None:
-    registrar = Registrar(WorkerSettings(url=url, worker_name=name), lambda: held)
-    registrar.tell_once()
-    registrar.close()
+    presence = Presence(WorkerSettings(url=url, worker_name=name), lambda: held)
+    presence.try_post()
+    presence.close()
 
 
 def test_a_worker_that_tells_of_itself_is_listed(live_service: LiveService) -> None:
@@ -59,14 +59,14 @@ def test_a_worker_that_fell_silent_is_not_alive_and_then_forgotten(live_service:
 
 def test_a_worker_that_begins_a_job_tells_of_it_at_once(live_service: LiveService) -> None:
     held: list[tuple[str, int] | None] = [None]
-    registrar = Registrar(WorkerSettings(url=live_service.url, worker_name="gpu-1"), lambda: held[-1], 3600.0)
-    registrar.start()
+    presence = Presence(WorkerSettings(url=live_service.url, worker_name="gpu-1"), lambda: held[-1], 3600.0)
+    presence.start()
     with Client(live_service.url) as client:
         _wait_until(lambda: client.list_workers())
         held.append(("job1", 2))
-        registrar.nudge()
+        presence.post_soon()
         _wait_until(lambda: client.list_workers()[0].job_id == "job1")
-    registrar.close()
+    presence.close()
 
 
 def _wait_until(condition: Callable[[], object]) -> None:
@@ -104,7 +104,7 @@ def test_the_command_shows_who_is_there(live_service: LiveService) -> None:
     run: Callable[..., str] = lambda *more: (  # noqa: E731
         CliRunner().invoke(cli, ["workers", "--url", live_service.url, *more]).output
     )
-    assert "No worker was heard of" in run()
+    assert "No worker reported" in run()
     tell(live_service.url, ("job1", 2))
     assert "gpu-1  runs job1, attempt 2" in run()
     assert json.loads(run("--json"))["items"][0]["name"] == "gpu-1"

@@ -1,4 +1,4 @@
-"""A worker that no message reaches."""
+"""A worker without messages polls the queue."""
 
 from collections.abc import Iterator
 
@@ -7,11 +7,11 @@ import pytest
 from api.client.client import Client
 from tests.conftest import LiveService
 from tests.ganvas.conftest import TINY_SPEC
-from worker.loop.queue_poller import SelfWaker
+from worker.loop.queue_poller import QueuePoller
 
 
-class Watched:
-    """A worker's end of the waker: whether it is idle, and how often it was woken."""
+class IdleWorker:
+    """The worker that the poller wakes, and how often."""
 
     def __init__(self) -> None:
         self.is_idle = True
@@ -22,40 +22,40 @@ class Watched:
 
 
 @pytest.fixture
-def watched() -> Watched:
-    return Watched()
+def worker() -> IdleWorker:
+    return IdleWorker()
 
 
 @pytest.fixture
-def waker(live_service: LiveService, watched: Watched) -> Iterator[SelfWaker]:
-    waker = SelfWaker(live_service.url, None, lambda: watched.is_idle, watched.wake, every_seconds=0.05)
-    waker.start()
-    yield waker
-    waker.close()
+def poller(live_service: LiveService, worker: IdleWorker) -> Iterator[QueuePoller]:
+    poller = QueuePoller(live_service.url, None, lambda: worker.is_idle, worker.wake, every_seconds=0.05)
+    poller.start()
+    yield poller
+    poller.close()
 
 
 def test_idle_worker_wakes_itself_for_a_queued_job(
-    live_service: LiveService, waker: SelfWaker, watched: Watched
+    live_service: LiveService, poller: QueuePoller, worker: IdleWorker
 ) -> None:
-    waker.look_once()
-    assert watched.wakes == 0
+    poller.poll_once()
+    assert worker.wakes == 0
     with Client(live_service.url) as client:
         client.submit(TINY_SPEC)
-    waker.look_once()
-    assert watched.wakes >= 1
+    poller.poll_once()
+    assert worker.wakes >= 1
 
 
-def test_busy_worker_is_left_alone(live_service: LiveService, waker: SelfWaker, watched: Watched) -> None:
-    watched.is_idle = False
+def test_busy_worker_is_left_alone(live_service: LiveService, poller: QueuePoller, worker: IdleWorker) -> None:
+    worker.is_idle = False
     with Client(live_service.url) as client:
         client.submit(TINY_SPEC)
-    waker.look_once()
-    assert watched.wakes == 0
+    poller.poll_once()
+    assert worker.wakes == 0
 
 
-def test_absent_service_is_borne(watched: Watched) -> None:
-    waker = SelfWaker("http://127.0.0.1:9", None, lambda: True, watched.wake)
-    waker.look_once()
-    assert watched.wakes == 0
-    waker.start()
-    waker.close()
+def test_absent_service_is_borne(worker: IdleWorker) -> None:
+    poller = QueuePoller("http://127.0.0.1:9", None, lambda: True, worker.wake)
+    poller.poll_once()
+    assert worker.wakes == 0
+    poller.start()
+    poller.close()

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from api.workers.schemas import EventsPost
+from api.events.schemas import EventsPost
 from ganlib.events import CheckpointSaved, Event, LineLogged, MetricsLogged, StoredFile, TrainingEnded
 from worker.attempt.run_dir import RunDir
 from worker.spool import bounded_spool
-from worker.spool.bounded_spool import Drops, LimitedSpool, read_drops
+from worker.spool.bounded_spool import BoundedSpool, DroppedEvents, read_dropped_events
 from worker.spool.spool import SpoolReader, SpoolWriter, read_position, write_position
 
 LIMIT = 20_000
@@ -52,20 +52,20 @@ def checkpoints(run_dir: RunDir) -> list[int]:
 
 
 def test_what_waits_stays_and_the_newest_is_dropped_and_counted(run_dir: RunDir) -> None:
-    written = LimitedSpool(run_dir, LIMIT)
+    written = BoundedSpool(run_dir, LIMIT)
     for iteration in range(1, 1001):
         written.append(point(iteration))
     kept = iterations(run_dir)
     assert kept == list(range(1, len(kept) + 1))
     assert 100 < len(kept) < 900
     assert len(run_dir.spool_path.read_bytes().rstrip(b"\0")) <= LIMIT + 200
-    dropped = read_drops(run_dir.drops_path)
-    assert dropped == Drops(events=1000 - len(kept), first_iteration=len(kept) + 1, last_iteration=1000)
-    assert dropped == written.drops
+    dropped = read_dropped_events(run_dir.dropped_events_path)
+    assert dropped == DroppedEvents(events=1000 - len(kept), first_iteration=len(kept) + 1, last_iteration=1000)
+    assert dropped == written.dropped
 
 
 def test_once_delivered_events_are_taken_again_behind_a_line_that_says_what_is_missing(run_dir: RunDir) -> None:
-    written = LimitedSpool(run_dir, LIMIT)
+    written = BoundedSpool(run_dir, LIMIT)
     for iteration in range(1, 1001):
         written.append(point(iteration))
     kept = len(iterations(run_dir))
@@ -81,27 +81,29 @@ def test_once_delivered_events_are_taken_again_behind_a_line_that_says_what_is_m
 
 
 def test_a_spool_that_is_read_as_fast_as_it_grows_drops_nothing(run_dir: RunDir) -> None:
-    written = LimitedSpool(run_dir, LIMIT)
+    written = BoundedSpool(run_dir, LIMIT)
     for iteration in range(1, 2001):
         written.append(point(iteration))
         if iteration % 50 == 0:
             write_position(run_dir.position_path, iteration)
     assert iterations(run_dir) == list(range(1, 2001))
-    assert written.drops == Drops()
+    assert written.dropped == DroppedEvents()
 
 
 def test_files_stop_before_the_limit_and_numbers_go_on(run_dir: RunDir) -> None:
-    written = LimitedSpool(run_dir, LIMIT)
+    written = BoundedSpool(run_dir, LIMIT)
     for iteration in range(1, 6):
         written.append(checkpoint(run_dir, iteration, 6_000))
         written.append(point(iteration))
     assert iterations(run_dir) == [1, 2, 3, 4, 5]
     assert checkpoints(run_dir) == [1, 2, 3]
-    assert read_drops(run_dir.drops_path) == Drops(events=1, files=1, first_iteration=4, last_iteration=4)
+    assert read_dropped_events(run_dir.dropped_events_path) == DroppedEvents(
+        events=1, files=1, first_iteration=4, last_iteration=4
+    )
 
 
 def test_the_newest_checkpoint_without_room_is_held_back_for_the_runs_end(run_dir: RunDir) -> None:
-    written = LimitedSpool(run_dir, LIMIT)
+    written = BoundedSpool(run_dir, LIMIT)
     for iteration in range(1, 6):
         written.append(checkpoint(run_dir, iteration, 6_000))
     written.append(TrainingEnded(iteration=5, reason="completed"))
@@ -109,11 +111,11 @@ def test_the_newest_checkpoint_without_room_is_held_back_for_the_runs_end(run_di
     assert checkpoints(run_dir) == [1, 2, 3, 5]
     assert sorted(path.stem for path in run_dir.artifacts_dir.iterdir()) == ["1", "2", "3", "5"]
     assert read_all(run_dir)[-1][1] == TrainingEnded(iteration=5, reason="completed")
-    assert written.drops == Drops(events=1, files=1, first_iteration=4, last_iteration=4)
+    assert written.dropped == DroppedEvents(events=1, files=1, first_iteration=4, last_iteration=4)
 
 
 def test_a_checkpoint_that_was_held_back_is_taken_once_there_is_room(run_dir: RunDir) -> None:
-    written = LimitedSpool(run_dir, LIMIT)
+    written = BoundedSpool(run_dir, LIMIT)
     for iteration in range(1, 5):
         written.append(checkpoint(run_dir, iteration, 6_000))
     written.append(point(4))
@@ -121,7 +123,7 @@ def test_a_checkpoint_that_was_held_back_is_taken_once_there_is_room(run_dir: Ru
     written.append(point(5))
     assert checkpoints(run_dir) == [1, 2, 3, 4]
     written.finish()
-    assert (checkpoints(run_dir), written.drops) == ([1, 2, 3, 4], Drops())
+    assert (checkpoints(run_dir), written.dropped) == ([1, 2, 3, 4], DroppedEvents())
 
 
 class FullDisk:
@@ -169,8 +171,8 @@ def test_a_full_disk_takes_the_newest_checkpoint_and_the_end(
     run_dir: RunDir, monkeypatch: pytest.MonkeyPatch, keeps_room: bool
 ) -> None:
     if not keeps_room:
-        monkeypatch.setattr(LimitedSpool, "make_room", SpoolWriter.make_room)
-    written = LimitedSpool(run_dir, 10**9)
+        monkeypatch.setattr(BoundedSpool, "reserve_space", SpoolWriter.reserve_space)
+    written = BoundedSpool(run_dir, 10**9)
     last = fill(written, FullDisk(written, 1_000, monkeypatch))
     ended = TrainingEnded(iteration=last, reason="completed")
     written.append(checkpoint(run_dir, last - 1, 100))
@@ -178,19 +180,19 @@ def test_a_full_disk_takes_the_newest_checkpoint_and_the_end(
     written.append(ended)
     written.finish()
     assert checkpoints(run_dir) == ([last] if keeps_room else [])
-    assert written.drops.last_checkpoint != keeps_room
-    assert ("The last checkpoint is among them" in written.drops.describe()) != keeps_room
+    assert written.dropped.last_checkpoint != keeps_room
+    assert ("The last checkpoint is among them" in written.dropped.describe()) != keeps_room
     if keeps_room:
         *_, line, saved, end = (event for _, event in read_all(run_dir))
         assert isinstance(line, LineLogged)
-        assert line.text == written.drops.describe()
+        assert line.text == written.dropped.describe()
         assert (saved.kind, end) == ("checkpoint_saved", ended)
 
 
 def test_a_full_disk_leaves_whole_lines_and_events_go_on_when_there_is_room(
     run_dir: RunDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    written = LimitedSpool(run_dir, 10**9)
+    written = BoundedSpool(run_dir, 10**9)
     disk = FullDisk(written, 1_000, monkeypatch)
     last = fill(written, disk)
     kept = len(iterations(run_dir))
@@ -202,7 +204,7 @@ def test_a_full_disk_leaves_whole_lines_and_events_go_on_when_there_is_room(
     disk.room = 10**7
     written.append(point(last + 2))
     assert iterations(run_dir) == [*range(1, kept + 1), last + 2]
-    assert written.drops.events == last + 1 - kept
+    assert written.dropped.events == last + 1 - kept
 
 
 def test_control_without_a_limit_a_full_disk_is_an_error(run_dir: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,8 +221,8 @@ def test_control_without_a_limit_a_full_disk_is_an_error(run_dir: RunDir, monkey
 
 
 def test_a_file_that_could_not_be_written_is_counted(run_dir: RunDir) -> None:
-    written = LimitedSpool(run_dir, LIMIT)
-    written.note_unsaved(OSError(errno.ENOSPC, "no room"), 30)
+    written = BoundedSpool(run_dir, LIMIT)
+    written.record_unsaved_file(OSError(errno.ENOSPC, "no room"), 30)
     written.finish()
     [(_, line)] = read_all(run_dir)
     assert isinstance(line, LineLogged)
@@ -228,13 +230,13 @@ def test_a_file_that_could_not_be_written_is_counted(run_dir: RunDir) -> None:
 
 
 def test_the_count_is_written_where_it_took_its_room_at_the_start(run_dir: RunDir) -> None:
-    written = LimitedSpool(run_dir, LIMIT)
-    before = run_dir.drops_path.stat()
+    written = BoundedSpool(run_dir, LIMIT)
+    before = run_dir.dropped_events_path.stat()
     for iteration in range(10**6, 10**6 + 300):
-        written.note_unsaved(OSError(errno.ENOSPC, "no room"), iteration)
-    after = run_dir.drops_path.stat()
+        written.record_unsaved_file(OSError(errno.ENOSPC, "no room"), iteration)
+    after = run_dir.dropped_events_path.stat()
     assert (before.st_ino, before.st_size, before.st_blocks) == (after.st_ino, after.st_size, after.st_blocks)
-    assert read_drops(run_dir.drops_path).events == 300
+    assert read_dropped_events(run_dir.dropped_events_path).events == 300
 
 
 def test_a_position_that_finds_no_room_stays_the_older_one(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from api.workers.schemas import EventsPost
+from api.events.schemas import EventsPost
 from ganlib.events import (
     CheckpointSaved,
     Event,

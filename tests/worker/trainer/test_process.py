@@ -97,8 +97,8 @@ def test_a_trainer_dies_with_its_supervisor(run_dir: RunDir) -> None:
     run_dir.spec_path.write_text(json.dumps({**spec, "iterations": 10_000_000, "sample_every": 1_000_000}))
     program = (
         "import time; from pathlib import Path; from worker.attempt.run_dir import RunDir;"
-        "from worker.trainer.launcher import TrainerHandle;"
-        f"print(TrainerHandle(RunDir(Path({str(run_dir.path)!r}), 'job', 1)).pid, flush=True); time.sleep(600)"
+        "from worker.trainer.launcher import LaunchedTrainer;"
+        f"print(LaunchedTrainer(RunDir(Path({str(run_dir.path)!r}), 'job', 1)).pid, flush=True); time.sleep(600)"
     )
     supervisor = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
     assert supervisor.stdout is not None

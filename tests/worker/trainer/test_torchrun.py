@@ -4,16 +4,18 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from api.attempts.schemas import ClaimRequest
 from api.client.client import Client
-from api.workers.schemas import ClaimRequest
-from ganlib.spec.job import parse_spec
+from ganlib.spec.parse import parse_spec
+from tests.support.processes import find_trainers, read_rank
 from worker.attempt.result import TrainerResult, decide_finish, find_result, write_result
 from worker.attempt.run_dir import RunDir
 from worker.trainer.launcher import count_processes
@@ -41,25 +43,13 @@ def find_group(tmp_path: Path) -> FindTrainers:
     """Find the process ids of this test's trainers by their rank."""
 
     def find() -> dict[int, int]:
-        return dict(_list_trainers(tmp_path))
+        found = {}
+        for trainer in find_trainers(tmp_path):
+            with suppress(OSError):
+                found[read_rank(trainer)] = trainer
+        return found
 
     return find
-
-
-def _list_trainers(home: Path) -> Iterator[tuple[int, int]]:
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (process / "cmdline").read_bytes().decode()
-            state = (process / "stat").read_text().rpartition(")")[2].split()[0]
-            environment = dict(
-                pair.split("=", 1)
-                for pair in (process / "environ").read_bytes().decode().split("\0")
-                if "=" in pair
-            )
-        except (OSError, UnicodeDecodeError):
-            continue
-        if "worker.trainer.process" in command and str(home) in command and state != "Z":
-            yield int(environment["RANK"]), int(process.name)
 
 
 def test_two_processes_train_one_job_and_the_lead_alone_reports(
@@ -114,8 +104,8 @@ def test_all_processes_die_with_their_supervisor(
     run_dir = make_run_dir(tmp_path, "job", 1, {**shared_spec, "iterations": 1_000_000, "sample_every": 100_000})
     program = (
         "import time; from pathlib import Path; from worker.attempt.run_dir import RunDir;"
-        "from worker.trainer.launcher import TrainerHandle;"
-        f"TrainerHandle(RunDir(Path({str(run_dir.path)!r}), 'job', 1)); time.sleep(3600)"
+        "from worker.trainer.launcher import LaunchedTrainer;"
+        f"LaunchedTrainer(RunDir(Path({str(run_dir.path)!r}), 'job', 1)); time.sleep(3600)"
     )
     supervisor = subprocess.Popen([sys.executable, "-c", program])
     wait_until(lambda: len(find_group()) == 2)

@@ -214,7 +214,7 @@ def test_attempts_stand_on_the_axis_with_their_reason(open_page: OpenPage, worke
     worker.finish("preempted", "preempted", "The machine was wanted for something else.")
     worker.claim()
     page = open_live(open_page, job)
-    said = "Attempt 2 went on from iteration 200: The machine was wanted for something else."
+    said = "Attempt 2 resumed from iteration 200: The machine was wanted for something else."
     expect(page.locator(".attempt-marks li")).to_have_text(said)
     tick = page.locator(f"{MAIN} .attempt-tick")
     expect(tick).to_have_attribute("title", re.compile(re.escape(said)))

@@ -132,7 +132,7 @@ def test_the_wipe_follows_pointer_and_keyboard_and_is_in_the_address(
 ) -> None:
     page = open_compared(open_page, make_pair(worker) + "&view=wipe")
     assert split_of(page) == 0.5
-    page.get_by_label("Seen of the left one").focus()
+    page.get_by_label("Visible part of the left one").focus()
     for _ in range(5):
         page.keyboard.press("ArrowLeft")
     assert split_of(page) == 0.45

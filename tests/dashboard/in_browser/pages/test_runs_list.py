@@ -156,6 +156,6 @@ def test_queue_page_follows_claims_and_ends(open_page: OpenPage, worker: FakeWor
     expect(page.locator("#queue-summary")).to_have_text("1 waiting, 0 running, no worker")
     worker.claim(worker="bench-9:1")
     expect(page.locator("#workers")).to_contain_text(re.compile(r"bench-9:1\s+runs\s+alpha"))
-    expect(page.locator("#waiting")).to_contain_text("Nothing waits")
+    expect(page.locator("#waiting")).to_contain_text("The queue is empty")
     worker.finish("succeeded")
     expect(page.locator("#queue-summary")).to_have_text("0 waiting, 0 running, no worker")

@@ -283,7 +283,8 @@ def test_scripts_find_sheets_where_the_server_draws_them(open_page: OpenPage) ->
     shown = page.evaluate(
         """async (runs) => {
           const base = document.querySelector("script[type=module]").src;
-          const { digestOf, placeCorners, placeThumbnails } = await import(new URL("strips.js", base));
+          const address = new URL("../../timeline/scripts/thumbnails.js", base);
+          const { digestOf, placeCorners, placeThumbnails } = await import(address);
           const list = ({ places }) => places.map(({ x, y, width, height }) => [x, y, width, height]);
           const size = ({ width, height }) => [width, height];
           return runs.map((run) => [placeThumbnails(run), placeCorners(run)]
@@ -314,11 +315,11 @@ def test_strips_far_from_the_cursor_are_given_back(open_page: OpenPage, worker: 
     kept = page.evaluate(
         """async (run) => {
           const base = document.querySelector("script[type=module]").src;
-          const { StripStore } = await import(new URL("strips/strip-store.js", base));
-          const { readTimeline } = await import(new URL("frames.js", base));
+          const { ThumbnailStore } = await import(new URL("../../timeline/scripts/thumbnails.js", base));
+          const { readTimeline } = await import(new URL("../../timeline/scripts/frames.js", base));
           const frames = readTimeline(await (await fetch(`${run}/timeline.json`)).json());
           let ready;
-          const stores = Array.from({ length: 12 }, () => new StripStore(run, () => ready()));
+          const stores = Array.from({ length: 12 }, () => new ThumbnailStore(run, () => ready()));
           const [store] = stores;
           store.take(frames);
           const visit = async (index) => {
@@ -327,7 +328,7 @@ def test_strips_far_from_the_cursor_are_given_back(open_page: OpenPage, worker: 
             if (!store.find(index)) await come;
           };
           for (let index = 0; index < frames.length; index += 16) await visit(index);
-          const there = [...store.strips.keys()].toSorted();
+          const there = [...store.sheets.keys()].toSorted();
           // What was given back comes again when the cursor does.
           await visit(0);
           const canvas = document.createElement("canvas");
@@ -335,7 +336,7 @@ def test_strips_far_from_the_cursor_are_given_back(open_page: OpenPage, worker: 
           while (!store.find(3)) await new Promise((resolve) => setTimeout(resolve, 10));
           const isBack = isGlimpsed && store.draw(canvas, 3);
           for (const each of stores) each.close();
-          return [there, isBack, store.strips.size];
+          return [there, isBack, store.sheets.size];
         }""",
         f"/runs/{job}",
     )

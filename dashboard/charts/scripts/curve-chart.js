@@ -1,0 +1,192 @@
+// <curve-chart data-axis data-length data-points [data-metrics-url]>: curves of one run or of several, one a table row.
+//
+// A row of its table is a curve: <tr data-metric [data-url data-scale]>. Its first cell holds the name and a <svg><line>
+// with the curve's stroke; cells with data-field="value", "range" and "smoothed" show the values at the cursor.
+// data-url: the metrics of the curve's own run, by default the chart's; data-scale: the length of an iteration on the
+// axis (axis.js). Add or remove a row and call `load()`.
+// All charts of a page share their settings and the selected place (curve-settings.js).
+//   in:  ganvas:update, :frames, :compared, :point, :curves, :theme, :clocks, :grown {urls}
+//   out: ganvas:pick {iteration} or, where runs are compared, ganvas:place {at}; ganvas:point {at}, ganvas:curves
+import { announce, listen, setField, stopListening } from "../../static/core/dom.js";
+import { showNumber } from "../../static/core/format.js";
+import { countUntil, describePlace, positionsOf } from "./axis.js";
+import { change, selection, settings } from "./curve-settings.js";
+import { Sources } from "./curves.js";
+import { Marks, Plot, readAttempts } from "./plot.js";
+
+/** Where a chart is read: at the pointer, else at the slider, else at the newest point. */
+class Cursor {
+  constructor(chart) {
+    this.chart = chart;
+  }
+
+  /** The slider has moved. */
+  select() {
+    this.chart.marks?.select(selection.at);
+    this.show();
+  }
+
+  /** The pointer is over this chart: every chart of the page shows its values at that place. */
+  point(at) {
+    if (this.pointed !== at) announce("point", { at });
+    this.pointed = at;
+  }
+
+  /** Move the page's slider there: that of one run, or of all compared runs. */
+  pick(at) {
+    if (this.chart.dataset.metricsUrl) announce("pick", { iteration: at });
+    else announce("place", { at: Math.max(0, at) });
+  }
+
+  /** The pointer is at this place in some chart of the page, or in none (undefined). */
+  hover(at) {
+    this.hovered = at;
+    this.chart.marks?.hover(at);
+    this.show();
+  }
+
+  /** Write the curves' values at that place into the table. */
+  show() {
+    const { plot } = this.chart;
+    if (!plot) return;
+    const at = this.hovered ?? selection.at ?? Infinity;
+    const where = Number.isFinite(at) && describePlace(plot.axis, Math.max(0, at));
+    setField(this.chart, "at", where ? `at ${where}` : "newest");
+    for (const line of plot.lines) showRow(line, at);
+  }
+}
+
+/** A curve's stroke: that of the line in its row's first cell. */
+function readStroke(row) {
+  const style = getComputedStyle(row.querySelector("line"));
+  const dash = style.strokeDasharray === "none" ? [] : style.strokeDasharray.split(",").map(parseFloat);
+  return { stroke: style.stroke, width: parseFloat(style.strokeWidth), dash };
+}
+
+/** The colours of a chart's axes in the present theme. */
+function readColours(host) {
+  const style = getComputedStyle(host.querySelector(".axis"));
+  const rule = getComputedStyle(host.querySelector(".plot")).borderTopColor;
+  return { text: style.color, rule, font: `14px ${style.fontFamily}` };
+}
+
+/** Write a curve's value at this place into its row: the mean, and the range where it stands for more points. */
+function showRow({ row, curve, places, smoothed, isSmoothed }, at) {
+  const index = Math.max(0, countUntil(places, at) - 1);
+  const [mean, low, high] = [curve.means, curve.lows, curve.highs].map((column) => column[index]);
+  write(row, "value", showNumber(mean), mean);
+  const isRange = curve.isThinned && low !== high;
+  write(row, "range", isRange ? `${showNumber(low)} … ${showNumber(high)}` : "", isRange ? `${low} … ${high}` : "");
+  write(row, "smoothed", isSmoothed ? showNumber(smoothed[index]) : "", isSmoothed ? smoothed[index] : undefined);
+}
+
+function write(row, field, text, exact) {
+  setField(row, field, text, exact === undefined ? "" : String(exact));
+}
+
+/** Remove the chart that the server drew; its description stays. */
+function takeOver(host) {
+  host.classList.add("alive");
+  const [box, drawn] = [host.querySelector(".plot"), host.querySelector(".drawn")];
+  if (!drawn) return;
+  Object.assign(box, { role: "img", ariaLabel: drawn.ariaLabel });
+  drawn.remove();
+}
+
+/** The lines of these rows: the curve of each, its positions and its stroke. */
+function linesOf(rows, sources) {
+  return rows.map((row) => ({ row, curve: sources.curve(row), positions: positionsOf(row), ...readStroke(row) }));
+}
+
+/** Run once, when the element is nearly in sight; returns a function that stops waiting. */
+function whenSeen(element, run) {
+  const see = (entries) => {
+    if (!entries.some((entry) => entry.isIntersecting)) return;
+    watcher.disconnect();
+    run();
+  };
+  const watcher = new IntersectionObserver(see, { rootMargin: "300px" });
+  watcher.observe(element);
+  return () => watcher.disconnect();
+}
+
+class CurveChart extends HTMLElement {
+  connectedCallback() {
+    this.box = this.querySelector(".plot");
+    this.sources = new Sources(this.dataset.metricsUrl, Number(this.dataset.points));
+    listen(this, "update", (update) => this.take(update));
+    this.cursor = new Cursor(this);
+    for (const moved of ["frames", "compared"]) listen(this, moved, () => this.cursor.select());
+    listen(this, "point", ({ at }) => this.cursor.hover(at));
+    listen(this, "clocks", () => this.isAsked && !this.plot && this.load());
+    listen(this, "grown", ({ urls }) => this.plot && this.sources.reload(urls).then(() => this.refresh()));
+    listen(this, "curves", ({ changed }) => this.reshow(changed));
+    listen(this, "theme", () => this.plot && this.rebuild());
+    // A chart out of sight fetches nothing.
+    this.stopWaiting = whenSeen(this, () => this.load());
+    this.observer = new ResizeObserver(() => this.plot?.fit(this.box));
+  }
+
+  disconnectedCallback() {
+    stopListening(this);
+    this.stopWaiting();
+    this.observer.disconnect();
+    this.plot?.destroy();
+  }
+
+  get rows() {
+    return [...this.querySelectorAll("tr[data-metric]")];
+  }
+
+  /** Fetch what the rows name and draw it, once the positions of all rows are known. */
+  async load() {
+    this.isAsked = true;
+    if (!this.rows.every(positionsOf)) return;
+    if ((await this.sources.load(this.rows, settings.window)) && this.isConnected) this.rebuild();
+  }
+
+  /** Replace the chart that the server drew, or the previous live one. */
+  rebuild() {
+    this.plot?.destroy();
+    takeOver(this);
+    const on = {
+      zoom: (window) => change({ window }),
+      reset: () => change({ window: undefined }),
+      hover: (at) => this.cursor.point(at),
+      pick: (at) => this.cursor.pick(at),
+      move: () => this.settle(),
+    };
+    const [{ axis, length }, colours] = [this.dataset, readColours(this)];
+    this.plot = new Plot(this.box, linesOf(this.rows, this.sources), { settings, axis, known: Number(length), colours, on });
+    this.marks = new Marks(this.plot.u, readAttempts(this));
+    this.observer.observe(this.box);
+    this.cursor.show();
+  }
+
+  reshow(changed) {
+    if (!this.plot) return;
+    if (changed.includes("window")) this.load();
+    if (changed.every((name) => name === "smoothing")) this.refresh();
+    else this.rebuild();
+  }
+
+  take(update) {
+    this.sources.take(update);
+    this.pending ??= requestAnimationFrame(() => this.refresh());
+  }
+
+  refresh() {
+    this.pending = undefined;
+    if (!this.isConnected || !this.plot) return;
+    if (this.plot.update(linesOf(this.rows, this.sources))) this.cursor.show();
+    else this.rebuild();
+  }
+
+  /** The canvas was drawn; its axes may have changed. */
+  settle() {
+    this.marks?.settle(selection.at);
+    if (this.plot) setField(this, "beyond", this.plot.beyond);
+  }
+}
+
+customElements.define("curve-chart", CurveChart);

@@ -1,0 +1,113 @@
+"""The page of one run, the images of its heat maps, and its cancelling."""
+
+from datetime import UTC, datetime
+from typing import Literal
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from api.curves import queries as curve_queries
+from api.errors import JobStateConflict, RouteNotFound
+from api.jobs import queries as job_queries
+from api.jobs import serializers
+from api.jobs.lineage import read_lineage
+from api.samples import queries as sample_queries
+from api.samples.queries import list_grid_rows
+from api.server.access.scopes import needs
+from api.server.database.models import LogLine
+from api.server.http.dependencies import ServicesDep
+from api.server.services import Services
+from api.workers.queue import QueuePosition, count_queue
+from dashboard.charts.chart import CHART_METRICS, CHART_POINTS, MEASURE_POINTS
+from dashboard.run.curves import choose_words, measured_metrics
+from dashboard.run.heat_maps import GRADIENTS, KINDS, LOGITS, Kind, read_heat_map, read_heat_map_png
+from dashboard.run.neighbours import read_neighbours
+from dashboard.run.requests import AxesDep, HeatMapAxes, read_window
+from dashboard.run.view import LOG_LINES, RunData, build_run_page
+from dashboard.timeline.requests import read_cell
+from dashboard.timeline.view import TimelineData
+from dashboard.web.rendering import Site
+from dashboard.web.requests import read_frame, read_iteration
+
+
+def build_router(site: Site) -> APIRouter:
+    """Return the routes of one run."""
+    router = APIRouter(include_in_schema=False)
+    _add_heat_maps(router)
+
+    @router.get("/runs/{job_id}", dependencies=needs("read"))
+    def show_run(job_id: str, request: Request, services: ServicesDep) -> HTMLResponse:
+        """Show one run, its timeline at `?iteration=` or at the newest grid."""
+        iteration = read_iteration(request)
+        with services.database.read() as session:
+            data = read_run(session, job_id, iteration, request)
+        page = build_run_page(data, iteration, read_frame(request), datetime.now(UTC))
+        return site.renderer.render_page(request, "run/page.html", page)
+
+    @router.post("/runs/{job_id}/cancel", dependencies=needs("user"))
+    def cancel_run(job_id: str, services: ServicesDep) -> Response:
+        """Cancel the run and show it; a run that has ended meanwhile is only shown."""
+        try:
+            with services.database.write() as session:
+                job_queries.cancel_job(session, job_id)
+        except JobStateConflict:
+            return RedirectResponse(f"/runs/{job_id}", 303)
+        services.feed.notify()
+        return RedirectResponse(f"/runs/{job_id}", 303)
+
+    return router
+
+
+def read_run(session: Session, job_id: str, iteration: int | None, request: Request) -> RunData:
+    """Read everything about one run that its page shows; raises JobNotFound."""
+    row = job_queries.get_job(session, job_id)
+    job = serializers.job_read(session, row)
+    chosen = choose_words(request.query_params.getlist("metric"), job.latest)
+    drawn = [*dict.fromkeys([*chosen, *CHART_METRICS])]
+    return RunData(
+        job=job,
+        timeline=TimelineData(list_grid_rows(session, job_id), read_cell(request)),
+        curves=curve_queries.read_curves(session, job_id, drawn, CHART_POINTS),
+        # Small charts need fewer points.
+        measured=curve_queries.read_curves(session, job_id, measured_metrics(job.latest), MEASURE_POINTS),
+        chosen=chosen,
+        evaluation_note=_read_evaluation_note(session, job_id),
+        heat_maps=[read_heat_map(session, job_id, kind, read_window(request)) for kind in KINDS],
+        neighbours=read_neighbours(session, job_id, iteration),
+        log=sample_queries.list_log_lines(session, job_id, LOG_LINES).items,
+        queue=count_queue(session, row) if row.state == "queued" else QueuePosition(),
+        lineage=read_lineage(session, row),
+    )
+
+
+def _read_evaluation_note(session: Session, job_id: str) -> str:
+    """Return the trainer's sentence about the number of evaluated samples and the classifier, or nothing."""
+    notes = select(LogLine.text).where(LogLine.job_id == job_id, LogLine.about == "evaluation")
+    return session.scalars(notes.order_by(LogLine.id.desc()).limit(1)).first() or ""
+
+
+def _add_heat_maps(router: APIRouter) -> None:
+    """Add the images of heat maps: white where all values are, black where none."""
+
+    @router.get("/runs/{job_id}/logits/{which}.png", dependencies=needs("read"))
+    def draw_logits(job_id: str, which: Literal["real", "fake"], axes: AxesDep, services: ServicesDep) -> Response:
+        """Draw the logits of real or of generated images."""
+        return _draw_heat_map(services, job_id, LOGITS, which, axes)
+
+    @router.get("/runs/{job_id}/gradients/{which}.png", dependencies=needs("read"))
+    def draw_gradients(
+        job_id: str, which: Literal["generator", "discriminator"], axes: AxesDep, services: ServicesDep
+    ) -> Response:
+        """Draw the sizes of one player's gradients."""
+        return _draw_heat_map(services, job_id, GRADIENTS, which, axes)
+
+
+def _draw_heat_map(services: Services, job_id: str, kind: Kind, which: str, axes: HeatMapAxes) -> Response:
+    with services.database.read() as session:
+        job_queries.get_job(session, job_id)
+        png = read_heat_map_png(session, job_id, kind, f"{kind.group}/{which}", axes)
+    if png is None:
+        raise RouteNotFound
+    return Response(png, headers={"Cache-Control": "no-store"}, media_type="image/png")

@@ -1,0 +1,82 @@
+// <run-vitals>: progress, time left and both losses of one run; refreshes the sections that the server renders.
+import { announce, findField, listen, setField, stopListening } from "../../static/core/dom.js";
+import { readValue, secondsLeft, showCount, showDuration, showNumber, showPercent } from "../../static/core/format.js";
+
+const WAITING_MS = 10_000;
+const RECORDS = ["notice", "actions", "verdicts", "attempts", "checkpoints", "provenance", "metrics", "measures", "logits", "gradients", "neighbours"];
+// The sections to refresh after an event of this kind.
+const SECTIONS = {
+  // Histograms may come every iteration; they are refreshed with the next grid.
+  sample_grid_saved: ["verdicts", "metrics", "logits", "gradients"],
+  neighbour_grid_saved: ["neighbours"],
+  checkpoint_saved: ["checkpoints"],
+  latents_fixed: ["provenance"],
+  training_started: RECORDS,
+  training_ended: RECORDS,
+};
+
+class RunVitals extends HTMLElement {
+  connectedCallback() {
+    this.name = document.title.replace(/^\d+ % · /, "");
+    this.stands = `${this.dataset.attempt} ${this.dataset.cancelling}`;
+    listen(this, "update", (update) => this.take(update));
+    // The reason for waiting depends on other runs, which are not in this run's stream.
+    const ask = () => this.dataset.state === "queued" && announce("refresh", { ids: ["notice", "verdicts"] });
+    this.timer = setInterval(ask, WAITING_MS);
+  }
+
+  disconnectedCallback() {
+    stopListening(this);
+    clearInterval(this.timer);
+  }
+
+  take({ job, events }) {
+    this.write(job);
+    const stale = new Set(events.flatMap((event) => SECTIONS[event.kind] ?? []));
+    if (events.some((event) => event.kind === "line_logged" && event.level !== "info")) stale.add("verdicts");
+    // The first loss: the trainer has started.
+    if (!this.begun && events.some((event) => event.kind === "metrics_logged")) {
+      stale.add("verdicts");
+      this.begun = true;
+    }
+    if (events.some((event) => event.kind === "metrics_logged" && this.isNew(event.values))) stale.add("measures");
+    if (job.state !== this.dataset.state) this.findStale(job).forEach((id) => stale.add(id));
+    const stands = `${job.attempt} ${Boolean(job.cancel_requested_at)}`;
+    if (this.stands !== stands) RECORDS.forEach((id) => stale.add(id));
+    this.stands = stands;
+    if (stale.size) announce("refresh", { ids: [...stale] });
+  }
+
+  /** Whether one of these metrics was never logged before: it may have a chart, which the server renders. */
+  isNew(values) {
+    this.known ??= new Set([...document.querySelectorAll('metric-choice input[name="metric"]')].map((box) => box.value));
+    const fresh = Object.keys(values).filter((name) => !this.known.has(name));
+    for (const name of fresh) this.known.add(name);
+    return fresh.length > 0;
+  }
+
+  /** The sections that a new state changes. A run that ended without a grid needs no empty timeline. */
+  findStale(job) {
+    const isOver = !["queued", "running"].includes(job.state);
+    const isEmpty = isOver && !document.querySelector("grid-timeline[data-iteration]");
+    return ["vitals", "headline", ...RECORDS, ...(isEmpty ? ["bench"] : [])];
+  }
+
+  write(job) {
+    const fraction = job.iteration / job.iterations;
+    setField(this, "progress", `${showCount(job.iteration)} / ${showCount(job.iterations)}`);
+    setField(this, "percent", showPercent(fraction));
+    findField(this, "bar").value = job.iteration;
+    const speed = readValue(job.latest[this.dataset.speed]?.value);
+    if (job.state === "running") setField(this, "time", showDuration(secondsLeft(job, this.dataset.speed)));
+    if (speed !== undefined) setField(this, "speed", `${showNumber(speed)} iterations/s`);
+    for (const [name, latest] of Object.entries(job.latest)) {
+      const value = readValue(latest.value);
+      setField(this, name, showNumber(value), String(value));
+    }
+    const running = job.state === "running" ? `${showPercent(fraction)} · ` : "";
+    document.title = running + this.name;
+  }
+}
+
+customElements.define("run-vitals", RunVitals);

@@ -1,0 +1,185 @@
+"""The state of a run in words: why it waits, why it failed and what to try, and the actions that are open."""
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from api.jobs.schemas import JobRead
+from api.server.http.schemas import TERMINAL_STATES
+from api.workers.queue import QueuePosition
+from dashboard.web.formats import show_count
+from dashboard.web.layout import Moment, find_moment
+
+# Ends of an attempt after which the run continues.
+ATTEMPT_ENDS = {
+    "lost": "its worker was lost",
+    "preempted": "its worker was stopped",
+    "failed": "its trainer was killed",
+}
+
+
+@dataclass(frozen=True)
+class WaitingView:
+    """Why a run waits, in sentences. command: the worker to start: any, CUDA, or empty for none."""
+
+    sentences: list[str]
+    command: str
+
+
+def explain_waiting(job: JobRead, queue: QueuePosition) -> WaitingView | None:
+    """Return why the run waits; None when it does not."""
+    if job.state != "queued":
+        return None
+    interruption = _explain_interruption(job)
+    if job.obstacle:
+        sentences = [interruption, f"No worker takes this run: {job.obstacle}."]
+        return WaitingView([sentence for sentence in sentences if sentence], "")
+    position = _describe_position(queue)
+    wants_cuda = job.spec.get("device") == "cuda"
+    sentences = [interruption, position]
+    if wants_cuda:
+        sentences.append("It waits for a worker with a CUDA GPU, as its spec asks (device: cuda).")
+    elif not interruption and not position:
+        sentences.append("No worker has claimed this run yet.")
+    # Other running jobs have workers; without one, the last worker may be the one that was lost.
+    command = "" if queue.running else ("CUDA" if wants_cuda else "any")
+    return WaitingView([sentence for sentence in sentences if sentence], command)
+
+
+def _explain_interruption(job: JobRead) -> str:
+    if not job.attempts:
+        return ""
+    last = job.attempts[-1]
+    why = last.reason.message.rstrip(".") if last.reason else ""
+    end = ATTEMPT_ENDS.get(last.end or "", "it ended")
+    resume = max((point.iteration for point in job.checkpoints if point.url), default=0)
+    resumption = f"continues from iteration {show_count(resume)}" if resume else "starts again at iteration 0"
+    because = f" ({why})" if why else ""
+    interruption = f"Attempt {last.attempt} was interrupted: {end}{because}."
+    return f"{interruption} The run {resumption} as soon as a worker is free."
+
+
+def _describe_position(queue: QueuePosition) -> str:
+    if not queue.running:
+        return ""
+    under_way = f"{show_count(queue.running)} run{' is' if queue.running == 1 else 's are'} under way"
+    if not queue.before:
+        return f"Waiting: {under_way}; this one is next."
+    are = "is" if queue.before == 1 else "are"
+    return f"Waiting: {under_way}, {show_count(queue.before)} {are} queued before this one."
+
+
+ADVICE: dict[str, str] = {
+    "training_diverged": (
+        "Lower both learning rates by half, or train in float32 (precision: float32); "
+        "the losses just before the end show which player broke first."
+    ),
+    "checkpoint_invalid": (
+        "The checkpoint on disk is damaged or from another spec; submit the spec again to start afresh."
+    ),
+    "trainer_killed": (
+        "The trainer was killed from outside, most often by the system for lack of memory: "
+        "halve batch_size (it is {batch_size}), or give the worker more memory."
+    ),
+    "checkpoint_unreadable": "The checkpoint could not be read back; submit the spec again to start afresh.",
+    "attempts_used_up": (
+        "Its workers were lost too often. Look at the last attempt's host: memory, disk, whether it was shut down."
+    ),
+    "out_of_memory": "batch_size is {batch_size} now: halve it, or send the run to a worker with a larger card.",
+    "trainer_crashed": (
+        "The trainer crashed, as after a fault in a library: read its last output below, and try "
+        "precision: float32, without anything compiled."
+    ),
+    "worker_failed": "The worker failed; the log on its machine has the details. Retry on another worker.",
+    "spec_invalid": "The worker runs another version than the service; install the same version on both.",
+}
+# Errors whose own message says what to do.
+SELF_EXPLAINED = frozenset(
+    {
+        "dataset_unavailable",
+        "device_unavailable",
+        "compilation_failed",
+        "not_dealable",
+        "process_lost",
+        "disk_full",
+    }
+)
+GENERAL_ADVICE = (
+    "Read the end of the log below. The command “ganvas train” with the same spec shows the error at your own "
+    "terminal, without a service."
+)
+
+
+def advise(code: str, spec: dict[str, Any] | None = None) -> str:
+    """Return a sentence on what to try; empty where the error's own message says it."""
+    if code in SELF_EXPLAINED:
+        return ""
+    return ADVICE.get(code, GENERAL_ADVICE).format(batch_size=(spec or {}).get("batch_size", "as in its spec"))
+
+
+@dataclass(frozen=True)
+class FailureView:
+    """Why the run failed, and what to try."""
+
+    heading: str
+    message: str
+    code: str
+    advice: str
+    log_tail: str
+
+
+def build_failure(job: JobRead) -> FailureView | None:
+    """Return why the run failed; None when it did not."""
+    if job.state != "failed":
+        return None
+    if job.reason is None:
+        return FailureView("This run failed", "No reason was recorded.", "unknown", advise(""), "")
+    at = f" at iteration {show_count(job.iteration)}" if job.iteration else ""
+    reason = job.reason
+    return FailureView(
+        f"This run failed{at}", reason.message, reason.code, advise(reason.code, job.spec), reason.log_tail
+    )
+
+
+@dataclass(frozen=True)
+class ActionsView:
+    """The buttons beside a run's name. `retry_key` makes one new run of however many clicks."""
+
+    can_cancel: bool
+    cancel_means: str
+    cancel_requested: Moment | None
+    cancel_href: str
+    can_retry: bool
+    retry_text: str
+    retry_href: str
+    retry_key: str
+    again_href: str
+
+
+def build_actions(job: JobRead, now: datetime) -> ActionsView:
+    """Return what can be done with the run in its present state."""
+    is_over = job.state in TERMINAL_STATES
+    can_retry = job.state in ("failed", "cancelled")
+    return ActionsView(
+        can_cancel=not is_over and job.cancel_requested_at is None,
+        cancel_means=_cancel_means(job),
+        cancel_requested=find_moment(job.cancel_requested_at if not is_over else None, now),
+        cancel_href=f"/runs/{job.id}/cancel",
+        can_retry=can_retry,
+        retry_text=_retry_text(job),
+        retry_href=f"/runs/{job.id}/retry",
+        retry_key=secrets.token_urlsafe(16) if can_retry else "",
+        again_href=f"/runs/{job.id}/again",
+    )
+
+
+def _cancel_means(job: JobRead) -> str:
+    if job.state == "running":
+        return "The worker stops after this iteration. The records stay."
+    return "It does not continue. Its records stay." if job.attempts else "It never starts; nothing is lost."
+
+
+def _retry_text(job: JobRead) -> str:
+    kept = [checkpoint.iteration for checkpoint in job.checkpoints if checkpoint.url]
+    return f"Retry from iteration {show_count(max(kept))}" if kept else "Retry from the start"

@@ -1,0 +1,73 @@
+// <chosen-runs>: the number of chosen runs, a button for all, and ranges with Shift. The choice is kept outside the
+// element, because a refresh of the list replaces it.
+import { build, findField } from "../../static/core/dom.js";
+
+const chosen = new Set();
+// Tagged runs are often compared next: they stay chosen on the following page.
+const STORAGE_KEY = "chosen-runs";
+const KEEPING_ACTIONS = ["tag", "untag"];
+
+class ChosenRuns extends HTMLElement {
+  connectedCallback() {
+    this.rows = this.closest("run-rows");
+    this.controller = new AbortController();
+    const { signal } = this.controller;
+    this.rows.addEventListener("click", (event) => this.click(event), { signal });
+    this.rows.addEventListener("change", () => this.read(), { signal });
+    this.all = build("button", { type: "button", onclick: () => this.toggleAll() });
+    findField(this, "chosen").after(this.all);
+    this.addEventListener("submit", ({ submitter }) => {
+      if (KEEPING_ACTIONS.includes(submitter?.value)) sessionStorage.setItem(STORAGE_KEY, JSON.stringify([...chosen]));
+    });
+    for (const id of JSON.parse(sessionStorage.getItem(STORAGE_KEY) ?? "[]")) chosen.add(id);
+    sessionStorage.removeItem(STORAGE_KEY);
+    // Includes what the browser restored after going back.
+    for (const box of this.boxes()) box.checked ||= chosen.has(box.value);
+    this.read();
+  }
+
+  disconnectedCallback() {
+    this.controller.abort();
+    this.all.remove();
+  }
+
+  boxes() {
+    return [...this.rows.querySelectorAll('input[name="run"]')];
+  }
+
+  click(event) {
+    const boxes = this.boxes();
+    const index = boxes.indexOf(event.target);
+    if (index < 0) return;
+    if (event.shiftKey && this.last !== undefined) {
+      const [from, to] = [Math.min(index, this.last), Math.max(index, this.last)];
+      for (const box of boxes.slice(from, to + 1)) box.checked = event.target.checked;
+      this.read();
+    }
+    this.last = index;
+  }
+
+  toggleAll() {
+    const boxes = this.boxes();
+    const wanted = !boxes.every((box) => box.checked);
+    for (const box of boxes) box.checked = wanted;
+    this.read();
+  }
+
+  read() {
+    const boxes = this.boxes();
+    for (const box of boxes) chosen[box.checked ? "add" : "delete"](box.value);
+    const count = boxes.filter((box) => box.checked).length;
+    findField(this, "chosen").textContent = count ? `${count} chosen` : "Choose runs:";
+    this.all.textContent = count === boxes.length ? "None" : "All";
+    for (const button of this.querySelectorAll("form button:not([type=button])")) button.disabled = !count;
+    const cancel = this.querySelector("details");
+    cancel.inert = !count;
+    if (!count) cancel.open = false;
+    const compare = this.querySelector("[formaction='/runs/compare']");
+    compare.disabled = count < 2 || count > 10;
+    compare.title = compare.disabled ? "Choose 2 to 10 runs" : "";
+  }
+}
+
+customElements.define("chosen-runs", ChosenRuns);

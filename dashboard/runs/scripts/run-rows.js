@@ -1,0 +1,79 @@
+// <run-rows>: the rows or pictures of the list of runs; they are updated as messages come, and new runs appear.
+import { announce, findField, listen, setField, stopListening } from "../../static/core/dom.js";
+import { readValue, secondsLeft, showCount, showDuration, showNumber } from "../../static/core/format.js";
+
+// All sparklines of a page are one file, fetched anew at most this often.
+const SPARKLINES_MS = 10_000;
+const THUMBNAIL_CELLS = 2;
+
+/** Show another grid's first 2 × 2 cells in a thumbnail, as the server's `thumbnail_of` does. */
+function updateThumbnail(svg, sample) {
+  const columns = Math.min(sample.columns, THUMBNAIL_CELLS);
+  const rows = Math.min(sample.rows, THUMBNAIL_CELLS);
+  const image = svg.querySelector("image");
+  if (image.getAttribute("href") === sample.url) return;
+  svg.setAttribute("viewBox", `0 0 ${columns * sample.cell_width} ${rows * sample.cell_height}`);
+  image.setAttribute("width", sample.columns * sample.cell_width);
+  image.setAttribute("height", sample.rows * sample.cell_height);
+  image.setAttribute("href", sample.url);
+}
+
+class RunRows extends HTMLElement {
+  connectedCallback() {
+    listen(this, "update", (update) => this.take(update));
+  }
+
+  disconnectedCallback() {
+    stopListening(this);
+    clearTimeout(this.timer);
+  }
+
+  take({ job, id }) {
+    const row = this.querySelector(`[data-run="${CSS.escape(job.id)}"]`);
+    // A run that is new, deleted or in another state changes the list: the server renders it anew.
+    if (!row || row.dataset.state !== job.state || job.deleted_at || this.wantsPicture(row, job)) {
+      announce("refresh", { ids: ["runs"] });
+    }
+    if (row) this.write(row, job);
+    if (row && findField(row, "sparkline")) this.refreshSparklines(id);
+  }
+
+  wantsPicture(row, job) {
+    return job.newest_sample && row.querySelector(".no-grid, .newest-grid.none");
+  }
+
+  write(row, job) {
+    setField(row, "progress", `${showCount(job.iteration)} / ${showCount(job.iterations)}`);
+    const bar = findField(row, "bar");
+    if (bar) bar.value = job.iteration;
+    const left = secondsLeft(job, this.dataset.speed);
+    if (job.state === "running") setField(row, "time", showDuration(left));
+    if (job.state === "running") setField(row, "time-word", left === null ? "" : "left");
+    for (const [name, latest] of Object.entries(job.latest)) {
+      const value = readValue(latest.value);
+      setField(row, name, showNumber(value), value === undefined ? "" : String(value));
+    }
+    if (job.newest_sample) this.showSample(row, job.newest_sample);
+  }
+
+  showSample(row, sample) {
+    const thumbnail = findField(row, "thumbnail");
+    if (thumbnail) updateThumbnail(thumbnail, sample);
+    const grid = findField(row, "grid");
+    if (!grid || grid.getAttribute("src") === sample.url) return;
+    grid.src = sample.url;
+    grid.alt = grid.alt.replace(/[\d,]+$/, showCount(sample.iteration));
+  }
+
+  refreshSparklines(id) {
+    this.newest = id;
+    this.timer ??= setTimeout(() => {
+      this.timer = undefined;
+      for (const use of this.querySelectorAll(".spark use")) {
+        use.setAttribute("href", use.getAttribute("href").replace(/v=\d+#/, `v=${this.newest}#`));
+      }
+    }, SPARKLINES_MS);
+  }
+}
+
+customElements.define("run-rows", RunRows);

@@ -1,0 +1,71 @@
+// <key-help>: a button and the key ? open the list of keys; / leads to the search. Widgets with keys of their own ask
+// isTyping first; each key also stands in the list below.
+import { build } from "./dom.js";
+
+// Elements to which a key belongs while they have the focus.
+const OWN_KEYS = "input, select, textarea, button, summary, [tabindex]";
+const TEXT_FIELDS = "input:not([type=checkbox], [type=range], [type=radio]), select, textarea";
+
+// In the order of the list; a key with `where` is listed on pages that have such an element.
+const KEYS = [
+  { keys: ["?"], does: "this help" },
+  { keys: ["/"], does: "to the search", where: "#search-runs" },
+  { keys: ["←", "→"], does: "the grid before, the grid after", where: "frame-player, compare-player" },
+  { keys: ["Home", "End"], does: "the first grid, the newest grid", where: "frame-player, compare-player" },
+  { keys: ["PgUp", "PgDn"], does: "with the focus on the slider: ten grids on, ten back; ↑ and ↓ one", where: "frame-player, compare-player" },
+  { keys: ["Space"], does: "play, pause", where: "frame-player, compare-player" },
+  { keys: ["wheel"], does: "over the grid: from grid to grid, with Shift by ten", where: "grid-view" },
+  { keys: ["d"], does: "the difference from the grid before", where: "look-choice" },
+  { keys: ["f", "b"], does: "flicker with the grid before, turn to it by hand", where: "look-choice" },
+  { keys: ["↑", "↓", "←", "→", "Enter"], does: "with the focus on the grid: choose a cell, follow it", where: "cell-cursor" },
+  { keys: ["↑", "↓", "←", "→", "Enter"], does: "with the focus on a grid: choose a cell, keep it outlined", where: "compare-cell" },
+  { keys: ["Shift", "click"], does: "choose all runs in between", where: "chosen-runs" },
+  { keys: ["Tab"], does: "to the next control; the first one leads past the header" },
+  { keys: ["Esc"], does: "close this" },
+];
+
+/** Whether a key belongs to the focused element or to the browser. */
+export function isTyping(event) {
+  return event.ctrlKey || event.metaKey || event.altKey || Boolean(event.target.closest?.(OWN_KEYS));
+}
+
+class KeyHelp extends HTMLElement {
+  connectedCallback() {
+    this.controller = new AbortController();
+    this.button = build("button", { type: "button", onclick: () => this.open() }, "Keys");
+    this.button.setAttribute("aria-haspopup", "dialog");
+    this.replaceChildren(this.button);
+    document.addEventListener("keydown", (event) => this.press(event), { signal: this.controller.signal });
+  }
+
+  disconnectedCallback() {
+    this.controller.abort();
+  }
+
+  press(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.(TEXT_FIELDS)) return;
+    const search = document.querySelector("#search-runs");
+    if (event.key === "?") this.open();
+    else if (event.key === "/" && search) search.focus();
+    else return;
+    event.preventDefault();
+  }
+
+  open() {
+    this.dialog?.remove();
+    const shown = KEYS.filter(({ where }) => !where || document.querySelector(where));
+    const rows = shown.flatMap(({ keys, does }) => [
+      build("dt", {}, ...keys.flatMap((key, place) => [place ? " " : "", build("kbd", {}, key)])),
+      build("dd", {}, does),
+    ]);
+    const close = build("button", {}, "Close");
+    const heading = build("h2", { id: "key-help-heading" }, "Keys");
+    const form = build("form", { method: "dialog" }, close);
+    this.dialog = build("dialog", { className: "keys" }, heading, build("dl", {}, ...rows), form);
+    this.dialog.setAttribute("aria-labelledby", heading.id);
+    this.append(this.dialog);
+    this.dialog.showModal();
+  }
+}
+
+customElements.define("key-help", KeyHelp);

@@ -1,0 +1,89 @@
+"""Why a queued run waits, as its page says it."""
+
+from fastapi.testclient import TestClient
+
+from tests.dashboard.web.test_pages import read, words
+from tests.support.fake_worker import FakeWorker
+
+NO_WORKER = "No worker has claimed this run yet. ganvas up starts a worker on this machine."
+
+
+def show(client: TestClient, job: str) -> str:
+    """Return what stands above the attempts, which have a sentence of their own."""
+    return words(read(client, f"/runs/{job}").split('id="attempts"')[0])
+
+
+def test_run_that_nobody_claimed_says_how_to_start_a_worker(client: TestClient, worker: FakeWorker) -> None:
+    shown = show(client, worker.submit())
+    assert NO_WORKER in shown
+    # The verdict does not say it a second time.
+    assert "Waiting The reason is at the top." in shown
+    assert shown.count("No worker has") == 1
+    assert "The first sample grid appears here" in shown
+
+
+def test_run_behind_others_says_how_many(client: TestClient, worker: FakeWorker) -> None:
+    worker.submit(name="first")
+    worker.claim()
+    jobs = [worker.submit(name=f"later-{number}") for number in range(3)]
+    assert "Waiting: 1 run is under way; this one is next." in show(client, jobs[0])
+    shown = show(client, jobs[2])
+    assert "Waiting: 1 run is under way, 2 are queued before this one." in shown
+    assert shown.count("queued before this one") == 1
+    assert "ganvas up" not in shown
+    client.post(f"/runs/{jobs[0]}/cancel")
+    assert "1 is queued before this one." in show(client, jobs[2])
+
+
+def test_run_that_was_broken_off_says_why_and_from_where_it_goes_on(
+    client: TestClient, worker: FakeWorker
+) -> None:
+    job = worker.submit()
+    worker.claim()
+    worker.log_metrics(300)
+    worker.save_checkpoint(200)
+    worker.finish("failed", "trainer_killed", "The trainer was ended by signal 9.")
+    shown = show(client, job)
+    assert (
+        "Attempt 1 was interrupted: its trainer was killed (The trainer was ended by signal 9). "
+        "The run continues from iteration 200 as soon as a worker is free."
+    ) in shown
+    assert "No worker has" not in shown
+
+
+def test_run_without_a_checkpoint_starts_again(client: TestClient, worker: FakeWorker) -> None:
+    job = worker.submit()
+    worker.claim()
+    worker.finish("preempted")
+    shown = show(client, job)
+    assert "its worker was stopped. The run starts again at iteration 0 as soon as a worker is free." in shown
+
+
+def test_run_for_cuda_says_that_it_waits_for_such_a_worker(client: TestClient, worker: FakeWorker) -> None:
+    job = worker.submit(device="cuda")
+    shown = show(client, job)
+    assert "It waits for a worker with a CUDA GPU, as its spec asks (device: cuda)." in shown
+    assert "ganvas up" not in shown
+    # What is bound to a GPU holds up nobody who takes any device.
+    worker.submit(name="running")
+    worker.claim()
+    assert "this one is next." in show(client, worker.submit(name="any-device"))
+    assert show(client, job).count("CUDA GPU") == 1
+
+
+def test_pinned_run_says_that_no_worker_runs_its_commit(client: TestClient, worker: FakeWorker) -> None:
+    job = worker.submit(queue={"commit": "0123456"})
+    worker.submit(name="other")
+    worker.claim()
+    shown = show(client, job)
+    assert "No worker takes this run: pinned to commit 0123456; no known worker runs it." in shown
+    assert shown.lower().count("pinned to commit") == 1
+    assert "this one is next" not in shown
+
+
+def test_pinned_runs_hold_up_nobody_else(client: TestClient, worker: FakeWorker) -> None:
+    worker.submit(name="running")
+    worker.claim()
+    worker.submit(queue={"commit": "0123456"})
+    worker.submit(queue={"gpus": 2})
+    assert "this one is next" in show(client, worker.submit(name="plain"))

@@ -1,0 +1,93 @@
+"""The service as `ganvas up` loads it, piece by piece."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from api.server import services as services_module
+from api.server.access.origins import SECURITY_HEADERS
+from api.settings import Settings
+from ganvas.lazy_app import LazyApp
+
+URL = "http://127.0.0.1"
+
+
+class Service:
+    """A lazy application over one folder, and what it reports."""
+
+    def __init__(self, home: Path) -> None:
+        self.loaded: list[Any] = []
+        self.failures: list[BaseException] = []
+        self.app = LazyApp(Settings(home=home), self.loaded.append, self.failures.append)
+
+    def connect(self) -> TestClient:
+        return TestClient(self.app, base_url=URL)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A folder whose tables are up to date."""
+    service = Service(tmp_path)
+    with service.connect() as client:
+        assert len(service.loaded) == 1  # the start waited for the migration
+        assert client.get("/healthz").json()["jobs_queued"] == 0
+    return tmp_path
+
+
+def test_health_reads_the_same_before_and_after_the_routes_are_loaded(home: Path) -> None:
+    service = Service(home)
+    with service.connect() as client:
+        early = client.get("/healthz")
+        assert service.app._app is None
+        assert client.get("/jobs").json()["items"] == []
+        assert service.app._app is not None
+        late = client.get("/healthz")
+    assert (early.status_code, early.content, dict(early.headers)) == (200, late.content, dict(late.headers))
+    assert len(SECURITY_HEADERS) < len(early.headers)
+    assert (len(service.loaded), service.failures) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"host": "evil.example"}, 403),
+        ({"origin": "http://evil.example"}, 403),
+        ({"sec-fetch-site": "cross-site"}, 403),
+    ],
+)
+def test_requests_of_other_sites_are_left_to_the_routes(home: Path, headers: dict[str, str], status: int) -> None:
+    with Service(home).connect() as client:
+        assert client.get("/healthz", headers=headers).status_code == status
+
+
+def test_what_keeps_the_services_from_running_is_reported(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> None:
+        raise OSError("no room")
+
+    monkeypatch.setattr(services_module, "build_services", fail)
+    service = Service(home)
+    with service.connect():
+        pass
+    assert [str(failure) for failure in service.failures] == ["no room"]
+    assert service.loaded == []
+
+
+@pytest.mark.parametrize(
+    ("modules", "absent"),
+    [
+        (
+            "ganvas.commands.serve, ganvas.lazy_app, ganvas.local",
+            ("fastapi", "httpx", "jinja2", "sqlalchemy", "yaml"),
+        ),
+        ("api.server.services", ("fastapi", "httpx", "jinja2", "prometheus_client", "celery", "alembic")),
+        ("api.client.client", ("fastapi", "httpx", "sqlalchemy", "tqdm")),
+    ],
+)
+def test_a_step_loads_nothing_of_the_next(modules: str, absent: tuple[str, ...]) -> None:
+    program = f"import sys; import {modules}; print([name for name in {absent} if name in sys.modules])"
+    said = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+    assert said.strip() == "[]"
