@@ -27,8 +27,24 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 # Property of a test's report: a row of the table of faults.
 FAULT = "fault"
 
-# Folders whose tests start trainers or a browser; what takes longest begins first, so that processes end together.
-SLOW_FOLDERS = frozenset({"faults", "worker", "ganvas", "in_browser"})
+# What takes longest begins first, so that processes end together: files, and folders of trainers and browsers.
+SLOWEST_FIRST = (
+    "tests/faults/test_full_disks.py",
+    "tests/faults/test_trainers.py",
+    "tests/worker/attempt/test_supervisor.py",
+    "tests/worker/trainer/test_torchrun.py",
+    "tests/dashboard/in_browser/timeline",
+    "tests/ganvas/test_demo.py",
+    "tests/ganlib/training/test_torch_compile.py",
+    "tests/dashboard/in_browser/compare",
+    "tests/ganlib/runtime/test_process_group.py",
+    "tests/ganlib/recipes/test_extending.py",
+    "tests/faults",
+    "tests/dashboard/in_browser",
+    "tests/worker",
+    "tests/ganvas",
+    "tests/ganlib",
+)
 
 
 @dataclass(frozen=True)
@@ -106,9 +122,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put slow folders first; within them, and among the others, the order stays."""
-    tests = Path(__file__).parent
-    items.sort(key=lambda item: SLOW_FOLDERS.isdisjoint(item.path.relative_to(tests).parts))
+    """Put slow files first; within them, and among the others, the order stays."""
+    items.sort(key=lambda item: _place_of(item.path.relative_to(Path(__file__).parents[1]).as_posix()))
+
+
+def _place_of(path: str) -> int:
+    places = (place for place, start in enumerate(SLOWEST_FIRST) if path.startswith(start))
+    return next(places, len(SLOWEST_FIRST))
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -200,7 +200,7 @@ def test_the_trainer_is_told_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_card_that_a_worker_is_set_to_is_the_one_that_its_trainer_gets(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, make_run_dir, tiny_spec, card: str
 ) -> None:
-    """What the worker offers (see test_registry) and what its trainer sees are counted alike: by slot."""
+    """What the worker offers (see test_presence) and what its trainer sees are counted alike: by slot."""
     program = tmp_path / "python"
     program.write_text('#!/bin/sh\nenv > "$3/environment"\n')
     program.chmod(0o755)

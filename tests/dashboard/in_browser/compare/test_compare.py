@@ -178,11 +178,11 @@ def test_what_was_chosen_since_stays_with_another_view_and_other_runs(
     page = open_compared(open_page, make_pair(worker))
     page.get_by_role("link", name="First").click()
     page.locator("compare-metrics summary").click()
-    page.get_by_label("loss/discriminator").uncheck()
+    page.get_by_label("Discriminator loss", exact=True).uncheck()
     expect(page).to_have_url(re.compile("at=100"))
     page.get_by_role("link", name="Wipe between two").click()
     expect(page.locator("[data-field=at]").first).to_have_text("At iteration 100")
-    expect(page.locator(".compare-chart h3")).to_have_text(["loss/generator"])
+    expect(page.locator(".compare-chart h3")).to_have_text(["Generator loss"], use_inner_text=True)
     page.locator("[name=left]").select_option(label="2 seldom")
     expect(page.locator(".wipe-over compare-grid")).to_have_attribute("data-name", "seldom")
     expect(page.locator("[data-field=at]").first).to_have_text("At iteration 100")
@@ -204,14 +204,14 @@ def test_other_latents_are_said_as_the_place_moves(open_page: OpenPage, worker: 
 
 def test_metrics_are_chosen_at_once_and_said_in_the_address(open_page: OpenPage, worker: FakeWorker) -> None:
     page = open_compared(open_page, make_pair(worker))
-    expect(page.locator(".compare-chart h3")).to_have_text(["Losses"])
+    expect(page.locator(".compare-chart h3")).to_have_text(["Losses"], use_inner_text=True)
     page.locator("compare-metrics summary").click()
-    page.get_by_label("speed/iterations_per_second").check()
-    expect(page.locator(".compare-chart h3")).to_have_text(["Losses", "speed/iterations_per_second"])
-    page.get_by_label("loss/discriminator").uncheck()
-    expect(page.locator(".compare-chart h3")).to_have_text(["loss/generator", "speed/iterations_per_second"])
+    page.get_by_label("Speed", exact=True).check()
+    expect(page.locator(".compare-chart h3")).to_have_text(["Losses", "Speed (iterations/s)"], use_inner_text=True)
+    page.get_by_label("Discriminator loss", exact=True).uncheck()
+    expect(page.locator(".compare-chart h3")).to_have_text(["Generator loss", "Speed (iterations/s)"], use_inner_text=True)
     page.reload()
-    expect(page.locator(".compare-chart h3")).to_have_text(["loss/generator", "speed/iterations_per_second"])
+    expect(page.locator(".compare-chart h3")).to_have_text(["Generator loss", "Speed (iterations/s)"], use_inner_text=True)
 
 
 def test_a_run_that_goes_on_is_followed(open_page: OpenPage, worker: FakeWorker) -> None:
@@ -258,9 +258,9 @@ def test_page_is_complete_without_scripts(open_page: OpenPage, worker: FakeWorke
     page.locator(".wipe-form button").click()
     expect(page.locator(".wipe-over compare-grid")).to_have_attribute("data-name", "seldom")
     page.locator("compare-metrics summary").click()
-    page.get_by_label("loss/discriminator").uncheck()
+    page.get_by_label("Discriminator loss", exact=True).uncheck()
     page.locator("compare-metrics button").click()
-    expect(page.locator(".compare-chart h3")).to_have_text(["loss/generator"])
+    expect(page.locator(".compare-chart h3")).to_have_text(["Generator loss"], use_inner_text=True)
     expect(page.locator("#spec-difference")).to_contain_text("seed")
 
 
