@@ -31,7 +31,10 @@ def run_starter() -> Iterator[None]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "starter"
         process = subprocess.Popen(
-            with_parent(sys.executable, "-m", "tests.support.starter", path), cwd=Path(__file__).parents[2]
+            with_parent(sys.executable, "-m", "tests.support.starter", path),
+            cwd=Path(__file__).parents[2],
+            # Out of reach of Ctrl-C: what is tidied up after it still needs the starter.
+            start_new_session=True,
         )
         os.environ[STARTER_VARIABLE] = str(path)
         try:

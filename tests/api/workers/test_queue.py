@@ -96,9 +96,7 @@ def test_a_pinned_job_that_nobody_can_take_says_so(client: TestClient) -> None:
 def test_a_job_on_several_cards_that_nobody_has_says_so(client: TestClient) -> None:
     job_id = submit(client, queue={"gpus": 2})
     describe(client, gpu_count=1)
-    assert find_obstacle(client, job_id) == (
-        "it needs 2 GPUs on one machine; no known worker offers as many"
-    )
+    assert find_obstacle(client, job_id) == ("it needs 2 GPUs on one machine; no known worker offers as many")
     describe(client, gpu_count=2)
     assert find_obstacle(client, job_id) is None
 

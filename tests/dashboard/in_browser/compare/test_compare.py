@@ -209,9 +209,13 @@ def test_metrics_are_chosen_at_once_and_said_in_the_address(open_page: OpenPage,
     page.get_by_label("Speed", exact=True).check()
     expect(page.locator(".compare-chart h3")).to_have_text(["Losses", "Speed (iterations/s)"], use_inner_text=True)
     page.get_by_label("Discriminator loss", exact=True).uncheck()
-    expect(page.locator(".compare-chart h3")).to_have_text(["Generator loss", "Speed (iterations/s)"], use_inner_text=True)
+    expect(page.locator(".compare-chart h3")).to_have_text(
+        ["Generator loss", "Speed (iterations/s)"], use_inner_text=True
+    )
     page.reload()
-    expect(page.locator(".compare-chart h3")).to_have_text(["Generator loss", "Speed (iterations/s)"], use_inner_text=True)
+    expect(page.locator(".compare-chart h3")).to_have_text(
+        ["Generator loss", "Speed (iterations/s)"], use_inner_text=True
+    )
 
 
 def test_a_run_that_goes_on_is_followed(open_page: OpenPage, worker: FakeWorker) -> None:
