@@ -18,7 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Column, LargeBinary, Table, func, insert, select, text
+from sqlalchemy import Column, LargeBinary, Table, column, func, insert, select, text
+from sqlalchemy import table as table_of
 from sqlalchemy.orm import Session
 
 from api.artifacts.storage import Blobs
@@ -31,6 +32,8 @@ from api.server.services import build_blobs
 from api.settings import Settings
 
 FORMAT = 1
+# Backups of this revision of the tables and all later ones can be restored.
+OLDEST_REVISION = "0009"
 MANIFEST = "manifest.json"
 ROWS_AT_ONCE = 500
 CHUNK_BYTES = 1_048_576
@@ -87,10 +90,13 @@ def read_backup(settings: Settings, folder: Path, say: Say) -> None:
         for path in sorted((folder / "blobs").glob("*/*")):
             _copy_in(blobs, path)
         say(f"{manifest['files']:,} files restored")
+        # Rows of an earlier version go into that version's tables, and its migrations then change them.
+        migrate(database.engine, manifest["revision"])
         with database.write() as session:
             for table in TABLES:
                 _read_table(session, table, folder)
             _set_sequences(session)
+        migrate(database.engine)
         _end_running(database)
         say(f"{sum(facts['rows'] for facts in manifest['tables'].values()):,} rows restored")
     finally:
@@ -163,10 +169,12 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise BackupInvalid(f"{folder} is not a complete backup: it has no readable {MANIFEST}.") from None
-    if (manifest.get("format"), manifest.get("revision")) != (FORMAT, HEAD_REVISION):
+    revision = str(manifest.get("revision"))
+    if manifest.get("format") != FORMAT or not OLDEST_REVISION <= revision <= HEAD_REVISION:
         raise BackupInvalid(
-            f"{folder} was made by a version whose tables have revision {manifest.get('revision')}; this one has "
-            f"{HEAD_REVISION}. Restore it with that version, then start this one: it brings the tables up to date."
+            f"{folder} was made by a version whose tables have revision {revision}; this one restores "
+            f"{OLDEST_REVISION} to {HEAD_REVISION}. Restore it with that version, then start this one: "
+            "it migrates the tables."
         )
     for table in TABLES:
         digest = hashlib.sha256()
@@ -198,14 +206,20 @@ def _refuse_filled(database: Database) -> None:
 def _read_table(session: Session, table: Table, folder: Path) -> None:
     columns = {column.name: column for column in table.columns}
     rows: list[dict[str, Any]] = []
+
+    def write_rows() -> None:
+        # The columns that the backup has, and no others: its tables may be of an earlier version.
+        present = [column(name, columns[name].type) for name in rows[0]]
+        session.execute(insert(table_of(table.name, *present)), rows)
+        rows.clear()
+
     for line in _lines(folder, table):
         cells: dict[str, Any] = json.loads(line)
         rows.append({name: _decode(columns[name], value) for name, value in cells.items()})
         if len(rows) == ROWS_AT_ONCE:
-            session.execute(insert(table), rows)
-            rows = []
+            write_rows()
     if rows:
-        session.execute(insert(table), rows)
+        write_rows()
 
 
 def _set_sequences(session: Session) -> None:
@@ -213,12 +227,12 @@ def _set_sequences(session: Session) -> None:
     if session.get_bind().dialect.name != "postgresql":
         return
     for table in TABLES:
-        column = table.autoincrement_column
-        if column is not None:
+        counted = table.autoincrement_column
+        if counted is not None:
             query = "SELECT setval(pg_get_serial_sequence(:table, :column), max({0})) FROM {1}"
-            names = {"table": table.name, "column": column.name}
+            names = {"table": table.name, "column": counted.name}
             # Both names come from our own models, not from input.
-            session.execute(text(query.format(column.name, table.name)), names)
+            session.execute(text(query.format(counted.name, table.name)), names)
 
 
 def _end_running(database: Database) -> None:

@@ -166,6 +166,25 @@ def test_a_backup_of_another_revision_names_both(made: Path, tmp_path: Path) -> 
     assert "revision 0001" in run("restore", made, tmp_path / "target").output
 
 
+def test_a_backup_of_the_version_before_is_restored_and_migrated(made: Path, tmp_path: Path) -> None:
+    manifest = json.loads((made / "manifest.json").read_text())
+    path = made / "tables" / "log_lines.jsonl.gz"
+    lines = [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
+    for line in lines:
+        del line["about"]
+        line["text"] = "The eval figures are of 16 samples."
+    data = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+    path.write_bytes(gzip.compress(data))
+    manifest["tables"]["log_lines"]["sha256"] = sha256(data)
+    (made / "manifest.json").write_text(json.dumps({**manifest, "revision": "0009"}))
+    assert run("restore", made, tmp_path / "target").exit_code == 0
+    engine = build_engine(Settings(home=tmp_path / "target"))
+    with engine.connect() as connection:
+        abouts = connection.scalars(text("SELECT about FROM log_lines")).all()
+    engine.dispose()
+    assert abouts.count("evaluation") == len(lines) > 0
+
+
 def test_logins_are_left_out_and_tokens_are_not(made: Path) -> None:
     names = {path.name for path in (made / "tables").iterdir()}
     assert "tokens.jsonl.gz" in names

@@ -113,9 +113,10 @@ def dialect_name(session: Session) -> str:
     return session.get_bind().dialect.name
 
 
-def migrate(engine: Engine) -> None:
-    """Migrate the tables to this version; two processes may do so at once."""
-    if find_revision(engine) == HEAD_REVISION:
+def migrate(engine: Engine, to: str = HEAD_REVISION) -> None:
+    """Migrate the tables to this version, or to another revision; two processes may do so at once."""
+    revision = find_revision(engine)
+    if revision == to:
         return
     # Alembic is only loaded when there is something to do: it would double the time of a start.
     from alembic import command
@@ -125,7 +126,8 @@ def migrate(engine: Engine) -> None:
     with engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
-        command.upgrade(build_config(connection), "head")
+        change = command.upgrade if revision is None or revision < to else command.downgrade
+        change(build_config(connection), to)
 
 
 def prepare_tables(engine: Engine, settings: Settings) -> None:

@@ -28,10 +28,10 @@ def test_training_leaves_grids_checkpoints_and_events(ganvas: RunCommand, tiny_s
 def test_lines_that_a_run_logs_stand_above_the_bar(
     ganvas: RunCommand, tiny_spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ganlib.evaluation.classifier.network import JUDGES
+    from ganlib.evaluation.classifier.network import CLASSIFIERS
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setitem(JUDGES, "digits", replace(JUDGES["digits"], epochs=1))
+    monkeypatch.setitem(CLASSIFIERS, "digits", replace(CLASSIFIERS["digits"], epochs=1))
     change = ("--set", "evaluation={every: 10, samples: 16}")
     outcome = ganvas("train", tiny_spec, "--out", tmp_path / "run", *change)
     assert outcome.status == 0, outcome.err
