@@ -29,7 +29,7 @@ def cancel_command(job_id: str, url: str | None, as_json: bool) -> None:
 @url_option
 @json_option
 def retry_command(job_id: str, from_start: bool, url: str | None, as_json: bool) -> None:
-    """Make a new job of one that failed or was cancelled; it goes on from the newest checkpoint."""
+    """Make a new job of one that failed or was cancelled; it continues from the newest checkpoint."""
     with open_client(url) as client:
         job = client.retry(job_id, from_start=from_start)
         page_url = client.page_url(job.id)

@@ -197,7 +197,7 @@ def _check_port(host: str, port: int) -> None:
     "--exit-when-idle",
     metavar="SECONDS",
     type=click.FloatRange(0, min_open=True),
-    help="End, with status 0, after so long without a job; with 143 where it is told to end before  "
+    help="End, with status 0, after so long without a job; with 143 if a signal ends it before  "
     "[env: GANVAS_EXIT_WHEN_IDLE]",
 )
 def worker_command(
@@ -263,7 +263,7 @@ def demo_command(iterations: int | None, exit_at_end: bool, port: int | None, da
     """Train a GAN on MNIST on this machine and watch it on the dashboard.
 
     Starts the service and a worker, submits the recipe and shows the progress. Ctrl-C stops everything and loses
-    nothing: run it again and it goes on.
+    nothing: run it again to continue.
     """
     need_server_extra()
     need_train_extra()

@@ -159,7 +159,7 @@ def _print_new(lines: list[LogLineRead], shown: list[LogLineRead]) -> list[LogLi
 @url_option
 @json_option
 def workers_command(url: str | None, as_json: bool) -> None:
-    """List the workers that were heard of in the last day."""
+    """List the workers that reported in the last day."""
     with open_client(url) as client:
         workers = client.list_workers()
     if as_json:

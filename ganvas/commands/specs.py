@@ -122,7 +122,7 @@ def _row(label: str, text: str) -> str:
     "out_dir",
     required=True,
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for grids, checkpoints and events; run again with the same one, it goes on.",
+    help="Folder for grids, checkpoints and events; run again with the same one to continue.",
 )
 @set_option
 def train_command(spec_path: Path, out_dir: Path, overrides: tuple[str, ...]) -> None:
