@@ -160,7 +160,7 @@ def _judge_broken_off(job: JobRead) -> Verdict:
     if not job.iteration:
         return Verdict("Never began", "It ended before its first iteration was reported.")
     at = show_percent(job.iteration / job.iterations)
-    return Verdict("Broken off", f"It ended at {at} of its iterations.")
+    return Verdict("Stopped early", f"It ended at {at} of its iterations.")
 
 
 def _newest_losses(job: JobSummary) -> dict[str, float]:

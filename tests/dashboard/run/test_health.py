@@ -61,7 +61,7 @@ def test_a_loss_that_holds_more_than_real_against_fake_is_not_judged(
 
 def test_broken_off_run_says_how_far_it_came() -> None:
     verdict = judge_learning(make_job(state="cancelled"), [1.0], 50)
-    assert (verdict.word, "50 %" in verdict.text) == ("Broken off", True)
+    assert (verdict.word, "50 %" in verdict.text) == ("Stopped early", True)
 
 
 @pytest.mark.parametrize(

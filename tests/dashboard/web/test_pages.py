@@ -174,7 +174,7 @@ def test_failed_run_says_why_at_the_top_and_what_to_try(client: TestClient, work
     html = read(client, f"/runs/{job}")
     assert html.index("became NaN at iteration 412") < html.index("Progress")
     shown = words(html)
-    for part in ("This run failed at iteration 410", "What to try. Lower both learning rates", "Broken off"):
+    for part in ("This run failed at iteration 410", "What to try. Lower both learning rates", "Stopped early"):
         assert part in shown, part
     assert "became NaN at iteration 412" in words(read(client, "/"))
 
