@@ -195,6 +195,31 @@ def test_a_checkpoint_that_made_room_loses_its_file(client: TestClient, home: Pa
     assert resume == {"iteration": 3, "sha256": sha256(b"weights 2"), "size": 9}
 
 
+@pytest.mark.parametrize("is_damaged", [True, False])
+def test_a_stored_checkpoint_that_cannot_be_read_is_deleted_only_if_it_is_damaged(
+    client: TestClient, home: Path, is_damaged: bool
+) -> None:
+    job_id = client.post("/jobs", json=TINY_SPEC).json()["id"]
+    content = b"all that is needed to resume"
+    file = {"path": "checkpoint.safetensors", "sha256": sha256(content), "size": len(content)}
+    client.post("/workers/claim", json={"worker": "w"})
+    put(client, content)
+    event = {"kind": "checkpoint_saved", "iteration": 1, "file": file}
+    posted = {"events": [{"seq": 0, "at": "2026-01-02T03:04:05Z", "event": event}]}
+    assert client.post(f"/jobs/{job_id}/attempts/1/events", json=posted).status_code == 200
+    client.post(f"/jobs/{job_id}/attempts/1/finish", json={"end": "preempted", "events_count": 1})
+    assert client.post("/workers/claim", json={"worker": "w"}).json()["resume"]["iteration"] == 1
+    stored = next((home / "blobs").rglob(sha256(content)))
+    if is_damaged:
+        stored.write_bytes(content[:-1] + b"?")
+    reason = {"code": "checkpoint_unreadable", "message": "Its sha256 is another."}
+    ended = client.post(
+        f"/jobs/{job_id}/attempts/2/finish", json={"end": "failed", "events_count": 0, "reason": reason}
+    )
+    assert ended.status_code == 200
+    assert stored.exists() is not is_damaged
+
+
 def test_files_that_no_event_named_are_swept_after_a_day(client: TestClient, home: Path) -> None:
     services = services_of(client)
     for content in (b"old", b"new"):
