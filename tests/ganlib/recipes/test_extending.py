@@ -6,9 +6,10 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -24,8 +25,6 @@ _BLOCK = re.compile(
 )
 _COMMAND = re.compile(r"^    ganvas (.+)$", re.MULTILINE)
 
-RunIn = Callable[..., subprocess.CompletedProcess[str]]
-
 
 def part_of(heading: str) -> str:
     return PAGE.split(f"## {heading}\n")[1].split("\n## ")[0]
@@ -38,23 +37,55 @@ def blocks_of(heading: str) -> list[tuple[str, str, str]]:
     return found
 
 
-# One process for both, as loading torch takes longest.
+# Loads what is not ours once, as that takes longest, and forks for each example, which finds its own copy's packages.
+# Argument: a JSON list of {folder, tests, command}. Prints the exit statuses.
 TEST_AND_TRAIN = """
+import json
+import os
 import sys
+import traceback
 
-import ganlib
+import pytest
+import sklearn.datasets
+import torch._dynamo
+import torchvision
 
-print(ganlib.__file__, flush=True)
-tests, command = sys.argv[1 : sys.argv.index("--")], sys.argv[sys.argv.index("--") + 1 :]
-if tests:
-    import pytest
 
-    if status := pytest.main(["-q", "-p", "no:cacheprovider", *tests]):
+def run(folder, tests, command):
+    os.chdir(folder)
+    output = os.open("output.txt", os.O_CREAT | os.O_WRONLY)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    sys.path.insert(0, folder)
+    import ganlib
+
+    print(ganlib.__file__, flush=True)
+    if tests and (status := pytest.main(["-q", "-p", "no:cacheprovider", *tests])):
         sys.exit(f"the example's tests ended with status {int(status)}")
-from ganvas.cli import main
+    from ganvas.cli import main
 
-sys.argv = ["ganvas", *command]
-main()
+    sys.argv = ["ganvas", *command]
+    main()
+
+
+statuses = []
+for example in json.loads(sys.argv[1]):
+    pid = os.fork()
+    if not pid:
+        status = 1
+        try:
+            run(**example)
+            status = 0
+        except SystemExit as ended:
+            print(ended.code, flush=True)
+            status = 0 if ended.code in (0, None) else 1
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            os._exit(status)
+    statuses.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+print(json.dumps(statuses))
 """
 
 
@@ -81,38 +112,69 @@ def apply_diff(text: str, diff: str) -> str:
     return text
 
 
-@pytest.fixture
-def run_in_copy(tmp_path: Path) -> RunIn:
-    """Copy the packages into a folder; return a function that runs Python there on the copy alone."""
+def copy_packages(folder: Path) -> None:
+    """Copy all that is installed to a folder."""
     for package in ("api", "dashboard", "ganlib", "ganvas", "recipes", "worker"):
-        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
 
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        plain = {"PYTHONDONTWRITEBYTECODE": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-        environment = os.environ | plain | {"PYTHONPATH": str(tmp_path)}
-        return subprocess.run(
-            [sys.executable, *arguments],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
+
+def run_python(folder: Path, *arguments: str, path: str) -> subprocess.CompletedProcess[str]:
+    """Run Python in a folder, with this folder's packages before the installed ones."""
+    plain = {"PYTHONDONTWRITEBYTECODE": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env=os.environ | plain | {"PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@dataclass(frozen=True)
+class Example:
+    """A part of the page, done in a copy of the packages, and how its tests and its command ended there."""
+
+    folder: Path
+    command: list[str]
+    status: int
+    output: str
+
+
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Example]:
+    """Do what each part says in a copy of its own; keys are the headings."""
+    orders: dict[str, dict[str, Any]] = {}
+    empty = tmp_path_factory.mktemp("empty")
+    for heading in EXAMPLES:
+        folder = tmp_path_factory.mktemp("copy")
+        copy_packages(folder)
+        add_to(folder, heading)
+        tests = [path for path, _, _ in blocks_of(heading) if path.startswith("tests/")]
+        (command,) = _COMMAND.findall(part_of(heading))
+        orders[heading] = {"folder": str(folder), "tests": tests, "command": command.split()}
+    outcome = run_python(empty, "-c", TEST_AND_TRAIN, json.dumps(list(orders.values())), path="")
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    statuses = json.loads(outcome.stdout.splitlines()[-1])
+    return {
+        heading: Example(
+            folder := Path(order["folder"]),
+            order["command"],
+            status,
+            (folder / "output.txt").read_text(encoding="utf-8"),
         )
-
-    return run
+        for (heading, order), status in zip(orders.items(), statuses, strict=True)
+    }
 
 
 @pytest.mark.parametrize("heading", EXAMPLES)
 def test_an_example_of_the_page_is_whole_and_trains_by_its_name(
-    tmp_path: Path, run_in_copy: RunIn, heading: str
+    examples: dict[str, Example], heading: str
 ) -> None:
-    add_to(tmp_path, heading)
-    tests = [path for path, _, _ in blocks_of(heading) if path.startswith("tests/")]
-    (command,) = _COMMAND.findall(part_of(heading))
-    outcome = run_in_copy("-c", TEST_AND_TRAIN, *tests, "--", *command.split())
-    assert outcome.stdout.splitlines()[:1] == [str(tmp_path / "ganlib/__init__.py")], outcome.stderr
-    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
-    told = (tmp_path / command.split()[-1] / "events.jsonl").read_text(encoding="utf-8")
+    example = examples[heading]
+    assert example.output.splitlines()[:1] == [str(example.folder / "ganlib/__init__.py")], example.output
+    assert example.status == 0, example.output
+    told = (example.folder / example.command[-1] / "events.jsonl").read_text(encoding="utf-8")
     events = [json.loads(line) for line in told.splitlines()]
     assert events[-1]["reason"] == "completed"
     logged = [event["values"] for event in events if event["kind"] == "metrics_logged"]
@@ -131,16 +193,17 @@ def test_without_the_pages_lines_its_spec_is_refused(heading: str) -> None:
         parse_spec(spec)
 
 
-def test_the_page_of_the_example_opens_with_its_folder_and_its_line(tmp_path: Path, run_in_copy: RunIn) -> None:
+def test_the_page_of_the_example_opens_with_its_folder_and_its_line(tmp_path: Path) -> None:
+    copy_packages(tmp_path)
     (test,) = [path for path, _, _ in blocks_of("A page") if path.startswith("tests/")]
     (tmp_path / test).parent.mkdir(parents=True)
     (body,) = [body for path, _, body in blocks_of("A page") if path == test]
     (tmp_path / test).write_text(body, encoding="utf-8")
-    without = run_in_copy("-m", "pytest", "-q", "-p", "no:cacheprovider", test)
+    without = run_python(tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", test, path=str(tmp_path))
     assert "assert 404 == 200" in without.stdout, "the control: without them there is no such page"
     (tmp_path / test).unlink()
     add_to(tmp_path, "A page")
-    opened = run_in_copy("-m", "pytest", "-q", "-p", "no:cacheprovider", test)
+    opened = run_python(tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", test, path=str(tmp_path))
     assert opened.returncode == 0, opened.stdout + opened.stderr
     changed = {path for path, kind, _ in blocks_of("A page") if kind == "diff"}
     assert changed == {"dashboard/pages.py"}, "a page is registered nowhere else"
