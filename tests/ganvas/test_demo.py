@@ -37,7 +37,7 @@ def test_demo_falls_back_to_digits_and_goes_on_after_ctrl_c(tmp_path: Path, no_m
 
 def test_demo_uses_a_service_that_already_runs(tmp_path: Path, no_mnist: Path) -> None:
     home = tmp_path / "home"
-    service = Command("up", "--port", 0, "--data-dir", home, is_forked=False, GANVAS_DATA=str(no_mnist))
+    service = Command("up", "--port", 0, "--data-dir", home, GANVAS_DATA=str(no_mnist))
     url = service.read_until(r"answers at (http://\S+)").group(1)
     arguments = ("demo", "--exit", "--iterations", 2, "--data-dir", home)
     demo = Command(*arguments, is_forked=False, GANVAS_DATA=str(no_mnist))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+import yaml
 
 from ganvas import Client
 from ganvas.address import read_service_url, write_service_url
@@ -76,9 +77,9 @@ def test_interrupted_job_goes_on_after_the_next_start(
 ) -> None:
     service = Command("up", "--port", 0, "--data-dir", home)
     client = connect(service.read_until(r"answers at (http://\S+)").group(1))
-    spec = {**client.submit(tiny_spec).spec, "iterations": 4000, "sample_every": 500}
-    job = client.submit(spec)
-    while client.get(job.id).iteration < 200:
+    spec = yaml.safe_load(tiny_spec.read_text(encoding="utf-8"))
+    job = client.submit({**spec, "iterations": 4000, "sample_every": 500, "checkpoint_every": 4000})
+    while (reached := client.get(job.id).iteration) < 200:
         time.sleep(0.1)
     assert service.end(signal.SIGTERM) == 0
 
@@ -86,7 +87,7 @@ def test_interrupted_job_goes_on_after_the_next_start(
     client = connect(service.read_until(r"answers at (http://\S+)").group(1))
     ended = client.wait(job.id, timeout=DEADLINE_SECONDS)
     assert (ended.state, [attempt.end for attempt in ended.attempts]) == ("succeeded", ["preempted", "succeeded"])
-    assert ended.attempts[1].resumed_from >= 200
+    assert 4000 > ended.attempts[1].resumed_from >= reached
     assert [sample.iteration for sample in client.samples(job.id)] == list(range(0, 4001, 500))
     assert service.end() == 0
 
@@ -94,28 +95,37 @@ def test_interrupted_job_goes_on_after_the_next_start(
 def test_worker_ends_when_the_service_is_killed_outright(
     home: Path, tiny_spec: Path, connect: Callable[[str], Client]
 ) -> None:
-    service = Command("up", "--port", 0, "--data-dir", home, is_forked=False)
+    service = Command("up", "--port", 0, "--data-dir", home)
     client = connect(service.read_until(r"answers at (http://\S+)").group(1))
-    job = client.submit({**client.submit(tiny_spec).spec, "iterations": 1_000_000, "sample_every": 100_000})
-    while client.get(job.id).iteration < 100:
+    spec = yaml.safe_load(tiny_spec.read_text(encoding="utf-8"))
+    job = client.submit({**spec, "iterations": 1_000_000, "sample_every": 100_000})
+    while client.get(job.id).iteration < 1:
         time.sleep(0.1)
+    assert len(_processes_of(home)) == 3, "the service, its worker and the trainer"
     service.end(signal.SIGKILL)
     deadline = time.monotonic() + DEADLINE_SECONDS
     while _processes_of(home) and time.monotonic() < deadline:
-        time.sleep(0.2)
+        time.sleep(0.1)
     assert _processes_of(home) == []
 
 
-def _processes_of(home: Path) -> list[str]:
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            told = (folder / "environ").read_bytes() + (folder / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if str(home).encode() in told:
-            found.append(told.decode(errors="replace")[-300:])
-    return found
+def _processes_of(home: Path) -> list[int]:
+    """List the processes that keep a file below `home` open, as each part of a service does."""
+    return [
+        int(process.name)
+        for process in Path("/proc").glob("[0-9]*")
+        if any(file.is_relative_to(home) for file in _open_files_of(process))
+    ]
+
+
+def _open_files_of(process: Path) -> Iterator[Path]:
+    try:
+        descriptors = list((process / "fd").iterdir())
+    except OSError:
+        return
+    for descriptor in descriptors:
+        with contextlib.suppress(OSError):
+            yield descriptor.readlink()
 
 
 def test_second_service_on_one_folder_is_refused(home: Path) -> None:
