@@ -1,15 +1,27 @@
 """The dashboard over the real service, with a worker that the test plays."""
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from fastapi.testclient import TestClient
 
 from api.settings import Settings
+from dashboard.figures.drawing import process as drawing_process
 from ganvas.app import build_app
 from tests.support.fake_worker import FakeWorker
+from tests.support.processes import start_drawing
 from tests.support.servers import make_home
+
+
+@pytest.fixture(autouse=True)
+def _forked_drawing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fork the processes that draw figures; those of tests that are marked `executed` are started for real."""
+    if "executed" not in request.keywords:
+        replaced = SimpleNamespace(**vars(subprocess) | {"Popen": start_drawing})
+        monkeypatch.setattr(drawing_process, "subprocess", replaced)
 
 
 @pytest.fixture

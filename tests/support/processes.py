@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 from tests.support.endings import with_parent
 
@@ -33,6 +33,8 @@ def run_starter() -> Iterator[None]:
         process = subprocess.Popen(
             with_parent(sys.executable, "-m", "tests.support.starter", path),
             cwd=Path(__file__).parents[2],
+            # Where matplotlib keeps its list of fonts, as a service has a folder for it.
+            env={**os.environ, "MPLCONFIGDIR": folder},
             # Out of reach of Ctrl-C: what is tidied up after it still needs the starter.
             start_new_session=True,
         )
@@ -59,11 +61,16 @@ class Forked:
         arguments: Sequence[object],
         *,
         env: dict[str, str] | None = None,
+        stdin: IO[Any] | None = None,
         stdout: IO[Any] | None = None,
+        stderr: IO[Any] | None = None,
         leads: bool = False,
         tampering: Sequence[str] = (),
     ) -> None:
-        """Start it, its output in `stdout` or to be read from `self.stdout`; `leads`: a session of its own."""
+        """Start it, its output in `stdout` or to be read from `self.stdout`, its errors with it or in `stderr`.
+
+        leads: in a session of its own.
+        """
         order = {
             "module": module,
             "arguments": [str(each) for each in arguments],
@@ -78,8 +85,9 @@ class Forked:
         reads, writes = os.pipe()
         with open(os.devnull, "rb") as nothing:
             output = writes if stdout is None else stdout.fileno()
+            streams = [(stdin or nothing).fileno(), output, stderr.fileno() if stderr else output]
             self._connection = _connect()
-            socket.send_fds(self._connection, [len(body).to_bytes(4, "big")], [nothing.fileno(), output, output])
+            socket.send_fds(self._connection, [len(body).to_bytes(4, "big")], streams)
             self._connection.sendall(body)
         os.close(writes)
         if stdout is None:
@@ -88,6 +96,12 @@ class Forked:
             os.close(reads)
         self._answers = self._connection.makefile("r")
         self.pid = int(self._answers.readline())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.wait()
 
     def poll(self) -> int | None:
         """Return the exit status (negative for a signal), or None while it runs."""
@@ -181,6 +195,14 @@ def start_trainer(command: list[str], **options: Any) -> Process:
             stdout=options["stdout"],
             leads=options["start_new_session"],
         )
+    return subprocess.Popen(command, **options)
+
+
+def start_drawing(command: list[str], **options: Any) -> Process:
+    """Take the place of the Popen that draws figures; loading matplotlib takes longer than most of them."""
+    if has_starter() and command == [_PYTHON, "-P", "-m", "dashboard.figures.drawing"]:
+        streams = {name: options[name] for name in ("stdin", "stdout", "stderr")}
+        return Forked(command[-1], (), env=options["env"], **streams)
     return subprocess.Popen(command, **options)
 
 

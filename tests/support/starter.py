@@ -27,10 +27,11 @@ from pathlib import Path
 from typing import Any
 
 LENGTH_BYTES = 4
-# What children would load when they begin: the last five when a run does.
+# What children would load when they begin, and later when a run or a figure needs it.
 PRELOADED = (
     "alembic.command", "celery", "uvicorn", "ganvas.app", "ganvas.commands.serve", "worker.loop.work_loop",
     "ganlib.trainer", "torch._dynamo", "torch.distributed.run", "sklearn.datasets", "PIL.PngImagePlugin",
+    "dashboard.figures.drawing.curves", "dashboard.figures.drawing.timelines", "matplotlib.backends.backend_agg",
 )  # fmt: skip
 RunModule = Callable[[list[str]], object]
 
@@ -43,6 +44,7 @@ def import_everything() -> dict[str, RunModule]:
     import worker.main
     from api.server.database.engine import build_engine, migrate
     from api.settings import Settings
+    from dashboard.figures.drawing import __main__ as drawing
     from worker.trainer import process, torchrun
 
     def migrate_home(arguments: list[str]) -> None:
@@ -58,6 +60,7 @@ def import_everything() -> dict[str, RunModule]:
         "worker": lambda _: worker.main.main(),
         "worker.trainer.process": lambda arguments: leave_at_once(process.main(arguments)),
         "worker.trainer.torchrun": lambda arguments: sys.exit(torchrun.main(arguments)),
+        "dashboard.figures.drawing": lambda _: sys.exit(drawing.main()),
         "tests.migrate": migrate_home,
     }
 

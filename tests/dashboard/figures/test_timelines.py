@@ -103,6 +103,7 @@ def test_first_cells_alone_are_shown_where_a_crop_is_asked_for() -> None:
     assert expected.tobytes() in [image.tobytes() for image in images]
 
 
+@pytest.mark.executed
 @pytest.mark.parametrize("form", ["png", "svg", "pdf"])
 def test_the_same_figure_gives_the_same_bytes_in_every_process(form: ImageForm, tmp_path: Path) -> None:
     first, second = (draw(make_timelines(form), FILES, tmp_path) for _ in range(2))

@@ -37,7 +37,7 @@ def blocks_of(heading: str) -> list[tuple[str, str, str]]:
     return found
 
 
-# Loads what is not ours once, as that takes longest, and forks for each example, which finds its own copy's packages.
+# Loads what is not ours once, as that takes longest, and forks for each example, which finds its own packages.
 # Argument: a JSON list of {folder, tests, command}. Prints the exit statuses.
 TEST_AND_TRAIN = """
 import json
