@@ -17,6 +17,8 @@ from pydantic import (
     model_validator,
 )
 
+from ganlib.spec.storable import replace_unstorable
+
 SHA256_PATTERN = r"^[0-9a-f]{64}$"
 METRIC_NAME_PATTERN = r"^[a-z][a-z0-9_]{0,31}/[a-z][a-z0-9_.-]{0,63}$"
 
@@ -59,6 +61,14 @@ def _refuse_path_tricks(path: str) -> str:
     if is_elsewhere or not path.isprintable():
         raise ValueError("must be a path inside the run's folder")
     return path
+
+
+def _replace_unstorable(text: Any) -> Any:
+    return replace_unstorable(text) if isinstance(text, str) else text
+
+
+# What programs print is kept, whatever it holds: a character that cannot be stored becomes U+FFFD.
+PrintedText = Annotated[str, BeforeValidator(_replace_unstorable)]
 
 
 class _Data(BaseModel):
@@ -179,7 +189,7 @@ class LineLogged(_Data):
     kind: Literal["line_logged"] = "line_logged"
     iteration: Iteration
     level: Literal["info", "warning", "error"] = "info"
-    text: Annotated[str, Field(max_length=4000)]
+    text: Annotated[PrintedText, Field(max_length=4000)]
     about: Annotated[Literal["evaluation"] | None, Field(exclude_if=lambda about: about is None)] = None
 
 

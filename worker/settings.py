@@ -11,6 +11,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 from api.client.transport import DEFAULT_URL
 from api.settings import SecretSettings
 from ganlib.spec.sections.execution import MAX_WORKER_LABELS, WorkerLabel
+from ganlib.spec.storable import replace_unstorable
 
 # Stands for a broker's address.
 NO_BROKER = "none"
@@ -18,7 +19,7 @@ NO_BROKER = "none"
 
 def _default_worker_name() -> str:
     # The process id tells workers of one machine apart.
-    return f"{socket.gethostname()}-{os.getpid()}"
+    return f"{replace_unstorable(socket.gethostname())}-{os.getpid()}"
 
 
 class WorkerSettings(SecretSettings):

@@ -115,4 +115,4 @@ class FinishPost(Request):
 
     end: Literal["succeeded", "failed", "cancelled", "preempted"]
     reason: Reason | None = None
-    events_count: Annotated[int, Field(ge=0)]
+    events_count: Annotated[int, Field(ge=0, le=2**53)]

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from api.events.schemas import EventsPost, NumberedEvent
-from api.server.http.bodies import parse_body
+from api.server.http.bodies import has_escapes, parse_body
 from ganlib.events import (
     METRIC_NAME_PATTERN,
     CheckpointSaved,
@@ -89,6 +89,8 @@ _decode_row = msgspec.json.Decoder(MetricsRow).decode
 def read_events(raw: bytes) -> list[PostedEvent]:
     """Read the JSON of an EventsPost; raises RequestInvalid."""
     try:
+        if has_escapes(raw):
+            raise _Unusual
         return _read_fast(raw)
     except (_Unusual, msgspec.MsgspecError, ValueError, RecursionError):
         return [post_event(item) for item in parse_body(EventsPost, raw).events]

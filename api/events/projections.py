@@ -93,8 +93,7 @@ def _apply_lines(session: Session, job: LeasedJob, events: Sequence[PostedEvent]
             "attempt": job.attempt,
             "iteration": item.event.iteration,
             "level": item.event.level,
-            # PostgreSQL cannot store this character.
-            "text": item.event.text.replace("\0", "\N{REPLACEMENT CHARACTER}"),
+            "text": item.event.text,
             "about": item.event.about,
             "at": item.at,
         }

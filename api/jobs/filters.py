@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 
 from api.jobs.search import FieldComparison, MetricComparison, Operator, Term, Word
+from api.jobs.spec_columns import postgresql_number, spec_column
 from api.server.database.models import Job, LatestValue
 from ganlib.spec.paths import Step
 
@@ -45,7 +46,7 @@ def build_condition(term: Term, dialect: str) -> Condition:
     """Return the condition on Job of a search term."""
     match term:
         case Word():
-            condition = _match_word(term)
+            condition = _match_word(term, dialect)
         case MetricComparison():
             condition = _compare_metric(term)
         case FieldComparison():
@@ -60,9 +61,9 @@ def has_tag(tag: str) -> Condition:
     return cast(Job.tags, String).contains(f'"{tag}"', autoescape=True)
 
 
-def is_of_recipe(text: str) -> Condition:
+def is_of_recipe(text: str, dialect: str) -> Condition:
     """Return the condition that a job repeats a recipe whose paper, or that itself, is named like this text."""
-    paper = Job.spec["recipe"]["paper"].as_string()
+    paper: Any = spec_column(dialect)["recipe"]["paper"].as_string()
     return and_(paper.is_not(None), or_(paper.icontains(text, autoescape=True), _name_contains(text)))
 
 
@@ -70,7 +71,7 @@ def _name_contains(text: str) -> Condition:
     return Job.name.icontains(text, autoescape=True)
 
 
-def _match_word(word: Word) -> Condition:
+def _match_word(word: Word, dialect: str) -> Condition:
     match word.key:
         case "tag":
             return has_tag(word.value)
@@ -79,7 +80,7 @@ def _match_word(word: Word) -> Condition:
         case "commit":
             return Job.commit_hash.startswith(word.value, autoescape=True)
         case "recipe":
-            return is_of_recipe(word.value)
+            return is_of_recipe(word.value, dialect)
         case "from":
             return Job.made_from.startswith(word.value, autoescape=True)
         case "name":
@@ -114,7 +115,7 @@ def _compare_field(term: FieldComparison, dialect: str) -> Condition:
     # "!=" matches where no element equals the value, and where the field is missing.
     positive = FieldComparison(term.steps, "=", term.value, term.number) if term.operator == "!=" else term
     match_field = _match_in_postgresql if dialect == "postgresql" else _match_in_sqlite
-    matches = match_field(Job.spec, tuple(rest), _test_leaf(positive))
+    matches = match_field(spec_column(dialect), tuple(rest), _test_leaf(positive))
     return not_(func.coalesce(matches, False)) if term.operator == "!=" else matches
 
 
@@ -123,7 +124,8 @@ def _compare_column(column: Any, term: FieldComparison) -> Condition:
         return cast(column, String).contains(term.value, autoescape=True)
     if term.number is None:
         return literal(term.operator == "!=")
-    return _compare(column, term.operator, term.number)
+    # As a float: an integer's parameter would refuse 0.5 and 1e300.
+    return _compare(column, term.operator, literal(term.number, Float(53)))
 
 
 def _compare_tags(term: FieldComparison) -> Condition:
@@ -192,7 +194,7 @@ def _match_in_postgresql(document: Any, steps: tuple[Step, ...], test: Test) -> 
     text = value.op("#>>")(cast(literal([], ARRAY(Text)), ARRAY(Text)))
     leaf = Leaf(
         text=case((kind.in_(["string", "number"]), text)),
-        number=case((kind == "number", cast(text, Float(53)))),
+        number=case((kind == "number", postgresql_number(text))),
         word=case((kind == "boolean", text), (kind == "null", "null")),
     )
     return exists(select(literal(1)).where(test(leaf)))

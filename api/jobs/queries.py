@@ -216,7 +216,7 @@ def _conditions(filters: JobFilters, dialect: str) -> list[ColumnElement[bool]]:
     if filters.commit:
         conditions.append(Job.commit_hash.startswith(filters.commit.lower(), autoescape=True))
     if filters.recipe:
-        conditions.append(is_of_recipe(filters.recipe))
+        conditions.append(is_of_recipe(filters.recipe, dialect))
     if filters.has == "grids":
         conditions.append(Job.newest_sample_id.is_not(None))
     if filters.has == "curves":

@@ -15,6 +15,7 @@ from sqlalchemy import (
     ColumnElement,
     Float,
     Integer,
+    LargeBinary,
     Select,
     Text,
     and_,
@@ -32,9 +33,11 @@ from sqlalchemy import (
 
 from api.errors import RequestInvalid
 from api.jobs.search import is_metric
+from api.jobs.spec_columns import postgresql_number, spec_column
 from api.server.database.cursors import foreign_cursor, read_cursor, write_cursor
 from api.server.database.models import Job, LatestValue
 from ganlib.spec.paths import NoSuchField, Step, resolve_field
+from ganlib.spec.storable import replace_unstorable
 
 # Only this many characters of a text are compared.
 _TEXT_LENGTH = 200
@@ -76,11 +79,14 @@ class FieldOrder:
             query = query.where(_comes_after(number, text, *self.after, descending=descending))
         keys = [key.desc() if descending else key.asc() for key in (number, text, Job.id)]
         query = query.order_by(number.is_(None), keys[0], text.is_(None), *keys[1:])
-        return query.add_columns(number, text)
+        # As bytes: SQLite keeps half a surrogate pair of an older spec, which is no text.
+        return query.add_columns(number, text if self.dialect == "postgresql" else cast(text, LargeBinary))
 
     def write_position(self, key: Sequence[Any], job_id: str) -> str:
         """Write the cursor of the last row of a page."""
         number, text = key
+        if isinstance(text, bytes):
+            text = replace_unstorable(text.decode(errors="replace"))
         # The sign distinguishes an empty text from none.
         number, text = "" if number is None else repr(float(number)), "" if text is None else f"={text}"
         return write_cursor(self.sort, number, text, job_id)
@@ -115,11 +121,17 @@ def _extract_in_postgresql(query: Select[Any], steps: tuple[Step, ...]) -> tuple
         ARRAY(Text),
     )
     # The offset makes PostgreSQL compute it once a job, not once for each use.
-    value = select(Job.spec.op("#>")(path).label("value")).correlate(Job).offset(0).lateral("field").c.value
+    value = (
+        select(spec_column("postgresql").op("#>")(path).label("value"))
+        .correlate(Job)
+        .offset(0)
+        .lateral("field")
+        .c.value
+    )
     kind = func.json_typeof(value)
     text = value.op("#>>")(cast(literal([], ARRAY(Text)), ARRAY(Text)))
     number = case(
-        (kind == "number", cast(text, Float(53))), (kind == "boolean", case((text == "true", 1.0), else_=0.0))
+        (kind == "number", postgresql_number(text)), (kind == "boolean", case((text == "true", 1.0), else_=0.0))
     )
     word = collate(case((kind == "string", func.left(text, _TEXT_LENGTH))), "C")
     return number, word, query.join(value.table, true())

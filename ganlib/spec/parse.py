@@ -15,6 +15,7 @@ from ganlib.errors import Problem, SpecInvalid
 from ganlib.spec.checks import find_problem
 from ganlib.spec.files import read_spec_file
 from ganlib.spec.job import JobSpec
+from ganlib.spec.storable import UNSTORABLE_TEXT, find_unstorable
 
 Location = tuple[int | str, ...]
 
@@ -42,6 +43,7 @@ _MESSAGES = {
     "model_type": "must be a mapping of fields to values",
     "string_too_long": "must have at most {max_length:,} characters",
     "string_type": "must be text",
+    "string_unicode": UNSTORABLE_TEXT,
     "too_long": "must have at most {max_length} items, not {actual_length}",
     "too_short": "must have at least {min_length} item",
     "tuple_type": "must be a list",
@@ -69,7 +71,7 @@ def parse_spec(data: Any) -> JobSpec:
         spec = JobSpec.model_validate(data)
     except ValidationError as error:
         raise SpecInvalid(problems_of(error)) from None
-    problem = find_problem(spec)
+    problem = find_unstorable(data) or find_problem(spec)
     if problem is not None:
         raise SpecInvalid([problem])
     return spec

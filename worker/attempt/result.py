@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from api.attempts.schemas import FinishPost
 from api.server.http.schemas import Reason
+from ganlib.events import PrintedText
 from ganlib.runtime.files import is_disk_full, replace_text
 from worker.attempt.run_dir import RunDir
 from worker.spool.bounded_spool import DroppedEvents, read_dropped_events
@@ -28,8 +29,8 @@ class TrainerResult(BaseModel):
 
     end: Literal["completed", "stopped", "failed"]
     code: str = Field(default="trainer_crashed", pattern=r"^[a-z][a-z0-9_]{0,63}$")
-    message: str = Field(default="", max_length=4_000)
-    traceback: str = Field(default="", max_length=16_000)
+    message: PrintedText = Field(default="", max_length=4_000)
+    traceback: PrintedText = Field(default="", max_length=16_000)
 
 
 def write_result(path: Path, result: TrainerResult) -> None:

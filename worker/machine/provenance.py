@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from api.attempts.schemas import Provenance
+from ganlib.spec.storable import replace_unstorable
 from worker.machine.devices import describe_device
 from worker.machine.git import find_checkout, is_dirty, read_commit, run_git
 
@@ -50,7 +51,7 @@ def read_provenance() -> Provenance:
         python=platform.python_version(),
         versions=_read_versions(),
         device=describe_device(),
-        hostname=socket.gethostname()[:200],
+        hostname=replace_unstorable(socket.gethostname())[:200],
         platform=platform.platform()[:200],
         # Not sys.argv, which may hold a broker's password.
         command="python -m worker.trainer.process",

@@ -12,6 +12,7 @@ from api.errors import RequestInvalid, SpecRefused
 from ganlib.errors import Problem, SpecInvalid
 from ganlib.spec.job import JobSpec
 from ganlib.spec.parse import parse_spec
+from ganlib.spec.storable import find_unstorable, replace_unstorable
 
 Model = TypeVar("Model", bound=BaseModel)
 _MAX_PROBLEMS = 20
@@ -19,14 +20,19 @@ _MAX_GIVEN = 80
 _TOO_DEEP = "the body is nested too deeply"
 # Signs of invalid JSON or floats; strings may contain them too, so the strict reader decides.
 _SUSPICIOUS = re.compile(rb"NaN|Infinity|[eE]\+?\d{3}|\d{300}")
+# Escapes of U+0000 and of surrogates, some of which are half a character: JSON holds them in no other form.
+_ESCAPED = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 
 
 def parse_body(model: type[Model], raw: bytes) -> Model:
-    """Read a JSON body as this schema; raises RequestInvalid."""
+    """Read a JSON body as this schema; raises RequestInvalid, also for a text that no database can store.
+
+    In what programs print (`ganlib.events.PrintedText`), such characters are replaced.
+    """
     try:
         if _SUSPICIOUS.search(raw):
             json.loads(raw, parse_constant=_refuse_constant, parse_float=_read_finite)
-        return model.model_validate_json(raw)
+        return _parse_escaped(model, raw) if has_escapes(raw) else model.model_validate_json(raw)
     except ValidationError as error:
         problems = [describe_problem(details) for details in error.errors(include_url=False)[:_MAX_PROBLEMS]]
         raise refuse_request(problems) from None
@@ -34,6 +40,22 @@ def parse_body(model: type[Model], raw: bytes) -> Model:
         raise refuse_request([{"field": "", "given": "", "message": _TOO_DEEP}]) from None
     except ValueError as error:
         raise refuse_request([{"field": "", "given": "", "message": f"the body is not JSON: {error}"}]) from None
+
+
+def has_escapes(raw: bytes) -> bool:
+    """Return whether a JSON body may hold a character that no database can store."""
+    return _ESCAPED.search(raw) is not None
+
+
+def _parse_escaped(model: type[Model], raw: bytes) -> Model:
+    data = json.loads(raw)
+    if find_unstorable(data, numbers=False) is None:
+        return model.model_validate_json(raw)
+    parsed = model.model_validate(data)
+    problem = find_unstorable(parsed.model_dump(), numbers=False)
+    if problem is not None:
+        raise refuse_request([{"field": problem.field, "given": problem.given, "message": problem.message}])
+    return parsed
 
 
 def parse_job_spec(raw: bytes) -> JobSpec:
@@ -62,7 +84,7 @@ def describe_problem(details: ErrorDetails | dict[str, Any]) -> dict[str, str]:
     """Return the field, the given value and the message of a problem."""
     given = repr(details.get("input", ""))
     return {
-        "field": ".".join(str(part) for part in details["loc"]),
+        "field": replace_unstorable(".".join(str(part) for part in details["loc"])),
         "given": given if len(given) <= _MAX_GIVEN else given[: _MAX_GIVEN - 1] + "…",
         "message": str(details["msg"]),
     }

@@ -23,7 +23,8 @@ async def read_raw_body(request: Request) -> bytes:
 
 
 async def read_stream_position(
-    last_event_id: Annotated[str | None, Header()] = None, after: Annotated[int | None, Query(ge=0)] = None
+    last_event_id: Annotated[str | None, Header()] = None,
+    after: Annotated[int | None, Query(ge=0, le=2**63 - 1)] = None,
 ) -> int | None:
     """Return the event id after which a stream continues; a reconnecting browser's header takes precedence."""
     if last_event_id is None or last_event_id == "":

@@ -1,7 +1,7 @@
 """Middleware that checks every request before routing and adds the security headers to every answer."""
 
 from collections.abc import Iterable
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
@@ -9,13 +9,14 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.artifacts.bundles import MAX_BUNDLE_BYTES
-from api.errors import BodyTooLarge, NotAuthenticated, ServiceError
+from api.errors import BodyTooLarge, NotAuthenticated, RequestInvalid, ServiceError
 from api.server.access.authenticator import Authenticator
 from api.server.access.grants import OPEN_GRANT
 from api.server.access.origins import LOOPBACK_HOSTS, SECURITY_HEADERS, check_host, check_origin
 from api.server.access.scopes import GRANT, OPEN_PATHS, OPEN_PREFIX
 from api.server.http.responses import error_response
 from api.settings import MIB, Settings
+from ganlib.spec.storable import UNSTORABLE_TEXT, is_storable
 
 MAX_BODY_BYTES = MIB
 # Files are streamed to disk by their own route, which has its own limit.
@@ -75,6 +76,17 @@ class AccessMiddleware:
             scope[GRANT] = await self._authenticator.find_grant(
                 headers, is_fenced=scope["path"].startswith(FENCED_PREFIX)
             )
+        _check_query(scope["query_string"])
+
+
+def _check_query(query: bytes) -> None:
+    """Refuse U+0000; other characters that no database can store cannot be written in a query."""
+    if b"%00" not in query and b"\0" not in query:
+        return
+    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+        if not (is_storable(name) and is_storable(value)):
+            problem = {"field": f"query.{name}", "given": repr(value)[:80], "message": UNSTORABLE_TEXT}
+            raise RequestInvalid(f"query.{name}: {UNSTORABLE_TEXT}.".replace("\0", ""), problems=[problem])
 
 
 def _redirect_to_login(scope: Scope) -> Response | None:

@@ -5,6 +5,8 @@ from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from ganlib.events import PrintedText
+
 JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 TERMINAL_STATES: tuple[JobState, ...] = ("succeeded", "failed", "cancelled")
 AttemptEnd = Literal["succeeded", "failed", "cancelled", "preempted", "lost"]
@@ -50,8 +52,8 @@ class Reason(Schema):
     """Why a job or an attempt ended as it did: a stable code, a sentence, and the last log lines if any."""
 
     code: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-    message: Annotated[str, Field(max_length=4000)]
-    log_tail: Annotated[str, Field(max_length=20_000)] = ""
+    message: Annotated[PrintedText, Field(max_length=4000)]
+    log_tail: Annotated[PrintedText, Field(max_length=20_000)] = ""
 
 
 class HealthRead(Schema):
