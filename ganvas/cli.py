@@ -91,12 +91,21 @@ def main() -> None:
         click.echo(f"Error: {error.strerror or error}{path}", err=True)
         sys.exit(1)
     except Exception as error:
-        # Imported only by the commands that use a database.
-        sqlalchemy_errors = sys.modules.get("sqlalchemy.exc")
-        if sqlalchemy_errors is None or not isinstance(error, sqlalchemy_errors.OperationalError):
+        sentence = _describe_database_error(error)
+        if sentence is None:
             raise
-        click.echo(f"Error: The database cannot be used: {str(error.orig).strip().splitlines()[0]}", err=True)
+        click.echo(f"Error: {sentence}", err=True)
         sys.exit(1)
+
+
+def _describe_database_error(error: Exception) -> str | None:
+    # Imported only by the commands that use a database.
+    engine, errors = (sys.modules.get(name) for name in ("api.server.database.engine", "sqlalchemy.exc"))
+    if engine is not None and isinstance(error, engine.TablesUnfit):
+        return str(error)
+    if errors is not None and isinstance(error, errors.OperationalError):
+        return f"The database cannot be used: {str(error.orig).strip().splitlines()[0]}"
+    return None
 
 
 if __name__ == "__main__":

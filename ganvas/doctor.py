@@ -3,6 +3,7 @@
 import os
 import platform
 import shutil
+import sqlite3
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,9 +15,13 @@ from typing import Literal
 
 from api.settings import Settings
 
-GIB = 1_073_741_824
+MIB, GIB = 1_048_576, 1_073_741_824
 LOW_BYTES, WARN_BYTES = GIB, 10 * GIB
 SKEW_SECONDS = 2.0
+WARN_FREE_BYTES = 100 * MIB
+DAY_SECONDS = 86_400.0
+# The service purges once an hour.
+OVERDUE_SECONDS = 7200.0
 
 
 @dataclass(frozen=True)
@@ -79,9 +84,70 @@ def check_database(settings: Settings) -> Finding:
         return Finding("database", "warning", f"{backend}: no tables yet", "the service makes them when it starts")
     if revision != HEAD_REVISION:
         text = f"{backend}: tables of revision {revision}, this version needs {HEAD_REVISION}"
-        advice = "start the service of this version once: it brings them up to date; back up before"
-        return Finding("database", "warning" if revision < HEAD_REVISION else "failed", text, advice)
+        if revision > HEAD_REVISION:
+            advice = "start the newer version, or restore a backup from before the upgrade into an empty folder"
+            return Finding("database", "failed", text, advice)
+        advice = "start the service of this version once: it brings them up to date; run `ganvas backup` before"
+        return Finding("database", "warning", text, advice)
     return Finding("database", "ok", f"{backend}, revision {revision}")
+
+
+def check_sqlite(settings: Settings) -> Finding:
+    """Check that SQLite, where it is the database, is without its known fault."""
+    library = sqlite3.sqlite_version
+    if settings.sqlite_path is None:
+        return Finding("sqlite", "ok", "not used: the database is another one")
+    if not has_wal_reset_fault(sqlite3.sqlite_version_info):
+        return Finding("sqlite", "ok", f"SQLite {library}")
+    text = f"SQLite {library} has a fault that can damage a database in rare moments (WAL reset, before 3.51.3)"
+    advice = (
+        "use a Python whose SQLite is 3.51.3 or newer (3.50.7, 3.44.6), or PostgreSQL; keep backups until then"
+    )
+    return Finding("sqlite", "warning", text, advice)
+
+
+def has_wal_reset_fault(version: tuple[int, ...]) -> bool:
+    """Return whether this version of SQLite has the WAL-reset fault: 3.7.0 to 3.51.2, but for two mended ones.
+
+    https://sqlite.org/wal.html#walresetbug
+    """
+    is_mended = any(version[:2] == mended[:2] and version >= mended for mended in ((3, 50, 7), (3, 44, 6)))
+    return (3, 7, 0) <= version < (3, 51, 3) and not is_mended
+
+
+def check_space(settings: Settings) -> Finding:
+    """Check that deleted jobs are purged, and say how much of SQLite's file holds nothing."""
+    from api.jobs.edits import list_purgeable
+    from api.server.database.engine import HEAD_REVISION, build_database, find_revision
+    from api.server.database.space import read_space
+    from api.server.operations.housekeeping import Returned, read_record
+
+    record = read_record(settings.home.expanduser().resolve())
+    database = build_database(settings)
+    try:
+        if find_revision(database.engine) != HEAD_REVISION:
+            return Finding("space", "ok", "nothing yet")
+        with database.read() as session:
+            overdue = len(list_purgeable(session, settings.deleted_kept_days * DAY_SECONDS + OVERDUE_SECONDS))
+        space = read_space(database)
+    finally:
+        database.close()
+    told = ["PostgreSQL reuses what deleted runs leave"] if space is None else []
+    if space is not None:
+        told.append(f"{space.free / MIB:.1f} of the database's {space.size / MIB:.1f} MiB hold nothing")
+    if "returned" in record:
+        told.append(f"housekeeping of {record['returned_at']} removed {Returned(**record['returned'])}")
+    text = "; ".join(told)
+    if overdue:
+        return Finding(
+            "space", "warning", f"{overdue}+ deleted runs are overdue; {text}", "is the service running?"
+        )
+    if space is not None and space.free > WARN_FREE_BYTES and not space.is_incremental:
+        advice = (
+            "it is returned while no job runs; if that never comes, stop the service: ganvas migrate --compact"
+        )
+        return Finding("space", "warning", text, advice)
+    return Finding("space", "ok", text)
 
 
 def check_clock(settings: Settings) -> Finding:
@@ -181,7 +247,8 @@ def check_data(settings: Settings) -> Finding:
 
 
 CHECKS: tuple[Callable[[Settings], Finding], ...] = (
-    check_versions, check_disk, check_database, check_clock, check_blobs, check_broker, check_gpu, check_data,
+    check_versions, check_disk, check_database, check_sqlite, check_space, check_clock, check_blobs, check_broker,
+    check_gpu, check_data,
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Writes files completely or not at all, for modules that may not import `ganlib.runtime.files`."""
+"""Writes files completely or not at all, for modules that may not import `ganlib.runtime.files`; syncs folders."""
 
 import os
 from collections.abc import Iterator
@@ -6,6 +6,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
+
+
+def fsync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

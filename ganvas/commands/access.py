@@ -131,13 +131,13 @@ def revoke(token_id: str, data_dir: Path | None) -> None:
 
 @contextmanager
 def _writing(data_dir: Path | None) -> "Iterator[Session]":
-    """One transaction in the service's database, after its tables were brought up to date."""
+    """One transaction in the service's database, which gets its tables if it has none yet."""
     settings = read_settings(data_dir)
-    from api.server.database.engine import TablesUnfit, build_database, prepare_tables
+    from api.server.database.engine import TablesUnfit, build_database, require_tables
 
     database = build_database(settings)
     try:
-        prepare_tables(database.engine, settings)
+        require_tables(database.engine, settings)
         with database.write() as session:
             yield session
     except TablesUnfit as error:

@@ -62,6 +62,7 @@ def _serve(settings: "Settings", *, with_worker: bool) -> None:
     from ganvas.lazy_app import LazyApp
     from ganvas.local import LocalServer, WorkerKeeper
 
+    _check_not_newer(settings)
     if not settings.migrate:
         _check_tables(settings)
     try:
@@ -129,6 +130,23 @@ def _raise_failure(failure: BaseException) -> None:
     from api.server.database.engine import TablesUnfit
 
     raise click.ClickException(str(failure)) from None if isinstance(failure, TablesUnfit) else failure
+
+
+def _check_not_newer(settings: "Settings") -> None:
+    """Raise ClickException for tables of a newer version, before a server tells it in the middle of its log."""
+    if settings.sqlite_path is not None:
+        from api.server.database.status import HEAD_REVISION, read_status
+
+        # Cheaper than loading SQLAlchemy, of which a start otherwise does not wait.
+        status = read_status(settings.sqlite_path)
+        if status is None or status.revision <= HEAD_REVISION:
+            return
+    from api.server.database.engine import TablesUnfit, check_not_newer
+
+    try:
+        check_not_newer(settings)
+    except TablesUnfit as error:
+        raise click.ClickException(str(error)) from None
 
 
 def _check_tables(settings: "Settings") -> None:

@@ -2,7 +2,8 @@
 
 import gzip
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from api.server.database.engine import build_engine
 from api.settings import Settings
 from ganvas.app import build_app
 from ganvas.cli import cli
+from ganvas.local import hold_home
 from tests.support.services import HOST, QUIET, TINY_SPEC, make_png, sha256
 
 AT = "2026-01-02T03:04:05Z"
@@ -62,8 +64,8 @@ def shown(client: TestClient, job_id: str) -> dict[str, Any]:
     }
 
 
-def run(command: str, folder: Path, home: Path) -> Result:
-    return CliRunner().invoke(cli, [command, str(folder), "--data-dir", str(home)])
+def run(command: str, folder: Path, home: Path, *options: object) -> Result:
+    return CliRunner().invoke(cli, [command, str(folder), "--data-dir", str(home), *map(str, options)])
 
 
 @pytest.fixture
@@ -139,11 +141,90 @@ def test_a_damaged_backup_is_refused_and_nothing_is_written(made: Path, tmp_path
         assert client.get("/jobs").json()["items"] == []
 
 
-def test_a_torn_file_of_a_backup_is_refused(made: Path, tmp_path: Path) -> None:
-    blob = next((made / "blobs").glob("*/*"))
-    blob.write_bytes(blob.read_bytes()[:-1])
+@pytest.mark.parametrize(
+    ("spoil", "count"), [("tear", 1), ("remove", 1), ("remove all", 2)], ids=["torn", "gone", "all gone"]
+)
+def test_a_file_that_is_damaged_or_gone_is_noticed_before_anything_is_restored(
+    made: Path, tmp_path: Path, spoil: str, count: int
+) -> None:
+    assert run("backup", made, tmp_path / "any", "--verify").output.strip().endswith("2 files.")
+    for blob in sorted((made / "blobs").glob("*/*"))[:count]:
+        blob.write_bytes(blob.read_bytes()[:-1]) if spoil == "tear" else blob.unlink()
+    for result in (run("backup", made, tmp_path, "--verify"), run("restore", made, tmp_path / "target")):
+        assert (result.exit_code, f"{count} of 2 files are missing or damaged" in result.output) == (1, True)
+    settings = Settings(home=tmp_path / "target", **QUIET)
+    assert not settings.blobs_dir.exists()
+    with serve(settings) as client:
+        assert client.get("/jobs").json()["items"] == []
+
+
+def test_what_is_said_to_be_restored_was_restored(made: Path, tmp_path: Path) -> None:
     result = run("restore", made, tmp_path / "target")
-    assert (result.exit_code, "another sha256" in result.output) == (1, True)
+    rows = sum(len(gzip.decompress(path.read_bytes()).splitlines()) for path in (made / "tables").iterdir())
+    assert f"2 files restored, each with its sha256\n{rows} rows restored" in result.output
+
+
+@pytest.mark.parametrize("damage", ["gone", "other bytes"])
+def test_files_that_the_store_itself_has_lost_are_told(
+    origin: Settings, folder: Path, tmp_path: Path, damage: str
+) -> None:
+    with serve(origin) as client:
+        fill(client)
+        stored = next(origin.blobs_dir.rglob(sha256(PNG)))
+        stored.unlink() if damage == "gone" else stored.write_bytes(b"other")
+        result = run("backup", folder, origin.home)
+    assert (result.exit_code, "1 files are lost or damaged in the store itself" in result.output) == (1, True)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert (manifest["files"], manifest["lost"], manifest["left_out"]) == (1, [sha256(PNG)], [])
+    restored = run("restore", folder, tmp_path / "target")
+    assert (restored.exit_code, "1 files were lost before" in restored.output) == (0, True)
+
+
+def test_every_file_is_on_the_disk_before_the_manifest(
+    origin: Settings, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def record(descriptor: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+        fsync(descriptor)
+
+    with serve(origin) as client:
+        fill(client)
+        monkeypatch.setattr(os, "fsync", record)
+        assert run("backup", folder, origin.home).exit_code == 0
+    manifest = synced.index(str(folder / ".manifest.json.part"))
+    files = {str(path) for path in folder.rglob("*") if path.name != "manifest.json"}
+    assert files - {*synced[:manifest]} == set()
+    assert str(folder) in synced[manifest:]
+
+
+def test_a_running_service_is_not_restored_into(made: Path, tmp_path: Path) -> None:
+    with hold_home(tmp_path / "target"):
+        result = run("restore", made, tmp_path / "target")
+    assert (result.exit_code, "Another Ganvas uses" in result.output) == (1, True)
+    assert not (tmp_path / "target" / "ganvas.sqlite3").exists()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda manifest: [],
+        lambda manifest: {"format": 1},
+        lambda manifest: manifest | {"tables": 5},
+        lambda manifest: manifest | {"tables": {}},
+        lambda manifest: manifest | {"files": 7},
+        lambda manifest: manifest | {"files": "many"},
+        lambda manifest: manifest | {"revision": None},
+    ],
+)
+def test_a_damaged_manifest_is_a_sentence(made: Path, tmp_path: Path, damage: Callable[[Any], Any]) -> None:
+    path = made / "manifest.json"
+    path.write_text(json.dumps(damage(json.loads(path.read_text()))))
+    result = run("restore", made, tmp_path / "target")
+    assert (result.exit_code, "damaged" in result.output) == (1, True)
+    assert "Traceback" not in result.output
 
 
 def test_a_backup_without_its_manifest_is_none(made: Path, tmp_path: Path) -> None:
