@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 
-from sqlalchemy import ColumnElement, delete, exists, select, update
+from sqlalchemy import ColumnElement, Connection, delete, exists, select, update
 from sqlalchemy.orm import Session
 
 from api.errors import ArtifactMissing, ArtifactNotFound
 from api.server.database.clock import database_now
-from api.server.database.engine import insert_into
+from api.server.database.engine import insert_for, insert_into
 from api.server.database.models import Artifact, Attempt, Checkpoint, Job, NeighbourGrid, Sample
 from api.server.http.schemas import MediaType
 
@@ -67,10 +67,27 @@ def find_resumed_checkpoint(session: Session, job_id: str, attempt: int) -> str 
     return session.scalars(query.where(Attempt.job_id == job_id, Attempt.attempt == attempt)).one_or_none()
 
 
-def delete_unused_artifact(session: Session, sha256: str) -> bool:
-    """Delete the row if nothing refers to it; the caller then deletes the blob, before the commit."""
+def delete_unused_artifact(session: Session, sha256: str) -> int | None:
+    """Delete the row if nothing refers to it, and return the file's size then; the blob goes after the commit."""
     deleted = delete(Artifact).where(Artifact.sha256 == sha256, *_is_unused(sha256))
-    return session.scalars(deleted.returning(Artifact.sha256)).one_or_none() is not None
+    return session.scalars(deleted.returning(Artifact.size)).one_or_none()
+
+
+def hold_name(connection: Connection, sha256: str) -> bool:
+    """Insert a row that the caller never commits, unless there is one; returns whether there was none.
+
+    Until the transaction ends, an upload of the same bytes waits for it.
+    """
+    insert = insert_for(connection.dialect.name, Artifact).values(
+        sha256=sha256, size=0, media_type="application/octet-stream", created_at=database_now()
+    )
+    held = insert.on_conflict_do_nothing(index_elements=["sha256"]).returning(Artifact.sha256)
+    return connection.execute(held).one_or_none() is not None
+
+
+def list_known(session: Session, sha256s: Iterable[str]) -> set[str]:
+    """Return those of these names that have a row."""
+    return set(session.scalars(select(Artifact.sha256).where(Artifact.sha256.in_(list(sha256s)))))
 
 
 def list_orphans(session: Session, older_than_seconds: float, limit: int = 1000) -> list[str]:

@@ -8,6 +8,8 @@ and AWS_SECRET_ACCESS_KEY, a profile, or the machine's role.
 import base64
 import re
 import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit
@@ -59,6 +61,20 @@ class S3Blobs:
 
     def sweep(self, seconds: float) -> None:
         """Do nothing: the system removes temporary files with the process."""
+
+    def list_older(self, seconds: float) -> Iterator[tuple[str, int]]:
+        """Yield sha256 and size of every blob that was written longer ago than this."""
+        latest = datetime.now(UTC) - timedelta(seconds=seconds)
+        position: dict[str, str] = {}
+        while True:
+            page = self._call("list_objects_v2", Prefix=self._prefix, **position)
+            for item in page.get("Contents", ()):
+                name = item["Key"].rpartition("/")[2]
+                if _SHA256.fullmatch(name) and item["Key"] == self._key(name) and item["LastModified"] < latest:
+                    yield name, item["Size"]
+            if not page.get("IsTruncated"):
+                return
+            position = {"ContinuationToken": page["NextContinuationToken"]}
 
     def put(self, sha256: str, file: BinaryIO, size: int) -> None:
         """Store a file; the store refuses bytes with another sha256."""

@@ -15,6 +15,7 @@ from threading import Lock
 from typing import BinaryIO, Protocol
 
 from api.errors import ArtifactRefused, StorageFull
+from api.server.files import fsync_folder
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # A writer keeps this many first bytes, to check a file's header.
@@ -58,6 +59,9 @@ class Blobs(Protocol):
 
     def sweep(self, seconds: float) -> None:
         """Delete partial uploads that are older than this many seconds."""
+
+    def list_older(self, seconds: float) -> Iterator[tuple[str, int]]:
+        """Yield sha256 and size of every blob that was written longer ago than this."""
 
 
 def store_all(blobs: Blobs, contents: Mapping[str, bytes]) -> None:
@@ -125,6 +129,16 @@ class LocalBlobs:
                 if time.time() - path.stat().st_mtime > seconds:
                     path.unlink()
 
+    def list_older(self, seconds: float) -> Iterator[tuple[str, int]]:
+        """Yield sha256 and size of every blob that was written longer ago than this."""
+        latest = time.time() - seconds
+        for path in self._folder.glob("[0-9a-f][0-9a-f]/*"):
+            if _SHA256.fullmatch(path.name):
+                with contextlib.suppress(FileNotFoundError):
+                    facts = path.stat()
+                    if facts.st_mtime < latest:
+                        yield path.name, facts.st_size
+
     def _path(self, sha256: str) -> Path:
         if not _SHA256.fullmatch(sha256):
             raise ValueError(f"not a sha256: {sha256!r}")
@@ -158,7 +172,7 @@ class CheckedWriter:
 
 
 class LocalWriter(CheckedWriter):
-    """Writes one blob: temporary file, fsync, rename, fsync of the folder (`api.server.files` syncs nothing)."""
+    """Writes one blob: temporary file, fsync, rename, fsync of the folder."""
 
     def __init__(self, path: Path, sha256: str) -> None:
         self._path = path
@@ -173,7 +187,7 @@ class LocalWriter(CheckedWriter):
             os.fsync(self._file.fileno())
             self._file.close()
             self._temporary.replace(self._path)
-            _fsync_folder(self._path.parent)
+            fsync_folder(self._path.parent)
 
     def abort(self) -> None:
         """Remove the temporary file if it still exists."""
@@ -199,12 +213,4 @@ def _make_folder(folder: Path) -> None:
     with _making_folder:
         if not folder.is_dir():
             folder.mkdir(parents=True, exist_ok=True)
-            _fsync_folder(folder.parent)
-
-
-def _fsync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+            fsync_folder(folder.parent)

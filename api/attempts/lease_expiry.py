@@ -1,4 +1,4 @@
-"""The reaper: ends attempts whose lease expired, and wakes workers while any job can be claimed."""
+"""The reaper: ends attempts whose lease expired, wakes workers while any job can be claimed, and sweeps."""
 
 import logging
 import threading
@@ -19,7 +19,6 @@ from api.server.http.schemas import Reason
 from api.workers.queue import count_waiting
 
 logger = logging.getLogger(__name__)
-ORPHAN_SECONDS = 86_400.0
 _SWEEP_EVERY_SECONDS = 3600.0
 
 
@@ -33,7 +32,7 @@ class Cadence:
 
 
 class Reaper:
-    """A thread that runs `run_once` regularly; tests call it without a thread."""
+    """Two threads that do regularly what `run_once` does at once; tests call that."""
 
     def __init__(
         self,
@@ -41,9 +40,10 @@ class Reaper:
         cadence: Cadence,
         wake_workers: Callable[[], None],
         on_change: Callable[[], None] = lambda: None,
-        sweep: Callable[[], None] = lambda: None,
+        sweep: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.time,
         was_interrupted: Callable[[], bool] = lambda: False,
+        stop_sweep: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
         self._cadence = cadence
@@ -53,30 +53,47 @@ class Reaper:
         self._clock = clock
         self._was_interrupted = was_interrupted
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="reaper", daemon=True)
+        self._stop_sweep = stop_sweep
+        # Two threads: purging thousands of jobs must not hold up leases.
+        self._threads = [
+            threading.Thread(target=self._run, args=(act,), name=name, daemon=True)
+            for name, act in (("reaper", self.run_safely), ("housekeeping", self._sweep_safely))
+        ]
         self._available_since: float | None = None
         self._last_round_at = self._woke_at = float("-inf")
-        self._swept_at = clock()
+        # Long ago: a service that is never up for an hour sweeps, too.
+        self._swept_at = float("-inf")
         self._known_waiting: datetime | None = None
 
     def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
+        """Start the threads."""
+        for thread in self._threads:
+            thread.start()
 
     def close(self) -> None:
         """Stop after the current round."""
         self._stopping.set()
-        self._thread.join(10)
+        self._stop_sweep()
+        for thread in self._threads:
+            thread.join(10)
 
     def run_once(self) -> None:
-        """Run one round: reap, wake, and once an hour delete files that nothing refers to."""
+        """Run one round: reap, wake, and sweep if that is due."""
+        self._run_round()
+        self.sweep_if_due()
+
+    def sweep_if_due(self) -> None:
+        """Sweep, in the first round and then once an hour."""
+        now = self._clock()
+        if now - self._swept_at >= _SWEEP_EVERY_SECONDS:
+            self._swept_at = now
+            self._sweep()
+
+    def _run_round(self) -> None:
         now = self._clock()
         if self.may_reap(now):
             self._reap()
         self._wake(now)
-        if now - self._swept_at >= _SWEEP_EVERY_SECONDS:
-            self._swept_at = now
-            self._sweep()
 
     def may_reap(self, now: float) -> bool:
         """Return whether this process was available to workers without interruption for one full lease.
@@ -112,18 +129,24 @@ class Reaper:
             self._wake_workers()
 
     def run_safely(self) -> None:
-        """Run one round, and log an exception instead of raising it."""
+        """Reap and wake once, and log an exception instead of raising it."""
         try:
-            self.run_once()
+            self._run_round()
         except Exception:
             # One failed round, such as while the database restarts, must not end the thread. That database could
             # not store heartbeats either.
             self._available_since = None
             logger.exception("A round of the reaper failed; it will run again.")
 
-    def _run(self) -> None:
+    def _sweep_safely(self) -> None:
+        try:
+            self.sweep_if_due()
+        except Exception:
+            logger.exception("The housekeeping failed; it will run again.")
+
+    def _run(self, act: Callable[[], None]) -> None:
         while not self._stopping.wait(self._cadence.reap_every_seconds):
-            self.run_safely()
+            act()
 
 
 def lease_has_ended() -> ColumnElement[bool]:

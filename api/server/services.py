@@ -1,4 +1,4 @@
-"""The services that routes use, and the clean-up of files after transactions and in the background."""
+"""The services that routes use, built and started together."""
 
 import logging
 from collections.abc import Iterable
@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING
 from api.artifacts import queries as artifact_queries
 from api.artifacts.s3 import S3Blobs
 from api.artifacts.storage import Blobs, LocalBlobs, is_damaged
-from api.attempts.lease_expiry import ORPHAN_SECONDS, Cadence, Reaper
+from api.attempts.lease_expiry import Cadence, Reaper
 from api.events.feed import Feed
-from api.jobs import edits
 from api.server.access.authenticator import Authenticator
 from api.server.access.rate_limits import RateLimits
 from api.server.broker.waker import WorkerWaker
 from api.server.database.engine import Database, build_database, prepare_tables
 from api.server.operations.availability import Availability
+from api.server.operations.housekeeping import DAY_SECONDS, Housekeeping, delete_unused_blobs
+from api.server.operations.housekeeping import purge_deleted_jobs as purge_deleted_jobs
 from api.settings import Settings
 
 if TYPE_CHECKING:
     from api.server.operations.prometheus import PrometheusMetrics
 
 logger = logging.getLogger(__name__)
-DAY_SECONDS = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -84,16 +84,17 @@ def build_services(settings: Settings) -> Services:
     feed = Feed(database, settings.stream_poll_seconds, settings.stream_keepalive_seconds)
     cadence = Cadence(settings.reap_every_seconds, settings.lease_seconds, settings.wake_every_seconds)
 
-    def sweep() -> None:
-        purge_deleted_jobs(database, blobs, settings.deleted_kept_days * DAY_SECONDS)
-        with database.read() as session:
-            orphans = artifact_queries.list_orphans(session, ORPHAN_SECONDS)
-        delete_unused_blobs(database, blobs, orphans)
-        blobs.sweep(ORPHAN_SECONDS)
-
+    kept_seconds = settings.deleted_kept_days * DAY_SECONDS
+    housekeeping = Housekeeping(database, blobs, settings.home.expanduser().resolve(), kept_seconds)
     availability = Availability()
     reaper = Reaper(
-        database, cadence, waker.wake_workers, feed.notify, sweep, was_interrupted=availability.was_interrupted
+        database,
+        cadence,
+        waker.wake_workers,
+        feed.notify,
+        housekeeping.run,
+        was_interrupted=availability.was_interrupted,
+        stop_sweep=housekeeping.stop,
     )
     return Services(
         settings=settings,
@@ -113,29 +114,3 @@ def build_blobs(settings: Settings) -> Blobs:
     if settings.blobs_url is None:
         return LocalBlobs(settings.blobs_dir)
     return S3Blobs(settings.blobs_url, settings.s3_endpoint_url)
-
-
-def purge_deleted_jobs(database: Database, blobs: Blobs, kept_seconds: float) -> None:
-    """Delete the records of jobs that were deleted longer ago than this; one job a transaction."""
-    with database.read() as session:
-        job_ids = edits.list_purgeable(session, kept_seconds)
-    for job_id in job_ids:
-        with database.write() as session:
-            names = edits.purge_job(session, job_id, kept_seconds)
-        delete_unused_blobs(database, blobs, names)
-        logger.info("The deleted job %s and the files that only it used were removed.", job_id)
-
-
-def delete_unused_blobs(database: Database, blobs: Blobs, names: Iterable[str]) -> None:
-    """Delete rows and files of those of these artifacts that nothing refers to; failures are logged, not raised.
-
-    The file is deleted before the commit: a concurrent upload of the same bytes waits for the row, and then finds
-    the file missing (see `api.artifacts.routes`).
-    """
-    for name in names:
-        try:
-            with database.write() as session:
-                if artifact_queries.delete_unused_artifact(session, name):
-                    blobs.delete(name)
-        except Exception:
-            logger.exception("The file %s could not be deleted.", name)

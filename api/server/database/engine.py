@@ -1,5 +1,6 @@
 """The database: engine, write and read transactions, and migrations at start."""
 
+import json
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -13,9 +14,12 @@ from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 
 from api.server.database.status import HEAD_REVISION as HEAD_REVISION
 from api.settings import Settings
+from ganlib.spec.storable import replace_all
 
 _BUSY_SECONDS = 30.0
 _READ_ONLY = "ganvas_read_only"
+# What one large transaction took of the disk for its log is returned down to this.
+_MOST_LOG_BYTES = 64 * 1024**2
 # Any fixed number: it names the lock that lets one process migrate at a time.
 _MIGRATION_LOCK = 0x67616E766173
 
@@ -25,13 +29,13 @@ class TablesUnfit(Exception):
 
 
 class TablesOutdated(TablesUnfit):
-    """The tables are older than this version needs, and migrating at start is switched off."""
+    """The tables are older than this version needs, and may not be migrated now; why: what forbids it."""
 
-    def __init__(self, revision: str | None) -> None:
+    def __init__(self, revision: str | None, why: str = "GANVAS_MIGRATE=false forbids migrating at start") -> None:
         state = f"have revision {revision}" if revision else "do not exist yet"
         super().__init__(
-            f"The database's tables {state}, but this version needs revision {HEAD_REVISION}, and "
-            "GANVAS_MIGRATE=false forbids migrating at start; run `ganvas migrate` first."
+            f"The database's tables {state}, but this version needs revision {HEAD_REVISION}, and {why}; "
+            "run `ganvas migrate` first."
         )
 
 
@@ -41,7 +45,8 @@ class TablesTooNew(TablesUnfit):
     def __init__(self, revision: str) -> None:
         super().__init__(
             f"The database's tables have revision {revision}, which a newer version of Ganvas made; this version "
-            f"supports revisions up to {HEAD_REVISION}. Start the newer version, or restore an older backup."
+            f"supports revisions up to {HEAD_REVISION}. Start the newer version, or restore a backup from "
+            "before the upgrade into an empty folder or database (`ganvas restore`)."
         )
 
 
@@ -80,15 +85,17 @@ class Database:
 def build_engine(settings: Settings) -> Engine:
     """Build the engine for the settings' database; SQLite's folder is created if necessary."""
     url = make_url(settings.sqlalchemy_url)
+    options: dict[str, Any] = {"json_deserializer": _read_json}
     if url.get_backend_name() == "sqlite":
         settings.home.expanduser().mkdir(parents=True, exist_ok=True)
-        engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False})
+        engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False}, **options)
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     # A server whose encoding is SQL_ASCII would return bytes instead of text.
     encoding = {"client_encoding": "utf8"}
-    return create_engine(url, connect_args=encoding, pool_pre_ping=True, pool_size=20, max_overflow=20)
+    options |= {"pool_pre_ping": True, "pool_size": 20, "max_overflow": 20}
+    return create_engine(url, connect_args=encoding, **options)
 
 
 def build_database(settings: Settings) -> Database:
@@ -114,20 +121,40 @@ def dialect_name(session: Session) -> str:
 
 
 def migrate(engine: Engine, to: str = HEAD_REVISION) -> None:
-    """Migrate the tables to this version, or to another revision; two processes may do so at once."""
+    """Migrate the tables to this version, or to another revision; two processes may do so at once.
+
+    Raises TablesTooNew.
+    """
     revision = find_revision(engine)
     if revision == to:
         return
+    if revision is not None and revision > HEAD_REVISION:
+        raise TablesTooNew(revision)
     # Alembic is only loaded when there is something to do: it would double the time of a start.
     from alembic import command
 
     from api.server.database.migrations import build_config
 
-    with engine.begin() as connection:
+    with engine.connect() as connection, _without_foreign_keys(connection), connection.begin():
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
         change = command.upgrade if revision is None or revision < to else command.downgrade
         change(build_config(connection), to)
+
+
+@contextmanager
+def _without_foreign_keys(connection: Connection) -> Iterator[None]:
+    """Let SQLite replace a table, of which Alembic makes a copy, without deleting the rows that refer to it."""
+    driver: Any = connection.connection.driver_connection
+    is_sqlite = connection.dialect.name == "sqlite"
+    if is_sqlite:
+        # Outside of a transaction: inside it changes nothing.
+        driver.execute("PRAGMA foreign_keys=OFF")
+    try:
+        yield
+    finally:
+        if is_sqlite:
+            driver.execute("PRAGMA foreign_keys=ON")
 
 
 def prepare_tables(engine: Engine, settings: Settings) -> None:
@@ -142,6 +169,29 @@ def prepare_tables(engine: Engine, settings: Settings) -> None:
         migrate(engine)
     elif revision != HEAD_REVISION:
         raise TablesOutdated(revision)
+
+
+def require_tables(engine: Engine, settings: Settings) -> None:
+    """Check that the tables are current, for a command beside a service; only a database without any gets them.
+
+    Raises TablesOutdated and TablesTooNew.
+    """
+    revision = find_revision(engine)
+    if revision is None or revision >= HEAD_REVISION:
+        prepare_tables(engine, settings)
+    else:
+        raise TablesOutdated(revision, "a service of an earlier version may be running on them")
+
+
+def check_not_newer(settings: Settings) -> None:
+    """Raise TablesTooNew if a newer version has migrated the tables of the settings' database."""
+    engine = build_engine(settings)
+    try:
+        revision = find_revision(engine)
+    finally:
+        engine.dispose()
+    if revision is not None and revision > HEAD_REVISION:
+        raise TablesTooNew(revision)
 
 
 def check_tables(settings: Settings) -> None:
@@ -162,11 +212,26 @@ def find_revision(engine: Engine) -> str | None:
     return revision
 
 
+def _read_json(text: str | bytes) -> Any:
+    """Read a JSON column; what an earlier version took though no text can hold it is replaced."""
+    value = json.loads(text)
+    escape = b"\\u" if isinstance(text, bytes) else "\\u"
+    return replace_all(value) if escape in text else value  # type: ignore[operator]
+
+
 def _set_up_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     # The driver must not begin transactions by itself: _begin_sqlite chooses their kind.
     connection.isolation_level = None
-    for pragma in ("synchronous=FULL", "foreign_keys=ON", f"busy_timeout={int(_BUSY_SECONDS * 1000)}"):
+    for pragma in (
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        f"busy_timeout={int(_BUSY_SECONDS * 1000)}",
+        f"journal_size_limit={_MOST_LOG_BYTES}",
+    ):
         connection.execute(f"PRAGMA {pragma}")
+    if connection.execute("PRAGMA page_count").fetchone() == (0,):
+        # Only before the first page is written; it would write into a database that exists. See `.space`.
+        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
     _switch_to_wal(connection)
 
 

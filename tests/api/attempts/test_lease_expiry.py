@@ -131,14 +131,16 @@ def test_workers_are_woken_when_a_backoff_ends(
     assert wakes.count == 1
 
 
-def test_files_that_nothing_refers_to_are_swept_once_an_hour(sqlite: Database, clock: Clock, wakes: Wakes) -> None:
+def test_files_that_nothing_refers_to_are_swept_at_the_start_and_once_an_hour(
+    sqlite: Database, clock: Clock, wakes: Wakes
+) -> None:
     sweeps: list[float] = []
     sweep: Callable[[], None] = lambda: sweeps.append(clock.now)  # noqa: E731
     reaper = Reaper(sqlite, Cadence(1.0, LEASE, 30.0), wakes, sweep=sweep, clock=clock)
     for _ in range(25):
         reaper.run_once()
         clock.now += 300
-    assert sweeps == [4600, 8200]
+    assert sweeps == [1000, 4600, 8200]
 
 
 def test_a_service_that_has_not_answered_yet_has_not_begun_to_listen(

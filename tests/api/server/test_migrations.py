@@ -7,7 +7,7 @@ import pytest
 from alembic import autogenerate, command
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, create_engine, inspect, text
+from sqlalchemy import Connection, Engine, create_engine, inspect, text
 
 from api.events import log, watermark
 from api.events.log import insert_service_events
@@ -83,8 +83,21 @@ def test_two_processes_may_migrate_at_once(empty: Settings) -> None:
 
 
 def test_an_up_to_date_database_is_left_alone(sqlite: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Engine, "begin", lambda _: pytest.fail("a migration began"))
+    for owner in (Engine, Connection):
+        monkeypatch.setattr(owner, "begin", lambda _: pytest.fail("a migration began"))
     migrate(sqlite.engine)
+
+
+def test_a_table_that_is_made_anew_takes_no_row_along_that_refers_to_it(database: Database) -> None:
+    with database.write() as session:
+        job_id = add_claimed_job(session).id
+        before = log.list_batches(session, job_id, 0, 10)
+    for revision in ("0001", engine_module.HEAD_REVISION):
+        migrate(database.engine, revision)
+    with database.read() as session:
+        assert log.list_batches(session, job_id, 0, 10) == before != []
+        if database.engine.dialect.name == "sqlite":
+            assert session.scalar(text("PRAGMA foreign_keys")) == 1
 
 
 @pytest.mark.durable
