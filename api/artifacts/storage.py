@@ -24,6 +24,8 @@ TORN_SUFFIX = ".part"
 # Small blobs that one request writes, and keeps open, concurrently.
 _PARALLEL_WRITES = 8
 _making_folder = Lock()
+# Folders whose names this process made durable; kept by path, of which there are 256 a store.
+_durable_folders: set[Path] = set()
 
 
 class BlobWriter(Protocol):
@@ -211,6 +213,10 @@ def raising_storage_full() -> Iterator[None]:
 def _make_folder(folder: Path) -> None:
     # Held until the new name is durable, so that other threads can rely on the folder.
     with _making_folder:
-        if not folder.is_dir():
-            folder.mkdir(parents=True, exist_ok=True)
-            fsync_folder(folder.parent)
+        if folder in _durable_folders and folder.is_dir():
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        # Also of a folder that is there: whoever made it may have failed before its name was durable.
+        for path in (folder, folder.parent):
+            fsync_folder(path.parent)
+        _durable_folders.add(folder)

@@ -79,7 +79,11 @@ class Housekeeping:
                 logger.exception("A part of the housekeeping failed; it is tried again in an hour.")
         if returned != Returned():
             logger.warning("Housekeeping removed %s.", returned)
-        write_record(self._home, returned)
+        try:
+            write_record(self._home, returned)
+        except OSError:
+            # On a full disk, what was removed counts more than its record.
+            logger.exception("The record of the housekeeping could not be written.")
         return returned
 
     def stop(self) -> None:
