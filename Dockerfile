@@ -31,9 +31,15 @@ FROM needs AS worker-needs
 RUN $INSTALL '.[server,train]' && { $COMPILE $SITE || true; }
 
 FROM needs AS worker-cpu-needs
-# PyPI has no builds of torch for processors alone. Empty: take PyPI's, which run without a card too but are 5 GB larger.
+# PyPI has no builds of torch for processors alone. Empty: take PyPI's, without the 4 GB of CUDA's libraries and Triton
+# that it asks for; stand-ins of some kilobytes take their places.
 ARG TORCH_CPU_INDEX=https://download.pytorch.org/whl/cpu
-RUN $INSTALL ${TORCH_CPU_INDEX:+--index-url "$TORCH_CPU_INDEX"} torch torchvision \
+COPY docker/without_cuda.py ./
+RUN if [ -n "$TORCH_CPU_INDEX" ]; then $INSTALL --index-url "$TORCH_CPU_INDEX" torch torchvision; else \
+      $INSTALL --no-deps torch torchvision \
+      && python3 -m pip install --target /tools ziglang==0.17.1 pyelftools==0.33 \
+      && PYTHONPATH=/tools ZIG_GLOBAL_CACHE_DIR=/tools/cache python3 without_cuda.py $SITE python3 -m ziglang cc \
+      && rm -rf /tools; fi \
  && $INSTALL '.[server,train]' && { $COMPILE $SITE || true; }
 
 FROM base AS code

@@ -48,6 +48,11 @@ def find_engine() -> Engine | str:
     )
 
 
+def has_docker_compose() -> bool:
+    """Say whether Docker's compose is here; to read a file it needs no engine."""
+    return shutil.which("docker") is not None and _works("docker", "compose", "version")
+
+
 def find_kubectl() -> str | None:
     """Return the kubectl that came with the tests' packages, or else this machine's own."""
     beside = Path(sys.executable).with_name("kubectl")

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
+import podman_compose
 import pytest
 import yaml
 
-from tests.containers.engines import find_kubectl
+from tests.containers.engines import find_kubectl, has_docker_compose
 from tests.containers.pods import render_overlay
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -156,15 +157,48 @@ def test_compose_publishes_the_service_alone_and_only_to_this_machine() -> None:
     assert published == {"service": ["127.0.0.1:${GANVAS_PORT:-8000}:8000"]}
 
 
+def list_mounts(service: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a service's mounts as podman-compose's own parser reads them, whichever form they have."""
+    return [
+        podman_compose.parse_short_mount(mount, str(ROOT)) if isinstance(mount, str) else mount
+        for mount in service.get("volumes", ())
+    ]
+
+
 def test_compose_shows_the_password_of_the_database_to_nobody_else() -> None:
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
     readers = {
         name
         for name, service in services.items()
-        if any(
-            "postgres-secrets" in volume or "service-secrets" in volume for volume in service.get("volumes", ())
-        )
+        if any(mount["source"] in ("postgres-secrets", "service-secrets") for mount in list_mounts(service))
     }
     assert readers == {"secrets", "postgres", "migrate", "service"}
     variables = {name for service in services.values() for name in service.get("environment", {})}
     assert not any(name.endswith(("PASSWORD", "TOKEN", "SECRET_KEY")) for name in variables)
+
+
+def test_podman_compose_reads_every_mount_and_who_reads_secrets_cannot_write_them() -> None:
+    document = podman_compose.rec_subs(yaml.safe_load((ROOT / "docker-compose.yml").read_text()), {})
+    given = {name: list_mounts(service) for name, service in document["services"].items()}
+    written = {
+        name: [podman_compose.mount_desc_to_mount_args(mount) for mount in mounts]
+        for name, mounts in given.items()
+    }
+    for name in ("postgres", "redis", "store"):
+        assert f"type=volume,source={name}-secrets,destination=/secrets,ro" in written[name]
+        # For Docker: an empty volume must not take over the owner of the image's folder.
+        assert [mount["volume"] for mount in given[name] if mount["target"] == "/secrets"] == [{"nocopy": True}]
+    named = {mount["source"] for mounts in given.values() for mount in mounts if mount["source"]}
+    assert named == set(document["volumes"])
+
+
+def test_control_the_short_form_with_nocopy_is_no_mount_of_podman_compose() -> None:
+    with pytest.raises(ValueError, match="unknown mount option nocopy"):
+        podman_compose.parse_short_mount("redis-secrets:/secrets:ro,nocopy", str(ROOT))
+
+
+@pytest.mark.skipif(not has_docker_compose(), reason="docker compose is not here")
+def test_docker_compose_reads_the_file() -> None:
+    for profile in ("gpu", "s3"):
+        command = ["docker", "compose", "--profile", profile, "config", "--quiet"]
+        assert subprocess.run(command, cwd=ROOT, check=False).returncode == 0
