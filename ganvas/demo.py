@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
@@ -35,7 +36,8 @@ def run_demo(*, iterations: int | None, exit_at_end: bool, port: int | None, hom
     given: dict[str, Any] = {"home": home} if home else {}
     settings = Settings(**given)
     state = "interrupted"
-    with running_service(settings, port) as service, Client(service.url) as client:
+    interrupts = Interrupts()
+    with interrupts, running_service(settings, port, interrupts) as service, Client(service.url) as client:
         try:
             job = find_unfinished(client, iterations) or client.submit(demo_spec(iterations))
             click.echo(f"\n  Watch it learn:  {client.page_url(job.id)}\n")
@@ -84,8 +86,33 @@ class RunningService:
     is_ours: bool
 
 
+class Interrupts:
+    """Handles Ctrl-C while a block runs: the first one raises KeyboardInterrupt, later ones go to the service.
+
+    So nothing breaks off the stop of the service, and whoever is in a hurry hurries the service too.
+    """
+
+    def __init__(self) -> None:
+        self.service: subprocess.Popen[bytes] | None = None
+        self.is_stopping = False
+
+    def __enter__(self) -> None:
+        self._previous = signal.signal(signal.SIGINT, self._handle)
+
+    def __exit__(self, *exception: object) -> None:
+        signal.signal(signal.SIGINT, self._previous)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if not self.is_stopping:
+            self.is_stopping = True
+            raise KeyboardInterrupt
+        if self.service is not None and self.service.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.service.pid, signal.SIGINT)
+
+
 @contextlib.contextmanager
-def running_service(settings: Settings, port: int | None) -> Iterator[RunningService]:
+def running_service(settings: Settings, port: int | None, interrupts: Interrupts) -> Iterator[RunningService]:
     """Yield the service of this folder: one that already runs, or one started for this block."""
     running = _answering_url(settings.home)
     if running is not None:
@@ -93,9 +120,11 @@ def running_service(settings: Settings, port: int | None) -> Iterator[RunningSer
         yield RunningService(running, is_ours=False)
         return
     process = _start_service(settings.home, port if port is not None else _choose_port(settings.port))
+    interrupts.service = process
     try:
         yield RunningService(_wait_until_ready(process, settings.home), is_ours=True)
     finally:
+        interrupts.is_stopping = True
         _stop_service(process)
 
 
@@ -151,16 +180,12 @@ def _wait_until_ready(process: subprocess.Popen[bytes], home: Path) -> str:
 
 
 def _stop_service(process: subprocess.Popen[bytes]) -> None:
-    # A second Ctrl-C must not interrupt the checkpoint that the first one asked for.
-    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    process.terminate()
     try:
-        process.terminate()
         process.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    finally:
-        signal.signal(signal.SIGINT, previous)
 
 
 def _print_end(job: JobRead, page_url: str) -> None:

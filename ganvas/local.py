@@ -1,10 +1,12 @@
 """Service and worker on one machine: `ganvas up` runs the service itself and keeps a worker as its child.
 
 On Ctrl-C or SIGTERM the worker stops first, while the service still answers, so that its trainer's checkpoint and
-last events arrive; then the service stops. A worker that dies is started again.
+last events arrive; then the service stops. A second one does not wait for the checkpoint, a third one kills;
+however many come, nothing that this process started outlives it. A worker that dies is started again.
 """
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -22,6 +24,7 @@ from ganvas.address import forget_service_url, read_service_url
 WORKER_STOP_SECONDS = 60.0
 RESTART_SECONDS = 2.0
 MAX_LOG_BYTES = 10_000_000
+INTERRUPTED_STATUS = 128 + signal.SIGINT
 
 
 class HomeInUse(Exception):
@@ -64,6 +67,7 @@ class WorkerKeeper:
         self._home = home
         self._environment = environment
         self._stopping = threading.Event()
+        self._is_interrupted = False
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._keep, name="worker-keeper", daemon=True)
@@ -71,6 +75,17 @@ class WorkerKeeper:
     def start(self) -> None:
         """Start the worker, and start it again whenever it dies."""
         self._thread.start()
+
+    def interrupt(self, number: signal.Signals) -> None:
+        """Send the worker a signal; takes no lock, so a signal handler may call it. No other worker is started.
+
+        SIGINT after SIGTERM: it kills its trainer and ends. SIGKILL: both are gone at once.
+        """
+        self._is_interrupted = True
+        process = self._process
+        if process is not None and process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, number)
 
     def stop(self) -> None:
         """End the worker: its trainer writes a checkpoint and the job goes back to the queue."""
@@ -89,7 +104,7 @@ class WorkerKeeper:
     def _keep(self) -> None:
         while not self._stopping.is_set():
             with self._lock:
-                if self._stopping.is_set():
+                if self._stopping.is_set() or self._is_interrupted:
                     return
                 self._process = self._spawn()
             self._process.wait()
@@ -109,15 +124,24 @@ class WorkerKeeper:
 
 
 class LocalServer(uvicorn.Server):
-    """uvicorn that calls `on_ready` when it answers, and `on_stop` before it stops answering."""
+    """uvicorn that calls `on_ready` when it answers, and `on_stop` before it stops answering.
+
+    on_hurry: called in the signal handler with what to send the worker at the second and each later signal.
+    signal_count: how many signals came.
+    """
 
     def __init__(
-        self, config: uvicorn.Config, on_ready: Callable[[int], None], on_stop: Callable[[], None]
+        self,
+        config: uvicorn.Config,
+        on_ready: Callable[[int], None],
+        on_stop: Callable[[], None],
+        on_hurry: Callable[[signal.Signals], None] = lambda _: None,
     ) -> None:
         super().__init__(config)
+        self.signal_count = 0
         self._on_ready = on_ready
         self._on_stop = on_stop
-        self._stopper: threading.Thread | None = None
+        self._on_hurry = on_hurry
 
     async def startup(self, sockets: Any = None) -> None:
         """Bind, then call `on_ready` with the port (the chosen one for port 0)."""
@@ -125,17 +149,32 @@ class LocalServer(uvicorn.Server):
         if self.started and not self.should_exit:
             self._on_ready(self.servers[0].sockets[0].getsockname()[1])
 
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle signals from now to the end of this process.
+
+        uvicorn would give them back to Python at the end, where one more would break off the stop of the worker.
+        """
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, self.handle_exit)
+        yield
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Stop in order at the first signal, at once at the second."""
-        if self._stopper is not None:
-            super().handle_exit(sig, frame)
+        """Stop in order at the first signal, without a checkpoint at the second, at once at the third."""
+        self.signal_count += 1
+        if self.signal_count == 1:
+            threading.Thread(target=self._stop_in_order, name="stopper", daemon=True).start()
             return
-        self._stopper = threading.Thread(target=self._stop_in_order, name="stopper", daemon=True)
-        self._stopper.start()
+        self._on_hurry(signal.SIGINT if self.signal_count == 2 else signal.SIGKILL)
+        if self.signal_count > 2:
+            self.should_exit = self.force_exit = True
+        if self.signal_count > 3:
+            # A thread that hangs would hold up the end of this process.
+            os._exit(INTERRUPTED_STATUS)
 
     def _stop_in_order(self) -> None:
         try:
             self._on_stop()
         finally:
-            # uvicorn's own handler would raise the signal again at the end; an orderly stop is not a failure.
             self.should_exit = True

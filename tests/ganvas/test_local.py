@@ -19,6 +19,14 @@ import yaml
 from ganvas import Client
 from ganvas.address import read_service_url, write_service_url
 from ganvas.local import HomeInUse, hold_home
+from tests.support.faults.machines import is_alive
+from tests.support.faults.trainers import (
+    interrupt_until_it_ends,
+    paused_trainer,
+    read_parent,
+    wait_for_stop_request,
+    wait_until_gone,
+)
 from tests.support.processes import DEADLINE_SECONDS, Command
 
 
@@ -46,7 +54,7 @@ def home(tmp_path: Path) -> Iterator[Path]:
             os.kill(json.loads(path.read_text())["pid"], signal.SIGTERM)
 
 
-def wait_until_gone(url: str) -> None:
+def wait_until_silent(url: str) -> None:
     """Wait until nothing answers there any more."""
     deadline = time.monotonic() + DEADLINE_SECONDS
     while time.monotonic() < deadline:
@@ -69,7 +77,7 @@ def test_up_trains_a_submitted_job_and_stops_clean(
     assert [sample.iteration for sample in client.samples(job.id)] == [0, 10, 20]
     assert httpx.get(f"{url}/runs/{job.id}").status_code == 200
     assert service.end() == 0
-    wait_until_gone(url)
+    wait_until_silent(url)
 
 
 def test_interrupted_job_goes_on_after_the_next_start(
@@ -77,19 +85,28 @@ def test_interrupted_job_goes_on_after_the_next_start(
 ) -> None:
     service = Command("up", "--port", 0, "--data-dir", home)
     client = connect(service.read_until(r"answers at (http://\S+)").group(1))
-    spec = yaml.safe_load(tiny_spec.read_text(encoding="utf-8"))
-    job = client.submit({**spec, "iterations": 4000, "sample_every": 500, "checkpoint_every": 4000})
-    while (reached := client.get(job.id).iteration) < 200:
-        time.sleep(0.1)
-    assert service.end(signal.SIGTERM) == 0
+    spec = {**yaml.safe_load(tiny_spec.read_text(encoding="utf-8")), "iterations": 1500, "sample_every": 250}
+    job = client.submit({**spec, "checkpoint_every": 1500})
+    # It stands still until it is asked to stop: no machine is quick enough to end the job before.
+    with paused_trainer(home, after=200) as trainer:
+        service.process.send_signal(signal.SIGTERM)
+        wait_for_stop_request(trainer)
+    assert service.wait() == 0
 
     service = Command("up", "--port", 0, "--data-dir", home)
     client = connect(service.read_until(r"answers at (http://\S+)").group(1))
     ended = client.wait(job.id, timeout=DEADLINE_SECONDS)
     assert (ended.state, [attempt.end for attempt in ended.attempts]) == ("succeeded", ["preempted", "succeeded"])
-    assert 4000 > ended.attempts[1].resumed_from >= reached
-    assert [sample.iteration for sample in client.samples(job.id)] == list(range(0, 4001, 500))
-    assert service.end() == 0
+    assert 1500 > ended.attempts[1].resumed_from >= 200
+    assert [sample.iteration for sample in client.samples(job.id)] == list(range(0, 1501, 250))
+    # Ctrl-C again and again, while a trainer stands still that would have to write a checkpoint.
+    client.submit({**spec, "iterations": 1_000_000, "sample_every": 100_000})
+    with paused_trainer(home) as trainer:
+        worker = read_parent(trainer)
+        interrupt_until_it_ends(service.process)
+        assert not is_alive(worker)
+        wait_until_gone(trainer)
+    assert service.wait() == 130
 
 
 def test_worker_ends_when_the_service_is_killed_outright(

@@ -18,7 +18,7 @@ from worker.settings import WorkerSettings
 logger = logging.getLogger(__name__)
 POST_EVERY_SECONDS = 15.0
 RETRY_SECONDS = 3.0
-_TICK_SECONDS = 0.2
+TICK_SECONDS = 0.2
 
 
 class Presence:
@@ -116,4 +116,4 @@ def pause(seconds: float, should_end: Callable[[], bool]) -> None:
     """Wait, but no longer than until it should end: a signal's handler only sets a flag, so this polls it."""
     ends_at = time.monotonic() + seconds
     while (left := ends_at - time.monotonic()) > 0 and not should_end():
-        time.sleep(min(left, _TICK_SECONDS))
+        time.sleep(min(left, TICK_SECONDS))

@@ -24,7 +24,8 @@ class WorkLoop:
     def __init__(self, settings: WorkerSettings) -> None:
         # A plain attribute: a signal handler sets it, and must not take a lock that this thread may hold.
         self.is_shutting_down = False
-        self.is_busy = False
+        # Told a second time: nothing waits for a checkpoint any more.
+        self.is_interrupted = False
         # Job and attempt that this worker holds; read by the presence thread.
         self.held: tuple[str, int] | None = None
         # When it last began or ended a job, by the monotonic clock.
@@ -38,22 +39,24 @@ class WorkLoop:
         """Stop the trainer with a checkpoint, put its job back into the queue, and claim nothing more."""
         self.is_shutting_down = True
 
-    def run_until_empty(self) -> None:
-        """Recover attempts of earlier workers, then run jobs until none is queued for this worker."""
-        self.is_busy = True
+    def run_until_empty(self) -> int:
+        """Recover attempts of earlier workers, then run jobs until none is left for this one; return how many."""
+        count = 0
         with WorkerClient(self._settings.url, self._settings.token) as client:
             try:
                 recover_attempts(client, self._settings, lambda: self.is_shutting_down)
                 while not self.is_shutting_down and self._run_one(client):
-                    pass
+                    count += 1
             except (NotAuthenticated, NotAllowed) as error:
                 self.refusal = error
                 logger.error("the service refuses this worker: %s", error)
             except ServiceError as error:
                 # The next wake-up tries again; a claimed job is requeued when its lease ends.
                 logger.error("no job can be run now: %s", error)
-            finally:
-                self.is_busy = False
+            except Exception:
+                # One failed job, or a full disk, must not end the worker.
+                logger.exception("no job can be run now; the next look tries again")
+        return count
 
     def _run_one(self, client: WorkerClient) -> bool:
         if (free := free_bytes(self._settings.attempts_dir)) < LEAST_FREE_BYTES:

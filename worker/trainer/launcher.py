@@ -5,12 +5,17 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 
 from ganlib.runtime.cpu import thread_settings
 from worker.attempt.run_dir import RunDir
 
 # The trainer has no connection to the service, so it gets no secret.
 _WITHHELD = ("GANVAS_TOKEN", "GANVAS_DATABASE_URL", "GANVAS_BROKER_URL")
+
+
+# Process ids of trainers that run: what a worker that has to end at once takes along.
+_running: set[int] = set()
 
 
 class LaunchedTrainer:
@@ -35,6 +40,7 @@ class LaunchedTrainer:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        _running.add(self._process.pid)
 
     @property
     def pid(self) -> int:
@@ -54,7 +60,16 @@ class LaunchedTrainer:
         if self._process.poll() is None:
             # It leads its own session, and so its own process group.
             os.killpg(self._process.pid, signal.SIGKILL)
-        return self._process.wait()
+        status = self._process.wait()
+        _running.discard(self._process.pid)
+        return status
+
+
+def kill_trainers() -> None:
+    """Kill every trainer of this process without waiting; takes no lock, so a signal handler may call it."""
+    for pid in tuple(_running):
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
 
 
 def count_processes(run_dir: RunDir) -> int:

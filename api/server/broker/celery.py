@@ -1,7 +1,7 @@
 """The Celery app that wakes workers, built from a broker address, without the database.
 
 A message has no payload: the worker that receives it claims a job over HTTP, and the claim decides. A lost,
-repeated or late message affects only the delay. Workers add their task under the name `WORK_TASK`.
+repeated or late message affects only the delay. Workers consume them in a thread (`worker.loop.wake_listener`).
 """
 
 import json
@@ -25,6 +25,14 @@ WAKE_EXPIRES_SECONDS = 60
 FILES_URL = "filesystem://"
 _FILES_SCHEME = "ganvas-files"
 TRANSPORT_ALIASES[_FILES_SCHEME] = "api.server.broker.celery:AtomicTransport"
+_REDIS_OPTIONS = {
+    "socket_connect_timeout": 2,
+    # A server that hangs must hold up nobody: neither who sends, nor who waits for messages.
+    "socket_timeout": 5,
+    "health_check_interval": 5,
+    # Wake-ups are never acknowledged, so Redis need not keep what is being worked on.
+    "ack_emulation": False,
+}
 
 
 def build_broker(broker_url: str | None, home: Path) -> Celery:
@@ -32,7 +40,7 @@ def build_broker(broker_url: str | None, home: Path) -> Celery:
     if broker_url in (None, "", FILES_URL):
         url, options = f"{_FILES_SCHEME}://", _prepare_folders(home / "broker")
     else:
-        url, options = str(broker_url), {"socket_connect_timeout": 2}
+        url, options = str(broker_url), dict(_REDIS_OPTIONS)
     app = Celery("ganvas", broker=url, set_as_current=False)
     app.conf.update(
         broker_transport_options=options,
@@ -45,11 +53,6 @@ def build_broker(broker_url: str | None, home: Path) -> Celery:
         accept_content=["json"],
         result_backend=None,
         task_ignore_result=True,
-        # Acknowledged before it runs: the claim's lease, not the message, recovers a lost job.
-        task_acks_late=False,
-        worker_prefetch_multiplier=1,
-        worker_enable_remote_control=False,
-        worker_send_task_events=False,
         enable_utc=True,
     )
     return app
@@ -95,9 +98,10 @@ class AtomicChannel(filesystem.Channel):
                 (Path(self.data_folder_in) / name).rename(taken)
             except FileNotFoundError:
                 continue  # another worker took it first
-            text = taken.read_text(encoding="utf-8")
+            data = taken.read_bytes()
             taken.unlink()
-            return json.loads(text)
+            # Bytes that are no message raise ValueError; whoever waits for messages drops and counts them.
+            return json.loads(data)
         raise Empty
 
 

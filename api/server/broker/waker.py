@@ -45,6 +45,8 @@ class WorkerWaker:
             try:
                 self._send()
             except Exception as error:
+                # Built anew next time, in case its folder or its address has changed.
+                self._celery = None
                 logger.warning("Workers could not be woken (%s); trying again later.", error)
 
     def _send(self) -> None:

@@ -17,6 +17,7 @@ from api.client.client import Client
 from api.server.access import tokens
 from api.server.database.engine import build_database
 from api.settings import Settings
+from tests.support.faults.trainers import interrupt_until_it_ends, paused_trainer, wait_until_gone
 from tests.support.processes import Command
 
 StartWorker = Callable[..., Command]
@@ -79,6 +80,19 @@ def test_a_worker_that_is_told_to_end_gives_its_job_back_with_a_checkpoint(
         job = client.get(job_id)
         assert (job.state, job.attempts[0].end) == ("queued", "preempted")
         assert job.checkpoints[-1].iteration == job.iteration
+
+
+def test_after_any_number_of_ctrl_c_neither_worker_nor_trainer_is_left(
+    live_service, start_polling, long_spec, tmp_path
+) -> None:
+    """The trainer stands still, so that the first one alone would be waited for."""
+    worker = start_polling(live_service.url)
+    with Client(live_service.url) as client:
+        client.submit({**long_spec, "iterations": 1_000_000, "sample_every": 100_000})
+        with paused_trainer(tmp_path) as trainer:
+            interrupt_until_it_ends(worker.process)
+            wait_until_gone(trainer)
+    assert worker.wait() == 130
 
 
 def test_a_wrong_token_ends_the_worker_with_a_sentence(live_service, start_polling) -> None:

@@ -1,0 +1,74 @@
+"""Trainers that stand still at a moment that a test chooses: on a quick machine no job ends before its fault."""
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from tests.support.faults.machines import is_alive, wait_until
+from tests.support.processes import Process, find_trainers
+
+_ITERATION = re.compile(rb'"iteration":\s*(\d+)')
+
+
+def read_recorded(trainer: int) -> int:
+    """Return the newest iteration that a trainer has recorded a metric of, from its spool; 0 before that."""
+    try:
+        spool = Path(f"/proc/{trainer}/fd/1").readlink().with_name("spool.jsonl").read_bytes()
+    except OSError:
+        return 0
+    points = (_ITERATION.search(line) for line in spool.splitlines() if b'"metrics_logged"' in line)
+    return max((int(point[1]) for point in points if point), default=0)
+
+
+@contextmanager
+def paused_trainer(home: Path, after: int = 0) -> Iterator[int]:
+    """Stop the one trainer below this folder once it has recorded an iteration after this one; gives its id.
+
+    It goes on at the end of the block. What it recorded is delivered meanwhile: that is the worker's work.
+    """
+
+    def find() -> int | None:
+        return next((pid for pid in find_trainers(home) if read_recorded(pid) > after), None)
+
+    trainer = wait_until(find, 0.005)
+    assert trainer is not None
+    os.kill(trainer, signal.SIGSTOP)
+    try:
+        yield trainer
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(trainer, signal.SIGCONT)
+
+
+def wait_for_stop_request(trainer: int) -> None:
+    """Wait until a trainer that stands still has been sent SIGTERM, which it handles as soon as it goes on."""
+    wait_until(lambda: _is_pending(trainer, signal.SIGTERM), 0.005)
+
+
+def read_parent(pid: int) -> int:
+    """Return the id of the process that started this one."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def interrupt_until_it_ends(process: Process) -> None:
+    """Press Ctrl-C again and again."""
+
+    def press() -> bool:
+        process.send_signal(signal.SIGINT)
+        return process.poll() is not None
+
+    wait_until(press)
+
+
+def wait_until_gone(pid: int) -> None:
+    """Wait until a process has ended."""
+    wait_until(lambda: not is_alive(pid))
+
+
+def _is_pending(pid: int, number: signal.Signals) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text()
+    masks = re.findall(r"^(?:SigPnd|ShdPnd):\s*([0-9a-f]+)$", status, re.MULTILINE)
+    return any(int(mask, 16) >> (number - 1) & 1 for mask in masks)
