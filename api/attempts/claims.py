@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, delete, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, and_, case, delete, func, insert, literal, select, update
 from sqlalchemy.orm import Session
 
 from api.attempts.leases import extend_lease
@@ -127,8 +127,14 @@ def finish_attempt(session: Session, job_id: str, attempt: int, finish: FinishPo
 
 def end_attempt(session: Session, job: Job, end: AttemptEnd, reason: Reason | None) -> Outcome:
     """End the job's live attempt and set the job's next state; the caller has locked the job's row."""
-    is_cancelled = job.cancel_requested_at is not None
-    outcome = decide_outcome(end, reason, job.attempts_used, job.attempts_allowed, is_cancelled)
+    outcome = decide_outcome(
+        end,
+        reason,
+        job.attempts_used,
+        job.attempts_allowed,
+        cancel_requested=job.cancel_requested_at is not None,
+        made_progress=_has_new_checkpoint(session, job),
+    )
     written = reason.model_dump() if reason else None
     own = (Attempt.job_id == job.id, Attempt.attempt == job.attempt)
     session.execute(update(Attempt).where(*own).values(end=end, reason=written, ended_at=database_now()))
@@ -177,6 +183,18 @@ def _begin_attempt(
         "provenance": request.provenance.model_dump(mode="json"),
     }
     session.execute(insert(Attempt).values(row))
+
+
+def _has_new_checkpoint(session: Session, job: Job) -> bool:
+    """Return whether the live attempt has committed a checkpoint beyond the one that it resumed from."""
+    own = (Attempt.job_id == job.id, Attempt.attempt == job.attempt)
+    mine = (Checkpoint.job_id == job.id, Checkpoint.attempt == job.attempt)
+    newer = (
+        select(Checkpoint.iteration)
+        .join(Attempt, and_(*own))
+        .where(*mine, Checkpoint.iteration > Attempt.resumed_from)
+    )
+    return session.execute(newer.limit(1)).first() is not None
 
 
 def _has_ended_as(session: Session, job_id: str, attempt: int, end: AttemptEnd) -> bool:

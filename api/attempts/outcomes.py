@@ -22,12 +22,18 @@ class Outcome:
 
 
 def decide_outcome(
-    end: AttemptEnd, reason: Reason | None, attempts_used: int, attempts_allowed: int, cancel_requested: bool
+    end: AttemptEnd,
+    reason: Reason | None,
+    attempts_used: int,
+    attempts_allowed: int,
+    cancel_requested: bool,
+    made_progress: bool = False,
 ) -> Outcome:
     """Decide by the attempt's end, the number of attempts used before it, and whether a cancel was requested.
 
     Succeeded stays succeeded. A requested cancel ends a job that did not succeed or fail permanently. A preempted
-    attempt is free; a lost or killed one is retried, with a growing delay, while the budget lasts.
+    attempt is free; a lost or killed one is retried, with a growing delay, while the budget lasts. The budget is
+    for attempts that lead nowhere: one that reached a new checkpoint (`made_progress`) costs nothing.
     """
     if end == "succeeded":
         return Outcome("succeeded", reason=reason)
@@ -37,6 +43,8 @@ def decide_outcome(
         return Outcome("cancelled", reason=reason)
     if end == "preempted":
         return Outcome("queued")
+    if is_retried and made_progress:
+        return Outcome("queued", backoff_seconds=backoff_seconds(1))
     used = attempts_used + 1
     if not is_retried:
         return Outcome("failed", uses_attempt=True, reason=reason or _UNEXPLAINED)

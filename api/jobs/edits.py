@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from api.artifacts.storage import Blobs
 from api.attempts.claims import find_resume_point
 from api.curves.queries import discard_points
-from api.errors import JobStateConflict, RequestInvalid, SpecRefused
+from api.errors import JobNotFound, JobStateConflict, RequestInvalid, SpecRefused
 from api.events.log import insert_service_events, log_line_event
 from api.jobs.queries import get_job, insert_job, update_job
 from api.jobs.schemas import JobEdit
@@ -128,7 +128,12 @@ def retry_job(
     same key make one job. Raises JobNotFound, JobStateConflict, and SpecRefused when this version no longer
     accepts the spec.
     """
-    source = get_job(session, job_id)
+    get_job(session, job_id)
+    # Locked against a purge, which would delete what is being copied.
+    locked = select(Job).where(Job.id == job_id).with_for_update(read=True)
+    source = session.scalars(locked, execution_options={"populate_existing": True}).one_or_none()
+    if source is None:
+        raise JobNotFound(job_id=job_id)
     if source.state not in RETRIED_STATES:
         message = f"The job is {source.state}; only a failed or cancelled job can be retried."
         raise JobStateConflict(message, state=source.state)

@@ -93,7 +93,7 @@ def build_services(settings: Settings) -> Services:
         waker.wake_workers,
         feed.notify,
         housekeeping.run,
-        was_interrupted=availability.was_interrupted,
+        availability=availability,
         stop_sweep=housekeeping.stop,
     )
     return Services(

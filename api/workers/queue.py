@@ -8,6 +8,7 @@ from typing import Literal, get_args
 from sqlalchemy import ColumnElement, and_, case, func, or_, select
 from sqlalchemy.orm import Session
 
+from api.attempts import outcomes
 from api.server.database.clock import database_now
 from api.server.database.models import Attempt, Job
 
@@ -63,8 +64,16 @@ class QueuePosition:
 
 
 def is_claimable() -> ColumnElement[bool]:
-    """Return the condition that a worker may claim a job now."""
-    return and_(Job.state == "queued", or_(Job.not_before.is_(None), Job.not_before <= database_now()))
+    """Return the condition that a worker may claim a job now.
+
+    No delay is longer than the longest one: a job that seems to wait for more saw the clock jump back.
+    """
+    is_due = or_(
+        Job.not_before.is_(None),
+        Job.not_before <= database_now(),
+        Job.not_before > database_now(outcomes.MAX_BACKOFF_SECONDS),
+    )
+    return and_(Job.state == "queued", is_due)
 
 
 def count_waiting(session: Session) -> Waiting:

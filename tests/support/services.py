@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from api.artifacts import queries as artifact_queries
-from api.attempts import claims
+from api.attempts import claims, lease_expiry
 from api.attempts.claims import ClaimedJob
 from api.attempts.schemas import ClaimRequest, FinishPost
 from api.curves import queries as curve_queries
@@ -105,6 +105,12 @@ def post(
         # A post writes past the objects of its session.
         session.refresh(job)
     return accepted
+
+
+def reap(session: Session, job_id: str) -> Job | None:
+    """Reap the job as a reaper does that has just read its lease, and found that it has ended."""
+    leases = {lease.job_id: lease for lease in lease_expiry.list_leases(session)}
+    return lease_expiry.reap_job(session, leases[job_id]) if job_id in leases else None
 
 
 def finish(session: Session, job: Job, end: str, count: int = 0, code: str | None = None) -> Job:

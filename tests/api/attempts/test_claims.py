@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import select, true, update
+from sqlalchemy.orm import Session
 
 from api.attempts import claims, lease_expiry, leases
 from api.errors import AttemptFenced, JobNotFound, JobStateConflict, SequenceConflict
@@ -14,18 +15,23 @@ from api.samples import queries as sample_queries
 from api.server.database.clock import database_now
 from api.server.database.engine import Database
 from api.server.database.models import Attempt, Job
-from tests.support.services import add_claimed_job, add_job, claim, finish, kinds, make_metrics, post
-
-
-def end_lease(database: Database, job: Job) -> None:
-    with database.write() as session:
-        session.execute(update(Job).where(Job.id == job.id).values(lease_ends_at=database_now(-1)))
+from tests.support.services import (
+    LEASE,
+    add_claimed_job,
+    add_job,
+    claim,
+    finish,
+    kinds,
+    make_checkpoint,
+    make_metrics,
+    post,
+    reap,
+)  # fmt: skip
 
 
 def lose_attempt(database: Database, job: Job) -> Job:
-    end_lease(database, job)
     with database.write() as session:
-        reaped = lease_expiry.reap_job(session, job.id)
+        reaped = reap(session, job.id)
     assert reaped is not None
     return reaped
 
@@ -193,11 +199,12 @@ def test_control_without_the_state_in_the_fence_an_ended_job_changes(
 def test_an_ended_job_is_neither_claimed_nor_reaped_nor_cancelled(database: Database) -> None:
     with database.write() as session:
         job = add_claimed_job(session)
+        [lease] = lease_expiry.list_leases(session)
         finish(session, job, "succeeded")
-    end_lease(database, job)
     with database.write() as session:
         assert claim(session) is None
-        assert lease_expiry.reap_job(session, job.id) is None
+        assert lease_expiry.list_leases(session) == []
+        assert lease_expiry.reap_job(session, lease) is None
         with pytest.raises(JobStateConflict):
             job_queries.cancel_job(session, job.id)
 
@@ -295,32 +302,72 @@ def test_a_lost_attempt_is_marked_and_the_job_queued_with_a_backoff(database: Da
     assert (reaped.state, reaped.attempts_used, reaped.not_before is not None) == ("queued", 1, True)
 
 
-def reaps_a_live_job(database: Database) -> bool:
+def reaps_after(database: Database, sign_of_life: Callable[[Session, Job], object]) -> bool:
+    """Read a lease, let its worker give a sign of life, and reap what seemed silent."""
     with database.write() as session:
         job = add_claimed_job(session)
+        [lease] = lease_expiry.list_leases(session)
     with database.write() as session:
-        return lease_expiry.reap_job(session, job.id) is not None
+        sign_of_life(session, session.get_one(Job, job.id))
+    with database.write() as session:
+        return lease_expiry.reap_job(session, lease) is not None
 
 
-def test_a_job_whose_lease_holds_is_not_reaped(database: Database) -> None:
-    assert not reaps_a_live_job(database)
+def send_heartbeat(session: Session, job: Job) -> None:
+    leases.renew_lease(session, job.id, job.attempt, 2 * LEASE)
 
 
-def test_control_without_its_condition_the_reaper_takes_a_live_job(
+SIGNS_OF_LIFE: dict[str, Callable[[Session, Job], object]] = {
+    "heartbeat": send_heartbeat,
+    "finish": lambda session, job: finish(session, job, "preempted"),
+    "next attempt": lambda session, job: (finish(session, job, "preempted"), claim(session)),
+}
+
+
+@pytest.mark.parametrize("sign", SIGNS_OF_LIFE)
+def test_a_sign_of_life_after_the_reapers_look_saves_the_attempt(database: Database, sign: str) -> None:
+    assert not reaps_after(database, SIGNS_OF_LIFE[sign])
+
+
+def test_control_without_its_conditions_the_reaper_takes_a_live_job(
     sqlite: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lease_expiry, "lease_has_ended", true)
-    assert reaps_a_live_job(sqlite)
+    monkeypatch.setattr(lease_expiry, "still_holds", lambda lease: [Job.id == lease.job_id])
+    assert reaps_after(sqlite, send_heartbeat)
 
 
-def test_a_heartbeat_that_came_in_time_saves_the_attempt(database: Database) -> None:
+@pytest.mark.parametrize("end", ["lost", "trainer_killed"])
+def test_an_attempt_that_reached_a_new_checkpoint_costs_nothing_of_the_budget(
+    database: Database, end: str
+) -> None:
+    used = []
+    for iterations in ([10], [20, 30], [], [40]):
+        with database.write() as session:
+            job = session.scalars(select(Job)).one_or_none() or add_job(session, attempts_allowed=2)
+            session.execute(update(Job).values(not_before=None))
+            claimed = claim(session)
+            assert claimed is not None
+            job = claimed.job
+            for place, iteration in enumerate(iterations):
+                post(session, job, [make_checkpoint(session, iteration, f"{iteration}".encode())], first=place)
+            if end == "lost":
+                assert reap(session, job.id) is not None
+            else:
+                finish(session, job, "failed", code=end, count=len(iterations))
+            session.refresh(job)
+            used.append((job.state, job.attempts_used))
+    # The third, which got nowhere, is the only one that counts.
+    assert used == [("queued", 0), ("queued", 0), ("queued", 1), ("queued", 1)]
+
+
+@pytest.mark.parametrize("jump", [-86_400, 86_400], ids=["a day back", "a day forward"])
+def test_a_clock_that_jumps_holds_no_job_back_for_longer_than_its_delay(database: Database, jump: int) -> None:
     with database.write() as session:
         job = add_claimed_job(session)
-    end_lease(database, job)
-    with database.write() as session:
-        leases.renew_lease(session, job.id, 1, 60)
-    with database.write() as session:
-        assert lease_expiry.reap_job(session, job.id) is None
+        finish(session, job, "failed", code="trainer_killed")
+        # As if the clock had jumped that far after the delay was written.
+        session.execute(update(Job).values(not_before=database_now(2.0 - jump)))
+        assert claim(session) is not None
 
 
 def lease_seconds_left(database: Database) -> float:

@@ -7,11 +7,14 @@ from sqlalchemy import update
 
 from api.attempts import lease_expiry
 from api.attempts.lease_expiry import Cadence, Reaper
+from api.attempts.lease_watch import LeaseWatch
+from api.attempts.leases import renew_lease
 from api.jobs import queries as job_queries
 from api.server.database.clock import database_now
 from api.server.database.engine import Database
 from api.server.database.models import Job
 from api.server.operations.availability import Availability
+from tests.support.faults.tampering import list_overdue
 from tests.support.services import LEASE, add_claimed_job, add_job, claim
 
 
@@ -82,7 +85,7 @@ def test_after_one_lease_a_silent_attempt_is_reaped(sqlite: Database, reaper: Re
 def test_control_without_the_wait_a_start_reaps_at_once(
     sqlite: Database, reaper: Reaper, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reaper, "may_reap", lambda _: True)
+    monkeypatch.setattr(LeaseWatch, "list_ended", list_overdue)
     assert state_after(0, sqlite, reaper, clock) == "queued"
 
 
@@ -98,7 +101,10 @@ def test_a_suspended_machine_gives_its_workers_a_full_lease_again(
 def test_a_live_attempt_is_left_alone(sqlite: Database, reaper: Reaper, clock: Clock) -> None:
     with sqlite.write() as session:
         job = add_claimed_job(session)
-    look_for(70, reaper, clock)
+    for _ in range(14):
+        look_for(5, reaper, clock)
+        with sqlite.write() as session:
+            renew_lease(session, job.id, 1, LEASE)
     assert state_of(sqlite, job.id) == "running"
 
 
@@ -147,9 +153,7 @@ def test_a_service_that_has_not_answered_yet_has_not_begun_to_listen(
     sqlite: Database, clock: Clock, wakes: Wakes
 ) -> None:
     availability = Availability()
-    reaper = Reaper(
-        sqlite, Cadence(1.0, LEASE, 30.0), wakes, clock=clock, was_interrupted=availability.was_interrupted
-    )
+    reaper = Reaper(sqlite, Cadence(1.0, LEASE, 30.0), wakes, clock=clock, availability=availability)
     job_id = add_silent_job(sqlite)
     look_for(int(3 * LEASE), reaper, clock)
     assert state_of(sqlite, job_id) == "running"
@@ -175,9 +179,7 @@ def test_a_heartbeat_that_could_not_be_stored_is_the_services_own_silence(
 ) -> None:
     availability = Availability()
     availability.record("/healthz", 200)
-    reaper = Reaper(
-        sqlite, Cadence(1.0, LEASE, 30.0), wakes, clock=clock, was_interrupted=availability.was_interrupted
-    )
+    reaper = Reaper(sqlite, Cadence(1.0, LEASE, 30.0), wakes, clock=clock, availability=availability)
     job_id = add_silent_job(sqlite)
     look_for(int(LEASE) - 1, reaper, clock)
     availability.record(route, status)
@@ -193,7 +195,7 @@ def test_a_database_that_was_away_took_no_heartbeats(
     job_id = add_silent_job(sqlite)
     look_for(int(LEASE) - 1, reaper, clock)
     with monkeypatch.context() as patch:
-        patch.setattr(lease_expiry, "list_lost_jobs", fail)
+        patch.setattr(lease_expiry, "list_leases", fail)
         patch.setattr(lease_expiry, "count_waiting", fail)
         clock.now += 1
         reaper.run_safely()

@@ -38,6 +38,21 @@ def test_the_end_of_an_attempt_decides_the_jobs_next_state(
     assert (outcome.state, outcome.uses_attempt, outcome.backoff_seconds) == (state, uses_attempt, backoff)
 
 
+@pytest.mark.parametrize(
+    ("end", "code", "state"),
+    [
+        ("lost", "attempt_lost", "queued"),
+        ("failed", "trainer_killed", "queued"),
+        ("failed", "training_diverged", "failed"),
+    ],
+)
+def test_progress_gives_the_attempt_back_but_heals_no_error(end: AttemptEnd, code: str, state: JobState) -> None:
+    reason = Reason(code=code, message="Because.")
+    outcome = decide_outcome(end, reason, 4, 5, cancel_requested=False, made_progress=True)
+    backoff = 2 if state == "queued" else 0
+    assert (outcome.state, outcome.uses_attempt, outcome.backoff_seconds) == (state, state == "failed", backoff)
+
+
 def test_a_job_that_failed_has_a_reason_even_when_its_worker_gave_none() -> None:
     reason = decide_outcome("failed", None, 0, 5, cancel_requested=False).reason
     assert reason is not None

@@ -6,14 +6,13 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from api.attempts import claims, lease_expiry
+from api.attempts import claims
 from api.curves import queries as curve_queries
 from api.errors import JobNotFound
 from api.events import log
 from api.jobs import queries as job_queries
 from api.jobs import serializers
 from api.samples import queries as sample_queries
-from api.server.database.clock import database_now
 from api.server.database.engine import Database
 from api.server.database.models import CurveChunk, Job
 from tests.support.services import (
@@ -28,6 +27,7 @@ from tests.support.services import (
     make_metrics,
     post,
     read_points,
+    reap,
 )
 
 
@@ -184,8 +184,7 @@ def test_every_change_of_state_is_told_to_streams(database: Database) -> None:
     with database.write() as session:
         job = add_job(session)
         assert claim(session) is not None
-        session.execute(update(Job).where(Job.id == job.id).values(lease_ends_at=database_now(-1)))
-        lease_expiry.reap_job(session, job.id)
+        reap(session, job.id)
         session.execute(update(Job).where(Job.id == job.id).values(not_before=None))
         assert claim(session) is not None
         job_queries.cancel_job(session, job.id)
