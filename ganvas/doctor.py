@@ -207,9 +207,7 @@ def check_broker(settings: Settings) -> Finding:
             where = connection.as_uri()
     except Exception as error:
         # Transports raise errors of their own; kombu has no common base.
-        advice = (
-            "start it, or correct GANVAS_BROKER_URL; until then workers look for jobs every 30 s by themselves"
-        )
+        advice = "start it, or correct GANVAS_BROKER_URL; until then workers look for jobs every few seconds"
         return Finding("broker", "failed", f"it cannot be reached: {error}", advice)
     finally:
         broker.close()

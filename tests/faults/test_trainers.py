@@ -1,7 +1,6 @@
 """Trainers and workers that are killed, stopped, cut off: one result, as if nothing had happened."""
 
 import itertools
-import math
 import os
 import random
 import signal
@@ -11,27 +10,24 @@ from pathlib import Path
 from api.client.client import Client
 from api.jobs.schemas import JobRead
 from tests.faults.conftest import SEED, SPEC, long_or_short
-from tests.support.faults.machines import is_alive, wait_until
+from tests.support.faults.machines import wait_until
+from tests.support.faults.trainers import (
+    paused_trainer,
+    read_recorded,
+    wait_for_stop_request,
+    wait_until_gone,
+)
 from tests.support.processes import find_trainers
-from tests.support.training import read_record, train_undisturbed
+from tests.support.training import read_record
 
 # How long the jobs of the short form are: one undisturbed run stands beside all of them.
-UNDISTURBED = 4000
+UNDISTURBED = 1600
+# No life of a trainer is longer before it is killed.
+MOST_ITERATIONS_A_LIFE = 300
 
 
 def ends(job: JobRead) -> list[str | None]:
     return [attempt.end for attempt in job.attempts]
-
-
-def measure_speed(folder: Path) -> float:
-    """Return how many iterations this machine trains in a second of its processor: no run is faster than that."""
-    seconds = []
-    # The first one also pays for all that is imported.
-    for turn, iterations in enumerate((10, 100, 600)):
-        began_at = time.process_time()
-        train_undisturbed({**SPEC, "iterations": iterations}, folder / str(turn))
-        seconds.append(time.process_time() - began_at)
-    return 500 / (seconds[2] - seconds[1])
 
 
 def find_next_trainer(client: Client, job_id: str, home: Path) -> int:
@@ -49,26 +45,26 @@ def find_next_trainer(client: Client, job_id: str, home: Path) -> int:
 
 
 def test_a_trainer_that_is_killed_again_and_again_leaves_one_result(
-    start_service, start_worker, connect, find_undisturbed, tmp_path, say
+    start_service, start_worker, connect, find_undisturbed, say
 ) -> None:
     """Each death comes at a random moment after the trainer is there: in its start, in a step, in a write."""
     times, random_state = long_or_short(50, 2), random.Random(SEED)
     service = start_service("quick", attempts_allowed=100)
-    # A life is seen to make headway well within a second: the job outlasts them all.
-    a_life = max(400, measure_speed(tmp_path))
-    spec = {**SPEC, "iterations": max(UNDISTURBED, 1000 * math.ceil(2 + a_life * times / 1000))}
+    # Counted in iterations, so that the job outlasts them all on any machine.
+    spec = {**SPEC, "iterations": 1000 + MOST_ITERATIONS_A_LIFE * times}
     client = connect(service.url)
     job_id = client.submit(spec).id
     start_worker(service.url)
-    last_seen = 0
     for _ in range(times):
         trainer = find_next_trainer(client, job_id, service.home)
+        reached = client.get(job_id).iteration
         if random_state.random() < 0.8:
-            wait_until(lambda seen=last_seen: client.get(job_id).iteration > seen)
-        time.sleep(random_state.uniform(0, 0.3))
+            until = reached + random_state.randrange(MOST_ITERATIONS_A_LIFE // 2)
+            wait_until(lambda until=until, trainer=trainer: read_recorded(trainer) > until, 0.002)
+        else:
+            time.sleep(random_state.uniform(0, 0.3))
         os.kill(trainer, signal.SIGKILL)
-        wait_until(lambda trainer=trainer: not is_alive(trainer))
-        last_seen = client.get(job_id).iteration
+        wait_until_gone(trainer)
     job = client.wait(job_id, timeout=1800)
     assert (job.state, ends(job)) == ("succeeded", ["failed"] * times + ["succeeded"])
     assert read_record(client, job) == find_undisturbed(spec)
@@ -94,16 +90,14 @@ def test_a_worker_that_is_killed_takes_its_trainer_along_and_its_job_goes_on(
     times, slowest = long_or_short(10, 1), 0.0
     service = start_service("quick", lease_seconds=3, attempts_allowed=100)
     client = connect(service.url)
-    spec = {**SPEC, "iterations": 3000 + 1000 * times}
+    spec = {**SPEC, "iterations": max(UNDISTURBED, 400 + 200 * times)}
     job_id = client.submit(spec).id
     worker = start_worker(service.url)
     for _ in range(times):
-        seen = client.get(job_id).iteration
-        wait_until(lambda seen=seen: client.get(job_id).iteration > seen)
-        [trainer] = find_trainers(service.home)
-        killed_at = time.monotonic()
-        worker.kill()
-        wait_until(lambda trainer=trainer: not is_alive(trainer))
+        with paused_trainer(service.home, after=client.get(job_id).iteration + 100) as trainer:
+            killed_at = time.monotonic()
+            worker.kill()
+            wait_until_gone(trainer)
         slowest = max(slowest, time.monotonic() - killed_at)
         worker = start_worker(service.url)
     assert slowest < 5
@@ -125,16 +119,15 @@ def test_sigterm_leaves_a_checkpoint_and_costs_no_attempt(
     times = long_or_short(5, 1)
     service = start_service(attempts_allowed=1)
     client = connect(service.url)
-    spec = {**SPEC, "iterations": 2000 + 2000 * times}
+    spec = {**SPEC, "iterations": max(UNDISTURBED, 400 + 200 * times)}
     job_id = client.submit(spec).id
     for to_group in (False, True) * times:
         worker = start_worker(service.url)
-        seen = client.get(job_id).iteration
-        wait_until(lambda seen=seen: client.get(job_id).iteration > seen)
-        [trainer] = find_trainers(service.home)
-        worker.send(signal.SIGTERM, to_group=to_group)
-        if to_group:
-            os.kill(trainer, signal.SIGTERM)
+        with paused_trainer(service.home, after=client.get(job_id).iteration) as trainer:
+            worker.send(signal.SIGTERM, to_group=to_group)
+            wait_for_stop_request(trainer)
+            if to_group:
+                os.kill(trainer, signal.SIGTERM)
         assert worker.wait() == 0
         assert not find_trainers(service.home)
         assert client.get(job_id).state == "queued"
@@ -161,12 +154,12 @@ def test_a_worker_that_is_cut_off_past_its_lease_is_not_heard_again(
     start_worker(wire.url, tmp_path / "far", name="far")
     for _ in range(times):
         job_id = client.submit(spec).id
-        wait_until(lambda job_id=job_id: client.get(job_id).iteration)
-        wire.cut()
-        near = start_worker(service.url, tmp_path / "near", name="near")
-        wait_until(lambda job_id=job_id: client.get(job_id).attempt == 2)
-        wire.mend()
-        wait_until(lambda: not find_trainers(tmp_path / "far"))
+        with paused_trainer(tmp_path / "far") as trainer:
+            wire.cut()
+            near = start_worker(service.url, tmp_path / "near", name="near")
+            wait_until(lambda job_id=job_id: client.get(job_id).attempt == 2)
+            wire.mend()
+            wait_until_gone(trainer)
         job = client.wait(job_id, timeout=600)
         assert (job.state, ends(job)) == ("succeeded", ["lost", "succeeded"])
         assert [attempt.worker for attempt in job.attempts] == ["far", "near"]
@@ -186,13 +179,14 @@ def test_a_damaged_checkpoint_is_refused_and_the_one_before_taken(
     times = long_or_short(5, 1)
     service = start_service("quick", lease_seconds=3, attempts_allowed=100)
     client = connect(service.url)
-    spec = {**SPEC, "iterations": 3000 + 1000 * times}
+    spec = {**SPEC, "iterations": max(UNDISTURBED, 600 + 300 * times)}
     job_id = client.submit(spec).id
     for _ in range(times):
         worker = start_worker(service.url)
-        seen = client.get(job_id).iteration
-        wait_until(lambda seen=seen: client.get(job_id).iteration > seen + 250)
-        worker.kill()
+        reached = client.get(job_id).iteration + 250
+        with paused_trainer(service.home, after=reached):
+            wait_until(lambda reached=reached: client.get(job_id).iteration > reached)
+            worker.kill()
         wait_until(lambda: client.get(job_id).state == "queued")
         flip_a_byte(service.home, client.checkpoints(job_id)[-1].sha256)
     start_worker(service.url)

@@ -1,9 +1,15 @@
 """Wake-ups that come too often or never: the claim decides."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+
 from api.server.broker.celery import WORK_TASK, build_broker
 from tests.faults.conftest import SPEC, long_or_short
 from tests.support.faults.machines import PATIENCE_SECONDS, wait_until
-from tests.support.faults.redis_server import run_redis
+from tests.support.faults.redis_server import RedisServer, run_redis
+from tests.support.faults.trainers import paused_trainer
 
 TINY = {**SPEC, "iterations": 40, "sample_every": 20, "checkpoint_every": 20}
 
@@ -32,29 +38,51 @@ def test_a_wake_up_that_comes_a_hundred_times_runs_each_job_once(
     )
 
 
-def test_a_redis_that_is_killed_or_emptied_costs_nothing_but_a_moment(
-    start_service, start_worker, connect, tmp_path, say
+@contextmanager
+def killed(server: RedisServer) -> Iterator[None]:
+    server.kill()
+    yield
+    server.start()
+
+
+@contextmanager
+def emptied(server: RedisServer) -> Iterator[None]:
+    server.empty()
+    yield
+
+
+@contextmanager
+def paused(server: RedisServer) -> Iterator[None]:
+    server.pause()
+    yield
+    server.resume()
+
+
+@pytest.mark.parametrize("fault", [killed, emptied, paused], ids=lambda fault: fault.__name__)
+def test_a_redis_that_is_lost_while_a_job_ends_costs_nothing_but_a_moment(
+    start_service, start_worker, connect, tmp_path, say, fault
 ) -> None:
+    """Lost in mid-job; the next job waits before it is back."""
     times = long_or_short(10, 1)
     with run_redis(tmp_path) as server:
         service = start_service(broker_url=server.url, wake_every_seconds=1)
         client = connect(service.url)
-        start_worker(service.url, broker_url=server.url)
-        wait_until(lambda: client.list_workers())
+        start_worker(service.url, broker_url=server.url, poll_seconds=0.5)
         for _ in range(times):
-            server.kill()
-            lost = client.submit(TINY)
-            server.start()
-            assert client.wait(lost.id, timeout=PATIENCE_SECONDS).state == "succeeded"
-            # Emptied while a job waits and before anyone is told of it again.
-            emptied = client.submit(TINY)
-            server.empty()
-            assert client.wait(emptied.id, timeout=PATIENCE_SECONDS).state == "succeeded"
-            assert [len(client.get(job.id).attempts) for job in (lost, emptied)] == [1, 1]
+            with ExitStack() as stack:
+                during = client.submit(TINY)
+                with paused_trainer(service.home):
+                    stack.enter_context(fault(server))
+                # The second one is asked for by the worker itself.
+                meanwhile = client.submit(TINY)
+                ended = [client.wait(job.id, timeout=PATIENCE_SECONDS) for job in (during, meanwhile)]
+            ended.append(client.wait(client.submit(TINY).id, timeout=PATIENCE_SECONDS))
+            assert [(job.state, len(job.attempts)) for job in ended] == [("succeeded", 1)] * 3
+        wait_until(lambda: server.count_listeners() == 1)
         service.kill()
     say(
-        "Redis killed (SIGKILL), Redis emptied",
-        f"{times} each",
-        "jobs submitted meanwhile run once, when the service wakes the workers again",
-        f"{2 * times} jobs, one attempt each",
+        f"Redis {fault.__name__} in mid-job and while a job waits",
+        times,
+        "each job runs once, and the worker listens again",
+        f"{3 * times} jobs, one attempt each",
     )

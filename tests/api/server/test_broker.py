@@ -1,6 +1,7 @@
 """Waking workers: messages without payload, whole or not there, and no request that waits for a broker."""
 
 import json
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ from api.server.broker import celery
 from api.server.broker.celery import build_broker
 from api.server.broker.waker import WorkerWaker
 from api.settings import Settings
+from tests.support.faults.redis_server import run_redis
 from tests.support.services import HOST, QUIET, TINY_SPEC
 
 
@@ -113,3 +115,29 @@ def test_a_waker_that_never_woke_anyone_does_not_load_celery(home: Path) -> None
     with TestClient(build_service(Settings(home=home, **QUIET)), base_url=HOST) as client:
         assert client.get("/healthz").status_code == 200
     assert not (home / "broker").exists()
+
+
+def test_a_broker_that_hangs_does_not_hold_up_the_waker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(celery._REDIS_OPTIONS, "socket_timeout", 0.2)
+    with run_redis(tmp_path) as server:
+        waker = WorkerWaker(server.url, tmp_path)
+        server.pause()
+        with pytest.raises(Exception, match=r"[Tt]imeout"):
+            waker._send()
+        server.resume()
+        waker._send()
+        with server.connect() as client:
+            assert client.llen(celery.QUEUE) == 1
+
+
+def test_a_folder_of_messages_that_was_deleted_is_made_again(tmp_path: Path) -> None:
+    waker = WorkerWaker(None, tmp_path)
+    waker._send()
+    shutil.rmtree(tmp_path / "broker")
+    waker.start()
+    deadline = time.monotonic() + 20
+    while not list_messages(tmp_path):
+        assert time.monotonic() < deadline, "no wake was sent"
+        waker.wake_workers()
+        time.sleep(0.01)
+    waker.close()
