@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 from api.artifacts.storage import Blobs
 from api.attempts.claims import find_resume_point
 from api.curves.queries import discard_points
-from api.errors import JobNotFound, JobStateConflict, RequestInvalid, SpecRefused
+from api.errors import JobStateConflict, RequestInvalid, SpecRefused
 from api.events.log import insert_service_events, log_line_event
-from api.jobs.queries import get_job, insert_job, update_job
+from api.jobs.queries import get_job, insert_job, lock_job, update_job
 from api.jobs.schemas import JobEdit
 from api.server.database.clock import database_now
 from api.server.database.models import (
@@ -33,9 +33,7 @@ RETRIED_STATES = ("failed", "cancelled")
 
 def edit_job(session: Session, job_id: str, edit: JobEdit) -> Job:
     """Change a job's tags and note; raises JobNotFound, and RequestInvalid for too many tags."""
-    get_job(session, job_id)
-    locked = select(Job).where(Job.id == job_id).with_for_update()
-    job = session.scalars(locked, execution_options={"populate_existing": True}).one()
+    job = lock_job(session, job_id)
     tags = job.tags if edit.tags is None else edit.tags
     kept = [tag for tag in (*tags, *edit.add_tags) if tag not in edit.remove_tags]
     changed: dict[str, Any] = {
@@ -59,6 +57,7 @@ def delete_job(session: Session, job_id: str) -> Job:
 
     Its rows and files stay until `purge_job`.
     """
+    lock_job(session, job_id)
     conditions = [Job.id == job_id, Job.state.in_(TERMINAL_STATES), Job.deleted_at.is_(None)]
     deleted = _update_and_record(session, conditions, {"kind": "job_deleted"}, deleted_at=database_now())
     if deleted is not None:
@@ -128,12 +127,8 @@ def retry_job(
     same key make one job. Raises JobNotFound, JobStateConflict, and SpecRefused when this version no longer
     accepts the spec.
     """
-    get_job(session, job_id)
     # Locked against a purge, which would delete what is being copied.
-    locked = select(Job).where(Job.id == job_id).with_for_update(read=True)
-    source = session.scalars(locked, execution_options={"populate_existing": True}).one_or_none()
-    if source is None:
-        raise JobNotFound(job_id=job_id)
+    source = lock_job(session, job_id, read=True)
     if source.state not in RETRIED_STATES:
         message = f"The job is {source.state}; only a failed or cancelled job can be retried."
         raise JobStateConflict(message, state=source.state)

@@ -112,6 +112,20 @@ def get_job(session: Session, job_id: str) -> Job:
     return job
 
 
+def lock_job(session: Session, job_id: str, *, read: bool = False) -> Job:
+    """Return the job as it is now, locked to the end of the transaction; raises JobNotFound.
+
+    What depends on its state must be decided under the lock: on PostgreSQL an UPDATE for one of two states misses
+    a row that another transaction is moving from one to the other. read: others may lock it for reading, too.
+    """
+    get_job(session, job_id)
+    locked = select(Job).where(Job.id == job_id).with_for_update(read=read)
+    job = session.scalars(locked, execution_options={"populate_existing": True}).one_or_none()
+    if job is None:
+        raise JobNotFound(job_id=job_id)
+    return job
+
+
 def list_jobs_by_id(session: Session, job_ids: Sequence[str]) -> list[Job]:
     """Return the existing jobs among these ids, in no particular order."""
     return list(session.scalars(select(Job).where(Job.id.in_(job_ids))))
@@ -129,6 +143,7 @@ def cancel_job(session: Session, job_id: str) -> Job:
 
     The answer to the next heartbeat or batch informs the worker of a running job, which then finishes the attempt.
     """
+    lock_job(session, job_id)
     requested_at = func.coalesce(Job.cancel_requested_at, database_now())
     if _update_state(
         session, job_id, "queued", state="cancelled", cancel_requested_at=requested_at, ended_at=database_now()

@@ -83,7 +83,10 @@ def meet(scene: Scene, first: str, second: str) -> tuple[object, object]:
 
     thread = threading.Thread(target=follow)
     with scene.database.write() as session:
-        first_came = DEEDS[first](session, scene)
+        try:
+            first_came: object = DEEDS[first](session, scene)
+        except ServiceError as error:
+            first_came = error.code
         thread.start()
         deadline = time.monotonic() + 60
         while thread.is_alive() and not count_waiting(scene.database):
@@ -151,6 +154,8 @@ def test_deeds_that_meet_on_a_queued_job(make_scene, first, second, came, state,
         ("cancel", "reap", ("running", "cancelled"), "cancelled"),
         ("reap", "cancel", ("queued", "cancelled"), "cancelled"),
         ("finish", "cancel", ("succeeded", "job_state_conflict"), "succeeded"),
+        ("finish", "delete", ("succeeded", True), "succeeded"),
+        ("delete", "finish", ("job_state_conflict", "succeeded"), "succeeded"),
         ("cancel", "finish", ("running", "succeeded"), "succeeded"),
     ],
 )
