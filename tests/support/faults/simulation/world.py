@@ -6,7 +6,7 @@ which says of every message what must become of it.
 """
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -37,16 +37,17 @@ ROW = """SELECT j.state, j.attempt, a."end" FROM jobs j
 
 
 class World:
-    """One seed's world: one job, three workers, one service."""
+    """One seed's world: one job, three workers, two replicas of the service."""
 
     def __init__(self, laboratory: Laboratory, seed: int) -> None:
         self.seed = seed
         self.random = random.Random(seed)
         self.laboratory = laboratory
         self.database = laboratory.database
-        # By a clock that nobody can set; since `listening_since` workers could be heard without a gap.
-        self.now = self.listening_since = 0.0
-        self.reaper = self._make_reaper()
+        # By a clock that nobody can set; since when each replica could hear workers without a gap.
+        self.now = 0.0
+        self.listening_since = [0.0, 0.0]
+        self.reapers = [self._make_reaper(), self._make_reaper()]
         self.workers = [Worker(index) for index in range(3)]
         self.messages: list[Callable[[], None]] = []
         self.model = Model()
@@ -247,24 +248,26 @@ class World:
         return Reaper(self.database, CADENCE, lambda: None, clock=lambda: self.now)
 
     def _restart(self) -> None:
-        """The service is away for some time; what was sent meanwhile is late or lost."""
-        self._pass_time(self.random.uniform(1, 2 * LEASE))
-        self.listening_since = self.now
-        self.reaper = self._make_reaper()
-        self._say("the service restarts")
+        """One replica is away for some time, and the other one has it all meanwhile."""
+        replica = self.random.randrange(2)
+        self._look(self.random.randrange(12), replicas=[1 - replica])
+        self.listening_since[replica] = self.now
+        self.reapers[replica] = self._make_reaper()
+        self._say(f"replica {replica} restarts")
 
     def _suspend(self) -> None:
-        """The service's machine stands still."""
+        """The service's machines stand still."""
         self._pass_time(self.random.uniform(0.7, 3) * LEASE)
-        self.listening_since = self.now
+        self.listening_since = [self.now, self.now]
         self._say("the service goes on after a gap")
         self._look(1)
 
-    def _look(self, rounds: int | None = None) -> None:
-        for _ in range(rounds or self.random.choice((1, 1, 3, 7))):
-            with self._interleaved():
-                self.reaper.run_once()
-            self._record_reaped()
+    def _look(self, rounds: int | None = None, replicas: Sequence[int] = (0, 1)) -> None:
+        for _ in range(self.random.choice((1, 1, 3, 7)) if rounds is None else rounds):
+            for replica in replicas:
+                with self._interleaved():
+                    self.reapers[replica].run_once()
+                self._record_reaped(replica)
             self._pass_time(ROUND)
 
     @contextmanager
@@ -286,12 +289,12 @@ class World:
         finally:
             self.database.write = write  # type: ignore[method-assign]
 
-    def _record_reaped(self) -> None:
+    def _record_reaped(self, replica: int) -> None:
         [(state, attempt, end)] = self.laboratory.read(ROW)
         if not self.model.is_live(attempt) or end != "lost":
             return
-        listened = self.now - max(self.model.heard_at, self.listening_since)
-        self._say(f"attempt {attempt} is lost; the job is {state}")
+        listened = self.now - max(self.model.heard_at, self.listening_since[replica])
+        self._say(f"replica {replica} takes attempt {attempt}; the job is {state}")
         self._expect(listened >= LEASE, f"reaped after listening for {listened:.0f} s")
         self.model.end_attempt("lost")
 
