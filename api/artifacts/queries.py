@@ -59,6 +59,11 @@ def retire_checkpoints(session: Session, job_id: str, kept: int) -> list[str]:
     return list(session.scalars(retired.values(stored=False).returning(Checkpoint.sha256)))
 
 
+def forget_checkpoints(session: Session, sha256: str) -> None:
+    """Mark every checkpoint with this file as no longer stored."""
+    session.execute(update(Checkpoint).where(Checkpoint.sha256 == sha256).values(stored=False))
+
+
 def find_resumed_checkpoint(session: Session, job_id: str, attempt: int) -> str | None:
     """Return the sha256 of the checkpoint that this attempt resumed from, or None."""
     query = select(Checkpoint.sha256).join(

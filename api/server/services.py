@@ -73,7 +73,9 @@ class Services:
             sha256 = artifact_queries.find_resumed_checkpoint(session, job_id, attempt)
         if sha256 is not None and is_damaged(self.blobs, sha256):
             logger.error("The stored checkpoint %s is damaged; it is deleted.", sha256)
-            self.blobs.delete(sha256)
+            with self.database.write() as session:
+                artifact_queries.forget_checkpoints(session, sha256)
+            self.delete_unused_blobs([sha256])
 
 
 def build_services(settings: Settings) -> Services:

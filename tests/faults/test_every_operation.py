@@ -23,6 +23,7 @@ from api.settings import Settings
 from ganvas.backup import verify_backup, write_backup
 from ganvas.backup.manifest import MANIFEST
 from ganvas.backup.rows import find_tables
+from tests.faults.conftest import Say
 from tests.support.faults.operations import Moment, Operations
 from tests.support.servers import make_home
 from tests.support.services import (
@@ -38,6 +39,7 @@ from tests.support.services import (
 )
 
 AT = "2026-01-02T03:04:05Z"
+WORDS = {"store": "a file", "report": "a batch with files", "purge": "a purge"}
 PNG_HEADERS = {"content-type": "image/png"}
 
 
@@ -188,7 +190,7 @@ def purge(laboratory: Laboratory) -> tuple[Callable[[], Any], Callable[[], bool]
     [(store, "before"), (store, "after"), (report, "before"), (report, "after"), (purge, "before")],
 )
 def test_whichever_call_fails_nothing_is_half_done_and_the_next_try_does_it(
-    laboratory: Laboratory, operations: Operations, scenario: Scenario, moment: Moment
+    laboratory: Laboratory, operations: Operations, scenario: Scenario, moment: Moment, say: Say
 ) -> None:
     for number in count():
         act, is_done = scenario(laboratory)
@@ -206,10 +208,16 @@ def test_whichever_call_fails_nothing_is_half_done_and_the_next_try_does_it(
     assert operations.endangered == set()
     assert {"do_commit", "do_execute"} <= {*operations.calls}
     assert number > 8
+    say(
+        f"each call to disk and database fails in its turn, {moment} it is done: {WORDS[scenario.__name__]}",
+        number,
+        "nothing is half done, no row without its file, the next try does it. Control: a file goes before its row",
+        f"{number} of {number}",
+    )
 
 
 def test_whichever_call_fails_a_backup_is_whole_or_none(
-    laboratory: Laboratory, operations: Operations, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    laboratory: Laboratory, operations: Operations, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, say: Say
 ) -> None:
     store(laboratory)[0]()
     settings = laboratory.services.settings
@@ -229,6 +237,9 @@ def test_whichever_call_fails_a_backup_is_whole_or_none(
     # Two tables, a file, the manifest, and the folders of each.
     assert operations.calls.count("fsync") == 9
     assert json.loads((folder / MANIFEST).read_text())["lost"] == []
+    say(
+        "each call to the disk fails in its turn: a backup", number, "it is whole or none", f"{number} of {number}"
+    )
 
 
 def commit_row_before_file(writer: LocalWriter) -> None:

@@ -10,9 +10,12 @@ import psycopg
 import pytest
 from click.testing import CliRunner, Result
 from fastapi.testclient import TestClient
+from sqlalchemy import update
 from sqlalchemy.engine import make_url
 
 from api.server.database import engine
+from api.server.database.clock import database_now
+from api.server.database.models import Job
 from api.settings import Settings
 from ganvas import doctor
 from ganvas.app import build_app
@@ -81,6 +84,49 @@ def test_what_cannot_be_reached_fails(
     result, found = ask(tmp_path)
     assert (result.exit_code, found[check]["state"]) == (1, "failed")
     assert found[check]["advice"]
+
+
+@pytest.mark.parametrize(
+    ("version", "is_faulty"),
+    [
+        ((3, 6, 23), False),
+        ((3, 40, 1), True),
+        ((3, 44, 5), True),
+        ((3, 44, 6), False),
+        ((3, 50, 6), True),
+        ((3, 50, 7), False),
+        ((3, 51, 2), True),
+        ((3, 51, 3), False),
+        ((3, 53, 0), False),
+    ],
+)
+def test_sqlite_with_the_fault_of_its_log_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: tuple[int, int, int], is_faulty: bool
+) -> None:
+    monkeypatch.setattr(doctor.sqlite3, "sqlite_version_info", version)
+    found = doctor.check_sqlite(Settings(home=tmp_path))
+    assert found.state == ("warning" if is_faulty else "ok")
+    assert ("3.51.3 or newer" in found.advice) is is_faulty
+    assert doctor.check_sqlite(Settings(database_url="postgresql://any")).state == "ok"
+
+
+def test_what_was_purged_and_what_is_overdue_are_told(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, deleted_kept_days=0, **QUIET)
+    with TestClient(build_app(settings), base_url=HOST) as client:
+        for _ in range(2):
+            job_id = client.post("/jobs", json=make_spec()).json()["id"]
+            client.post(f"/jobs/{job_id}/cancel")
+            assert client.delete(f"/jobs/{job_id}").status_code == 200
+        services = client.app.state.services  # type: ignore[attr-defined]
+        with services.database.write() as session:
+            session.execute(update(Job).values(deleted_at=database_now(-3 * 3600)))
+        found = doctor.check_space(settings)
+        assert (found.state, found.text.split(";")[0]) == ("warning", "2+ deleted runs are overdue")
+        services.reaper.run_once()
+    found = doctor.check_space(settings)
+    assert found.state == "ok"
+    assert "removed 2 jobs, 0 files" in found.text
+    assert "MiB hold nothing" in found.text
 
 
 def test_every_check_is_named_by_its_function(tmp_path: Path) -> None:

@@ -218,6 +218,10 @@ def test_a_stored_checkpoint_that_cannot_be_read_is_deleted_only_if_it_is_damage
     )
     assert ended.status_code == 200
     assert stored.exists() is not is_damaged
+    # No row names a file that is gone.
+    [checkpoint] = client.get(f"/jobs/{job_id}").json()["checkpoints"]
+    assert (checkpoint["url"] is None) is is_damaged
+    assert client.get(f"/artifacts/{sha256(content)}").status_code == (404 if is_damaged else 200)
 
 
 def test_files_that_no_event_named_are_swept_after_a_day(client: TestClient, home: Path) -> None:

@@ -67,6 +67,19 @@ def test_a_blob_comes_back_as_it_was(blobs: S3Blobs) -> None:
     assert not blobs.exists(NAME)
 
 
+def test_blobs_are_listed_by_age_and_nothing_else_that_lies_in_the_bucket(
+    blobs: S3Blobs, endpoint_url: str
+) -> None:
+    write(blobs, CONTENT, NAME)
+    client = boto3.client("s3", endpoint_url=endpoint_url)
+    for key in ("lab/readme.txt", f"lab/{NAME}", f"other/{NAME[:2]}/{NAME}"):
+        client.put_object(Bucket="grids", Key=key, Body=b"any")
+    assert list(blobs.list_older(-60)) == [(NAME, len(CONTENT))]
+    assert list(blobs.list_older(3600)) == []
+    for key in ("lab/readme.txt", f"lab/{NAME}", f"other/{NAME[:2]}/{NAME}"):
+        client.delete_object(Bucket="grids", Key=key)
+
+
 def test_nothing_is_visible_before_the_commit(blobs: S3Blobs) -> None:
     writer = blobs.begin(NAME)
     writer.write(CONTENT)
