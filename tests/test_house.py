@@ -1,6 +1,7 @@
 """The house's rules: no import circles, no crowded folders, no long files; each with a tree that breaks it."""
 
 import ast
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -105,6 +106,25 @@ def test_no_folder_holds_more_than_a_reader_takes_in() -> None:
 
 def test_no_file_is_longer_than_a_subject() -> None:
     assert find_long(ROOT, FOLDERS) == []
+
+
+def find_missing_tests(root: Path) -> list[str]:
+    """Return the tests that docs name and that are not there."""
+    named = {
+        (path.name, name)
+        for path in (root / "docs").glob("*.md")
+        for name in re.findall(r"`(tests/[\w/]+(?:\.py)?)`", path.read_text(encoding="utf-8"))
+    }
+    return sorted(f"{page}: {name}" for page, name in named if not (root / name).exists())
+
+
+def test_every_test_that_the_docs_name_is_there() -> None:
+    assert find_missing_tests(ROOT) == []
+
+
+def test_a_test_that_is_not_there_is_named(tmp_path: Path) -> None:
+    write_tree(tmp_path, {"docs/a.md": "kept by `tests/x/test_b.py` and `tests/c`", "tests/c/test_d.py": ""})
+    assert find_missing_tests(tmp_path) == ["a.md: tests/x/test_b.py"]
 
 
 def test_a_circle_is_named_also_through_functions_and_types(tmp_path: Path) -> None:
