@@ -109,7 +109,7 @@ def test_no_file_is_longer_than_a_subject() -> None:
 
 
 def find_missing_tests(root: Path) -> list[str]:
-    """Return the tests that docs name and that are not there; those of extending.md are for its reader to write."""
+    """Return the tests that docs name and that are not there; those of extending.md are for readers to write."""
     named = {
         (path.name, name)
         for path in (root / "docs").glob("*.md")
