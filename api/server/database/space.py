@@ -18,8 +18,8 @@ from api.server.database.engine import Database
 # So many pages a transaction, some 20 ms of the write lock.
 _PAGES_AT_ONCE = 1000
 _INCREMENTAL = 2
-# A larger file is not written anew while the service runs: at some 100 MB a second writers would give up waiting.
-MOST_BYTES_REWRITTEN = 1024**3
+# A larger file is not written anew while the service runs: that takes some seconds, in which nobody can write.
+MOST_BYTES_REWRITTEN = 256 * 1024**2
 # Nor is one with less than a twentieth free.
 _LEAST_FREE = 0.05
 
