@@ -91,6 +91,9 @@ class Operations:
             raise error()
         answer = function(*arguments, **named)
         if is_chosen:
+            if name == "open" and hasattr(answer, "close"):
+                # Nobody else will.
+                answer.close()
             raise error()
         return answer
 
