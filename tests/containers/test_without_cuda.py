@@ -70,7 +70,7 @@ def load(site: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_with_stand_ins_for_cuda_torch_is_loaded_and_finds_no_card(site: Path) -> None:
-    assert "libcudart.so.13" in load(site).stderr
+    assert "cannot open shared object file" in load(site).stderr
     script: dict[str, Any] = runpy.run_path(str(ROOT / "docker" / "without_cuda.py"))
     script["main"](site, ["gcc"])
     # "No device" twice, and what registers code says that it did.
