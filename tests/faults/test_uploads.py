@@ -1,4 +1,4 @@
-"""Crashes, losses of power and full disks while a file is stored."""
+"""Crashes, losses of power, full disks and a store that fails while files are stored."""
 
 import hashlib
 import os
@@ -11,9 +11,11 @@ from api.attempts.schemas import ClaimRequest
 from api.client.client import Client, WorkerClient
 from api.client.transport import ServiceUnreachable
 from api.errors import StorageFull
-from tests.faults.conftest import SPEC, long_or_short
+from tests.faults.conftest import SEED, SPEC, long_or_short
 from tests.support.faults.disks import small_disk
-from tests.support.faults.machines import Service, get
+from tests.support.faults.faulty_store import BUCKET, CREDENTIALS, run_faulty_store
+from tests.support.faults.machines import Service, get, wait_until
+from tests.support.faults.posting import check_nothing_lost_or_doubled, posting
 from tests.support.faults.tampering import UPLOAD_STEPS
 
 
@@ -122,3 +124,38 @@ def test_a_full_disk_of_the_service_refuses_files_and_serves_on(start_service, t
         "507, no piece left behind, reads go on; what fits is stored",
         f"{times} of {times} uploads got 507; then 150 kB were stored",
     )
+
+
+@pytest.mark.usefixtures("short_waits")
+def test_a_file_store_that_fails_all_the_time_loses_and_damages_nothing(
+    start_service, connect, tmp_path, say
+) -> None:
+    wanted = long_or_short(1000, 30)
+    with run_faulty_store(SEED) as store:
+        settings = {"blobs_url": f"s3://{BUCKET}/lab", "s3_endpoint_url": store.url, **CREDENTIALS}
+        service: Service = start_service(lease_seconds=60, **settings)
+        with posting(service.url, tmp_path / "attempts") as posted:
+            store.share = 0.7
+            wait_until(lambda: sum(store.happened.values()) >= wanted)
+            check_files(store, connect(service.url), posted.job_id)
+            store.share = 0.0
+        check_nothing_lost_or_doubled(connect(service.url), posted)
+        objects = check_files(store, connect(service.url), posted.job_id)
+        service.kill()
+    assert posted.grids
+    say(
+        "S3 store that cuts, loses answers, delays, answers 500 and 503 SlowDown, while a worker posts",
+        sum(store.happened.values()),
+        "an object is absent or whole; no event is recorded before its file; all is there in the end",
+        f"{posted.written:,} points, {len(posted.grids)} grids, {objects} whole objects (seed {SEED})",
+    )
+
+
+def check_files(store, client, job_id: str) -> int:
+    """Fail unless each object has the bytes of its name and each recorded grid an object; returns how many."""
+    # Asked in this order: what is recorded now was stored before.
+    recorded = {sample.sha256 for sample in client.samples(job_id)}
+    objects = store.read_all()
+    assert all(hashlib.sha256(content).hexdigest() == name for name, content in objects.items())
+    assert recorded <= objects.keys()
+    return len(objects)
