@@ -194,12 +194,13 @@ def _add_band(bands: Bands, iteration: int, mean: float, low: float, high: float
 
 @dataclass(frozen=True)
 class Stretch:
-    """Part of a curve: its first and last iteration, its lowest and highest value."""
+    """Part of a curve: its first and last iteration, its lowest, highest and mean value."""
 
     first: float
     last: float
     low: float
     high: float
+    mean: float
 
 
 def pack_outline(metric: str, values: Sequence[float]) -> bytes | None:
@@ -207,22 +208,29 @@ def pack_outline(metric: str, values: Sequence[float]) -> bytes | None:
     if metric not in OUTLINED_METRICS or not values:
         return None
     size = math.ceil(len(values) / OUTLINE_PARTS)
-    bounds: list[float] = []
+    numbers: list[float] = []
     for start in range(0, len(values), size):
         part = [value for value in values[start : start + size] if math.isfinite(value)]
-        bounds += (_clip_to_float32(min(part)), _clip_to_float32(max(part))) if part else (math.nan, math.nan)
-    return struct.pack(f"<{len(bounds)}f", *bounds)
+        # Divided first: the sum of large values overflows.
+        mean = sum(value / len(part) for value in part)
+        numbers += map(_clip_to_float32, (min(part), max(part), mean)) if part else (math.nan,) * 3
+    return struct.pack(f"<{len(numbers)}f", *numbers)
 
 
-def unpack_outline(outline: bytes, first: int, last: int) -> list[Stretch]:
-    """Return the parts of a chunk that begins and ends at these iterations, without empty parts."""
-    bounds = struct.unpack(f"<{len(outline) // 4}f", outline)
-    count = len(bounds) // 2
-    width = (last - first) / max(1, count)
+def unpack_outline(outline: bytes, first: int, last: int, points: int) -> list[Stretch]:
+    """Return the parts of a chunk of so many points between these iterations, without empty parts.
+
+    Outlines of earlier versions have no means: there the middle of the lowest and the highest value stands for it.
+    """
+    numbers = struct.unpack(f"<{len(outline) // 4}f", outline)
+    count = math.ceil(points / math.ceil(points / OUTLINE_PARTS))
+    columns = len(numbers) // count
+    width = (last - first) / count
+    parts = [numbers[place * columns : (place + 1) * columns] for place in range(count)]
     return [
-        Stretch(first + place * width, first + (place + 1) * width, bounds[2 * place], bounds[2 * place + 1])
-        for place in range(count)
-        if math.isfinite(bounds[2 * place]) and math.isfinite(bounds[2 * place + 1])
+        Stretch(first + place * width, first + (place + 1) * width, low, high, *(mean or [low / 2 + high / 2]))
+        for place, (low, high, *mean) in enumerate(parts)
+        if math.isfinite(low) and math.isfinite(high)
     ]
 
 

@@ -3,6 +3,7 @@
 Reading a curve joins its chunks with the points of the batches that are not folded yet (the tail).
 """
 
+import math
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from api.curves.points import (
     pack_outline,
     pack_points,
     reduce_points,
+    reduce_to_bands,
     unpack_outline,
     unpack_points,
 )
@@ -35,13 +37,15 @@ from api.server.database.models import CurveChunk, EventBatch, Job, LatestValue
 TAIL_BATCHES = 200
 TAIL_POINTS = 2048
 CHUNK_POINTS = 4096
+# The largest iteration that the tables hold.
+LAST_ITERATION = 2**31 - 1
 # Databases limit the number of parameters of a statement.
 _METRICS_PER_STATEMENT = 500
 
 # Points by metric: iteration → value. A later value of an iteration replaces the earlier one.
 Tail = dict[str, dict[int, float]]
-# The outline of a growing curve is made of this many points.
-OUTLINE_POINTS = 64
+# The outline of a growing curve has this many parts.
+OUTLINE_BANDS = 64
 Outlines = dict[str, dict[str, list[Stretch]]]
 Item = TypeVar("Item")
 
@@ -97,6 +101,36 @@ def read_stored_curves(
     )
     curves = [_build_curve(name, chunks.get(name, []), tail.get(name, {}), points, window) for name in selected]
     return StoredCurves(curves, job.last_event_id)
+
+
+def read_values_at(
+    session: Session, job_id: str, names: Sequence[str], at: float | None = None
+) -> dict[str, tuple[int, float]]:
+    """Return (iteration, value) of each metric's last point up to this iteration, or of its newest.
+
+    Metrics without such a point are left out; a value may be NaN or infinite.
+    """
+    last = LAST_ITERATION if at is None else math.floor(min(at, LAST_ITERATION))
+    own = (CurveChunk.job_id == job_id, CurveChunk.metric.in_(names), CurveChunk.first_iteration <= last)
+    newest = (
+        select(CurveChunk.metric, func.max(CurveChunk.first_iteration).label("first_iteration"))
+        .where(*own)
+        .group_by(CurveChunk.metric)
+        .subquery()
+    )
+    is_newest = (CurveChunk.metric == newest.c.metric) & (CurveChunk.first_iteration == newest.c.first_iteration)
+    query = select(CurveChunk.metric, CurveChunk.points).join(newest, is_newest).where(*own)
+    found: dict[str, tuple[int, float]] = {}
+    for metric, packed in session.execute(query):
+        points = cut_points(unpack_points(packed), 0, last)
+        found[metric] = (points.iterations[-1], points.values[-1])
+    folded = session.scalars(select(Job.folded_event_id).where(Job.id == job_id)).one()
+    tail = _read_tail(session, job_id, folded)
+    for name in names:
+        iteration = max((each for each in tail.get(name, ()) if each <= last), default=-1)
+        if iteration >= found.get(name, (0, 0.0))[0]:
+            found[name] = (iteration, tail[name][iteration])
+    return found
 
 
 def collect_tail(logged: Iterable[tuple[int, Mapping[str, float | str]]]) -> Tail:
@@ -217,26 +251,31 @@ def read_outlines(session: Session, job_ids: Sequence[str]) -> Outlines:
     """Return the outlines of both losses by job and metric, without jobs that have none."""
     outlines: Outlines = {}
     columns = (CurveChunk.job_id, CurveChunk.metric, CurveChunk.first_iteration, CurveChunk.last_iteration)
-    query = select(*columns, CurveChunk.outline).where(
+    query = select(*columns, CurveChunk.count, CurveChunk.outline).where(
         CurveChunk.job_id.in_(job_ids), CurveChunk.metric.in_(OUTLINED_METRICS)
     )
     # The newest points are not in chunks yet, and chunks of earlier versions have no outline.
     growing = set(session.scalars(select(Job.id).where(Job.id.in_(job_ids), Job.tail_points > 0)))
-    for job_id, metric, first, last, outline in session.execute(query.order_by(CurveChunk.first_iteration)):
+    for job_id, metric, first, last, count, outline in session.execute(query.order_by(CurveChunk.first_iteration)):
         if outline is None:
             growing.add(job_id)
         else:
             stretches = outlines.setdefault(job_id, {}).setdefault(metric, [])
-            stretches.extend(unpack_outline(outline, first, last))
+            stretches.extend(unpack_outline(outline, first, last, count))
     for job_id in growing:
-        curves = read_curves(session, job_id, list(OUTLINED_METRICS), OUTLINE_POINTS).curves
-        outlines[job_id] = {curve.name: _outline(curve.iterations, curve.values) for curve in curves}
+        curves = read_stored_curves(session, job_id, list(OUTLINED_METRICS)).curves
+        outlines[job_id] = {curve.name: _outline(curve.points) for curve in curves}
     return outlines
 
 
-def _outline(iterations: Sequence[int], values: Sequence[float]) -> list[Stretch]:
-    points = zip(iterations, values, strict=True)
-    return [Stretch(at, at, value, value) for at, value in points if abs(value) < float("inf")]
+def _outline(points: Points) -> list[Stretch]:
+    bands = reduce_to_bands(points, OUTLINE_BANDS)
+    first, parts = points.iterations[0] if points else 0, []
+    for last, low, high, mean in zip(bands.iterations, bands.lows, bands.highs, bands.means, strict=True):
+        if math.isfinite(mean):
+            parts.append(Stretch(first, last, low, high, mean))
+        first = last
+    return parts
 
 
 def merge_into_chunks(session: Session, job_id: str, tail: Tail) -> None:

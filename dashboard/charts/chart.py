@@ -123,11 +123,12 @@ class DotView:
 class LineView:
     """One curve: its metric and word, the classes that it is drawn by, its path, and its value at the cursor.
 
-    about: the metric that the word names, None where it names a run. url: of its run's metrics, or empty. scale:
-    length of an iteration on the axis, or empty where it varies.
+    run: the run that is named before the word, where runs are compared. about: the metric that the word names, if
+    any. url: of its run's metrics, or empty. scale: length of an iteration on the axis, or empty where it varies.
     """
 
     metric: str
+    run: str
     word: str
     about: Metric | None
     style: str
@@ -176,16 +177,27 @@ class ChartAxis:
 
 @dataclass(frozen=True)
 class Line:
-    """One curve to draw: its points by their positions on the axis; the other fields are those of LineView."""
+    """One curve to draw: its points by their positions on the axis, and its value at the chosen position.
+
+    The points may be thinned, so the value is given: that of the last point up to the position, None before the
+    first. The other fields are those of LineView.
+    """
 
     metric: str
     word: str
     style: str
     positions: Sequence[float]
     values: Sequence[float]
+    value: float | None
+    run: str = ""
     url: str = ""
     scale: str = "1"
     about: Metric | None = None
+
+    @property
+    def name(self) -> str:
+        """Run and word, as far as there are both."""
+        return ", ".join(filter(None, (self.run, self.word)))
 
 
 @dataclass(frozen=True)
@@ -227,24 +239,16 @@ def build_chart(frame: ChartFrame, lines: Sequence[Line], axis: ChartAxis) -> Cu
 def _draw(line: Line, axis: ChartAxis, low: float, high: float) -> LineView:
     return LineView(
         metric=line.metric,
+        run=line.run,
         word=line.word,
         about=line.about,
         style=line.style,
         path=draw_path(line.positions, line.values, axis.length, low, high),
-        value=figure_of(_value_at(line, axis.at)),
+        value=figure_of(line.value),
         dots=_dots(line, axis.length, low, high),
         url=line.url,
         scale=line.scale,
     )
-
-
-def _value_at(line: Line, at: float | None) -> float | None:
-    """Return the value of the last point up to the position, else of the first; the newest without a position."""
-    before = [
-        value for position, value in zip(line.positions, line.values, strict=True) if at is None or position <= at
-    ]
-    counted = before or line.values[:1]
-    return counted[-1] if counted else None
 
 
 def _dots(line: Line, length: int, low: float, high: float) -> list[DotView]:
@@ -264,7 +268,7 @@ def _dots(line: Line, length: int, low: float, high: float) -> list[DotView]:
 def _summary(heading: str, lines: Sequence[Line], axis: Axis) -> str:
     """Return the first and last value of each line, in words."""
     parts = [
-        f"{line.word + ': ' if line.word else ''}{show_number(line.values[0])} at "
+        f"{line.name + ': ' if line.name else ''}{show_number(line.values[0])} at "
         f"{describe_position(axis, line.positions[0])}, {show_number(line.values[-1])} at "
         f"{describe_position(axis, line.positions[-1])}"
         for line in lines

@@ -18,7 +18,7 @@ from api.samples.queries import list_grid_rows
 from api.server.access.scopes import needs
 from api.server.http.dependencies import ServicesDep
 from dashboard.charts.chart import CHART_METRICS
-from dashboard.compare.axis import Track
+from dashboard.compare.axis import Track, last_common
 from dashboard.compare.requests import LEAST_RUNS, MOST_RUNS, Comparison, read_comparison
 from dashboard.compare.view import CompareData, build_compare_page
 from dashboard.web.rendering import Site
@@ -36,17 +36,17 @@ def build_router(site: Site) -> APIRouter:
     @router.get("/compare", dependencies=needs("read"))
     def compare_runs(request: Request, services: ServicesDep) -> HTMLResponse:
         """Show runs side by side, at `?at=` of `?axis=` or at the last position that all have reached."""
-        asked = read_comparison(request.query_params)
+        asked, now = read_comparison(request.query_params), datetime.now(UTC)
         settled = watermark.find_watermark(services.database)
         with services.database.read() as session:
-            data = read_runs(session, asked, settled)
-        page = build_compare_page(data, read_frame(request), datetime.now(UTC))
+            data = read_runs(session, asked, settled, now)
+        page = build_compare_page(data, read_frame(request), now)
         return site.renderer.render_page(request, "compare/page.html", page)
 
     return router
 
 
-def read_runs(session: Session, asked: Comparison, last_event_id: int) -> CompareData:
+def read_runs(session: Session, asked: Comparison, last_event_id: int, now: datetime) -> CompareData:
     """Read the requested runs that exist, up to the most, and the newest others.
 
     last_event_id: the page's stream begins after it; read before the session began.
@@ -58,13 +58,17 @@ def read_runs(session: Session, asked: Comparison, last_event_id: int) -> Compar
     drawn = list(asked.metrics) or [name for name in CHART_METRICS if any(name in job.latest for job in jobs)]
     counted = count_metrics(jobs, drawn)
     is_ready = len(jobs) >= LEAST_RUNS
+    tracks = [Track(job, list_grid_rows(session, job.id), asked.axis) for job in jobs]
+    at = asked.at if asked.at is not None else last_common(tracks)
     return CompareData(
         asked=asked,
         unknown=[run for run, job in stored.items() if job is None],
         left_out=max(0, len(known) - MOST_RUNS),
         jobs=jobs,
-        tracks=[Track(job, list_grid_rows(session, job.id), asked.axis) for job in jobs],
+        tracks=tracks,
+        at=at,
         curves=[_read_curves(session, job, [*drawn, *counted]) if is_ready else {} for job in jobs],
+        points=[_read_points(session, track, [*drawn, *counted], at, now) if is_ready else {} for track in tracks],
         drawn=drawn,
         counted=counted,
         others=job_queries.list_jobs(session, JobFilters(), "-created_at", RUNS_TO_CHOOSE, None).items,
@@ -82,3 +86,11 @@ def _read_curves(session: Session, job: JobRead, names: list[str]) -> dict[str, 
     wanted = [name for name in dict.fromkeys(names) if name in job.latest]
     curves = curve_queries.read_curves(session, job.id, wanted, CHART_POINTS).curves if wanted else []
     return {curve.name: curve for curve in curves}
+
+
+def _read_points(
+    session: Session, track: Track, names: list[str], at: float | None, now: datetime
+) -> dict[str, tuple[int, float]]:
+    """Return each metric's last point up to this position, or the newest where there is no position."""
+    until = track.iteration_at(at, now) if at is not None else None
+    return curve_queries.read_values_at(session, track.job.id, [*dict.fromkeys(names)], until)

@@ -1,7 +1,6 @@
 """Tables of several runs: metrics at one position with the best run of each, and facts of each run."""
 
 import math
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,9 +16,13 @@ from ganlib.vocabulary import BETTER_WORDS, Better, Metric, find_metric
 
 @dataclass(frozen=True)
 class NumberCell:
-    """One run's value at the position and its best value so far, and whether each is the best of all runs."""
+    """One run's value at the position and its best value of all, and whether each is the best of all runs.
+
+    of: the iteration of the value's point, where the position lies at least one after it.
+    """
 
     here: Figure
+    of: str
     is_best_here: bool
     best: str
     best_exact: str
@@ -35,16 +38,30 @@ class NumberRow:
     cells: list[NumberCell]
 
 
+Point = tuple[int, float]
+
+
 def build_numbers(
-    metrics: Sequence[str], curves: Sequence[Mapping[str, Curve]], until: Sequence[float]
+    metrics: Sequence[str],
+    curves: Sequence[Mapping[str, Curve]],
+    points: Sequence[Mapping[str, Point]],
+    until: Sequence[float],
 ) -> list[NumberRow]:
-    """Return the metrics' values: `curves` by name for each run, `until` the iteration that each is shown at."""
-    return [_row(find_metric(name), [run.get(name) for run in curves], until) for name in metrics]
+    """Return the metrics' values.
+
+    For each run, by metric: `curves` with every extreme, and `points`, the last ones up to the iteration `until`.
+    """
+    return [
+        _row(find_metric(name), [run.get(name) for run in curves], [run.get(name) for run in points], until)
+        for name in metrics
+    ]
 
 
-def _row(metric: Metric, curves: Sequence[Curve | None], until: Sequence[float]) -> NumberRow:
+def _row(
+    metric: Metric, curves: Sequence[Curve | None], points: Sequence[Point | None], until: Sequence[float]
+) -> NumberRow:
     direction = metric.better
-    here = [_value_at(curve, last) for curve, last in zip(curves, until, strict=True)]
+    here = [point[1] if point else None for point in points]
     best = [_best_of(curve, direction) for curve in curves]
     first_here = _winner(here, direction)
     first = _winner([value for value, _ in best], direction)
@@ -54,20 +71,15 @@ def _row(metric: Metric, curves: Sequence[Curve | None], until: Sequence[float])
         [
             NumberCell(
                 here=figure_of(value),
+                of=show_count(point[0]) if point and point[0] <= last - 1 else "",
                 is_best_here=first_here is not None and value == first_here,
                 best=f"{figure_of(top).text} at {show_count(iteration)}" if top is not None else "",
                 best_exact=figure_of(top).exact if top is not None else "",
                 is_best=first is not None and top == first,
             )
-            for value, (top, iteration) in zip(here, best, strict=True)
+            for value, point, last, (top, iteration) in zip(here, points, until, best, strict=True)
         ],
     )
-
-
-def _value_at(curve: Curve | None, last: float) -> float | None:
-    """Return the curve's value at the last point that is not after this iteration."""
-    index = bisect_right(curve.iterations, last) - 1 if curve else -1
-    return curve.values[index] if curve and index >= 0 else None
 
 
 def _best_of(curve: Curve | None, direction: Better) -> tuple[float | None, int]:

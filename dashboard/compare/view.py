@@ -1,6 +1,7 @@
 """The comparison of runs: grids at one position, curves, tables of differences, and the choice of runs."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +22,7 @@ from dashboard.charts.chart import (
     build_chart,
     label_position,
 )
-from dashboard.compare.axis import StepsView, Track, build_steps, last_common
+from dashboard.compare.axis import StepsView, Track, build_steps
 from dashboard.compare.requests import LEAST_RUNS, MOST_RUNS, VIEW_WORDS, VIEWS, Comparison
 from dashboard.compare.tables import FactRow, NumberRow, build_facts, build_numbers
 from dashboard.web.formats import show_count, show_duration
@@ -78,15 +79,15 @@ class RunFigure:
 def build_figures(tracks: Sequence[Track], at: float | None, now: datetime) -> list[RunFigure]:
     """Return each run's newest grid at this position or before."""
     shown, count = [_grid_at(track, at) for track in tracks], len(tracks)
-    letters = name_latents(shown)
+    letters, names = name_latents(shown), name_runs([track.job for track in tracks])
     return [
         RunFigure(
             number=number,
             id=track.job.id,
-            name=track.job.name,
+            name=name,
             state=track.job.state,
             state_word=STATE_WORDS[track.job.state],
-            picture=_picture(track.job.name, grid, count) if grid else None,
+            picture=_picture(name, grid, count) if grid else None,
             iteration=show_count(grid.iteration) if grid else "",
             note=_note(track, at),
             latents=letter,
@@ -96,8 +97,14 @@ def build_figures(tracks: Sequence[Track], at: float | None, now: datetime) -> l
             length=track.length(now),
             side=SIDES.get(count, SMALLEST_SIDE),
         )
-        for number, (track, grid, letter) in enumerate(zip(tracks, shown, letters, strict=True), 1)
+        for number, (track, name, grid, letter) in enumerate(zip(tracks, names, shown, letters, strict=True), 1)
     ]
+
+
+def name_runs(jobs: Sequence[JobSummary]) -> list[str]:
+    """Return the runs' names, with the beginning of their ids where several have the same."""
+    counts = Counter(job.name for job in jobs)
+    return [job.name if counts[job.name] == 1 else f"{job.name} ({job.id[:8]})" for job in jobs]
 
 
 def name_latents(shown: Sequence[GridRow | None]) -> list[str]:
@@ -158,7 +165,7 @@ def _note(track: Track, at: float | None) -> str:
 
 @dataclass(frozen=True)
 class RunCurves:
-    """One run's curves by metric, and the position of each of their points on the axis.
+    """One run's curves by metric, the positions of their points on the axis, and their points at the cursor.
 
     scale: length of an iteration on the axis, or empty where it varies.
     """
@@ -168,6 +175,7 @@ class RunCurves:
     name: str
     curves: Mapping[str, Curve]
     positions: Mapping[str, list[float]]
+    points: Mapping[str, tuple[int, float]]
     scale: str
 
 
@@ -190,10 +198,13 @@ def _line(run: RunCurves, metric: str, is_pair: bool) -> Line:
     hue = f"player-{PLAYERS[metric]}" if is_pair else f"run-{run.number}"
     return Line(
         metric=metric,
-        word=f"{run.number} {run.name}{f', {PLAYERS[metric]}' if is_pair else ''}",
+        word=PLAYERS[metric] if is_pair else "",
         style=f"{hue} dash-{run.number}",
         positions=run.positions[metric],
         values=run.curves[metric].values,
+        value=run.points[metric][1] if metric in run.points else None,
+        run=f"{run.number} {run.name}",
+        about=find_metric(metric) if is_pair else None,
         url=f"/jobs/{run.id}/metrics",
         scale=run.scale,
     )
@@ -229,14 +240,19 @@ class WipeView:
 
 @dataclass(frozen=True)
 class CompareData:
-    """Data of the page: the runs of the address with their grids and curves, and others to choose from."""
+    """Data of the page: the runs of the address with their grids and curves, and others to choose from.
+
+    at: the position, None without a grid. points: of each run, its metrics' last points up to there.
+    """
 
     asked: Comparison
     unknown: Sequence[str]
     left_out: int
     jobs: Sequence[JobRead]
     tracks: Sequence[Track]
+    at: float | None
     curves: Sequence[Mapping[str, Curve]]
+    points: Sequence[Mapping[str, tuple[int, float]]]
     drawn: Sequence[str]
     counted: Sequence[str]
     others: Sequence[JobSummary]
@@ -268,7 +284,7 @@ class ComparePage:
     facts: list[FactRow]
     spec: SpecDifference
     numbers: list[NumberRow]
-    at_word: str
+    numbers_at: str
     choices: list[RunChoice]
     figure_href: str
     stream_url: str
@@ -277,11 +293,12 @@ class ComparePage:
 
 def build_compare_page(data: CompareData, frame: Frame, now: datetime) -> ComparePage:
     """Return the page."""
-    asked, tracks = data.asked, data.tracks
-    at = asked.at if asked.at is not None else last_common(tracks)
+    asked, tracks, at = data.asked, data.tracks, data.at
     figures = build_figures(tracks, at, now)
     steps = build_steps(asked, tracks, at)
     is_ready = len(tracks) >= LEAST_RUNS
+    counted = data.counted if is_ready else []
+    numbers = build_numbers(counted, data.curves, data.points, _until(tracks, at, now))
     length = max((math.ceil(track.length(now)) for track in tracks), default=0) or 1
     return ComparePage(
         title="Compare",
@@ -304,8 +321,8 @@ def build_compare_page(data: CompareData, frame: Frame, now: datetime) -> Compar
         metrics=[MetricChoice(find_metric(name), name in data.drawn) for name in _known(data.jobs)],
         facts=build_facts(data.jobs, tracks, now) if is_ready else [],
         spec=compare_specs([job.spec for job in data.jobs]) if is_ready else SpecDifference([], ""),
-        numbers=build_numbers(data.counted, data.curves, _until(tracks, at, now)) if is_ready else [],
-        at_word=steps.at_word,
+        numbers=numbers,
+        numbers_at=_describe_numbers(steps.at_word, numbers),
         choices=_choices(data),
         figure_href=f"/figures?{urlencode([('run', job.id) for job in data.jobs])}",
         stream_url="/events",
@@ -335,14 +352,24 @@ def _charts(data: CompareData, axis: ChartAxis, now: datetime) -> list[CurveChar
         RunCurves(
             number,
             track.job.id,
-            track.job.name,
+            name,
             curves,
-            {name: track.positions_of(curve.iterations, now) for name, curve in curves.items()},
+            {metric: track.positions_of(curve.iterations, now) for metric, curve in curves.items()},
+            points,
             "" if track.axis == "time" else str(track.scale),
         )
-        for number, (track, curves) in enumerate(zip(data.tracks, data.curves, strict=True), 1)
+        for number, (track, name, curves, points) in enumerate(
+            zip(data.tracks, name_runs(data.jobs), data.curves, data.points, strict=True), 1
+        )
     ]
     return build_charts(runs, data.drawn, axis)
+
+
+def _describe_numbers(at_word: str, numbers: Sequence[NumberRow]) -> str:
+    """Return what the table of metrics shows; only where one value is better than another a run has a best one."""
+    has_best = any(cell.best for row in numbers for cell in row.cells)
+    best = "the best of each run where one value is better" if has_best else ""
+    return ", and ".join(filter(None, (f"at {at_word}" if at_word else "", best)))
 
 
 def _until(tracks: Sequence[Track], at: float | None, now: datetime) -> list[float]:

@@ -1,6 +1,7 @@
 """Reads the query of a figure's address: strictly for a file, leniently for the page."""
 
 import re
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, TypeVar, get_origin
 from urllib.parse import urlencode
 
@@ -14,6 +15,9 @@ from ganlib.events import METRIC_NAME_PATTERN
 
 LARGEST_NUMBER = 1_000_000_000
 MAX_CELLS = 64
+MOST_KEPT, MAX_TEXT = 200, 200
+# Only in addresses.
+WITHOUT_INPUT = {"frames"}
 LABEL_PREFIX = "label."
 Iteration = Annotated[int, Field(ge=0, le=LARGEST_NUMBER)]
 RunId = Annotated[str, Field(pattern=r"^[A-Za-z0-9]{1,64}$")]
@@ -120,7 +124,7 @@ def read_leniently(model: type[Model], query: QueryParams) -> tuple[Model | None
 
     None when a required field is missing. Fields of other models are ignored.
     """
-    known = {field.alias or name for name, field in model.model_fields.items()}
+    known = _names(model)
     given = {name: value for name, value in _collect(model, query).items() if name in known}
     try:
         return model.model_validate(given), []
@@ -154,6 +158,26 @@ def write_query(asked: BaseModel, **changes: Any) -> str:
 
 def _write_item(item: Any) -> str:
     return "-".join(map(str, item)) if isinstance(item, tuple) else str(item)
+
+
+def read_fields(models: Iterable[type[BaseModel]], query: QueryParams) -> list[tuple[str, str]]:
+    """Return the fields of the address that one of these models has, except the runs, each as it was given."""
+    known = {name for model in models for name in _names(model)} - {"run"}
+    fields = [(key, value.replace("\0", "")[:MAX_TEXT]) for key, value in query.multi_items() if value.strip()]
+    return [(key, value) for key, value in fields if _name_of(key) in known][:MOST_KEPT]
+
+
+def has_input(model: type[BaseModel], key: str) -> bool:
+    """Whether the form of this model has an input for a field of the address."""
+    return _name_of(key) in _names(model) - WITHOUT_INPUT
+
+
+def _name_of(key: str) -> str:
+    return "label" if key.startswith(LABEL_PREFIX) else key
+
+
+def _names(model: type[BaseModel]) -> set[str]:
+    return {field.alias or name for name, field in model.model_fields.items()}
 
 
 # Plain words for pydantic's errors that the page's form can cause.

@@ -4,14 +4,12 @@ import csv
 import io
 import os
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from typing import Annotated, BinaryIO
 
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import HTMLResponse, Response, StreamingResponse
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import QueryParams
 
 from api.artifacts.routes import FileStream
 from api.curves import queries as curve_queries
@@ -38,10 +36,13 @@ from dashboard.figures.planning import (
 )
 from dashboard.figures.render_queue import RenderQueue
 from dashboard.figures.requests import (
+    MAX_TEXT,
     CurvesRequest,
     MovieRequest,
     TableRequest,
     TimelinesRequest,
+    has_input,
+    read_fields,
     read_leniently,
     read_request,
 )
@@ -203,28 +204,29 @@ def _disposition(stem: str, form: str) -> str:
 
 
 RUNS_TO_CHOOSE = 30
-READERS: dict[Kind, Callable[[QueryParams], tuple[Asked | None, list[str]]]] = {
-    "timelines": partial(read_leniently, TimelinesRequest),
-    "curves": partial(read_leniently, CurvesRequest),
-    "movie": partial(read_leniently, MovieRequest),
-}
-MAX_TEXT = 200
+MODELS: dict[Kind, type[Asked]] = {"timelines": TimelinesRequest, "curves": CurvesRequest, "movie": MovieRequest}
 
 
 def read_figures(session: Session, services: Services, request: Request) -> FiguresData:
     """Read the data of the page."""
     query = request.query_params
     kind: Kind = next((kind for kind in KINDS if kind == query.get("kind")), "timelines")
-    stored = [job_queries.find_job(session, run[:64]) for run in dict.fromkeys(query.getlist("run"))]
-    chosen = [job for job in stored if job is not None]
+    # A movie shows one of the chosen runs; the others are kept beside it for the other kinds.
+    named = dict.fromkeys([*query.getlist("beside"), *query.getlist("run")])
+    stored = [job_queries.find_job(session, run[:64]) for run in named]
+    selection = [job for job in stored if job is not None]
+    first = next(iter(query.getlist("run")), "") if kind == "movie" else ""
+    chosen = sorted(selection, key=lambda job: job.id != first) if first else selection
     problems = ["One of the runs does not exist; it is left out."] if len(chosen) < len(stored) else []
     find = query.get("find", "").replace("\0", "")[:MAX_TEXT].strip()
     jobs = _list_jobs(session, chosen, find, kind)
     asked, more = _read_asked(kind, chosen, request)
     note, refusal = _try(session, services, kind, chosen, asked, jobs)
     given = {name: value.replace("\0", "")[:MAX_TEXT] for name, value in query.items()}
+    fields = read_fields(MODELS.values(), query)
+    hidden = [(name, value) for name, value in fields if not has_input(MODELS[kind], name)]
     return FiguresData(
-        kind, jobs, [job.id for job in chosen], asked, given, find,
+        kind, jobs, [job.id for job in chosen], [job.id for job in selection], asked, given, fields, hidden, find,
         [*problems, *more, *([refusal] if refusal else [])], note, asked is not None and not refusal,
     )  # fmt: skip
 
@@ -242,7 +244,8 @@ def _list_jobs(session: Session, chosen: list[Job], find: str, kind: Kind) -> li
 def _read_asked(kind: Kind, chosen: list[Job], request: Request) -> tuple[Asked | None, list[str]]:
     if not chosen:
         return None, []
-    asked, problems = READERS[kind](request.query_params)
+    model: type[Asked] = MODELS[kind]
+    asked, problems = read_leniently(model, request.query_params)
     if isinstance(asked, TimelinesRequest | CurvesRequest):
         asked = asked.model_copy(update={"run": [job.id for job in chosen]})
     return asked, problems

@@ -69,12 +69,16 @@ class DownloadView:
 
 @dataclass(frozen=True)
 class FiguresPage:
-    """The form as it was filled in; `fields` holds texts by name, empty for a default."""
+    """The form as it was filled in; `fields` holds texts by name, empty for a default.
+
+    hidden: what was chosen for the other kinds, so that it is there when the reader goes back to one of them.
+    """
 
     title: str
     frame: Frame
     kind: Kind
     kinds: list[LinkView]
+    hidden: list[tuple[str, str]]
     runs: list[ChoiceView]
     is_one_run: bool
     find: str
@@ -93,13 +97,20 @@ class FiguresPage:
 
 @dataclass(frozen=True)
 class FiguresData:
-    """Data of the page: the runs to choose from, the chosen first, and the figure that is requested."""
+    """Data of the page: the runs to choose from, the chosen first, and the figure that is requested.
+
+    chosen: the runs, that of a movie first; selection: the same in the order in which they were chosen. fields: of
+    the address, for all kinds; hidden: those that the form of this kind has no input for.
+    """
 
     kind: Kind
     jobs: Sequence[JobSummary]
     chosen: Sequence[str]
+    selection: Sequence[str]
     asked: Asked | None
     given: dict[str, str]
+    fields: Sequence[tuple[str, str]]
+    hidden: Sequence[tuple[str, str]]
     find: str
     problems: Sequence[str]
     note: str
@@ -114,7 +125,8 @@ def build_figures_page(data: FiguresData, frame: Frame) -> FiguresPage:
         title="Figures",
         frame=frame,
         kind=data.kind,
-        kinds=[LinkView(KIND_WORDS[kind], _kind_href(kind, data.chosen), kind == data.kind) for kind in KINDS],
+        kinds=[LinkView(KIND_WORDS[kind], _kind_href(kind, data), kind == data.kind) for kind in KINDS],
+        hidden=[*data.hidden, *_beside(data)],
         runs=[_choice(job, data) for job in data.jobs],
         is_one_run=data.kind == "movie",
         find=data.find,
@@ -149,8 +161,17 @@ def _address(data: FiguresData) -> str:
     return f"/figures/{data.kind}"
 
 
-def _kind_href(kind: Kind, chosen: Sequence[str]) -> str:
-    return f"/figures?{urlencode([('kind', kind), *(('run', run) for run in chosen)])}"
+def _kind_href(kind: Kind, data: FiguresData) -> str:
+    """Return the address of another kind of figure of the same runs, with all that was chosen for any kind."""
+    runs = data.chosen if kind == data.kind else data.selection
+    find = [("find", data.find)] if data.find else []
+    fields = [("kind", kind), *(("run", run) for run in runs), *find, *data.fields]
+    return f"/figures?{urlencode(fields, safe='/')}"
+
+
+def _beside(data: FiguresData) -> list[tuple[str, str]]:
+    """Return the whole selection where the form shows one run alone."""
+    return [("beside", run) for run in data.selection] if data.kind == "movie" and len(data.selection) > 1 else []
 
 
 def _choice(job: JobSummary, data: FiguresData) -> ChoiceView:
@@ -158,7 +179,8 @@ def _choice(job: JobSummary, data: FiguresData) -> ChoiceView:
     needed = NEEDED[data.kind]
     has = job.newest_sample is not None if needed == "grids" else bool(job.latest)
     detail = words if has else f"no {needed} yet" if job.state in ("queued", "running") else f"it has no {needed}"
-    is_chosen, label = job.id in data.chosen, data.given.get(f"label.{job.id}", "")
+    shown = data.chosen[:1] if data.kind == "movie" else data.chosen
+    is_chosen, label = job.id in shown, data.given.get(f"label.{job.id}", "")
     return ChoiceView(job.id, job.name, detail, f"/runs/{job.id}", is_chosen, not has and not is_chosen, label)
 
 
@@ -182,7 +204,8 @@ def _preview(stem: str, asked: Asked) -> str:
 
 
 def _alt(data: FiguresData) -> str:
-    names = ", ".join(job.name for job in data.jobs if job.id in data.chosen)
+    shown = data.chosen[:1] if data.kind == "movie" else data.chosen
+    names = ", ".join(job.name for job in data.jobs if job.id in shown)
     return f"Preview: {KIND_WORDS[data.kind].lower()} of {names}"
 
 

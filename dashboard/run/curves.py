@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from api.attempts.schemas import AttemptRead
 from api.curves.schemas import Curve
-from api.jobs.schemas import JobRead
+from api.jobs.schemas import JobRead, JobSummary
+from api.server.http.schemas import TERMINAL_STATES
 from dashboard.charts.chart import CHART_METRICS, ChartAxis, ChartFrame, CurveChart, Line, build_chart
 from dashboard.run.status import ATTEMPT_ENDS
 from dashboard.web.formats import show_count
@@ -53,28 +54,40 @@ class ChoiceView:
 
 @dataclass(frozen=True)
 class RunAxis:
-    """The axis that the charts of a run share: its run, its length, and the selected iteration."""
+    """The axis that the charts of a run share: its run, its length, the selected iteration, and the values there.
+
+    values: of each metric that has a point up to the selected iteration; the newest ones where none is selected.
+    """
 
     job_id: str
     iterations: int
     cursor: int | None = None
+    values: Mapping[str, float] = field(default_factory=dict)
+
+
+def axis_length(job: JobSummary) -> int:
+    """Return where a run's axis ends: at its planned end while it may get there, else where it ended."""
+    return max(1, job.iteration if job.state in TERMINAL_STATES else job.iterations)
 
 
 def build_curve_chart(
     heading: str, words: Mapping[str, str], curves: Iterable[Curve], axis: RunAxis, points: int
 ) -> CurveChart:
-    """Return the chart of these metrics, each with its word, from iteration 0 to the run's last."""
+    """Return the chart of these metrics, each with its word, from iteration 0 to the end of the axis."""
     by_name = {curve.name: curve for curve in curves}
     styles = _choose_styles(list(words))
-    lines = [_line(find_metric(name), word, styles[name], by_name.get(name)) for name, word in words.items()]
+    lines = [
+        _line(find_metric(name), word, styles[name], by_name.get(name), axis.values.get(name))
+        for name, word in words.items()
+    ]
     alone = find_metric(next(iter(words))) if list(words.values()) == [""] else None
     frame = ChartFrame(heading, points, metrics_url=f"/jobs/{axis.job_id}/metrics", about=alone)
     return build_chart(frame, lines, ChartAxis("iteration", axis.iterations, axis.cursor))
 
 
-def _line(metric: Metric, word: str, style: str, curve: Curve | None) -> Line:
+def _line(metric: Metric, word: str, style: str, curve: Curve | None, value: float | None) -> Line:
     points = (curve.iterations, curve.values) if curve else ([], [])
-    return Line(metric.name, word, style, *points, about=metric if word else None)
+    return Line(metric.name, word, style, *points, value, about=metric if word else None)
 
 
 def choose_words(chosen: Sequence[str], known: Iterable[str]) -> dict[str, str]:

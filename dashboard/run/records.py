@@ -1,8 +1,9 @@
 """The records of a run: log, newest values, provenance, attempts, checkpoints, and the runs it is related to."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Generic, TypeVar
 from urllib.parse import urlencode
 
 from api.attempts.schemas import AttemptRead
@@ -76,6 +77,29 @@ class CheckpointView:
     url: str
     file: str
     generator_url: str
+
+
+# Records of one kind that are seen at once; older ones are folded away.
+NEWEST_RECORDS = 10
+Record = TypeVar("Record", AttemptView, CheckpointView)
+
+
+@dataclass(frozen=True)
+class RecordsView(Generic[Record]):
+    """Records of one kind, the newest first: those seen at once, those folded away, and their number in words."""
+
+    newest: Sequence[Record]
+    older: Sequence[Record]
+    count: str
+    fold: str
+
+
+def fold_records(records: Sequence[Record]) -> RecordsView[Record]:
+    """Return records that are given oldest first."""
+    falling = records[::-1]
+    newest, older = falling[:NEWEST_RECORDS], falling[NEWEST_RECORDS:]
+    count = f"{show_count(len(records))}, newest first" if len(records) > 1 else ""
+    return RecordsView(newest, older, count, f"{show_count(len(older))} older" if older else "")
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from dashboard.run.neighbours import read_neighbours
 from dashboard.run.requests import AxesDep, HeatMapAxes, read_window
 from dashboard.run.view import LOG_LINES, RunData, build_run_page
 from dashboard.timeline.requests import read_cell
-from dashboard.timeline.view import TimelineData
+from dashboard.timeline.view import TimelineData, nearest_index
 from dashboard.web.rendering import Site
 from dashboard.web.requests import read_frame, read_iteration
 
@@ -66,12 +66,18 @@ def read_run(session: Session, job_id: str, iteration: int | None, request: Requ
     job = serializers.job_read(session, row)
     chosen = choose_words(request.query_params.getlist("metric"), job.latest)
     drawn = [*dict.fromkeys([*chosen, *CHART_METRICS])]
+    measured = measured_metrics(job.latest)
+    timeline = list_grid_rows(session, job_id)
+    grids = [grid.iteration for grid in timeline]
+    at = grids[nearest_index(grids, iteration)] if grids else None
+    values = curve_queries.read_values_at(session, job_id, [*dict.fromkeys([*drawn, *measured])], at)
     return RunData(
         job=job,
-        timeline=TimelineData(list_grid_rows(session, job_id), read_cell(request)),
+        timeline=TimelineData(timeline, read_cell(request)),
         curves=curve_queries.read_curves(session, job_id, drawn, CHART_POINTS),
         # Small charts need fewer points.
-        measured=curve_queries.read_curves(session, job_id, measured_metrics(job.latest), MEASURE_POINTS),
+        measured=curve_queries.read_curves(session, job_id, measured, MEASURE_POINTS),
+        values={name: value for name, (_, value) in values.items()},
         chosen=chosen,
         evaluation_note=_read_evaluation_note(session, job_id),
         heat_maps=[read_heat_map(session, job_id, kind, read_window(request)) for kind in KINDS],

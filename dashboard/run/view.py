@@ -15,6 +15,7 @@ from dashboard.run.curves import (
     AttemptMark,
     ChoiceView,
     RunAxis,
+    axis_length,
     build_attempt_marks,
     build_choices,
     build_curve_chart,
@@ -30,12 +31,14 @@ from dashboard.run.records import (
     LogLineView,
     MetricView,
     ProvenanceView,
+    RecordsView,
     build_attempt,
     build_checkpoint,
     build_lineage,
     build_log,
     build_metrics,
     build_provenance,
+    fold_records,
 )
 from dashboard.run.status import (
     ActionsView,
@@ -83,17 +86,15 @@ class SummaryView:
 
 def build_summary(job: JobRead, curves: list[Curve], warning_count: int, now: datetime) -> SummaryView:
     """Return the summary; `curves` holds the discriminator's loss and mean logits, if there are any."""
-    speed = latest_value(job, SPEED.name)
     curve = next((c for c in curves if c.name == DISCRIMINATOR_LOSS.name), None)
     left = seconds_left(job)
     is_over = job.state in TERMINAL_STATES
-    no_speed = "no speed was measured" if is_over else "speed not yet known"
     return SummaryView(
         iteration=job.iteration,
         iterations=job.iterations,
         progress=f"{show_count(job.iteration)} / {show_count(job.iterations)}",
         percent=show_percent(job.iteration / job.iterations),
-        speed=f"{show_number(speed)} iterations/s" if speed is not None else no_speed,
+        speed=_describe_speed(job, now),
         time_word="Time taken" if is_over else "Time left",
         time=show_duration(seconds_taken(job, now) if is_over else left),
         generator_loss=figure_of(latest_value(job, GENERATOR_LOSS.name)),
@@ -103,6 +104,18 @@ def build_summary(job: JobRead, curves: list[Curve], warning_count: int, now: da
         ),
         health=judge_health(job, warning_count),
     )
+
+
+def _describe_speed(job: JobRead, now: datetime) -> str:
+    """Return the newest speed, which the time left goes by, or that of the whole time which the run has taken."""
+    if job.state not in TERMINAL_STATES:
+        speed = latest_value(job, SPEED.name)
+        return f"{show_number(speed)} iterations/s" if speed is not None else "speed not yet known"
+    done = job.iteration - (job.attempts[0].resumed_from if job.attempts else 0)
+    seconds = seconds_taken(job, now)
+    if not seconds or done <= 0:
+        return "no speed was measured"
+    return f"{show_number(done / seconds)} iterations/s overall"
 
 
 LOG_LINES = 200
@@ -149,8 +162,8 @@ class RunPage:
     log: list[LogLineView]
     spec_yaml: str
     provenance: ProvenanceView
-    attempts: list[AttemptView]
-    checkpoints: list[CheckpointView]
+    attempts: RecordsView[AttemptView]
+    checkpoints: RecordsView[CheckpointView]
     stream_url: str
     json_url: str
     last_event_id: int
@@ -160,14 +173,15 @@ class RunPage:
 class RunData:
     """All that is read about one run; `chosen` are the metrics of its large chart, each with its word.
 
-    curves: of the large chart, and both losses. measured: of the small charts. evaluation_note: names the
-    evaluation's classifier and the number of samples.
+    curves: of the large chart, and both losses. measured: of the small charts. values: of all these at the
+    selected grid. evaluation_note: names the evaluation's classifier and the number of samples.
     """
 
     job: JobRead
     timeline: TimelineData
     curves: CurvesRead
     measured: CurvesRead
+    values: dict[str, float]
     chosen: dict[str, str]
     evaluation_note: str
     heat_maps: list[HeatMapData]
@@ -184,7 +198,7 @@ def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, no
     waiting = explain_waiting(job, data.queue)
     is_over = job.state in TERMINAL_STATES
     warning_count = sum(line.level != "info" for line in data.log)
-    axis = RunAxis(job.id, job.iterations, timeline.iteration if timeline else None)
+    axis = RunAxis(job.id, axis_length(job), timeline.iteration if timeline else None, data.values)
     curves, measured = data.curves.curves, data.measured.curves
     return RunPage(
         title=job.name,
@@ -220,8 +234,8 @@ def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, no
         log=build_log(data.log, now),
         spec_yaml=show_spec(job.spec),
         provenance=build_provenance(job),
-        attempts=[build_attempt(attempt, job, now) for attempt in job.attempts],
-        checkpoints=[build_checkpoint(job.id, checkpoint, now) for checkpoint in reversed(job.checkpoints)],
+        attempts=fold_records([build_attempt(attempt, job, now) for attempt in job.attempts]),
+        checkpoints=fold_records([build_checkpoint(job.id, checkpoint, now) for checkpoint in job.checkpoints]),
         stream_url=f"/jobs/{job.id}/events",
         json_url=f"/jobs/{job.id}",
         last_event_id=job.last_event_id,

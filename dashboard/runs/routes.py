@@ -17,6 +17,7 @@ from api.server.access.scopes import needs
 from api.server.http.dependencies import ServicesDep
 from api.server.http.responses import compressed_response
 from api.server.http.schemas import Page
+from dashboard.run.curves import axis_length
 from dashboard.runs.bulk_actions import RESULT_COOKIE, apply_to_each, build_result, read_result, write_result
 from dashboard.runs.columns import Column, Listing
 from dashboard.runs.requests import (
@@ -64,7 +65,7 @@ def build_router(site: Site) -> APIRouter:
         with services.database.read() as session:
             jobs = _read_list(session, read_listing(request), [], 0).jobs.items
             outlines = curve_queries.read_outlines(session, [job.id for job in jobs])
-        svg = draw_sparklines(outlines)
+        svg = draw_sparklines(outlines, {job.id: axis_length(job) for job in jobs})
         headers = {"Cache-Control": f"private, max-age={SPARKLINES_SECONDS}"}
         return compressed_response(
             request, svg.encode(), "image/svg+xml", headers, level=COMPRESSION, largest=None

@@ -233,56 +233,65 @@ SPARK_WIDTH, SPARK_HEIGHT = 120, 28
 SPARK_COLUMNS = 60
 # The share of the values on either side that counts as spikes and is cut off.
 SPARK_CUT = 0.02
+# The opacity of the band from the lowest to the highest values.
+SPARK_BAND = 0.25
 SPARK_SYMBOLS = {GENERATOR_LOSS.name: "g", DISCRIMINATOR_LOSS.name: "d"}
 
 
-def draw_sparklines(outlines: Mapping[str, Mapping[str, Sequence[Stretch]]]) -> str:
-    """Return both losses of many runs as one SVG document: a symbol for each curve, without strokes of its own.
+def draw_sparklines(outlines: Mapping[str, Mapping[str, Sequence[Stretch]]], lengths: Mapping[str, int]) -> str:
+    """Return both losses of many runs as one SVG document: a symbol for each curve, without colours of its own.
 
-    A run's curves fill their width from its first iteration to its newest.
+    A curve is the line of its means in a band from its lowest to its highest values. lengths: of the runs' axes.
     """
     symbols = [
         f"<symbol id={quoteattr(f'{SPARK_SYMBOLS[metric]}-{job_id}')} viewBox='0 0 {SPARK_WIDTH} {SPARK_HEIGHT}' "
-        f"preserveAspectRatio='none'><path d='{path}' fill='none' vector-effect='non-scaling-stroke'/></symbol>"
+        f"preserveAspectRatio='none'><path d='{line}' fill='none' vector-effect='non-scaling-stroke'/>"
+        f"<path d='{band}' fill='currentColor' fill-opacity='{SPARK_BAND}' stroke='none'/></symbol>"
         for job_id, curves in outlines.items()
-        for metric, path in _draw_sparkline(curves).items()
+        for metric, (line, band) in _draw_sparkline(curves, lengths.get(job_id, 1)).items()
     ]
     return f"<svg xmlns='http://www.w3.org/2000/svg'>{''.join(symbols)}</svg>"
 
 
-def _draw_sparkline(curves: Mapping[str, Sequence[Stretch]]) -> dict[str, str]:
+def _draw_sparkline(curves: Mapping[str, Sequence[Stretch]], length: int) -> dict[str, tuple[str, str]]:
     bounds = sorted(value for curve in curves.values() for part in curve for value in (part.low, part.high))
     if not bounds:
         return {}
     cut = int(len(bounds) * SPARK_CUT)
     low, high = bounds[cut], bounds[-1 - cut]
-    first = min(part.first for curve in curves.values() for part in curve)
-    last = max(part.last for curve in curves.values() for part in curve)
-    paths = {name: _draw_curve(_thin(curves.get(name, ()), first, last), low, high) for name in OUTLINED_METRICS}
-    return {name: path for name, path in paths.items() if path}
+    columns = {name: _thin(curves.get(name, ()), length) for name in OUTLINED_METRICS}
+    return {name: _draw_curve(each, low, high) for name, each in columns.items() if each}
 
 
-def _thin(curve: Sequence[Stretch], first: float, last: float) -> list[tuple[float, float, float]]:
-    """Return (position from 0 to 1, lowest, highest) for each column of the picture that has values."""
-    columns: dict[int, tuple[float, float]] = {}
+def _thin(curve: Sequence[Stretch], length: int) -> list[tuple[float, float, float, float]]:
+    """Return (position from 0 to 1, lowest, highest, mean) for each column of the picture that has values."""
+    columns: dict[int, list[Stretch]] = {}
     for part in curve:
-        middle = (part.first + part.last) / 2 - first
-        column = min(SPARK_COLUMNS - 1, int(middle / max(1.0, last - first) * SPARK_COLUMNS))
-        low, high = columns.get(column, (part.low, part.high))
-        columns[column] = (min(low, part.low), max(high, part.high))
-    return [((column + 0.5) / SPARK_COLUMNS, *columns[column]) for column in sorted(columns)]
+        middle = part.first / 2 + part.last / 2
+        columns.setdefault(min(SPARK_COLUMNS - 1, int(middle / length * SPARK_COLUMNS)), []).append(part)
+    return [
+        (
+            (column + 0.5) / SPARK_COLUMNS,
+            min(part.low for part in parts),
+            max(part.high for part in parts),
+            sum(part.mean / len(parts) for part in parts),
+        )
+        for column, parts in sorted(columns.items())
+    ]
 
 
-def _draw_curve(columns: Sequence[tuple[float, float, float]], low: float, high: float) -> str:
-    """Return a path through each column's lowest and highest value, alternately from below and from above."""
+def _draw_curve(columns: Sequence[tuple[float, float, float, float]], low: float, high: float) -> tuple[str, str]:
+    """Return the path through the means, and around the band from the lowest to the highest values."""
     # Halved first: the range may be wider than the largest float.
     reach = (high / 2 - low / 2) or 1.0
-    points: list[str] = []
-    for number, (position, lowest, highest) in enumerate(columns):
-        pair = (lowest, highest) if number % 2 else (highest, lowest)
-        for value in pair if highest > lowest else pair[:1]:
-            up = min(1.0, max(0.0, (value / 2 - low / 2) / reach))
-            points.append(f"{position * SPARK_WIDTH:.1f},{1 + (SPARK_HEIGHT - 2) * (1 - up):.1f}")
-    if len(points) == 1:
-        points.append(points[0])
-    return f"M{' '.join(points)}" if points else ""
+
+    def place(position: float, value: float) -> str:
+        up = min(1.0, max(0.0, (value / 2 - low / 2) / reach))
+        return f"{position * SPARK_WIDTH:.1f},{1 + (SPARK_HEIGHT - 2) * (1 - up):.1f}"
+
+    means = [place(position, mean) for position, _, _, mean in columns]
+    tops = [place(position, highest) for position, _, highest, _ in columns]
+    bottoms = [place(position, lowest) for position, lowest, _, _ in columns]
+    # A single point is a line to itself, which its round end shows as a dot.
+    line = " ".join(means if len(means) > 1 else 2 * means)
+    return f"M{line}", f"M{' '.join([*tops, *bottoms[::-1]])}Z"

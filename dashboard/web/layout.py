@@ -26,11 +26,15 @@ THUMBNAIL_CELLS = 2
 
 @dataclass(frozen=True)
 class Frame:
-    """The surroundings of every page: the chosen theme, the address to return to, and whether one can log out."""
+    """The surroundings of every page: the chosen theme, the address to return to, and the login.
+
+    is_logged_in: whether one can log out. is_reader: whether the login may only read; no more is offered then.
+    """
 
     theme: Theme
     path: str
     is_logged_in: bool = False
+    is_reader: bool = False
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, PrefixLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from api.server.access.grants import Scope
 from api.server.http.responses import compress_body
 from api.server.services import Services
 from dashboard.web.layout import LinkView
@@ -48,9 +49,9 @@ def load_rooms(root: Path) -> PrefixLoader:
 
 
 class Renderer:
-    """Renders a template for one page object, below links to the rooms (text and address of each)."""
+    """Renders a template for one page object, below links to the rooms (text, address and scope of each)."""
 
-    def __init__(self, static: StaticTree, navigation: Sequence[tuple[str, str]]) -> None:
+    def __init__(self, static: StaticTree, navigation: Sequence[tuple[str, str, Scope]]) -> None:
         self._navigation = navigation
         self._environment = Environment(
             loader=load_rooms(ROOMS),
@@ -63,7 +64,11 @@ class Renderer:
 
     def render_page(self, request: Request, template: str, page: Any, status: int = 200) -> HTMLResponse:
         """Return the template filled with `page`, and nothing else; compressed where the browser takes that."""
-        navigation = [LinkView(text, href, href == request.url.path) for text, href in self._navigation]
+        navigation = [
+            LinkView(text, href, href == request.url.path)
+            for text, href, scope in self._navigation
+            if not (page.frame.is_reader and scope == "user")
+        ]
         html = self._environment.get_template(template).render(page=page, navigation=navigation).encode()
         body, headers = compress_body(request, html, PAGE_HEADERS, level=COMPRESSION, largest=None)
         return HTMLResponse(body, status, headers)

@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 from fastapi import Depends, Request
 
 from api.server.access.authenticator import LOGIN_COOKIE
-from api.server.access.grants import OPEN_GRANT
+from api.server.access.grants import OPEN_GRANT, Grant
 from api.server.access.scopes import GRANT
 from dashboard.web.layout import THEMES, Frame, Theme
 
@@ -19,9 +19,11 @@ def read_frame(request: Request) -> Frame:
     """Return the surroundings of the page: its theme, the address to return to, and the login."""
     query = f"?{request.url.query}" if request.url.query else ""
     theme = read_theme(request.cookies.get(THEME_COOKIE))
+    grant: Grant = request.scope.get(GRANT, OPEN_GRANT)
     # Only on a page that needs a token: a cookie that has expired is no login.
-    is_logged_in = LOGIN_COOKIE in request.cookies and request.scope.get(GRANT, OPEN_GRANT) is not OPEN_GRANT
-    return Frame(theme, request.url.path + query, is_logged_in)
+    is_logged_in = LOGIN_COOKIE in request.cookies and grant is not OPEN_GRANT
+    is_reader = "read" in grant.scopes and "user" not in grant.scopes
+    return Frame(theme, request.url.path + query, is_logged_in, is_reader)
 
 
 def read_theme(value: str | None) -> Theme:

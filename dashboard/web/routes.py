@@ -40,7 +40,7 @@ def build_router(site: Site) -> APIRouter:
     @router.get("/favicon.ico", dependencies=needs("open"))
     def read_favicon() -> Response:
         """Serve the icon that a browser asks for when it shows a file or JSON."""
-        return RedirectResponse(site.static.url("static/core/favicon.svg"), 307)
+        return RedirectResponse(site.static.url("static/favicon.svg"), 307)
 
     @router.get("/static/{digest}/{name:path}", dependencies=needs("open"))
     def read_static(digest: str, name: str, request: Request) -> Response:

@@ -76,7 +76,7 @@ class QueuePage:
     waiting: list[WaitingRow]
     more: str
     workers: list[WorkerRow]
-    has_worker: bool
+    absence: str
     stream_url: str
     last_event_id: int
 
@@ -92,7 +92,7 @@ def build_queue_page(data: QueueData, frame: Frame, now: datetime) -> QueuePage:
         waiting=[_waiting_row(position, job, data, now) for position, job in enumerate(data.waiting, 1)],
         more=f"and {show_count(more)} more" if more else "",
         workers=workers,
-        has_worker=any(worker.is_alive for worker in workers),
+        absence=_describe_absence(workers),
         stream_url="/events",
         last_event_id=data.last_event_id,
     )
@@ -101,9 +101,12 @@ def build_queue_page(data: QueueData, frame: Frame, now: datetime) -> QueuePage:
 def explain_waiting(job: QueuedJob, workers: Sequence[WorkerRead], running: Sequence[RunningJob]) -> str:
     """Return why no worker has taken the job; the labels of workers are not known here, so they are only named."""
     alive = [worker for worker in workers if worker.is_alive]
+    away = len(workers) - len(alive)
     cards = [gpu.memory_total for worker in alive for gpu in worker.gpus]
     if job.not_before is not None:
         return f"Waits until {show_moment(job.not_before)}, after attempt {job.attempt} was lost."
+    if not alive and away:
+        return "The only worker is away." if away == 1 else f"All {away} workers are away."
     if not alive:
         return "There is no worker."
     if job.device == "cuda" and not cards:
@@ -128,9 +131,25 @@ def show_gib(size: int) -> str:
     return f"{size / GIB:.1f}".removesuffix(".0") + " GiB"
 
 
+def _describe_absence(workers: Sequence[WorkerRow]) -> str:
+    """Return a sentence where no worker is there; the table below names those of the last day."""
+    if any(worker.is_alive for worker in workers):
+        return ""
+    if not workers:
+        return "No worker has been seen in the last day. Runs wait until one connects."
+    if len(workers) == 1:
+        return (
+            f"The only worker was last seen {workers[0].seen.age}. Runs wait until it is back or another connects."
+        )
+    return f"All {len(workers)} workers are away. Runs wait until one is back or another connects."
+
+
 def _summarise(data: QueueData) -> str:
     alive = sum(worker.is_alive for worker in data.workers)
+    away = len(data.workers) - alive
     workers = "no worker" if not alive else "1 worker" if alive == 1 else f"{alive} workers"
+    if not alive and away:
+        workers = "1 worker away" if away == 1 else f"{away} workers away"
     parts = (f"{show_count(data.waiting_count)} waiting", f"{len(data.running)} running", workers)
     return ", ".join(parts)
 

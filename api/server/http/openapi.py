@@ -50,8 +50,39 @@ def build_openapi(app: FastAPI) -> dict[str, Any]:
             components.update(own.pop("$defs", {}))
             components[model.__name__] = own
         _add_middleware_errors(schema)
+        _describe_parameters(schema)
         app.openapi_schema = schema
     return app.openapi_schema
+
+
+# What parameters mean that are described at no route: they mean the same at each.
+MEANINGS = {
+    "job_id": "the job's id",
+    "attempt": "the attempt's number, from 1",
+    "iteration": "the iteration at which the checkpoint was saved",
+    "sha256": "the file's sha256, 64 hexadecimal digits",
+    "name": "a part of the job's name",
+    "tag": "a whole tag",
+    "commit": "the first digits of the commit that ran",
+    "recipe": "a part of the paper that the job repeats",
+    "sort": "a column, `duration`, a metric or a field of the spec; `-` in front reverses the order",
+    "limit": "at most so many on one page",
+    "tail": "the newest lines, at most so many",
+    "points": "at most so many points or stretches of each curve; every point without it",
+    "form": "`json`, or columns for programs: `binary` for points, `bands` for stretches",
+    "after": "only events after the one with this id",
+    "last-event-id": "as `after`; a browser sends it when it connects again",
+    "if-none-match": "the ETag of a copy that the caller has: the answer is 304 while it is still right",
+    "idempotency-key": "a text of your choice; the same one with the same spec makes no second job",
+}
+
+
+def _describe_parameters(schema: dict[str, Any]) -> None:
+    for methods in schema["paths"].values():
+        for operation in methods.values():
+            for parameter in operation.get("parameters", ()):
+                if not parameter.get("description"):
+                    parameter["description"] = MEANINGS[parameter["name"].lower()]
 
 
 def _drop_foreign_errors(schema: dict[str, Any], components: dict[str, Any]) -> None:

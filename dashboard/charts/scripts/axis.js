@@ -12,6 +12,9 @@ export function describePlace(axis, place) {
   return axis === "images" ? `${shown} images seen` : `iteration ${shown}`;
 }
 
+/** A place as it is named and kept in the address: a whole iteration or image, a tenth of a second. */
+export const roundPlace = (axis, place) => (axis === "time" ? Math.round(10 * place) / 10 : Math.round(place));
+
 /** A place as the page's address holds it. */
 export const writePlace = (place) => place.toFixed(1).replace(/\.0$/, "");
 
@@ -43,6 +46,14 @@ export function positionsOf({ dataset: { scale = "1", url } }) {
   if (scale === "") return clocks.get(url);
   const factor = Number(scale);
   return { placeOf: (iteration) => iteration * factor, iterationAt: (place) => place / factor };
+}
+
+/** The iteration up to which a run had come at a place; Infinity is the newest. */
+export const iterationUntil = ({ iterationAt }, at) => (at === Infinity ? at : Math.max(0, Math.floor(iterationAt(at))));
+
+/** The length of a run's axis in iterations: as planned while it may get there, else where it ended. */
+export function lengthOfRun({ state, iteration, iterations }) {
+  return Math.max(1, ["queued", "running"].includes(state) ? iterations : iteration);
 }
 
 /** The smallest window of whole iterations that holds this window of places. */

@@ -8,16 +8,17 @@
 //   in:  ganvas:update, :frames, :compared, :point, :curves, :theme, :clocks, :grown {urls}
 //   out: ganvas:pick {iteration} or, where runs are compared, ganvas:place {at}; ganvas:point {at}, ganvas:curves
 import { announce, listen, setField, stopListening } from "../../static/core/dom.js";
-import { showNumber } from "../../static/core/format.js";
-import { countUntil, describePlace, positionsOf } from "./axis.js";
+import { showCount, showNumber } from "../../static/core/format.js";
+import { countUntil, describePlace, iterationUntil, lengthOfRun, positionsOf, roundPlace } from "./axis.js";
 import { change, selection, settings } from "./curve-settings.js";
-import { Sources } from "./curves.js";
+import { ExactValues, Sources } from "./curves.js";
 import { Marks, Plot, readAttempts } from "./plot.js";
 
 /** Where a chart is read: at the pointer, else at the slider, else at the newest point. */
 class Cursor {
   constructor(chart) {
     this.chart = chart;
+    this.values = new ExactValues(() => chart.isConnected && this.show());
   }
 
   /** The slider has moved. */
@@ -35,12 +36,13 @@ class Cursor {
   /** Move the page's slider there: that of one run, or of all compared runs. */
   pick(at) {
     if (this.chart.dataset.metricsUrl) announce("pick", { iteration: at });
-    else announce("place", { at: Math.max(0, at) });
+    else announce("place", { at: Math.max(0, roundPlace(this.chart.dataset.axis, at)) });
   }
 
   /** The pointer is at this place in some chart of the page, or in none (undefined). */
   hover(at) {
-    this.hovered = at;
+    // The place that is named is the one whose values are shown.
+    this.hovered = at === undefined ? at : roundPlace(this.chart.dataset.axis, at);
     this.chart.marks?.hover(at);
     this.show();
   }
@@ -52,7 +54,9 @@ class Cursor {
     const at = this.hovered ?? selection.at ?? Infinity;
     const where = Number.isFinite(at) && describePlace(plot.axis, Math.max(0, at));
     setField(this.chart, "at", where ? `at ${where}` : "newest");
-    for (const line of plot.lines) showRow(line, at);
+    const wanted = plot.lines.map((line) => ({ line, at: iterationUntil(line.positions, at) }));
+    for (const { line, at: until } of wanted) showRow(line, until, this.values.find(line, until));
+    this.values.want(wanted);
   }
 }
 
@@ -70,14 +74,31 @@ function readColours(host) {
   return { text: style.color, rule, font: `14px ${style.fontFamily}` };
 }
 
-/** Write a curve's value at this place into its row: the mean, and the range where it stands for more points. */
-function showRow({ row, curve, places, smoothed, isSmoothed }, at) {
-  const index = Math.max(0, countUntil(places, at) - 1);
+/** Write a curve's value at an iteration into its row, {iteration, value}, and where the curve is drawn in stretches the
+ *  range of the stretch in which it lies. Until the value is known, the mean of that stretch stands for it. */
+function showRow({ row, curve, smoothed, isSmoothed }, at, point) {
+  const index = stretchAt(curve, at);
   const [mean, low, high] = [curve.means, curve.lows, curve.highs].map((column) => column[index]);
-  write(row, "value", showNumber(mean), mean);
+  if (point) write(row, "value", showNumber(point.value), describeExact(point, at));
+  else if (point === null) write(row, "value", showNumber(undefined));
+  else write(row, "value", mean === undefined ? "…" : `≈ ${showNumber(mean)}`);
   const isRange = curve.isThinned && low !== high;
   write(row, "range", isRange ? `${showNumber(low)} … ${showNumber(high)}` : "", isRange ? `${low} … ${high}` : "");
-  write(row, "smoothed", isSmoothed ? showNumber(smoothed[index]) : "", isSmoothed ? smoothed[index] : undefined);
+  const isKnown = isSmoothed && index !== undefined;
+  write(row, "smoothed", isKnown ? showNumber(smoothed[index]) : "", isKnown ? smoothed[index] : undefined);
+}
+
+/** The index of the stretch that holds an iteration; of single points, of the last one up to it. Undefined where the
+ *  curve is not drawn there. */
+function stretchAt({ iterations, isThinned, window }, at) {
+  if (!iterations.length || (window && (at < window.from || at > window.to))) return undefined;
+  const index = isThinned ? Math.min(countUntil(iterations, at - 1), iterations.length - 1) : countUntil(iterations, at) - 1;
+  return index < 0 ? undefined : index;
+}
+
+/** Every digit, and the iteration of the point where the cursor stands after it. */
+function describeExact({ iteration, value }, at) {
+  return iteration < at && at !== Infinity ? `${value} (of iteration ${showCount(iteration)})` : value;
 }
 
 function write(row, field, text, exact) {
@@ -95,7 +116,10 @@ function takeOver(host) {
 
 /** The lines of these rows: the curve of each, its positions and its stroke. */
 function linesOf(rows, sources) {
-  return rows.map((row) => ({ row, curve: sources.curve(row), positions: positionsOf(row), ...readStroke(row) }));
+  return rows.map((row) => {
+    const [curve, url] = [sources.curve(row), sources.urlOf(row)];
+    return { row, curve, url, positions: positionsOf(row), ...readStroke(row) };
+  });
 }
 
 /** Run once, when the element is nearly in sight; returns a function that stops waiting. */
@@ -119,7 +143,7 @@ class CurveChart extends HTMLElement {
     for (const moved of ["frames", "compared"]) listen(this, moved, () => this.cursor.select());
     listen(this, "point", ({ at }) => this.cursor.hover(at));
     listen(this, "clocks", () => this.isAsked && !this.plot && this.load());
-    listen(this, "grown", ({ urls }) => this.plot && this.sources.reload(urls).then(() => this.refresh()));
+    listen(this, "grown", ({ urls }) => this.plot && this.sources.reload(urls).then(() => this.renew()));
     listen(this, "curves", ({ changed }) => this.reshow(changed));
     listen(this, "theme", () => this.plot && this.rebuild());
     // A chart out of sight fetches nothing.
@@ -131,6 +155,7 @@ class CurveChart extends HTMLElement {
     stopListening(this);
     this.stopWaiting();
     this.observer.disconnect();
+    this.cursor.values.close();
     this.plot?.destroy();
   }
 
@@ -142,7 +167,15 @@ class CurveChart extends HTMLElement {
   async load() {
     this.isAsked = true;
     if (!this.rows.every(positionsOf)) return;
-    if ((await this.sources.load(this.rows, settings.window)) && this.isConnected) this.rebuild();
+    if (!(await this.sources.load(this.rows, settings.window)) || !this.isConnected) return;
+    this.cursor.values.forget();
+    this.rebuild();
+  }
+
+  /** Some curves were loaded anew. */
+  renew() {
+    this.cursor.values.forget();
+    this.refresh();
   }
 
   /** Replace the chart that the server drew, or the previous live one. */
@@ -172,13 +205,17 @@ class CurveChart extends HTMLElement {
 
   take(update) {
     this.sources.take(update);
+    if (update.events.some(({ kind }) => kind === "attempt_started")) this.cursor.values.forget();
+    // A run that ends early ends its axis.
+    if (this.dataset.metricsUrl) this.dataset.length = lengthOfRun(update.job);
     this.pending ??= requestAnimationFrame(() => this.refresh());
   }
 
   refresh() {
     this.pending = undefined;
     if (!this.isConnected || !this.plot) return;
-    if (this.plot.update(linesOf(this.rows, this.sources))) this.cursor.show();
+    if (this.plot.known !== Number(this.dataset.length)) this.rebuild();
+    else if (this.plot.update(linesOf(this.rows, this.sources))) this.cursor.show();
     else this.rebuild();
   }
 

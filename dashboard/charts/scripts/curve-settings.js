@@ -1,8 +1,9 @@
-// <curve-settings data-axis data-length>: smoothing, scales and zoom of all curves of the page.
+// <curve-settings data-axis data-length [data-follows]>: smoothing, scales and zoom of all curves of the page.
 // The page's address holds them too: ?smoothing=12&scale=log&values=full&zoom=100-2000.
 import { readAddress, RestingAddress } from "../../static/core/address.js";
 import { announce, build, buildChoice, listen, stopListening } from "../../static/core/dom.js";
 import { showCount, showDuration } from "../../static/core/format.js";
+import { lengthOfRun } from "./axis.js";
 
 const STEPS = 20;
 const ZOOM = /^([0-9]{1,10})-([0-9]{1,10})$/;
@@ -71,11 +72,20 @@ class CurveSettings extends HTMLElement {
     const smoothingLabel = build("label", {}, "Smoothing", this.smoothing, this.said);
     this.replaceChildren(smoothingLabel, valuesLabel, scaleLabel, this.buildWindow());
     listen(this, "curves", () => this.show());
+    // The axis of one run, which ends where the run does.
+    if ("follows" in this.dataset) listen(this, "update", ({ job }) => this.take(lengthOfRun(job)));
     this.show();
   }
 
   disconnectedCallback() {
     stopListening(this);
+  }
+
+  take(length) {
+    if (length === this.length) return;
+    this.length = length;
+    for (const box of [this.from, this.to]) box.max = length;
+    this.show();
   }
 
   buildWindow() {

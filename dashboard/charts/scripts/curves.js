@@ -4,9 +4,10 @@ import { countUntil, iterationsOf, positionsOf } from "./axis.js";
 
 /** One curve as stretches of iterations, each with its mean, lowest and highest value; a point is a stretch of one. */
 class Curve {
-  /** Columns of one length, in rising order of iteration; `total` points are stored. */
-  constructor(iterations = [], means = [], lows = [...means], highs = [...means], total = means.length) {
-    Object.assign(this, { iterations, means, lows, highs, total });
+  /** Columns of one length, in rising order of iteration; `total` points are stored. The first `loaded` ones were
+   *  fetched, of a window of iterations if there is one; later ones came by the stream. */
+  constructor(name, iterations = [], means = [], lows = [...means], highs = [...means], total = means.length) {
+    Object.assign(this, { name, iterations, means, lows, highs, total, loaded: means.length, window: undefined });
   }
 
   /** Whether a stretch may stand for more than one point. */
@@ -26,6 +27,7 @@ class Curve {
   dropAfter(iteration) {
     const kept = countUntil(this.iterations, iteration);
     this.total -= this.iterations.length - kept;
+    this.loaded = Math.min(this.loaded, kept);
     for (const column of [this.iterations, this.means, this.lows, this.highs]) column.length = kept;
   }
 }
@@ -67,7 +69,7 @@ function readBands(buffer) {
     const isThinned = count < total;
     const lows = isThinned ? column(Float64Array, count) : [...means];
     const highs = isThinned ? column(Float64Array, count) : [...means];
-    curves.set(name, new Curve(column(Uint32Array, count), means, lows, highs, total));
+    curves.set(name, new Curve(name, column(Uint32Array, count), means, lows, highs, total));
   }
   return { last, curves };
 }
@@ -102,7 +104,8 @@ class Source {
     if (this.asked !== asked) return this.isLoaded;
     this.asked = undefined;
     if (fetched) {
-      this.curves = new Map(names.map((name) => [name, fetched.curves.get(name) ?? new Curve()]));
+      this.curves = new Map(names.map((name) => [name, fetched.curves.get(name) ?? new Curve(name)]));
+      for (const curve of this.curves.values()) curve.window = window ?? undefined;
       Object.assign(this, { last: fetched.last, appended: 0, isLoaded: true });
     }
     for (const update of this.waiting.splice(0)) this.take(update);
@@ -110,7 +113,7 @@ class Source {
   }
 
   curve(name) {
-    return this.curves.get(name) ?? new Curve();
+    return this.curves.get(name) ?? new Curve(name);
   }
 
   /** Take a message of the stream, unless the fetched curves hold it. */
@@ -143,8 +146,13 @@ export class Sources {
     Object.assign(this, { url, points, byUrl: new Map() });
   }
 
+  /** The address of the metrics of a row's run. */
+  urlOf(row) {
+    return row.dataset.url ?? this.url;
+  }
+
   of(row) {
-    const url = row.dataset.url ?? this.url;
+    const url = this.urlOf(row);
     if (!this.byUrl.has(url)) this.byUrl.set(url, new Source(url, this.points));
     return this.byUrl.get(url);
   }
@@ -169,5 +177,80 @@ export class Sources {
 
   take(update) {
     for (const source of this.byUrl.values()) source.take(update);
+  }
+}
+
+// The exact values of curves at one iteration. A drawn curve may be thinned, or only of the window of a zoom: what it does
+// not hold is fetched once the cursor rests.
+//
+//   const values = new ExactValues(() => show());      called when wanted values have come
+//   values.find(line, at);     {iteration, value} of the line's last point up to an iteration, or of its newest (Infinity);
+//                              null where there is none, undefined while it is not known
+//   values.want(wanted);       fetch what find() does not know of these, [{line, at}]
+//   values.forget();           a lost attempt's points were dropped, or the curves may be others
+const REST_MS = 120;
+const MOST_KEPT = 2000;
+// The largest iteration that the service takes.
+const LAST = 1_000_000_000;
+// A curve of at most so many points keeps its last one: that is the point in question.
+const LEAST_POINTS = 5;
+
+// The newest point is another one after each point that comes.
+const keyOf = ({ url, curve }, at) => `${url} ${curve.name} ${at === Infinity ? `newest of ${curve.total}` : at}`;
+
+/** The last point up to an iteration that a drawn curve itself holds; undefined where it may hold another one or none. */
+function findDrawn({ iterations, means, window, loaded, isThinned }, at) {
+  if (window && (at < window.from || at > window.to)) return undefined;
+  const index = countUntil(iterations, at) - 1;
+  // What came by the stream is as it was logged.
+  if (index >= 0 && (!isThinned || index >= loaded)) return { iteration: iterations[index], value: means[index] };
+  return isThinned || window?.from > 0 ? undefined : null;
+}
+
+export class ExactValues {
+  constructor(ready) {
+    Object.assign(this, { ready, known: new Map() });
+  }
+
+  find(line, at) {
+    const drawn = findDrawn(line.curve, at);
+    return drawn === undefined ? this.known.get(keyOf(line, at)) : drawn;
+  }
+
+  want(wanted) {
+    clearTimeout(this.rest);
+    const missing = wanted.filter(({ line, at }) => this.find(line, at) === undefined);
+    if (missing.length) this.rest = setTimeout(() => this.fetch(missing), REST_MS);
+  }
+
+  forget() {
+    this.known.clear();
+  }
+
+  close() {
+    clearTimeout(this.rest);
+  }
+
+  async fetch(missing) {
+    if (this.known.size > MOST_KEPT) this.forget();
+    const { known } = this;
+    const requests = Map.groupBy(missing, ({ line, at }) => `${line.url} ${at}`).values();
+    await Promise.all([...requests].map((some) => this.read(some, known)));
+    this.ready();
+  }
+
+  async read(some, known) {
+    const [{ line: { url }, at }] = some;
+    const query = new URLSearchParams(some.map(({ line }) => ["name", line.curve.name]));
+    query.set("points", LEAST_POINTS);
+    if (at < LAST) query.set("to", at);
+    const response = await fetch(`${url}?${query}`).catch(() => undefined);
+    if (!response?.ok) return;
+    const curves = new Map((await response.json()).curves.map((curve) => [curve.name, curve]));
+    for (const { line } of some) {
+      const { iterations = [], values = [] } = curves.get(line.curve.name) ?? {};
+      const point = { iteration: iterations.at(-1), value: readValue(values.at(-1)) };
+      known.set(keyOf(line, at), iterations.length ? point : null);
+    }
   }
 }

@@ -14,7 +14,7 @@ const DRAG_PIXELS = 6;
 export class Plot {
   constructor(box, lines, { settings, axis, known, colours, on }) {
     const length = lengthOf(lines, known);
-    Object.assign(this, { settings, axis, length, on, beyond: "" });
+    Object.assign(this, { settings, axis, known, length, on, beyond: "" });
     this.take(lines);
     this.distribution = distributionOf(settings.y, this.values());
     const isLog = settings.x === "log";

@@ -1,4 +1,4 @@
-// <figure-form>: the preview and the address follow the form.
+// <figure-form>: the preview and the address follow the form, and so do the links to the other kinds of figures.
 import { announce } from "../../static/core/dom.js";
 
 const PAUSE_MS = 500;
@@ -8,6 +8,10 @@ class FigureForm extends HTMLElement {
   connectedCallback() {
     this.form = this.querySelector("form");
     this.addEventListener("change", ({ target }) => this.ask(target.name));
+    // Before the browser follows it, also into another tab.
+    for (const kind of ["pointerdown", "click"]) {
+      this.addEventListener(kind, ({ target }) => this.lead(target.closest(".tabs a")));
+    }
     this.addEventListener("submit", (event) => {
       // A search for runs loads the page: the server renders the list.
       if (this.changesRuns) return;
@@ -31,10 +35,22 @@ class FigureForm extends HTMLElement {
     this.timer = setTimeout(() => this.show(this.sections), PAUSE_MS);
   }
 
+  /** What is filled in, as an address holds it. */
+  get fields() {
+    return new URLSearchParams([...new FormData(this.form)].filter(([, value]) => value !== ""));
+  }
+
+  /** Let a link to another kind hold what is filled in now. */
+  lead(link) {
+    if (!link) return;
+    const { fields } = this;
+    fields.set("kind", new URLSearchParams(link.search).get("kind"));
+    link.search = fields;
+  }
+
   show(ids = SECTIONS) {
     clearTimeout(this.timer);
-    const fields = new URLSearchParams([...new FormData(this.form)].filter(([, value]) => value !== ""));
-    history.replaceState(history.state, "", `/figures?${fields}`);
+    history.replaceState(history.state, "", `?${this.fields}`);
     announce("refresh", { ids });
   }
 }

@@ -68,8 +68,9 @@ class RunVitals extends HTMLElement {
     setField(this, "percent", showPercent(fraction));
     findField(this, "bar").value = job.iteration;
     const speed = readValue(job.latest[this.dataset.speed]?.value);
+    // Of a run that is over the server says the whole time, and the speed that it makes.
     if (job.state === "running") setField(this, "time", showDuration(secondsLeft(job, this.dataset.speed)));
-    if (speed !== undefined) setField(this, "speed", `${showNumber(speed)} iterations/s`);
+    if (job.state === "running" && speed !== undefined) setField(this, "speed", `${showNumber(speed)} iterations/s`);
     for (const [name, latest] of Object.entries(job.latest)) {
       const value = readValue(latest.value);
       setField(this, name, showNumber(value), String(value));

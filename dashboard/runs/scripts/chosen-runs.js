@@ -61,9 +61,10 @@ class ChosenRuns extends HTMLElement {
     findField(this, "chosen").textContent = count ? `${count} chosen` : "Choose runs:";
     this.all.textContent = count === boxes.length ? "None" : "All";
     for (const button of this.querySelectorAll("form button:not([type=button])")) button.disabled = !count;
+    // A login that may only read has no such question.
     const cancel = this.querySelector("details");
-    cancel.inert = !count;
-    if (!count) cancel.open = false;
+    if (cancel) cancel.inert = !count;
+    if (cancel && !count) cancel.open = false;
     const compare = this.querySelector("[formaction='/runs/compare']");
     compare.disabled = count < 2 || count > 10;
     compare.title = compare.disabled ? "Choose 2 to 10 runs" : "";

@@ -44,6 +44,8 @@ class FreshSections extends HTMLElement {
     for (const id of ids) {
       const [old, young] = [document.getElementById(id), fresh.getElementById(id)];
       if (!old || !young) continue;
+      // What the reader has unfolded stays so.
+      for (const { id: open } of old.querySelectorAll("details[open][id]")) young.querySelector(`#${open}`)?.setAttribute("open", "");
       // A widget is replaced; of any other section only the content, so that a screen reader announces the change.
       // Copies, because one requested section may lie inside another.
       if (customElements.get(old.localName)) old.replaceWith(document.importNode(young, true));

@@ -21,7 +21,7 @@ const KEYS = [
   { keys: ["↑", "↓", "←", "→", "Enter"], does: "with the focus on a grid: choose a cell, keep it outlined", where: "compare-cell" },
   { keys: ["Shift", "click"], does: "choose all runs in between", where: "chosen-runs" },
   { keys: ["Tab"], does: "to the next control; the first one leads past the header" },
-  { keys: ["Esc"], does: "close this" },
+  { keys: ["Esc"], does: "close this, or what lies over the page" },
 ];
 
 /** Whether a key belongs to the focused element or to the browser. */

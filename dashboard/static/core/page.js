@@ -21,3 +21,4 @@ import "./fresh-sections.js";
 import "./theme-choice.js";
 import "./local-time.js";
 import "./key-help.js";
+import "./overlays.js";

@@ -168,15 +168,56 @@ def test_best_is_the_highest_or_the_lowest_as_the_metric_means_it() -> None:
 
     names = ["eval/frechet_distance", "eval/classifier_score", "loss/generator"]
     runs = [dict.fromkeys(names, curve(5, 2, 4)), dict.fromkeys(names, curve(6, 3, float("nan")))]
-    frechet, score, loss = build_numbers(names, runs, [200, 200])
+    here = [dict.fromkeys(names, (200, 2.0)), dict.fromkeys(names, (200, 3.0))]
+    frechet, score, loss = build_numbers(names, runs, here, [200, 200])
     assert [cell.is_best_here for cell in frechet.cells] == [True, False]
     assert [cell.best for cell in frechet.cells] == ["2.00 at 200", "3.00 at 200"]
     assert [cell.is_best for cell in score.cells] == [False, True]
     assert [cell.best for cell in score.cells] == ["5.00 at 100", "6.00 at 100"]
     assert [cell.is_best_here for cell in score.cells] == [False, True]
     assert not any(cell.is_best_here or cell.is_best or cell.best for cell in loss.cells)
-    (tie,) = build_numbers(names[:1], [runs[0], runs[0]], [200, 200])
+    (tie,) = build_numbers(names[:1], [runs[0], runs[0]], [here[0], here[0]], [200, 200.9])
     assert not any(cell.is_best or cell.is_best_here for cell in tie.cells)
+    assert [cell.of for cell in tie.cells] == ["", ""]
+
+
+def test_a_value_of_an_earlier_iteration_says_of_which_it_is() -> None:
+    points = [{"loss/generator": (1290, 1.5)}, {"loss/generator": (1300, 2.5)}, {}]
+    (row,) = build_numbers(["loss/generator"], [{}, {}, {}], points, [1300, 1300, 1300])
+    assert [(cell.here.text, cell.of) for cell in row.cells] == [("1.50", "1,290"), ("2.50", ""), ("–", "")]
+
+
+def test_the_table_of_metrics_speaks_of_a_best_only_where_there_is_one(
+    client: TestClient, worker: FakeWorker
+) -> None:
+    jobs = make_runs(worker, 2)
+    heading = re.compile(r'Metrics <span class="quiet">([^<]*)<')
+    assert heading.findall(read(client, address(jobs))) == ["at iteration 300"]
+    worker.post({"kind": "metrics_logged", "iteration": 300, "values": {"eval/recall": 0.5}})
+    said = "at iteration 300, and the best of each run where one value is better"
+    assert heading.findall(read(client, address(jobs))) == [said]
+
+
+def test_runs_of_the_same_name_are_told_apart_by_the_beginning_of_their_ids(
+    client: TestClient, worker: FakeWorker
+) -> None:
+    jobs = [worker.submit(name=name) for name in ("same", "same", "other")]
+    html = read(client, address(jobs))
+    shown = [f"same ({jobs[0][:8]})", f"same ({jobs[1][:8]})", "other"]
+    assert re.findall(r'<th scope="col">.*?<a [^>]*>([^<]*)<', html) == shown
+    assert re.findall(r'data-name="([^"]*)"', html)[::2] == shown
+
+
+def test_the_legend_of_compared_curves_explains_their_metrics(client: TestClient, worker: FakeWorker) -> None:
+    html = read(client, address(make_runs(worker, 2)))
+    table = html.split('<table class="curves">')[1].split("</table>")[0]
+    notes = re.findall(
+        r'aria-describedby="([^"]+)">(\w+)</dfn><span class="metric-note" role="tooltip" id="([^"]+)">', table
+    )
+    assert [word for _, word, _ in notes] == ["generator", "discriminator"] * 2
+    assert all(named == own for named, _, own in notes)
+    assert len({own for _, _, own in notes}) == 4
+    assert find_metric("loss/generator").sentence in table.replace("&#39;", "'")
 
 
 @pytest.mark.parametrize(

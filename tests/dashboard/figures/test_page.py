@@ -124,3 +124,39 @@ def test_script_in_the_address_is_shown_as_text(client: TestClient, run: str) ->
     html = read(client, f"/figures?run={run}&find={SCRIPT}&iteration={SCRIPT}&label.{run}={SCRIPT}&kind={SCRIPT}")
     assert SCRIPT not in html
     assert "&lt;script&gt;" in html
+
+
+def test_what_was_chosen_stays_chosen_from_kind_to_kind(client: TestClient, worker: FakeWorker, run: str) -> None:
+    worker.submit(name="other")
+    worker.claim()
+    worker.train(300)
+    other = worker.job_id
+
+    def lead(html: str, kind: str) -> str:
+        (href,) = [h for h in re.findall(r'<a href="(/figures\?[^"]+)"', html) if f"kind={kind}&" in h]
+        return read(client, href.replace("&amp;", "&"))
+
+    def checked(html: str) -> list[str]:
+        return re.findall(r'name="run" value="(\w+)" checked', html)
+
+    asked = f"run={other}&run={run}&iteration=100&label.{run}=ours&metric=loss/generator&smoothing=0.5&fps=3"
+    timelines = read(client, f"/figures?kind=timelines&{asked}")
+    assert checked(timelines) == [other, run]
+    assert 'name="smoothing" value="0.5"' in timelines
+    movie = lead(timelines, "movie")
+    assert checked(movie) == [other]
+    assert 'name="fps" type="number" min="0.5" max="50" step="any" value="3"' in movie
+    # The form of a movie names one run; the others are kept.
+    assert re.findall(r'name="beside" value="(\w+)"', movie) == [other, run]
+    movie = read(client, f"/figures?kind=movie&run={run}&beside={other}&beside={run}&iteration=100")
+    assert checked(movie) == [run]
+    assert f"/runs/{run}/movie.gif" in movie
+    curves = lead(read(client, f"/figures?kind=movie&{asked}"), "curves")
+    assert checked(curves) == [other, run]
+    choice = 'value="{0}" data-player="{1}" aria-describedby="about-choice-{0}"'
+    assert f"{choice.format('loss/generator', 'generator')} checked" in curves
+    assert f"{choice.format('loss/discriminator', 'discriminator')}>" in curves
+    back = lead(curves, "timelines")
+    assert checked(back) == [other, run]
+    assert 'name="iteration" value="100"' in back
+    assert 'value="ours"' in back

@@ -1,7 +1,11 @@
-"""Why a queued run waits, as its page says it."""
+"""What a run waits for and how far it came, as its page says it."""
+
+import re
+from datetime import timedelta
 
 from fastapi.testclient import TestClient
 
+from api.server.database.models import Job
 from tests.dashboard.web.test_pages import read, words
 from tests.support.fake_worker import FakeWorker
 
@@ -87,3 +91,56 @@ def test_pinned_runs_hold_up_nobody_else(client: TestClient, worker: FakeWorker)
     worker.submit(queue={"commit": "0123456"})
     worker.submit(queue={"gpus": 2})
     assert "this one is next" in show(client, worker.submit(name="plain"))
+
+
+def test_the_axis_of_a_run_ends_as_planned_while_it_runs_and_then_where_it_ended(
+    client: TestClient, worker: FakeWorker
+) -> None:
+    def read_axis(job: str) -> tuple[set[str], str]:
+        html = read(client, f"/runs/{job}")
+        last = re.search(r'<p class="axis"><span>0</span> <span>iteration</span> <span>([^<]*)<', html)
+        assert last is not None
+        return set(re.findall(r'data-length="(\d+)"', html)), last[1]
+
+    job = worker.submit(iterations=9000)
+    worker.claim()
+    worker.train(300)
+    assert read_axis(job) == ({"9000"}, "9,000")
+    worker.save_checkpoint(300)
+    worker.finish("preempted")
+    assert read_axis(job) == ({"9000"}, "9,000")
+    worker.claim()
+    worker.log_metrics(310)
+    worker.finish("failed", "out_of_memory", "Too large.")
+    assert read_axis(job) == ({"310"}, "310")
+
+
+def test_time_taken_and_speed_of_a_run_that_is_over_make_its_iterations(
+    client: TestClient, worker: FakeWorker
+) -> None:
+    job = worker.submit()
+    worker.claim()
+    worker.train(500)
+    assert "4.63 iterations/s" in words(read(client, f"/runs/{job}")).split("Learning")[0]
+    worker.finish("succeeded")
+    services = client.app.state.services  # type: ignore[attr-defined]
+    with services.database.write() as session:
+        row = session.get(Job, job)
+        row.started_at = row.ended_at - timedelta(seconds=250)
+    shown = words(read(client, f"/runs/{job}")).split("Learning")[0]
+    assert "Time taken 4 min 10 s 2.00 iterations/s overall" in shown
+    assert "4.63" not in shown
+
+
+def test_many_checkpoints_are_counted_and_the_older_ones_folded(client: TestClient, worker: FakeWorker) -> None:
+    job = worker.submit()
+    worker.claim()
+    for iteration in range(1, 13):
+        worker.save_checkpoint(iteration)
+    section = read(client, f"/runs/{job}").split('<section id="checkpoints">')[1].split("</section>")[0]
+    assert "Checkpoints 12, newest first" in words(section)
+    seen, folded = section.split('<details id="older-checkpoints"')
+    iterations = r'data-label="Iteration" class="number">(\d+)<'
+    assert re.findall(iterations, seen) == [str(each) for each in range(12, 2, -1)]
+    assert "<summary>2 older</summary>" in folded
+    assert re.findall(iterations, folded) == ["2", "1"]

@@ -3,8 +3,10 @@
 import re
 from urllib.parse import urlencode
 
+import pytest
 from fastapi.testclient import TestClient
 
+from api.workers import queries as worker_queries
 from tests.dashboard.web.test_pages import read, words
 from tests.support.fake_worker import FakeWorker
 
@@ -131,15 +133,37 @@ def test_sparklines_of_a_page_are_one_file_that_the_rows_name(client: TestClient
     (url,) = set(re.findall(r'<use class="player-\w+" href="([^"#]+)#\w-' + job, html))
     answer = client.get(url.replace("&amp;", "&"))
     assert answer.headers["content-type"] == "image/svg+xml"
-    for svg in (growing, answer.text):
+    # While it runs 400 of 1,000 iterations are two fifths of the width; then the axis ends where the run did.
+    for svg, end in ((growing, 48), (answer.text, 120)):
         paths = re.findall(r"<symbol id=\"([gd])-" + job + r"\" .*? d='M([^']+)'", svg)
         assert [player for player, _ in paths] == ["g", "d"]
         for _, path in paths:
             points = [tuple(map(float, point.split(","))) for point in path.split()]
-            assert len(points) > 20
-            assert points[0][0] < 5
-            assert points[-1][0] > 115
+            assert len(points) >= 20
+            assert points[0][0] <= 5
+            assert end - 5 < points[-1][0] <= end
             assert all(0 <= x <= 120 and 0 <= y <= 28 for x, y in points)
+
+
+def test_the_sparkline_of_a_noisy_run_is_the_line_of_its_means_in_a_band(
+    client: TestClient, worker: FakeWorker
+) -> None:
+    job = worker.submit(iterations=9000)
+    worker.claim()
+    # From 0 to 2 and back with each point, around 1: no step is in it.
+    for first in range(1, 9001, 1500):
+        worker.post(*(
+            {"kind": "metrics_logged", "iteration": at, "values": {"loss/generator": 2.0 * (at % 2)}}
+            for at in range(first, first + 1500)
+        ))  # fmt: skip
+    growing = client.get("/runs/sparklines.svg").text
+    worker.finish("succeeded")
+    for svg in (growing, client.get("/runs/sparklines.svg").text):
+        line, band = re.findall(r" d='M([^']+)'", svg.split(f'"g-{job}"')[1])[:2]
+        heights = [float(point.split(",")[1]) for point in line.split()]
+        assert len(heights) == 60
+        assert all(abs(height - 14) < 0.5 for height in heights)
+        assert {point.split(",")[1] for point in band.removesuffix("Z").split()} == {"1.0", "27.0"}
 
 
 def test_chosen_runs_are_tagged_and_the_notice_takes_it_back(client: TestClient, worker: FakeWorker) -> None:
@@ -195,7 +219,7 @@ def test_forged_notices_and_ways_back_do_no_harm(client: TestClient, worker: Fak
 
 
 def test_queue_page_shows_what_waits_and_why_and_who_runs_what(client: TestClient, worker: FakeWorker) -> None:
-    assert "No worker has been seen" in words(read(client, "/queue-and-workers"))
+    assert "No worker has been seen in the last day. Runs wait" in words(read(client, "/queue-and-workers"))
     worker.submit(name="runs-now")
     worker.claim(worker="bench-2:4711")
     worker.submit(name="second")
@@ -222,3 +246,23 @@ def test_queue_page_shows_what_waits_and_why_and_who_runs_what(client: TestClien
     ):
         assert part in shown, part
     assert html.index(">first</a>") < html.index(">second</a>") < html.index(">needs-card</a>")
+
+
+def test_workers_that_are_away_are_not_called_missing(
+    client: TestClient, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker.submit(name="waits")
+    client.post("/workers/heartbeat", json={"name": "bench-1:1"})
+    shown = words(read(client, "/queue-and-workers"))
+    assert "1 waiting, 0 running, 1 worker" in shown
+    assert "Runs wait until" not in shown
+    monkeypatch.setattr(worker_queries, "ALIVE_SECONDS", -1.0)
+    shown = words(read(client, "/queue-and-workers"))
+    assert "1 waiting, 0 running, 1 worker away" in shown
+    assert "The only worker was last seen 0 s ago. Runs wait until it is back or another connects." in shown
+    assert "The only worker is away." in shown
+    client.post("/workers/heartbeat", json={"name": "bench-2:1"})
+    shown = words(read(client, "/queue-and-workers"))
+    assert "All 2 workers are away. Runs wait until one is back or another connects." in shown
+    assert "2 workers away" in shown
+    assert "No worker" not in shown

@@ -239,6 +239,22 @@ def test_api_page_has_the_header_theme_and_every_route(client: TestClient) -> No
     schema = client.get("/openapi.json").json()
     assert html.count("<section id=") == sum(len(methods) for methods in schema["paths"].values())
     assert "Idempotency-Key" in words(html)
+    # Every parameter and every answer says what it means.
+    meanings = re.findall(r'<th scope="row"><code>([^<]*)</code></th><td>(.*?)</td>', html)
+    assert len(meanings) > 100
+    assert [name for name, meaning in meanings if not words(meaning).strip()] == []
+
+
+def test_a_browser_at_an_address_of_the_api_comes_to_the_page_of_the_same_things(client: TestClient) -> None:
+    for path in ("/workers", "/queue"):
+        answer = client.get(path, headers=BROWSER)
+        assert (answer.status_code, answer.headers["location"]) == (303, "queue-and-workers")
+        assert "Queue and workers" in client.get(path, headers=BROWSER, follow_redirects=True).text
+        # Everyone else gets what the API answers, and so do other methods.
+        assert client.get(path).headers["content-type"] == "application/json"
+        assert client.get(path, headers={"accept": "application/json, */*"}).status_code == 200
+        assert client.post(path, headers=BROWSER).status_code == 405
+    assert client.get("/jobs", headers=BROWSER).headers["content-type"] == "application/json"
 
 
 def test_mark_is_found_where_browsers_look_for_it(client: TestClient) -> None:
