@@ -88,7 +88,7 @@ def build_queue_page(data: QueueData, frame: Frame, now: datetime) -> QueuePage:
     return QueuePage(
         title="Queue and workers",
         frame=frame,
-        summary=_summarise(data),
+        summary=_summarise(data, workers),
         waiting=[_waiting_row(position, job, data, now) for position, job in enumerate(data.waiting, 1)],
         more=f"and {show_count(more)} more" if more else "",
         workers=workers,
@@ -105,6 +105,9 @@ def explain_waiting(job: QueuedJob, workers: Sequence[WorkerRead], running: Sequ
     cards = [gpu.memory_total for worker in alive for gpu in worker.gpus]
     if job.not_before is not None:
         return f"Waits until {show_moment(job.not_before)}, after attempt {job.attempt} was lost."
+    if not alive and running:
+        # Workers that run something and have not described themselves.
+        return _describe_busy(len({run.worker for run in running}))
     if not alive and away:
         return "The only worker is away." if away == 1 else f"All {away} workers are away."
     if not alive:
@@ -122,8 +125,12 @@ def explain_waiting(job: QueuedJob, workers: Sequence[WorkerRead], running: Sequ
         return f"No worker runs commit {short_commit(job.commit)}."
     busy = {run.worker for run in running}
     if all(worker.job_id or worker.name in busy for worker in alive):
-        return "The worker is busy." if len(alive) == 1 else f"All {len(alive)} workers are busy."
+        return _describe_busy(len(alive))
     return "A free worker takes it within seconds, if it can."
+
+
+def _describe_busy(count: int) -> str:
+    return "The worker is busy." if count == 1 else f"All {count} workers are busy."
 
 
 def show_gib(size: int) -> str:
@@ -144,9 +151,9 @@ def _describe_absence(workers: Sequence[WorkerRow]) -> str:
     return f"All {len(workers)} workers are away. Runs wait until one is back or another connects."
 
 
-def _summarise(data: QueueData) -> str:
-    alive = sum(worker.is_alive for worker in data.workers)
-    away = len(data.workers) - alive
+def _summarise(data: QueueData, rows: Sequence[WorkerRow]) -> str:
+    alive = sum(row.is_alive for row in rows)
+    away = len(rows) - alive
     workers = "no worker" if not alive else "1 worker" if alive == 1 else f"{alive} workers"
     if not alive and away:
         workers = "1 worker away" if away == 1 else f"{away} workers away"

@@ -220,13 +220,19 @@ def test_forged_notices_and_ways_back_do_no_harm(client: TestClient, worker: Fak
 
 def test_queue_page_shows_what_waits_and_why_and_who_runs_what(client: TestClient, worker: FakeWorker) -> None:
     assert "No worker has been seen in the last day. Runs wait" in words(read(client, "/queue-and-workers"))
+    waits = worker.submit(name="waits")
+    assert "There is no worker." in words(read(client, "/queue-and-workers"))
+    client.post(f"/jobs/{waits}/cancel")
     worker.submit(name="runs-now")
     worker.claim(worker="bench-2:4711")
     worker.submit(name="second")
     worker.submit(name="first", queue={"priority": 5})
     worker.submit(name="needs-card", queue={"gpu_memory_gib": 24})
     worker.submit(name="pinned", queue={"commit": "0123456789", "gpus": 2})
-    assert "There is no worker." in words(read(client, "/queue-and-workers"))
+    # It has not described itself yet, but it is there.
+    shown = words(read(client, "/queue-and-workers"))
+    assert "4 waiting, 1 running, 1 worker" in shown
+    assert shown.count("The worker is busy.") == 4
     card = {"index": 0, "name": "A100", "memory_total": 16 * 2**30, "memory_used": 2**30, "utilisation": 0.83}
     described = {"name": "bench-2:4711", "device": "cpu", "gpus": [card], "job_id": worker.job_id, "attempt": 1}
     assert client.post("/workers/heartbeat", json=described).status_code == 204
