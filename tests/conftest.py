@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,8 +65,12 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _quick_sqlite(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let SQLite wait for its disk in tests that are marked `durable` alone."""
-    if "durable" in request.keywords:
-        return
+    if "durable" not in request.keywords:
+        quicken_sqlite(monkeypatch)
+
+
+def quicken_sqlite(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no database that is opened from now on wait for its disk."""
     set_up = engine._set_up_sqlite
 
     def set_up_quickly(connection: sqlite3.Connection, record: object) -> None:
@@ -78,6 +83,13 @@ def _quick_sqlite(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
 @pytest.fixture
 def start_service() -> Iterator[Callable[[Settings], LiveService]]:
     """Start services in threads; they stop with the test."""
+    with run_services() as start:
+        yield start
+
+
+@contextmanager
+def run_services() -> Iterator[Callable[[Settings], LiveService]]:
+    """Start services in threads; they stop at the end."""
     running: list[tuple[uvicorn.Server, threading.Thread]] = []
 
     def start(settings: Settings) -> LiveService:

@@ -3,7 +3,7 @@
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
@@ -64,6 +64,7 @@ class Watch:
 
 
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+COLOUR_RULES = ("color-contrast", "link-in-text-block")
 TAGS = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
 
 
@@ -73,13 +74,18 @@ def read_axe() -> str:
     return files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
 
 
-def find_violations(page: Page) -> list[str]:
-    """Return what axe finds wrong with the page as it stands: the rule, and where; nothing for a good page."""
+def find_violations(page: Page, rules: Sequence[str] = (), left_out: Sequence[str] = ()) -> list[str]:
+    """Return what axe finds wrong with the page as it stands: the rule, and where; nothing for a good page.
+
+    rules: the only ones to try; all without it, but for those that are left out.
+    """
     # Evaluated by the browser's debugger, so that the page's policy, which allows no such script, stays as it is.
     if not page.evaluate("'axe' in window"):
         page.evaluate(read_axe())
+    tried = {"type": "rule", "values": list(rules)} if rules else {"type": "tag", "values": list(TAGS)}
     found: dict[str, Any] = page.evaluate(
-        "(tags) => axe.run(document, { runOnly: tags, resultTypes: ['violations'] })", list(TAGS)
+        "([runOnly, rules]) => axe.run(document, { runOnly, rules, resultTypes: ['violations'] })",
+        [tried, {rule: {"enabled": False} for rule in left_out}],
     )
     return [
         f"{violation['id']}: {node['html'][:200]} ({node['failureSummary']})"
@@ -89,11 +95,15 @@ def find_violations(page: Page) -> list[str]:
 
 
 def find_violations_in_both_themes(page: Page) -> list[str]:
-    """Return what axe finds in the light and in the dark theme, each finding with its theme before it."""
+    """Return what axe finds in the light and in the dark theme, each finding with its theme before it.
+
+    Themes differ in colours alone: in the dark one only the rules about them are tried.
+    """
     found = []
     for theme in THEMES:
         page.emulate_media(color_scheme=theme)
-        found += [f"{theme}: {violation}" for violation in find_violations(page)]
+        rules = COLOUR_RULES if theme == "dark" else ()
+        found += [f"{theme}: {violation}" for violation in find_violations(page, rules)]
     return found
 
 
@@ -128,6 +138,16 @@ def eventually(page: Page, read: Callable[[], Any], wanted: Any) -> None:
     while (found := read()) != wanted and time.monotonic() < end:
         page.wait_for_timeout(20)
     assert found == wanted, f"{found!r} is not {wanted!r}"
+
+
+def hurry(page: Page, read: Callable[[], Any], wanted: Any) -> None:
+    """Wait as `eventually`, on a page whose clock is installed: its timers run half a second with each look."""
+
+    def read_later() -> Any:
+        page.clock.run_for(500)
+        return read()
+
+    eventually(page, read_later, wanted)
 
 
 def expect_fit(page: Page, width: int) -> None:

@@ -4,8 +4,10 @@ import hashlib
 import io
 import math
 import random
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from functools import cache
+from typing import Any, TypeVar
 
 import httpx
 from PIL import Image
@@ -28,6 +30,7 @@ PROVENANCE: dict[str, Any] = {
     "command": "ganvas up",
 }
 ROWS, CELL = 8, 28
+Made = TypeVar("Made")
 
 
 def make_spec(**changes: Any) -> dict[str, Any]:
@@ -43,6 +46,7 @@ def make_spec(**changes: Any) -> dict[str, Any]:
     return spec | changes
 
 
+@cache
 def make_grid_png(seed: int) -> bytes:
     """A grid of 8 × 8 grey cells, another one for each seed."""
     shades = random.Random(seed)
@@ -174,6 +178,19 @@ def make_histograms(iteration: int, ranges: dict[str, tuple[float, float]]) -> d
     counts = [min(place, 63 - place) for place in range(64)]
     histograms = {name: {"low": low, "high": high, "counts": counts} for name, (low, high) in ranges.items()}
     return {"kind": "histograms_logged", "iteration": iteration, "histograms": histograms}
+
+
+# What was made, by service, maker and arguments.
+_MADE: dict[tuple[Any, ...], Any] = {}
+
+
+def once(worker: FakeWorker, make: Callable[..., Made], *arguments: Any) -> Made:
+    """Return what this makes with a worker, made once in each service: for tests that share one and only look."""
+    key = (str(worker.client.base_url), make, arguments)
+    if key not in _MADE:
+        _MADE[key] = make(worker, *arguments)
+    made: Made = _MADE[key]
+    return made
 
 
 def connect(url: str) -> FakeWorker:

@@ -1,6 +1,6 @@
 """Pages in a real Chromium over the real HTTP routes; a page that complains fails its test."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.conftest import LiveService
+from api.settings import Settings
+from tests.conftest import LiveService, quicken_sqlite, run_services
 from tests.support.browser import PATIENCE_SECONDS, OpenPage, Watch, open_browser
 from tests.support.fake_worker import FakeWorker, connect
+from tests.support.servers import make_home
 
 expect.set_options(timeout=1000 * PATIENCE_SECONDS)
 
@@ -36,6 +38,33 @@ def pytest_runtest_teardown(nextitem: pytest.Item | None) -> Iterator[None]:
     if nextitem is None or Path(__file__).parent not in nextitem.path.parents:
         _browsers.clear()
         _opened.close()
+
+
+@pytest.fixture(scope="module")
+def kept_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveService]:
+    """The service of the tests of a module that only look."""
+    with pytest.MonkeyPatch.context() as patch, run_services() as start:
+        patch.delenv("GANVAS_TOKEN", raising=False)
+        quicken_sqlite(patch)
+        home = make_home(tmp_path_factory.mktemp("kept") / "home")
+        # Nobody renews the leases of its runs.
+        yield start(Settings(home=home, port=0, reap_every_seconds=3600.0))
+
+
+@pytest.fixture
+def looks() -> None:
+    """The test only looks at runs: it shares its module's service, and the runs that `once` made there."""
+
+
+@pytest.fixture
+def live_service(
+    request: pytest.FixtureRequest, tmp_path: Path, start_service: Callable[[Settings], LiveService]
+) -> LiveService:
+    """A service of the test's own, unless it only looks."""
+    if "looks" in request.fixturenames:
+        kept: LiveService = request.getfixturevalue("kept_service")
+        return kept
+    return start_service(Settings(home=make_home(tmp_path / "home"), port=0))
 
 
 @pytest.fixture

@@ -89,7 +89,10 @@ def post(worker: FakeWorker, path: str, body: dict[str, Any]) -> Any:
 
 
 def assert_nothing_ran(page: Page) -> None:
-    page.wait_for_timeout(300)
+    # What was parsed has had its turn: files are loaded or given up, and two pictures are drawn.
+    page.wait_for_load_state("load")
+    frame = "new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn)))"
+    page.evaluate(f"{frame}.then(() => {frame})")
     assert page.evaluate("window.broken") is None
     assert page.locator("#go, iframe, base, marquee, object, math, video, audio, [onerror], [onload]").count() == 0
     sources = page.evaluate("[...document.scripts].map((script) => script.src)")

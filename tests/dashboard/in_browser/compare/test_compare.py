@@ -1,5 +1,6 @@
 """Runs compared in a real browser: one slider for all, the wipe, live, in both themes, and without scripts."""
 
+import hashlib
 import io
 import re
 
@@ -8,8 +9,8 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from tests.dashboard.in_browser.test_reading import LOW_CONTRAST, SCREENS
-from tests.support.browser import OpenPage, Watch, expect_fit, find_violations_in_both_themes
-from tests.support.fake_worker import CELL, ROWS, FakeWorker
+from tests.support.browser import OpenPage, Watch, expect_fit, find_violations_in_both_themes, hurry
+from tests.support.fake_worker import CELL, ROWS, FakeWorker, make_grid_png, once
 
 pytestmark = pytest.mark.browser
 
@@ -55,10 +56,11 @@ def split_of(page: Page) -> float:
     return float(page.locator("clipPath rect").get_attribute("width") or "nan")
 
 
+@pytest.mark.usefixtures("looks")
 def test_one_slider_moves_all_runs_and_the_address_says_where(
     open_page: OpenPage, worker: FakeWorker, watches: list[Watch]
 ) -> None:
-    page = open_compared(open_page, make_pair(worker))
+    page = open_compared(open_page, once(worker, make_pair))
     expect(shown(page)).to_have_text(["1,000", "1,000"])
     slider(page).focus()
     for _ in range(3):
@@ -77,24 +79,31 @@ def test_one_slider_moves_all_runs_and_the_address_says_where(
     expect(page.locator("[data-field=at]").first).to_have_text("At iteration 700")
 
 
+@pytest.mark.usefixtures("looks")
 def test_scrubbing_through_many_grids_asks_for_no_image_a_grid(
     open_page: OpenPage, worker: FakeWorker, watches: list[Watch]
 ) -> None:
     jobs = [make_run(worker, name, *range(10, 401, 10)) for name in ("one", "other")]
     page = open_compared(open_page, "&".join(f"run={job}" for job in jobs))
-    page.wait_for_timeout(500)
+    pictures = page.locator("compare-grid img")
+    for place in range(2):
+        expect(pictures.nth(place)).to_have_js_property("complete", True)
     before = sum("/artifacts/" in url for url in watches[-1].requests)
     slider(page).focus()
     for _ in range(30):
         page.keyboard.press("ArrowLeft")
     expect(shown(page)).to_have_text(["100", "100"])
-    expect(page.locator("compare-grid img").first).to_have_attribute("alt", re.compile("iteration 100$"))
-    page.wait_for_timeout(500)
+    expect(pictures.first).to_have_attribute("alt", re.compile("iteration 100$"))
+    # At rest the whole grids come.
+    whole = f"/artifacts/{hashlib.sha256(make_grid_png(100)).hexdigest()}"
+    for place in range(2):
+        expect(pictures.nth(place)).to_have_attribute("src", whole)
     assert sum("/artifacts/" in url for url in watches[-1].requests) - before < 16
 
 
+@pytest.mark.usefixtures("looks")
 def test_steps_keys_and_field_lead_to_places(open_page: OpenPage, worker: FakeWorker) -> None:
-    page = open_compared(open_page, make_pair(worker))
+    page = open_compared(open_page, once(worker, make_pair))
     page.get_by_role("link", name="First").click()
     expect(shown(page)).to_have_text(["100", ""])
     expect(page.locator("compare-caption [data-field=note]").nth(1)).to_have_text(
@@ -115,8 +124,9 @@ def test_steps_keys_and_field_lead_to_places(open_page: OpenPage, worker: FakeWo
     expect(shown(page)).to_have_text(["200", "200"])
 
 
+@pytest.mark.usefixtures("looks")
 def test_images_and_time_are_axes_too(open_page: OpenPage, worker: FakeWorker) -> None:
-    page = open_compared(open_page, make_pair(worker) + "&axis=images")
+    page = open_compared(open_page, once(worker, make_pair) + "&axis=images")
     expect(page.locator("[data-field=at]").first).to_have_text("At 64,000 images seen")
     slider(page).focus()
     page.keyboard.press("ArrowLeft")
@@ -127,10 +137,11 @@ def test_images_and_time_are_axes_too(open_page: OpenPage, worker: FakeWorker) -
     expect(page).to_have_url(re.compile("axis=time"))
 
 
+@pytest.mark.usefixtures("looks")
 def test_the_wipe_follows_pointer_and_keyboard_and_is_in_the_address(
     open_page: OpenPage, worker: FakeWorker
 ) -> None:
-    page = open_compared(open_page, make_pair(worker) + "&view=wipe")
+    page = open_compared(open_page, once(worker, make_pair) + "&view=wipe")
     assert split_of(page) == 0.5
     page.get_by_label("Visible part of the left one").focus()
     for _ in range(5):
@@ -172,10 +183,11 @@ def test_the_wipe_shows_the_left_run_left_of_the_line_also_without_scripts(
     assert seen == [0, 0, 255, 255]
 
 
+@pytest.mark.usefixtures("looks")
 def test_what_was_chosen_since_stays_with_another_view_and_other_runs(
     open_page: OpenPage, worker: FakeWorker
 ) -> None:
-    page = open_compared(open_page, make_pair(worker))
+    page = open_compared(open_page, once(worker, make_pair))
     page.get_by_role("link", name="First").click()
     page.locator("compare-metrics summary").click()
     page.get_by_label("Discriminator loss", exact=True).uncheck()
@@ -189,7 +201,7 @@ def test_what_was_chosen_since_stays_with_another_view_and_other_runs(
 
 
 def test_other_latents_are_said_as_the_place_moves(open_page: OpenPage, worker: FakeWorker) -> None:
-    query = make_pair(worker)
+    query = once(worker, make_pair)
     page = open_compared(open_page, query)
     expect(page.locator("[data-field=all-latents]")).to_contain_text("Same fixed latents")
     worker.latents = b"others"
@@ -202,8 +214,9 @@ def test_other_latents_are_said_as_the_place_moves(open_page: OpenPage, worker: 
     expect(page.locator("[data-field=all-latents]")).to_contain_text("Same fixed latents")
 
 
+@pytest.mark.usefixtures("looks")
 def test_metrics_are_chosen_at_once_and_said_in_the_address(open_page: OpenPage, worker: FakeWorker) -> None:
-    page = open_compared(open_page, make_pair(worker))
+    page = open_compared(open_page, once(worker, make_pair))
     expect(page.locator(".compare-chart h3")).to_have_text(["Losses"], use_inner_text=True)
     page.locator("compare-metrics summary").click()
     page.get_by_label("Speed", exact=True).check()
@@ -221,23 +234,27 @@ def test_metrics_are_chosen_at_once_and_said_in_the_address(open_page: OpenPage,
 def test_a_run_that_goes_on_is_followed(open_page: OpenPage, worker: FakeWorker) -> None:
     first = make_run(worker, "done", *range(100, 501, 100))
     second = make_run(worker, "goes-on", 100, 200)
-    page = open_compared(open_page, f"run={first}&run={second}")
+    page = open_page("/")
+    page.clock.install()
+    page.goto(f"/compare?run={first}&run={second}")
     expect(page.locator("live-stream")).to_have_text("Live")
     expect(shown(page)).to_have_text(["200", "200"])
     worker.log_metrics(300)
     worker.save_grid(300)
-    expect(shown(page)).to_have_text(["300", "300"])
-    expect(page.locator("#metrics h2")).to_contain_text("at iteration 300")
+    hurry(page, lambda: shown(page).all_inner_texts(), ["300", "300"])
+    hurry(page, lambda: page.locator("#metrics h2").inner_text(), "Metrics at iteration 300")
     page.get_by_role("link", name="First").click()
-    worker.save_grid(400)
-    page.wait_for_timeout(4000)
+    worker.save_grid(450)
+    # The new grid has come, and the place stays.
+    hurry(page, lambda: slider(page).get_attribute("aria-valuetext"), "iteration 100, 1 of 6")
     expect(shown(page)).to_have_text(["100", "100"])
 
 
+@pytest.mark.usefixtures("looks")
 def test_a_timeline_that_could_not_be_fetched_is_asked_for_again(
     open_page: OpenPage, worker: FakeWorker, watches: list[Watch]
 ) -> None:
-    query = make_pair(worker)
+    query = once(worker, make_pair)
     page = open_page("/")
     page.route("**/timeline.json", lambda route: route.fulfill(status=503), times=1)
     page.goto(f"/compare?{query}")
@@ -247,8 +264,9 @@ def test_a_timeline_that_could_not_be_fetched_is_asked_for_again(
     watches[-1].complaints.clear()
 
 
+@pytest.mark.usefixtures("looks")
 def test_page_is_complete_without_scripts(open_page: OpenPage, worker: FakeWorker) -> None:
-    page = open_page(f"/compare?{make_pair(worker)}", java_script_enabled=False)
+    page = open_page(f"/compare?{once(worker, make_pair)}", java_script_enabled=False)
     expect(page.locator("compare-grid img")).to_have_count(2)
     page.get_by_role("link", name="Previous").click()
     expect(shown(page)).to_have_text(["900", "800"])
@@ -269,7 +287,7 @@ def test_page_is_complete_without_scripts(open_page: OpenPage, worker: FakeWorke
 
 
 def test_the_list_of_runs_leads_to_the_comparison(open_page: OpenPage, worker: FakeWorker) -> None:
-    make_pair(worker)
+    once(worker, make_pair)
     page = open_page("/")
     for name in ("often", "seldom"):
         page.get_by_label(f"Choose {name}").check()
@@ -279,10 +297,11 @@ def test_the_list_of_runs_leads_to_the_comparison(open_page: OpenPage, worker: F
 
 
 @pytest.mark.parametrize("view", ["grids", "wipe"])
+@pytest.mark.usefixtures("looks")
 def test_comparison_fits_every_screen_and_axe_finds_nothing(
     open_page: OpenPage, worker: FakeWorker, view: str
 ) -> None:
-    page = open_compared(open_page, f"{make_pair(worker)}&view={view}&at=500")
+    page = open_compared(open_page, f"{once(worker, make_pair)}&view={view}&at=500")
     for scheme, width in SCREENS:
         page.emulate_media(color_scheme=scheme)
         page.set_viewport_size({"width": width, "height": 900})

@@ -9,8 +9,15 @@ from playwright.sync_api import Locator, Page, expect
 from tests.dashboard.in_browser.compare.test_compare import make_pair, make_run, open_compared, shown, slider
 from tests.dashboard.in_browser.test_reading import SCREENS
 from tests.support import browser
-from tests.support.browser import OpenPage, expect_fit, find_violations_in_both_themes, open_live, shown_iteration
-from tests.support.fake_worker import ROWS, FakeWorker
+from tests.support.browser import (
+    OpenPage,
+    expect_fit,
+    find_violations_in_both_themes,
+    hurry,
+    open_live,
+    shown_iteration,
+)
+from tests.support.fake_worker import ROWS, FakeWorker, once
 
 pytestmark = pytest.mark.browser
 CHART = "#curves curve-chart"
@@ -42,10 +49,11 @@ def drag(page: Page, begin: float, end: float) -> None:
     page.mouse.up()
 
 
+@pytest.mark.usefixtures("looks")
 def test_curves_of_all_runs_are_alive_and_their_cursor_is_the_slider(
     open_page: OpenPage, worker: FakeWorker
 ) -> None:
-    page = open_alive(open_page, make_pair(worker) + "&metric=loss/generator")
+    page = open_alive(open_page, once(worker, make_pair) + "&metric=loss/generator")
     expect(rows(page).locator("th")).to_have_text(["1 often", "2 seldom"])
     assert read_plot(page, "plot.lines.map((line) => line.curve.iterations.at(-1))") == [1000, 1200]
     strokes = read_plot(page, "plot.lines.map((line) => line.stroke + line.dash)")
@@ -68,10 +76,11 @@ def test_curves_of_all_runs_are_alive_and_their_cursor_is_the_slider(
     expect(page.locator("[data-field=at]").first).to_have_text(re.compile("At iteration 60"))
 
 
+@pytest.mark.usefixtures("looks")
 def test_the_address_holds_smoothing_axes_and_zoom_of_compared_curves(
     open_page: OpenPage, worker: FakeWorker
 ) -> None:
-    page = open_alive(open_page, make_pair(worker))
+    page = open_alive(open_page, once(worker, make_pair))
     drag(page, 0.25, 0.5)
     expect(page).to_have_url(re.compile(r"zoom=(299|300|301)-(599|600|601)(&|$)"))
     page.get_by_label("Smoothing").fill("15")
@@ -105,30 +114,30 @@ def test_the_address_holds_smoothing_axes_and_zoom_of_compared_curves(
     expect(page.get_by_label("Smoothing")).to_have_value("15")
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        "smoothing=99&scale=x&values=x",
-        "zoom=5-1",
-        "zoom=a-b&smoothing=-1",
-        "zoom=900000000-900000001",
-        "cell=x-0-999",
-    ],
+WRONG = (
+    "smoothing=99&scale=x&values=x",
+    "zoom=5-1",
+    "zoom=a-b&smoothing=-1",
+    "zoom=900000000-900000001",
+    "cell=x-0-999",
 )
-def test_what_the_address_says_wrongly_of_curves_is_as_usual(
-    open_page: OpenPage, worker: FakeWorker, wrong: str
-) -> None:
-    page = open_alive(open_page, f"{make_pair(worker)}&{wrong}")
-    until(
-        page,
-        "[plot.u.scales.x.min, plot.u.scales.x.max, plot.u.scales.x.distr, plot.u.scales.y.distr]",
-        [0, 1200, 1, 1],
-    )
-    expect(page.get_by_label("Smoothing")).to_have_value("0")
 
 
+@pytest.mark.usefixtures("looks")
+def test_what_the_address_says_wrongly_of_curves_is_as_usual(open_page: OpenPage, worker: FakeWorker) -> None:
+    query = once(worker, make_pair)
+    page = open_page("/")
+    for wrong in WRONG:
+        page.goto(f"/compare?{query}&{wrong}")
+        expect(page.locator(f"{CHART} canvas").first).to_be_visible()
+        scales = "[plot.u.scales.x.min, plot.u.scales.x.max, plot.u.scales.x.distr, plot.u.scales.y.distr]"
+        until(page, scales, [0, 1200, 1, 1])
+        expect(page.get_by_label("Smoothing")).to_have_value("0")
+
+
+@pytest.mark.usefixtures("looks")
 def test_places_of_curves_are_those_of_the_axis(open_page: OpenPage, worker: FakeWorker) -> None:
-    query = make_pair(worker)
+    query = once(worker, make_pair)
     page = open_alive(open_page, f"{query}&axis=images&zoom=6400-12800")
     until(page, "plot.lines[0].places.at(0)", 6400)
     until(page, "plot.lines[0].places.at(-1)", 12_800)
@@ -147,16 +156,19 @@ def test_places_of_curves_are_those_of_the_axis(open_page: OpenPage, worker: Fak
 
 def test_curves_grow_with_a_run_that_goes_on(open_page: OpenPage, worker: FakeWorker) -> None:
     first = make_run(worker, "done", 100, 200)
-    page = open_alive(open_page, f"run={first}&run={make_run(worker, 'goes-on', 100)}")
+    page = open_page("/")
+    page.clock.install()
+    page.goto(f"/compare?run={first}&run={make_run(worker, 'goes-on', 100)}")
+    expect(page.locator(f"{CHART} canvas").first).to_be_visible()
     until(page, "plot.lines.at(-1).curve.iterations.at(-1)", 100)
     expect(page.locator("live-stream")).to_have_text("Live")
     worker.log_metrics(300, 400)
-    until(page, "plot.lines.at(-1).curve.iterations.at(-1)", 400)
-    until(page, "plot.u.scales.x.max", 400)
+    hurry(page, lambda: read_plot(page, "plot.lines.at(-1).curve.iterations.at(-1)"), 400)
+    hurry(page, lambda: read_plot(page, "plot.u.scales.x.max"), 400)
 
 
 def test_a_cell_is_outlined_in_every_run_of_the_same_latents(open_page: OpenPage, worker: FakeWorker) -> None:
-    query = make_pair(worker)
+    query = once(worker, make_pair)
     worker.latents = b"others"
     page = open_compared(open_page, f"{query}&run={make_run(worker, 'apart', 500, 1000)}")
     marks, said = page.locator("compare-cell .followed"), page.locator("compare-outline")
@@ -187,15 +199,17 @@ def test_a_cell_is_outlined_in_every_run_of_the_same_latents(open_page: OpenPage
     assert find_violations_in_both_themes(page) == []
 
 
+@pytest.mark.usefixtures("looks")
 def test_curves_stay_as_the_server_drew_them_without_scripts(open_page: OpenPage, worker: FakeWorker) -> None:
-    page = open_page(f"/compare?{make_pair(worker)}&smoothing=9&zoom=1-2", java_script_enabled=False)
+    page = open_page(f"/compare?{once(worker, make_pair)}&smoothing=9&zoom=1-2", java_script_enabled=False)
     expect(page.locator(f"{CHART} path.curve")).to_have_count(4)
     expect(rows(page).first.locator("[data-field=value]")).not_to_be_empty()
     expect(page.locator("compare-cell button")).to_have_count(0)
 
 
+@pytest.mark.usefixtures("looks")
 def test_live_curves_fit_every_screen_and_axe_finds_nothing(open_page: OpenPage, worker: FakeWorker) -> None:
-    page = open_alive(open_page, f"{make_pair(worker)}&smoothing=14&zoom=100-900&values=full")
+    page = open_alive(open_page, f"{once(worker, make_pair)}&smoothing=14&zoom=100-900&values=full")
     for _, width in SCREENS:
         page.set_viewport_size({"width": width, "height": 900})
         expect_fit(page, width)
