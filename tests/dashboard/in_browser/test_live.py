@@ -169,6 +169,10 @@ def test_failure_arrives_at_the_top_of_an_open_page(open_page: OpenPage, worker:
     expect(page.locator("#notice")).to_contain_text("What to try.")
     expect(page.locator("h1")).to_contain_text("Failed")
     expect(page.locator("run-vitals")).to_contain_text("Time taken")
+    # Its axis ends here too.
+    end = "document.querySelector('.bench curve-chart').plot.u.scales.x.max"
+    eventually(page, lambda: page.evaluate(end), 100)
+    expect(page.get_by_label("Zoom to iteration")).to_have_value("100")
     expect(page.get_by_text("Cancel run")).to_have_count(0)
 
 

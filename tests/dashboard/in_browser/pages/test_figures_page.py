@@ -78,3 +78,21 @@ def test_axe_finds_nothing(open_page: OpenPage, run: str, kind: str) -> None:
 def test_axe_finds_nothing_where_fields_are_wrong(open_page: OpenPage, run: str) -> None:
     page = open_page(f"/figures?run={run}&cells=9-9&run=gone&dpi=1")
     assert find_violations_in_both_themes(page) == []
+
+
+def test_what_is_chosen_goes_with_the_reader_to_another_kind(open_page: OpenPage, run: str) -> None:
+    page = open_page(f"/figures?kind=curves&run={run}&rows=1&columns=1")
+    page.get_by_label("Discriminator loss").uncheck()
+    page.get_by_label("Smoothing, 0 to 0.999").fill("0.5")
+    # At once, before the address follows.
+    page.get_by_role("link", name="Timelines").click()
+    expect(page.get_by_role("checkbox", name="first-light")).to_be_checked()
+    page.get_by_label("Iterations", exact=True).fill("100")
+    page.get_by_role("link", name="Movie", exact=True).click()
+    expect(page.get_by_role("radio", name="first-light")).to_be_checked()
+    page.get_by_role("link", name="Curves").click()
+    expect(page.get_by_label("Smoothing, 0 to 0.999")).to_have_value("0.5")
+    expect(page.get_by_label("Generator loss")).to_be_checked()
+    expect(page.get_by_label("Discriminator loss")).not_to_be_checked()
+    page.get_by_role("link", name="Timelines").click()
+    expect(page.get_by_label("Iterations", exact=True)).to_have_value("100")
