@@ -11,11 +11,11 @@ from tests.support.fake_worker import FakeWorker, make_histograms, once
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("looks")]
 OVERLAYS = (
     ("run", ".chooser"),
-    ("run", "#actions .confirm"),
+    ("run", ".confirm"),
     ("compare", ".compare-chooser"),
     ("list", ".menu"),
     ("list", ".how"),
-    ("list", ".chosen .confirm"),
+    ("list", ".confirm"),
 )
 
 
