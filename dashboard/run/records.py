@@ -10,6 +10,7 @@ from api.attempts.schemas import AttemptRead
 from api.jobs.lineage import Lineage, Relative
 from api.jobs.schemas import JobRead
 from api.samples.schemas import CheckpointRead, LogLineRead
+from api.server.http.schemas import TERMINAL_STATES
 from dashboard.web.commit_links import find_commit_url, short_commit
 from dashboard.web.formats import NOTHING, show_bytes, show_count, show_duration
 from dashboard.web.layout import Figure, Moment, figure_of, moment_of, search_href
@@ -138,7 +139,9 @@ def build_provenance(job: JobRead) -> ProvenanceView:
         FactView("Fixed latents", (job.latents_sha256 or NOTHING)[:12], job.latents_sha256 or "not yet drawn"),
     ]
     if newest is None:
-        return ProvenanceView(facts, [], "Known when a worker claims the run.", "")
+        is_over = job.state in TERMINAL_STATES
+        tree = "No worker claimed the run." if is_over else "Known when a worker claims the run."
+        return ProvenanceView(facts, [], tree, "")
     ran = newest.provenance
     url = find_commit_url(ran.remote, ran.commit)
     facts += [

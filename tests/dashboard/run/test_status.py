@@ -144,3 +144,15 @@ def test_many_checkpoints_are_counted_and_the_older_ones_folded(client: TestClie
     assert re.findall(iterations, seen) == [str(each) for each in range(12, 2, -1)]
     assert "<summary>2 older</summary>" in folded
     assert re.findall(iterations, folded) == ["2", "1"]
+
+
+def test_a_run_that_is_over_promises_nothing_more(client: TestClient, worker: FakeWorker) -> None:
+    job = worker.submit()
+    promises = ("yet", "Known when a worker claims", "<live-stream")
+    before = read(client, f"/runs/{job}")
+    assert all(promise in before for promise in promises)
+    client.post(f"/jobs/{job}/cancel")
+    after = read(client, f"/runs/{job}")
+    assert [promise for promise in promises if promise in after.replace("not yet drawn", "")] == []
+    for said in ("No worker claimed this run.", "None was saved.", "It ended before any value was logged."):
+        assert said in words(after), said
