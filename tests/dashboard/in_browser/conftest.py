@@ -42,7 +42,7 @@ def pytest_runtest_teardown(nextitem: pytest.Item | None) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def kept_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveService]:
-    """The service of the tests of a module that only look."""
+    """The service that tests of one module share."""
     with pytest.MonkeyPatch.context() as patch, run_services() as start:
         patch.delenv("GANVAS_TOKEN", raising=False)
         quicken_sqlite(patch)
@@ -52,16 +52,16 @@ def kept_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServi
 
 
 @pytest.fixture
-def looks() -> None:
-    """The test only looks at runs: it shares its module's service, and the runs that `once` made there."""
+def shares_service() -> None:
+    """The test minds only the runs that it makes: it shares its module's service, and what `once` made there."""
 
 
 @pytest.fixture
 def live_service(
     request: pytest.FixtureRequest, tmp_path: Path, start_service: Callable[[Settings], LiveService]
 ) -> LiveService:
-    """A service of the test's own, unless it only looks."""
-    if "looks" in request.fixturenames:
+    """A service of the test's own, unless it shares one."""
+    if "shares_service" in request.fixturenames:
         kept: LiveService = request.getfixturevalue("kept_service")
         return kept
     return start_service(Settings(home=make_home(tmp_path / "home"), port=0))

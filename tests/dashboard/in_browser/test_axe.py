@@ -28,7 +28,7 @@ def make_runs(worker: FakeWorker) -> None:
     worker.submit(name="waits")
 
 
-@pytest.mark.usefixtures("looks")
+@pytest.mark.usefixtures("shares_service")
 @pytest.mark.parametrize("path", ["/", "/?view=gallery", "/?q=sate:x", "/?q=nothing", "/queue-and-workers"])
 def test_axe_finds_nothing(open_page: OpenPage, worker: FakeWorker, path: str) -> None:
     once(worker, make_runs)
@@ -38,7 +38,7 @@ def test_axe_finds_nothing(open_page: OpenPage, worker: FakeWorker, path: str) -
         assert find_violations_in_both_themes(page) == []
 
 
-@pytest.mark.usefixtures("looks")
+@pytest.mark.usefixtures("shares_service")
 def test_axe_finds_nothing_on_the_page_of_routes(open_page: OpenPage) -> None:
     page = open_page("/docs", viewport=WIDE)
     for viewport in (WIDE, NARROW):

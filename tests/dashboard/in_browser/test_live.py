@@ -10,6 +10,7 @@ from tests.support.fake_worker import FakeWorker
 pytestmark = pytest.mark.browser
 
 
+@pytest.mark.usefixtures("shares_service")
 def test_new_grid_and_points_arrive_without_a_reload(open_page: OpenPage, worker: FakeWorker) -> None:
     job = worker.submit()
     worker.claim()
@@ -32,6 +33,7 @@ def test_new_grid_and_points_arrive_without_a_reload(open_page: OpenPage, worker
     expect(page.locator("img.grid")).to_have_js_property("naturalWidth", 224)
 
 
+@pytest.mark.usefixtures("shares_service")
 def test_nothing_is_missed_or_doubled_between_the_first_paint_and_the_stream(
     open_page: OpenPage, worker: FakeWorker
 ) -> None:
@@ -52,6 +54,7 @@ def test_nothing_is_missed_or_doubled_between_the_first_paint_and_the_stream(
     expect_points(page, 31)
 
 
+@pytest.mark.usefixtures("shares_service")
 def test_slider_keys_and_player_move_through_the_timeline(open_page: OpenPage, worker: FakeWorker) -> None:
     job = worker.submit()
     worker.claim()
@@ -88,6 +91,7 @@ def test_slider_keys_and_player_move_through_the_timeline(open_page: OpenPage, w
     expect(page.get_by_role("button", name="Play")).to_be_visible()
 
 
+@pytest.mark.usefixtures("shares_service")
 def test_curves_and_timeline_share_one_cursor(open_page: OpenPage, worker: FakeWorker) -> None:
     job = worker.submit()
     worker.claim()
@@ -106,6 +110,7 @@ def test_curves_and_timeline_share_one_cursor(open_page: OpenPage, worker: FakeW
     expect(shown_iteration(page)).to_have_text("300")
 
 
+@pytest.mark.usefixtures("shares_service")
 def test_timeline_away_from_the_newest_grid_stays_and_counts_what_is_new(
     open_page: OpenPage, worker: FakeWorker
 ) -> None:
@@ -124,6 +129,7 @@ def test_timeline_away_from_the_newest_grid_stays_and_counts_what_is_new(
     expect(newest).to_have_text("Newest")
 
 
+@pytest.mark.usefixtures("shares_service")
 def test_first_grid_of_a_run_appears_on_the_empty_film(open_page: OpenPage, worker: FakeWorker) -> None:
     job = worker.submit()
     page = open_live(open_page, job)
@@ -137,6 +143,7 @@ def test_first_grid_of_a_run_appears_on_the_empty_film(open_page: OpenPage, work
     expect(page.get_by_role("button", name="Play")).to_be_enabled()
 
 
+@pytest.mark.usefixtures("shares_service")
 def test_next_attempt_drops_what_the_lost_one_reported_after_its_checkpoint(
     open_page: OpenPage, worker: FakeWorker
 ) -> None:
@@ -159,6 +166,7 @@ def test_next_attempt_drops_what_the_lost_one_reported_after_its_checkpoint(
     expect_points(page, 21)
 
 
+@pytest.mark.usefixtures("shares_service")
 def test_failure_arrives_at_the_top_of_an_open_page(open_page: OpenPage, worker: FakeWorker) -> None:
     job = worker.submit()
     worker.claim()
@@ -176,6 +184,7 @@ def test_failure_arrives_at_the_top_of_an_open_page(open_page: OpenPage, worker:
     expect(page.get_by_text("Cancel run")).to_have_count(0)
 
 
+@pytest.mark.usefixtures("shares_service")
 def test_run_that_fails_before_it_drew_anything_takes_its_empty_film_away(
     open_page: OpenPage, worker: FakeWorker
 ) -> None:
@@ -207,6 +216,7 @@ def test_list_moves_and_takes_in_new_runs(open_page: OpenPage, worker: FakeWorke
     expect(row.locator("image")).to_have_attribute("href", f"/artifacts/{later}")
 
 
+@pytest.mark.usefixtures("shares_service")
 def test_cancel_button_asks_and_then_cancels(open_page: OpenPage, worker: FakeWorker) -> None:
     job = worker.submit()
     page = open_page(f"/runs/{job}")
@@ -216,6 +226,7 @@ def test_cancel_button_asks_and_then_cancels(open_page: OpenPage, worker: FakeWo
     assert worker.client.get(f"/jobs/{job}").json()["state"] == "cancelled"
 
 
+@pytest.mark.usefixtures("shares_service")
 def test_asking_for_an_iteration_stops_the_player_and_stays_there(open_page: OpenPage, worker: FakeWorker) -> None:
     job = worker.submit()
     worker.claim()
@@ -237,6 +248,7 @@ def test_asking_for_an_iteration_stops_the_player_and_stays_there(open_page: Ope
     expect(play).to_be_visible()
 
 
+@pytest.mark.usefixtures("shares_service")
 def test_axes_are_as_wide_as_their_labels_and_count_whole_iterations(
     open_page: OpenPage, worker: FakeWorker
 ) -> None:

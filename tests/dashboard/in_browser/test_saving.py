@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 from tests.support.browser import OpenPage, open_live
 from tests.support.fake_worker import FakeWorker
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("shares_service")]
 
 
 def make_run(worker: FakeWorker) -> str:

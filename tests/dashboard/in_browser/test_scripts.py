@@ -10,7 +10,7 @@ from dashboard.timeline.view import nearest_index
 from dashboard.web import formats
 from tests.support.browser import OpenPage
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("shares_service")]
 
 
 NUMBERS = [

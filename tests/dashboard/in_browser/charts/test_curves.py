@@ -18,7 +18,7 @@ from tests.support.browser import (
 )
 from tests.support.fake_worker import FakeWorker, make_histograms
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("shares_service")]
 MAIN = ".bench curve-chart"
 read_plot = partial(browser.read_plot, MAIN)
 until = partial(browser.wait_for_plot, MAIN)

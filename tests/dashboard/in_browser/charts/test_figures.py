@@ -11,7 +11,7 @@ from tests.dashboard.in_browser.test_reading import LOW_CONTRAST, SCREENS
 from tests.support.browser import OpenPage, expect_fit, open_live
 from tests.support.fake_worker import FakeWorker
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("shares_service")]
 
 
 def make_run(worker: FakeWorker) -> str:

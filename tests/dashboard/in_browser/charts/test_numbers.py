@@ -12,9 +12,9 @@ from playwright.sync_api import Page, expect
 from api.curves import queries as curve_queries
 from dashboard.web import formats
 from tests.support.browser import OpenPage, eventually
-from tests.support.fake_worker import FakeWorker
+from tests.support.fake_worker import FakeWorker, once
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("shares_service")]
 
 LOSSES = ("loss/generator", "loss/discriminator")
 # Logged every 3 iterations, drawn every 500, measured every 700; it began to end at 5,401 of 9,000.
@@ -105,7 +105,7 @@ def expect_truth(page: Page, chart: str, find_points: Callable[[str], dict[int, 
 
 
 def test_every_number_of_a_run_is_the_api_s(open_page: OpenPage, worker: FakeWorker) -> None:
-    job = make_run(worker)
+    job = once(worker, make_run)
     points = read_points(worker, job)
     assert max(points["loss/generator"]) == END
     find_points = lambda name: points[name.split()[-1]]  # noqa: E731 (the run's own, by the row's name)
@@ -171,7 +171,7 @@ def open_ended(open_page: OpenPage, job: str) -> Page:
 
 def test_every_number_of_compared_runs_is_the_api_s(open_page: OpenPage, worker: FakeWorker) -> None:
     # The same seed and name: told apart by the beginning of their ids.
-    jobs = [make_run(worker), make_run(worker)]
+    jobs = [once(worker, make_run), make_run(worker)]
     points = {job: read_points(worker, job) for job in jobs}
 
     def find_points(name: str) -> dict[int, float]:
@@ -203,13 +203,13 @@ def test_every_number_of_compared_runs_is_the_api_s(open_page: OpenPage, worker:
 
 
 def test_every_number_of_lists_and_files_is_the_api_s(open_page: OpenPage, worker: FakeWorker) -> None:
-    job = make_run(worker)
+    job = once(worker, make_run)
     points = read_points(worker, job)
     page = open_page("/?columns=progress,generator,discriminator,eval/recall")
     for name in (*LOSSES, "eval/recall"):
         cell = page.locator(f"tr[data-run='{job}'] [data-field='{name}']")
         expect(cell).to_have_text(number_at(points[name], math.inf))
-    expect(page.locator("[data-field=progress]")).to_have_text(f"{END:,} / {PLANNED:,}")
+    expect(page.locator(f"tr[data-run='{job}'] [data-field=progress]")).to_have_text(f"{END:,} / {PLANNED:,}")
     table = csv.DictReader(io.StringIO(worker.client.get(f"/figures/curves.csv?run={job}").text))
     found: Points = {}
     for row in table:
@@ -222,7 +222,7 @@ def test_every_number_of_lists_and_files_is_the_api_s(open_page: OpenPage, worke
 def test_a_page_that_takes_thinned_curves_for_points_is_found_out(
     open_page: OpenPage, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = make_run(worker)
+    job = once(worker, make_run)
     points = read_points(worker, job)
 
     def read_thinned(session: object, job_id: str, names: list[str], at: float | None = None) -> dict[str, object]:

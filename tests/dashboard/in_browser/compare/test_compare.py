@@ -56,7 +56,7 @@ def split_of(page: Page) -> float:
     return float(page.locator("clipPath rect").get_attribute("width") or "nan")
 
 
-@pytest.mark.usefixtures("looks")
+@pytest.mark.usefixtures("shares_service")
 def test_one_slider_moves_all_runs_and_the_address_says_where(
     open_page: OpenPage, worker: FakeWorker, watches: list[Watch]
 ) -> None:
@@ -79,7 +79,7 @@ def test_one_slider_moves_all_runs_and_the_address_says_where(
     expect(page.locator("[data-field=at]").first).to_have_text("At iteration 700")
 
 
-@pytest.mark.usefixtures("looks")
+@pytest.mark.usefixtures("shares_service")
 def test_scrubbing_through_many_grids_asks_for_no_image_a_grid(
     open_page: OpenPage, worker: FakeWorker, watches: list[Watch]
 ) -> None:
@@ -101,7 +101,7 @@ def test_scrubbing_through_many_grids_asks_for_no_image_a_grid(
     assert sum("/artifacts/" in url for url in watches[-1].requests) - before < 16
 
 
-@pytest.mark.usefixtures("looks")
+@pytest.mark.usefixtures("shares_service")
 def test_steps_keys_and_field_lead_to_places(open_page: OpenPage, worker: FakeWorker) -> None:
     page = open_compared(open_page, once(worker, make_pair))
     page.get_by_role("link", name="First").click()
@@ -124,7 +124,7 @@ def test_steps_keys_and_field_lead_to_places(open_page: OpenPage, worker: FakeWo
     expect(shown(page)).to_have_text(["200", "200"])
 
 
-@pytest.mark.usefixtures("looks")
+@pytest.mark.usefixtures("shares_service")
 def test_images_and_time_are_axes_too(open_page: OpenPage, worker: FakeWorker) -> None:
     page = open_compared(open_page, once(worker, make_pair) + "&axis=images")
     expect(page.locator("[data-field=at]").first).to_have_text("At 64,000 images seen")
@@ -137,7 +137,7 @@ def test_images_and_time_are_axes_too(open_page: OpenPage, worker: FakeWorker) -
     expect(page).to_have_url(re.compile("axis=time"))
 
 
-@pytest.mark.usefixtures("looks")
+@pytest.mark.usefixtures("shares_service")
 def test_the_wipe_follows_pointer_and_keyboard_and_is_in_the_address(
     open_page: OpenPage, worker: FakeWorker
 ) -> None:
@@ -183,7 +183,7 @@ def test_the_wipe_shows_the_left_run_left_of_the_line_also_without_scripts(
     assert seen == [0, 0, 255, 255]
 
 
-@pytest.mark.usefixtures("looks")
+@pytest.mark.usefixtures("shares_service")
 def test_what_was_chosen_since_stays_with_another_view_and_other_runs(
     open_page: OpenPage, worker: FakeWorker
 ) -> None:
@@ -214,7 +214,7 @@ def test_other_latents_are_said_as_the_place_moves(open_page: OpenPage, worker: 
     expect(page.locator("[data-field=all-latents]")).to_contain_text("Same fixed latents")
 
 
-@pytest.mark.usefixtures("looks")
+@pytest.mark.usefixtures("shares_service")
 def test_metrics_are_chosen_at_once_and_said_in_the_address(open_page: OpenPage, worker: FakeWorker) -> None:
     page = open_compared(open_page, once(worker, make_pair))
     expect(page.locator(".compare-chart h3")).to_have_text(["Losses"], use_inner_text=True)
@@ -250,7 +250,7 @@ def test_a_run_that_goes_on_is_followed(open_page: OpenPage, worker: FakeWorker)
     expect(shown(page)).to_have_text(["100", "100"])
 
 
-@pytest.mark.usefixtures("looks")
+@pytest.mark.usefixtures("shares_service")
 def test_a_timeline_that_could_not_be_fetched_is_asked_for_again(
     open_page: OpenPage, worker: FakeWorker, watches: list[Watch]
 ) -> None:
@@ -264,7 +264,7 @@ def test_a_timeline_that_could_not_be_fetched_is_asked_for_again(
     watches[-1].complaints.clear()
 
 
-@pytest.mark.usefixtures("looks")
+@pytest.mark.usefixtures("shares_service")
 def test_page_is_complete_without_scripts(open_page: OpenPage, worker: FakeWorker) -> None:
     page = open_page(f"/compare?{once(worker, make_pair)}", java_script_enabled=False)
     expect(page.locator("compare-grid img")).to_have_count(2)
@@ -297,7 +297,7 @@ def test_the_list_of_runs_leads_to_the_comparison(open_page: OpenPage, worker: F
 
 
 @pytest.mark.parametrize("view", ["grids", "wipe"])
-@pytest.mark.usefixtures("looks")
+@pytest.mark.usefixtures("shares_service")
 def test_comparison_fits_every_screen_and_axe_finds_nothing(
     open_page: OpenPage, worker: FakeWorker, view: str
 ) -> None:

@@ -49,7 +49,7 @@ def drag(page: Page, begin: float, end: float) -> None:
     page.mouse.up()
 
 
-@pytest.mark.usefixtures("looks")
+@pytest.mark.usefixtures("shares_service")
 def test_curves_of_all_runs_are_alive_and_their_cursor_is_the_slider(
     open_page: OpenPage, worker: FakeWorker
 ) -> None:
@@ -76,7 +76,7 @@ def test_curves_of_all_runs_are_alive_and_their_cursor_is_the_slider(
     expect(page.locator("[data-field=at]").first).to_have_text(re.compile("At iteration 60"))
 
 
-@pytest.mark.usefixtures("looks")
+@pytest.mark.usefixtures("shares_service")
 def test_the_address_holds_smoothing_axes_and_zoom_of_compared_curves(
     open_page: OpenPage, worker: FakeWorker
 ) -> None:
@@ -123,7 +123,7 @@ WRONG = (
 )
 
 
-@pytest.mark.usefixtures("looks")
+@pytest.mark.usefixtures("shares_service")
 def test_what_the_address_says_wrongly_of_curves_is_as_usual(open_page: OpenPage, worker: FakeWorker) -> None:
     query = once(worker, make_pair)
     page = open_page("/")
@@ -135,7 +135,7 @@ def test_what_the_address_says_wrongly_of_curves_is_as_usual(open_page: OpenPage
         expect(page.get_by_label("Smoothing")).to_have_value("0")
 
 
-@pytest.mark.usefixtures("looks")
+@pytest.mark.usefixtures("shares_service")
 def test_places_of_curves_are_those_of_the_axis(open_page: OpenPage, worker: FakeWorker) -> None:
     query = once(worker, make_pair)
     page = open_alive(open_page, f"{query}&axis=images&zoom=6400-12800")
@@ -199,7 +199,7 @@ def test_a_cell_is_outlined_in_every_run_of_the_same_latents(open_page: OpenPage
     assert find_violations_in_both_themes(page) == []
 
 
-@pytest.mark.usefixtures("looks")
+@pytest.mark.usefixtures("shares_service")
 def test_curves_stay_as_the_server_drew_them_without_scripts(open_page: OpenPage, worker: FakeWorker) -> None:
     page = open_page(f"/compare?{once(worker, make_pair)}&smoothing=9&zoom=1-2", java_script_enabled=False)
     expect(page.locator(f"{CHART} path.curve")).to_have_count(4)
@@ -207,7 +207,7 @@ def test_curves_stay_as_the_server_drew_them_without_scripts(open_page: OpenPage
     expect(page.locator("compare-cell button")).to_have_count(0)
 
 
-@pytest.mark.usefixtures("looks")
+@pytest.mark.usefixtures("shares_service")
 def test_live_curves_fit_every_screen_and_axe_finds_nothing(open_page: OpenPage, worker: FakeWorker) -> None:
     page = open_alive(open_page, f"{once(worker, make_pair)}&smoothing=14&zoom=100-900&values=full")
     for _, width in SCREENS:

@@ -8,7 +8,7 @@ from tests.dashboard.in_browser.test_reading import LOW_CONTRAST
 from tests.support.browser import OpenPage, eventually, expect_fit
 from tests.support.fake_worker import FakeWorker, make_histograms, once
 
-pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("looks")]
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("shares_service")]
 OVERLAYS = (
     ("run", ".chooser"),
     ("run", ".confirm"),

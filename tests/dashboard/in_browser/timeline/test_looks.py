@@ -25,6 +25,7 @@ def free_space(page: Page) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("count", [2, 3, 5])
+@pytest.mark.usefixtures("shares_service")
 def test_compared_grids_stand_in_the_middle_below_their_names(
     open_page: OpenPage, worker: FakeWorker, count: int
 ) -> None:
@@ -77,6 +78,7 @@ def test_the_runs_of_a_figure_stand_in_columns(open_page: OpenPage, worker: Fake
     assert lefts[:3] == lefts[3:6]
 
 
+@pytest.mark.usefixtures("shares_service")
 def test_no_page_is_wider_than_the_screen_between_phone_and_desk(open_page: OpenPage, worker: FakeWorker) -> None:
     job = make_run(worker, "a-run-with-a-name-of-some-length", 100)
     worker.submit(name="waits", tags=["one-tag", "another-tag"], queue={"commit": "0123456789"})

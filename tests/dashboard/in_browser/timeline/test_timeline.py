@@ -21,9 +21,9 @@ from tests.support.browser import (
     open_live,
     shown_iteration,
 )
-from tests.support.fake_worker import CELL, ROWS, FakeWorker, make_grid_png
+from tests.support.fake_worker import CELL, ROWS, FakeWorker, make_grid_png, once
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("shares_service")]
 
 
 def make_run(worker: FakeWorker, *iterations: int) -> str:
@@ -81,7 +81,7 @@ def expect_drawn(page: Page, row: int, column: int, brightness: int, *, within: 
 def test_scrubbing_draws_from_strips_and_asks_for_no_image_a_grid(
     open_page: OpenPage, worker: FakeWorker, watches: list[Watch]
 ) -> None:
-    job = make_run(worker, *range(10, 410, 10))
+    job = once(worker, make_run, *range(10, 410, 10))
     page = open_page("/")
     # The page's own clock: however slow the machine is, the keys follow each other quickly.
     page.clock.install()
@@ -107,7 +107,7 @@ def test_scrubbing_draws_from_strips_and_asks_for_no_image_a_grid(
 def test_a_moving_timeline_shows_the_grid_of_its_caption(
     open_page: OpenPage, worker: FakeWorker, watches: list[Watch]
 ) -> None:
-    job = make_run(worker, *range(10, 210, 10))
+    job = once(worker, make_run, *range(10, 210, 10))
     page = open_live(open_page, job)
     # Whole grids never come, so that what is seen is from strips.
     page.route("**/artifacts/*", lambda route: route.abort())
@@ -124,7 +124,7 @@ def test_a_moving_timeline_shows_the_grid_of_its_caption(
 
 
 def test_slider_goes_by_iterations_on_both_axes(open_page: OpenPage, worker: FakeWorker) -> None:
-    page = open_live(open_page, make_run(worker, 1, 10, 100, 1000))
+    page = open_live(open_page, once(worker, make_run, 1, 10, 100, 1000))
     slider = page.get_by_label("Iteration of the timeline")
     iteration = shown_iteration(page)
     slider.fill("0.5")
@@ -145,7 +145,7 @@ def test_slider_goes_by_iterations_on_both_axes(open_page: OpenPage, worker: Fak
 def test_wheel_over_the_grid_goes_through_the_timeline_and_scrolls_at_its_end(
     open_page: OpenPage, worker: FakeWorker
 ) -> None:
-    page = open_live(open_page, make_run(worker, *range(100, 1300, 100)))
+    page = open_live(open_page, once(worker, make_run, *range(100, 1300, 100)))
     page.locator("grid-view").hover()
     page.mouse.wheel(0, -300)
     expect(shown_iteration(page)).to_have_text("900")
@@ -157,7 +157,7 @@ def test_wheel_over_the_grid_goes_through_the_timeline_and_scrolls_at_its_end(
 
 
 def test_difference_shows_what_changed_since_the_grid_before(open_page: OpenPage, worker: FakeWorker) -> None:
-    page = open_live(open_page, make_run(worker, 100, 200))
+    page = open_live(open_page, once(worker, make_run, 100, 200))
     page.keyboard.press("d")
     expect(page.get_by_label("Show")).to_have_value("difference")
     against = page.locator("[data-field=against]")
@@ -176,7 +176,7 @@ def test_difference_shows_what_changed_since_the_grid_before(open_page: OpenPage
 def test_flicker_turns_by_itself_unless_the_reader_wants_no_motion(
     open_page: OpenPage, worker: FakeWorker
 ) -> None:
-    job = make_run(worker, 100, 200)
+    job = once(worker, make_run, 100, 200)
     page = open_live(open_page, job)
     page.keyboard.press("f")
     against = page.locator("[data-field=against]")
@@ -209,7 +209,7 @@ def history_frames(page: Page) -> Locator:
 def test_click_on_a_cell_shows_its_history_and_a_click_there_jumps(
     open_page: OpenPage, worker: FakeWorker
 ) -> None:
-    job = make_run(worker, 100, 200, 300)
+    job = once(worker, make_run, 100, 200, 300)
     page = open_live(open_page, job)
     box = page.locator("grid-view").bounding_box()
     assert box is not None
@@ -231,7 +231,7 @@ def test_click_on_a_cell_shows_its_history_and_a_click_there_jumps(
 
 
 def test_a_cell_is_chosen_and_followed_with_keys_alone(open_page: OpenPage, worker: FakeWorker) -> None:
-    page = open_live(open_page, make_run(worker, 100, 200))
+    page = open_live(open_page, once(worker, make_run, 100, 200))
     cell = page.get_by_role("button", name=re.compile("Follow the cell"))
     cell.focus()
     for key in ("ArrowDown", "ArrowDown", "ArrowRight", "ArrowUp", "ArrowLeft", "ArrowLeft"):
@@ -243,7 +243,7 @@ def test_a_cell_is_chosen_and_followed_with_keys_alone(open_page: OpenPage, work
 
 
 def test_a_followed_cell_is_a_state_of_the_page_without_scripts(open_page: OpenPage, worker: FakeWorker) -> None:
-    job = make_run(worker, 100, 200, 300)
+    job = once(worker, make_run, 100, 200, 300)
     page = open_page(f"/runs/{job}", java_script_enabled=False)
     page.get_by_label("Row").fill("2")
     page.get_by_label("Column").fill("7")
@@ -272,7 +272,7 @@ def test_history_leaves_out_other_latents_and_says_so(open_page: OpenPage, worke
 
 
 def test_timeline_and_history_are_accessible_in_both_themes(open_page: OpenPage, worker: FakeWorker) -> None:
-    page = open_page(f"/runs/{make_run(worker, 100, 200)}?cell=2-2")
+    page = open_page(f"/runs/{once(worker, make_run, 100, 200)}?cell=2-2")
     expect(page.locator("frame-player input")).to_be_visible()
     expect(history_frames(page)).to_have_count(2)
     assert find_violations_in_both_themes(page) == []
@@ -311,7 +311,7 @@ def make_seven_strips(worker: FakeWorker) -> str:
 
 
 def test_strips_far_from_the_cursor_are_given_back(open_page: OpenPage, worker: FakeWorker) -> None:
-    job = make_seven_strips(worker)
+    job = once(worker, make_seven_strips)
     page = open_page(f"/runs/{job}")
     kept = page.evaluate(
         """async (run) => {
@@ -347,7 +347,7 @@ def test_strips_far_from_the_cursor_are_given_back(open_page: OpenPage, worker: 
 def test_after_a_jump_two_grids_come_first_then_their_strip_then_the_one_beside_it(
     open_page: OpenPage, worker: FakeWorker, watches: list[Watch]
 ) -> None:
-    job = make_seven_strips(worker)
+    job = once(worker, make_seven_strips)
     page = open_page(f"/runs/{job}")
     expect(page.get_by_label("Iteration of the timeline")).to_have_attribute(
         "aria-valuetext", re.compile(" of 112")
@@ -366,7 +366,7 @@ def test_after_a_jump_two_grids_come_first_then_their_strip_then_the_one_beside_
 def test_a_timeline_that_could_not_be_fetched_is_asked_for_again(
     open_page: OpenPage, worker: FakeWorker, watches: list[Watch]
 ) -> None:
-    job = make_run(worker, 100, 200)
+    job = once(worker, make_run, 100, 200)
     page = open_page("/")
     page.route("**/timeline.json", lambda route: route.abort(), times=1)
     page.goto(f"/runs/{job}")
