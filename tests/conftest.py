@@ -58,6 +58,11 @@ class LiveService:
 
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    forget_settings(monkeypatch)
+
+
+def forget_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take no setting from the environment of whoever runs the tests."""
     for name in ("GANVAS_URL", "GANVAS_HOME", "GANVAS_TOKEN", "GANVAS_BROKER_URL", "GANVAS_DATABASE_URL"):
         monkeypatch.delenv(name, raising=False)
 
