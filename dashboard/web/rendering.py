@@ -13,6 +13,7 @@ from api.server.access.grants import Scope
 from api.server.http.responses import compress_body
 from api.server.services import Services
 from dashboard.web.layout import LinkView
+from dashboard.web.requests import is_reader
 from dashboard.web.static_files import StaticTree
 from ganlib import vocabulary
 
@@ -67,7 +68,7 @@ class Renderer:
         navigation = [
             LinkView(text, href, href == request.url.path)
             for text, href, scope in self._navigation
-            if not (page.frame.is_reader and scope == "user")
+            if not (scope == "user" and is_reader(request))
         ]
         html = self._environment.get_template(template).render(page=page, navigation=navigation).encode()
         body, headers = compress_body(request, html, PAGE_HEADERS, level=COMPRESSION, largest=None)

@@ -19,11 +19,15 @@ def read_frame(request: Request) -> Frame:
     """Return the surroundings of the page: its theme, the address to return to, and the login."""
     query = f"?{request.url.query}" if request.url.query else ""
     theme = read_theme(request.cookies.get(THEME_COOKIE))
-    grant: Grant = request.scope.get(GRANT, OPEN_GRANT)
     # Only on a page that needs a token: a cookie that has expired is no login.
-    is_logged_in = LOGIN_COOKIE in request.cookies and grant is not OPEN_GRANT
-    is_reader = "read" in grant.scopes and "user" not in grant.scopes
-    return Frame(theme, request.url.path + query, is_logged_in, is_reader)
+    is_logged_in = LOGIN_COOKIE in request.cookies and request.scope.get(GRANT, OPEN_GRANT) is not OPEN_GRANT
+    return Frame(theme, request.url.path + query, is_logged_in, is_reader(request))
+
+
+def is_reader(request: Request) -> bool:
+    """Return whether the request may read and do nothing else."""
+    grant: Grant = request.scope.get(GRANT, OPEN_GRANT)
+    return "read" in grant.scopes and "user" not in grant.scopes
 
 
 def read_theme(value: str | None) -> Theme:
