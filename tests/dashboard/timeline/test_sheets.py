@@ -81,6 +81,10 @@ def test_cells_show_one_latent_through_the_timeline(client: TestClient, worker: 
     job = make_run(worker, 30)
     timeline = read_timeline(client, job)
     name = name_of(timeline, list(range(30)))
+    # The part of the page that shows it, as a script asks for it.
+    part = client.get(f"/runs/{job}/cells/3-5")
+    assert part.status_code == 200
+    assert f"/runs/{job}/cells/3-5/" in part.text
     response = client.get(f"/runs/{job}/cells/3-5/{name}.png")
     assert (response.status_code, response.headers["content-type"]) == (200, "image/png")
     sheet = open_image(response.content)

@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 from api.server.access import tokens
 from api.server.access.grants import TokenScope
 from api.settings import Settings
+from dashboard.web import rendering
 from dashboard.web.layout import Frame
 from ganvas.app import build_app
 from tests.support.fake_worker import FakeWorker
@@ -124,6 +125,7 @@ def test_without_the_reader_s_frame_a_reader_would_be_refused(
 ) -> None:
     pages = make_runs(client)
     reader = log_in(client, "read")
+    monkeypatch.setattr(rendering, "is_reader", lambda request: False)
     for room in ("runs", "run", "compare", "figures", "workers"):
         monkeypatch.setattr(
             f"dashboard.{room}.routes.read_frame", lambda request: Frame("system", request.url.path)

@@ -81,8 +81,8 @@ def test_the_address_holds_smoothing_axes_and_zoom_of_compared_curves(
     open_page: OpenPage, worker: FakeWorker
 ) -> None:
     page = open_alive(open_page, once(worker, make_pair))
-    drag(page, 0.25, 0.5)
-    expect(page).to_have_url(re.compile(r"zoom=(299|300|301)-(599|600|601)(&|$)"))
+    drag(page, 0.25, 0.9)
+    expect(page).to_have_url(re.compile(r"zoom=(299|300|301)-(1079|1080|1081)(&|$)"))
     page.get_by_label("Smoothing").fill("15")
     expect(page.locator(f"{CHART} [data-field=smoothed]").first).not_to_be_empty()
     page.get_by_label("Values").select_option("log")
@@ -99,7 +99,7 @@ def test_the_address_holds_smoothing_axes_and_zoom_of_compared_curves(
     until(page, "plot.u.scales.x.distr", 3)
     until(page, "plot.u.scales.y.distr", 3)
     first, last = read_plot(page, "[plot.u.scales.x.min, plot.u.scales.x.max]")
-    assert (round(first, -1), round(last, -1)) == (300, 600)
+    assert (round(first, -1), round(last, -1)) == (300, 1080)
     expect(page.locator(f"{CHART} [data-field=smoothed]").first).to_have_text(smoothed)
     expect(page.get_by_label("Smoothing")).to_have_value("15")
     expect(page.locator("compare-player select")).to_have_value("log")
