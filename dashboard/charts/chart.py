@@ -52,14 +52,15 @@ def usual_range(values: list[float]) -> tuple[float, float]:
     return (0.0 if 0 <= low <= high / 2 or low == high > 0 else low - room), high + room
 
 
-def describe_beyond(values: list[float], low: float, high: float) -> str:
-    """Say how many values the axis leaves out."""
+def describe_beyond(values: list[float], low: float, high: float, *, is_thinned: bool = False) -> str:
+    """Say how many values the axis leaves out; of a thinned curve there may be more between its points."""
     beyond = [value for value in values if not low <= value <= high]
     if not beyond:
         return ""
     most = max(beyond)
     furthest = f"up to {show_number(most)}" if most > high else f"down to {show_number(min(beyond))}"
-    return f"{show_count(len(beyond))} point{'s' if len(beyond) > 1 else ''} beyond the axis, {furthest}"
+    count = f"{'at least ' if is_thinned else ''}{show_count(len(beyond))} point{'s' if len(beyond) > 1 else ''}"
+    return f"{count} beyond the axis, {furthest}"
 
 
 def nice_ticks(low: float, high: float) -> list[float]:
@@ -180,7 +181,7 @@ class Line:
     """One curve to draw: its points by their positions on the axis, and its value at the chosen position.
 
     The points may be thinned, so the value is given: that of the last point up to the position, None before the
-    first. The other fields are those of LineView.
+    first. is_thinned: whether there are more points than these. The other fields are those of LineView.
     """
 
     metric: str
@@ -189,6 +190,7 @@ class Line:
     positions: Sequence[float]
     values: Sequence[float]
     value: float | None
+    is_thinned: bool = False
     run: str = ""
     url: str = ""
     scale: str = "1"
@@ -228,7 +230,7 @@ def build_chart(frame: ChartFrame, lines: Sequence[Line], axis: ChartAxis) -> Cu
         last_label=label_position(axis.axis, axis.length),
         cursor=f"{100 * min(1.0, axis.at / axis.length):.2f}%" if axis.at is not None else "",
         at=f"at {describe_position(axis.axis, axis.at)}" if axis.at is not None else "newest",
-        beyond=describe_beyond(values, low, high),
+        beyond=describe_beyond(values, low, high, is_thinned=any(line.is_thinned for line in lines)),
         summary=_summary(frame.heading, lines, axis.axis),
         view_box=f"0 0 {WIDTH} {HEIGHT}",
         metrics_url=frame.metrics_url,

@@ -203,6 +203,7 @@ def _line(run: RunCurves, metric: str, is_pair: bool) -> Line:
         positions=run.positions[metric],
         values=run.curves[metric].values,
         value=run.points[metric][1] if metric in run.points else None,
+        is_thinned=len(run.curves[metric].values) < run.curves[metric].total,
         run=f"{run.number} {run.name}",
         about=find_metric(metric) if is_pair else None,
         url=f"/jobs/{run.id}/metrics",

@@ -87,7 +87,8 @@ def build_curve_chart(
 
 def _line(metric: Metric, word: str, style: str, curve: Curve | None, value: float | None) -> Line:
     points = (curve.iterations, curve.values) if curve else ([], [])
-    return Line(metric.name, word, style, *points, value, about=metric if word else None)
+    is_thinned = curve is not None and len(curve.values) < curve.total
+    return Line(metric.name, word, style, *points, value, is_thinned, about=metric if word else None)
 
 
 def choose_words(chosen: Sequence[str], known: Iterable[str]) -> dict[str, str]:

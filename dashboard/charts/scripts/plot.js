@@ -70,7 +70,8 @@ export class Plot {
   }
 
   rangeY() {
-    const { range, beyond } = rangeOfValues(this.settings.y, this.values(), this.distribution);
+    const isThinned = this.lines.some(({ curve }) => curve.isThinned);
+    const { range, beyond } = rangeOfValues(this.settings.y, this.values(), this.distribution, isThinned);
     this.beyond = beyond;
     return range;
   }

@@ -32,13 +32,13 @@ export function distributionOf(y, values) {
 }
 
 /** The range of the y axis, [low, high], and a sentence about values beyond it. */
-export function rangeOfValues(y, values, distribution) {
+export function rangeOfValues(y, values, distribution, isThinned) {
   if (distribution === LOG && values.length) {
     const [low, high] = [values.reduce((a, b) => Math.min(a, b)), values.reduce((a, b) => Math.max(a, b))];
     return { range: [low / ROOM, high * ROOM], beyond: "" };
   }
   const range = (y === "usual" ? usualRange : fullRange)(values);
-  return { range, beyond: describeBeyond(values, ...range) };
+  return { range, beyond: describeBeyond(values, ...range, isThinned) };
 }
 
 const SPIKE_REACH = 3;
@@ -73,11 +73,12 @@ function fullRange(values) {
   return [low >= 0 && low - room < 0 ? 0 : low - room, high + room];
 }
 
-/** A sentence that says how many values are beyond the axis. */
-export function describeBeyond(values, low, high) {
+/** A sentence that says how many values are beyond the axis; a stretch of a thinned curve may hold more of them. */
+export function describeBeyond(values, low, high, isThinned = false) {
   const beyond = values.filter((value) => value < low || value > high);
   if (!beyond.length) return "";
   const [least, most] = [beyond.reduce((a, b) => Math.min(a, b)), beyond.reduce((a, b) => Math.max(a, b))];
   const furthest = most > high ? `up to ${showNumber(most)}` : `down to ${showNumber(least)}`;
-  return `${showCount(beyond.length)} point${beyond.length > 1 ? "s" : ""} beyond the axis, ${furthest}`;
+  const count = `${isThinned ? "at least " : ""}${showCount(beyond.length)} point${beyond.length > 1 ? "s" : ""}`;
+  return `${count} beyond the axis, ${furthest}`;
 }

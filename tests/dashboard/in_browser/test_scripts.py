@@ -80,7 +80,7 @@ def test_scripts_place_axis_and_frames_as_the_server_does(open_page: OpenPage) -
           const frames = iterations.map((iteration) => ({ iteration }));
           return [
             values.map(usualRange),
-            values.map((each) => describeBeyond(each, ...usualRange(each))),
+            [false, true].map((thin) => values.map((each) => describeBeyond(each, ...usualRange(each), thin))),
             timelines.map(([count, most]) => evenlySpaced(count, most)),
             wanted.map((iteration) => nearestFrame(frames, iteration)),
           ];
@@ -89,6 +89,7 @@ def test_scripts_place_axis_and_frames_as_the_server_does(open_page: OpenPage) -
     )
     ranges, beyond, strips, nearest = json.loads(json.dumps(shown))
     assert ranges == [pytest.approx(usual_range(values)) for values in VALUES]
-    assert beyond == [describe_beyond(values, *usual_range(values)) for values in VALUES]
+    for said, is_thinned in zip(beyond, (False, True), strict=True):
+        assert said == [describe_beyond(each, *usual_range(each), is_thinned=is_thinned) for each in VALUES]
     assert strips == [evenly_spaced(*timeline) for timeline in TIMELINES]
     assert nearest == [nearest_index(iterations, each) for each in wanted]
