@@ -27,6 +27,7 @@ from dashboard.web.rendering import Renderer, Site
 from dashboard.web.requests import FormFields, read_frame
 from dashboard.web.specs import show_spec
 from ganlib.errors import Problem, SpecInvalid
+from ganlib.spec.documents.suggestions import find_near
 from ganlib.spec.job import JobSpec
 from ganlib.spec.parse import parse_spec
 
@@ -44,7 +45,9 @@ def build_router(site: Site) -> APIRouter:
             page = build_new_run_page(read_recipes(), frame, data, order)
             return renderer.render_page(request, "new_run/recipes.html", page)
         if recipe not in read_recipes():
-            raise RouteNotFound("No recipe has this name; /new lists them.")
+            near = find_near(recipe, read_recipes())
+            advice = f"did you mean {near}?" if near else "/new lists them."
+            raise RouteNotFound(f"No recipe has this name; {advice}")
         spec = parse_spec(read_recipes()[recipe]).model_dump(mode="json")
         draft = draft_of(spec, read_texts()[f"{recipe}.yaml"], new_key())
         return renderer.render_page(
@@ -80,7 +83,7 @@ def build_router(site: Site) -> APIRouter:
         key = read_draft(fields).key
         services.rate_limits.count_submit(caller)
         try:
-            job = submission.retry_job(services, job_id, idempotency_key=f"retry-{job_id[:32]}-{key}")
+            job, _ = submission.retry_job(services, job_id, idempotency_key=f"retry-{job_id[:32]}-{key}")
         except JobStateConflict:
             return RedirectResponse(f"/runs/{job_id}", 303)
         return RedirectResponse(f"/runs/{job.id}", 303)

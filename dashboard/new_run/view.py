@@ -9,14 +9,14 @@ from functools import cache
 from typing import Any, Literal, get_args
 from urllib.parse import urlencode
 
-import yaml
-
 import recipes
 from dashboard.web.layout import Frame, LinkView
 from ganlib.errors import Problem
+from ganlib.spec.files import read_spec_text
 from ganlib.spec.sections.losses import PARTNERS
 
 _COST = re.compile(r"(?P<number>\d+(?:\.\d+)?) ?(?P<unit>s|min|h)\b")
+_SECTION = re.compile(r"^sections? (?=\d)")
 _SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 # Groups by the most seconds of each; recipes without a time come last.
 BANDS = (
@@ -48,7 +48,10 @@ ORDERS: dict[Order, str] = {"paper": "By paper", "time": "Quickest first"}
 
 @dataclass(frozen=True)
 class RecipeView:
-    """A recipe: its paper, its expected result, and its cost (in seconds too, where they are known)."""
+    """A recipe: its paper, its expected result, and its cost (in seconds too, where they are known).
+
+    section: the part of the paper, as in a column of sections. place: the same, as in a sentence.
+    """
 
     name: str
     href: str
@@ -56,6 +59,7 @@ class RecipeView:
     dataset: str
     paper: str
     section: str
+    place: str
     expected: str
     cost: str
     seconds: float | None
@@ -130,15 +134,12 @@ def _build_recipe(name: str, spec: Mapping[str, Any]) -> RecipeView:
         description=str(spec.get("description", "")),
         dataset=str(dataset.get("name", "")) if isinstance(dataset, Mapping) else str(dataset),
         paper=str(facts.get("paper", "")),
-        section=f"section {section}" if section[:1].isdigit() else section,
+        section=_SECTION.sub("", section),
+        place=f"section {section}" if section[:1].isdigit() else section,
         expected=str(facts.get("expected", "")),
         cost=cost,
         seconds=read_seconds(cost),
     )
-
-
-# The loader in C needs a tenth of the time for fifty files.
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @cache
@@ -150,10 +151,7 @@ def read_texts() -> dict[str, str]:
 @cache
 def read_recipes() -> dict[str, dict[str, Any]]:
     """Return the specs of all recipes, unchecked, by name."""
-    return {
-        file.removesuffix(".yaml"): yaml.load(text, _LOADER)  # noqa: S506 (a SafeLoader)
-        for file, text in read_texts().items()
-    }
+    return {file.removesuffix(".yaml"): read_spec_text(text, file) for file, text in read_texts().items()}
 
 
 YAML_FIELD = "yaml"

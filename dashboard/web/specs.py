@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 from dashboard.web.formats import NOTHING, show_count
+from ganlib.spec.documents.render import render_yaml
 
 # Fields that name a run for people and do not change the experiment.
 NAME_FIELDS = ("name", "description", "tags")
@@ -15,9 +14,7 @@ MOST_FIELDS = 80
 
 def show_spec(spec: Mapping[str, object]) -> str:
     """Return the spec as YAML in its own order, without fields that are null, small mappings on one line."""
-    return yaml.safe_dump(
-        _without_nulls(spec), sort_keys=False, default_flow_style=None, width=96, allow_unicode=True
-    )
+    return render_yaml(_without_nulls(spec), width=96, small_on_one_line=True)
 
 
 def _without_nulls(value: Any) -> Any:

@@ -1,56 +1,74 @@
-"""Specs as YAML or JSON files, and changes to them by path (`--set path=value`); unchecked mappings."""
+"""Specs as YAML or JSON, from files, requests and forms, and changes to them by path (`--set path=value`).
 
+What comes out is a mapping of plain values, unchecked. All places read specs through here, with the same limits.
+"""
+
+import re
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ganlib.errors import Problem, SpecInvalid
+from ganlib.spec.documents.nodes import MAX_DEPTH, Unreadable
+from ganlib.spec.documents.text import decode_text
+from ganlib.spec.documents.values import read_json, read_yaml
 from ganlib.spec.layers import BARE_NAMES
 from ganlib.spec.presets import PRESETS
 
 MAX_SPEC_BYTES = 1_048_576
+# The fields that are text and no choice of names, so that 0012345 and 4.10 mean what stands there. A test compares
+# them with the schema.
+TEXT_FIELDS = frozenset(
+    {
+        "name", "description", "tags", "recipe.paper", "recipe.section", "recipe.expected", "recipe.cost",
+        "queue.worker_labels", "queue.commit", "dataset.path",
+    }
+)  # fmt: skip
+_IS_MAPPING = "a spec is a mapping of fields to values"
 
 
 def read_spec_file(path: Path) -> dict[str, Any]:
     """Read the mapping in a YAML or JSON file, unchecked; raises SpecInvalid when it is no mapping."""
+    name = str(path)
     try:
         if path.stat().st_size > MAX_SPEC_BYTES:
-            raise SpecInvalid([Problem(str(path), "", f"a spec file holds at most {MAX_SPEC_BYTES:,} bytes")])
-        text = path.read_text(encoding="utf-8")
+            raise SpecInvalid([Problem(name, "", f"a spec file holds at most {MAX_SPEC_BYTES:,} bytes")])
+        raw = path.read_bytes()
     except OSError as error:
-        raise SpecInvalid([Problem(str(path), "", f"the file cannot be read: {error.strerror}")]) from None
-    except UnicodeDecodeError:
-        raise SpecInvalid([Problem(str(path), "", "the file is no text; a spec is YAML or JSON")]) from None
-    return read_spec_text(text, str(path))
+        raise SpecInvalid([Problem(name, "", f"the file cannot be read: {error.strerror}")]) from None
+    return read_spec_bytes(raw, name)
+
+
+def read_spec_bytes(raw: bytes, name: str) -> dict[str, Any]:
+    """Read the mapping in the bytes of a YAML or JSON text, unchecked; raises SpecInvalid."""
+    try:
+        return read_spec_text(decode_text(raw), name)
+    except Unreadable as error:
+        raise SpecInvalid([Problem(name, "", str(error))]) from None
 
 
 def read_spec_text(text: str, name: str) -> dict[str, Any]:
     """Read the mapping in YAML or JSON text, unchecked; `name` is what errors call it. Raises SpecInvalid."""
     try:
-        data = yaml.load(text, _UniqueKeyLoader)  # noqa: S506 (a SafeLoader)
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).replace('in "<unicode string>", ', "").split())
-        raise SpecInvalid([Problem(name, "", f"the file is neither YAML nor JSON: {reason}")]) from None
+        data = _read(text)
+    except Unreadable as error:
+        raise SpecInvalid([Problem(name, "", str(error))]) from None
     if not isinstance(data, dict):
-        reason = "the file is empty; " if data is None else ""
-        raise SpecInvalid([Problem(name, "", f"{reason}a spec is a mapping of fields to values")])
+        raise SpecInvalid(
+            [Problem(name, "", f"the file is empty; {_IS_MAPPING}" if data is None else _IS_MAPPING)]
+        )
     return data
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML's safe loader, which would otherwise let the last of two equal keys win without a word."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, str) and key in seen and key != "<<":
-                raise yaml.MarkedYAMLError(problem=f"{key!r} is given twice", problem_mark=key_node.start_mark)
-            if isinstance(key, str):
-                seen.add(key)
-        return super().construct_mapping(node, deep)
+def _read(text: str) -> Any:
+    """Return what a YAML or JSON text says; raises Unreadable."""
+    if text.removeprefix("\ufeff").lstrip().startswith("{"):
+        try:
+            return read_json(text.removeprefix("\ufeff"))
+        except ValueError:
+            # Braces begin a mapping in YAML too.
+            pass
+    return read_yaml(text, TEXT_FIELDS)
 
 
 def apply_overrides(data: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
@@ -60,15 +78,23 @@ def apply_overrides(data: dict[str, Any], overrides: list[str]) -> dict[str, Any
     `generator.layers.0.size=512`, also where the spec uses a shorthand such as a preset. Raises SpecInvalid for
     a path that cannot be set.
     """
-    changed: dict[str, Any] = yaml.safe_load(yaml.safe_dump(data))
+    changed = deepcopy(data)
     for override in overrides:
         path, equals, text = override.partition("=")
         if not equals or not path:
-            raise SpecInvalid([Problem("--set", override, "write path=value, such as iterations=500")])
+            raise SpecInvalid([Problem("--set", override[:80], "write path=value, such as iterations=500")])
+        keys = path.split(".")
         try:
-            _set_path(changed, path.split("."), yaml.safe_load(text))
-        except (yaml.YAMLError, LookupError, ValueError, TypeError):
-            raise SpecInvalid([Problem(path, text, "this path or value cannot be set in the spec")]) from None
+            if len(keys) > MAX_DEPTH:
+                raise LookupError(path)
+            # A list has one field for all its items.
+            _set_path(changed, keys, read_yaml(text, TEXT_FIELDS, re.sub(r"\.\d+", "", path)))
+        except Unreadable as error:
+            raise SpecInvalid([Problem(path, text[:80], f"this value cannot be read: {error}")]) from None
+        except (LookupError, ValueError, TypeError):
+            raise SpecInvalid(
+                [Problem(path[:80], text[:80], "this path or value cannot be set in the spec")]
+            ) from None
     return changed
 
 

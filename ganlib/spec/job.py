@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
-from ganlib.spec.fields import Count, Natural, Section
+from ganlib.spec.fields import Count, Name, Natural, Section, Tag
 from ganlib.spec.sections.datasets import DatasetSpec
 from ganlib.spec.sections.evaluation import EvaluationSpec, TransferSpec
 from ganlib.spec.sections.execution import QueueSpec, RecipeSpec, SpeedSpec
@@ -19,9 +19,6 @@ from ganlib.spec.sections.optimisers import AdaptiveAdvantageSpec, OptimisersSpe
 from ganlib.techniques import TechniqueSpec
 
 MAX_ITERATIONS = 10_000_000
-
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._ -]{0,99}$")]
-Tag = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,49}$")]
 
 
 class SamplesSpec(Section):

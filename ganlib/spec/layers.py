@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from ganlib.spec.documents.suggestions import find_near
 from ganlib.spec.fields import Count, Float, Fraction, Natural, Positive
 
 MAX_SIZE = 65_536
@@ -191,7 +192,10 @@ def expand_bare_name(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     if value not in BARE_NAMES:
-        raise ValueError(f"no layer is named {value!r} alone; allowed: {', '.join(BARE_NAMES)}")
+        kinds = [layer.model_fields["layer"].default for layer in _Layer.__subclasses__()]
+        name = value if value in kinds else find_near(value, [*BARE_NAMES, *kinds])
+        meant = f"; did you mean {name if name in BARE_NAMES else f'{{layer: {name}, …}}'}?" if name else ""
+        raise ValueError(f"no layer is named {value[:60]!r} alone; allowed: {', '.join(BARE_NAMES)}{meant}")
     return BARE_NAMES[value]
 
 

@@ -3,9 +3,12 @@
 `parse_spec` takes what YAML or JSON gave; `load_spec` reads a file. Both raise SpecInvalid.
 """
 
-from difflib import get_close_matches
+import re
+from collections.abc import Sequence
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
+from reprlib import Repr
 from typing import Any
 
 from pydantic import ValidationError
@@ -13,13 +16,23 @@ from pydantic_core import ErrorDetails
 
 from ganlib.errors import Problem, SpecInvalid
 from ganlib.spec.checks import find_problem
+from ganlib.spec.documents.suggestions import ask_near, find_near
 from ganlib.spec.files import read_spec_file
 from ganlib.spec.job import JobSpec
+from ganlib.spec.layers import BARE_NAMES
+from ganlib.spec.paths import list_fields, list_fields_of
+from ganlib.spec.presets import PRESETS
 from ganlib.spec.storable import UNSTORABLE_TEXT, find_unstorable
 
 Location = tuple[int | str, ...]
 
+# Whoever wrote a spec reads the first ones; thousands of them would fill a screen and cost seconds.
+MAX_PROBLEMS = 20
 _MAX_GIVEN = 80
+_MAX_FIELD = 200
+_SHORT = Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 3, _MAX_GIVEN, _MAX_GIVEN
+_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = 20
 # Pydantic's error types in the words of a spec; {…} are the error's own facts.
 _MESSAGES = {
     "bool_parsing": "must be true or false",
@@ -42,7 +55,7 @@ _MESSAGES = {
     "model_attributes_type": "must be a mapping of fields to values",
     "model_type": "must be a mapping of fields to values",
     "string_too_long": "must have at most {max_length:,} characters",
-    "string_type": "must be text",
+    "string_type": "must be text; put it in quotes",
     "string_unicode": UNSTORABLE_TEXT,
     "too_long": "must have at most {max_length} items, not {actual_length}",
     "too_short": "must have at least {min_length} item",
@@ -51,15 +64,7 @@ _MESSAGES = {
 }
 
 # The patterns of a spec's texts in words.
-_PATTERNS = {
-    r"^[A-Za-z0-9][A-Za-z0-9._ -]{0,99}$": (
-        "1 to 100 letters, digits, spaces, '.', '_' or '-' are allowed, a letter or digit first"
-    ),
-    r"^[A-Za-z0-9][A-Za-z0-9._:/-]{0,49}$": (
-        "1 to 50 letters, digits, '.', '_', ':', '/' or '-' are allowed, a letter or digit first"
-    ),
-    r"^[0-9a-f]{7,40}$": "must be the first 7 to 40 digits of a commit, 0 to 9 and a to f",
-}
+_PATTERNS = {r"^[0-9a-f]{7,40}$": "must be the first 7 to 40 digits of a commit, 0 to 9 and a to f"}
 
 
 def parse_spec(data: Any) -> JobSpec:
@@ -98,12 +103,6 @@ def variants_by_field() -> dict[str, tuple[str, ...]]:
 
 
 @cache
-def field_names() -> tuple[str, ...]:
-    """Return the names of all fields that any part of a spec has."""
-    return tuple(sorted({name for properties in _all_properties() for name in properties}))
-
-
-@cache
 def _all_properties() -> list[dict[str, Any]]:
     schema = JobSpec.model_json_schema()
     return [part.get("properties", {}) for part in (schema, *schema["$defs"].values())]
@@ -115,23 +114,39 @@ def _kinds_of(union: dict[str, Any]) -> tuple[str, ...]:
     return tuple(kind for part in union["oneOf"] for kind, name in mapping.items() if name == part["$ref"])
 
 
+@cache
+def _discriminators() -> dict[str, str]:
+    """Return the field that names the kind, such as `technique`, by the field that holds such a union."""
+    names: dict[str, str] = {}
+    for properties in _all_properties():
+        for field, schema in properties.items():
+            for part in (schema, schema.get("items", {}), *schema.get("anyOf", ())):
+                if "discriminator" in part:
+                    names[field] = part["discriminator"]["propertyName"]
+    return names
+
+
 def problems_of(error: ValidationError) -> list[Problem]:
-    """Return one problem for each error, in the order of the spec."""
+    """Return one problem for each error, in the order of the spec: the first MAX_PROBLEMS, and how many more."""
     errors = error.errors(include_url=False)
-    return [_problem_of(details) for details in errors if not _is_consequence(details, errors)]
+    holders: set[Location] = {part for details in errors for part in accumulate((p,) for p in details["loc"][:-1])}
+    own = [details for details in errors if not _is_consequence(details, holders)]
+    problems = [_problem_of(details) for details in own[:MAX_PROBLEMS]]
+    more = len(own) - MAX_PROBLEMS
+    return problems + ([Problem("", "", f"and {more:,} more; correct these first")] if more > 0 else [])
 
 
-def _is_consequence(details: ErrorDetails, errors: list[ErrorDetails]) -> bool:
-    """Return whether a list is too short only because pydantic left out items that have errors of their own."""
-    location = details["loc"]
-    return details["type"] == "too_short" and any(
-        len(other["loc"]) > len(location) and other["loc"][: len(location)] == location for other in errors
-    )
+def _is_consequence(details: ErrorDetails, holders: set[Location]) -> bool:
+    """Return whether a list is too short only because pydantic left out items that have errors of their own.
+
+    holders: the locations that have errors below them.
+    """
+    return details["type"] == "too_short" and details["loc"] in holders
 
 
 def _problem_of(details: ErrorDetails) -> Problem:
     location, kind = details["loc"], details["type"]
-    field, given = _field_path(location), _shorten(details["input"])
+    field, given = _field_path(location), show_given(details["input"])
     message = details["msg"].removeprefix("Value error, ")
     facts: dict[str, Any] = details.get("ctx", {})
     if kind == "value_error" and message.startswith("@"):
@@ -145,21 +160,57 @@ def _problem_of(details: ErrorDetails) -> Problem:
     if kind == "string_pattern_mismatch":
         return Problem(field, given, _PATTERNS.get(facts["pattern"], message))
     if kind == "extra_forbidden":
-        return Problem(field, given, _MESSAGES[kind] + _suggest(str(location[-1])))
+        return Problem(field, given, _MESSAGES[kind] + _suggest_field(location))
     if kind in _MESSAGES:
-        return Problem(field, given, _MESSAGES[kind].format(**facts))
+        return Problem(field, given, _MESSAGES[kind].format(**facts) + _suggest(details))
     return Problem(field, given, message[:1].lower() + message[1:])
 
 
-def _suggest(name: str) -> str:
-    """Return a question that names the spec's field which is nearly written like this one, or nothing."""
-    near = [match for match in get_close_matches(name, field_names(), n=1, cutoff=0.8) if match != name]
-    return f"; did you mean {near[0]}?" if near else ""
+def _suggest(details: ErrorDetails) -> str:
+    """Return what may have been meant: a known name, or the long form of one that stands alone; or nothing."""
+    kind, location, facts = details["type"], details["loc"], details.get("ctx", {})
+    if kind == "literal_error":
+        return ask_near(str(details["input"]), re.findall(r"'([^']*)'", facts["expected"]))
+    if kind == "union_tag_invalid":
+        tag, known = str(facts["tag"]), re.findall(r"'([^']*)'", facts["expected_tags"])
+        if facts["discriminator"] == "'layer'" and tag in BARE_NAMES:
+            return f"; write {tag} alone"
+        return ask_near(tag, known)
+    given = details["input"]
+    if kind in ("model_attributes_type", "model_type", "dict_type") and isinstance(given, str):
+        return _suggest_mapping(given, location)
+    return ""
+
+
+def _suggest_mapping(given: str, location: Location) -> str:
+    """Return the mapping that a name alone may stand for."""
+    if location in (("generator",), ("discriminator",)):
+        key, known = "preset", tuple(PRESETS)
+    else:
+        holder = _holder(location, len(location) - 1)
+        key, known = _discriminators().get(holder, ""), variants_by_field().get(holder, ())
+    name = given if given in known else find_near(given, known)
+    return f", such as {{{key}: {name}}}" if name else ""
+
+
+def _suggest_field(location: Location) -> str:
+    """Return the section's field that is nearly written like this one, or where there is one of this name."""
+    name = str(location[-1])
+    near = find_near(name, list_fields_of(_field_parts(location[:-1])))
+    if near:
+        return f"; did you mean {near}?"
+    elsewhere = [path for path in list_fields() if path.rpartition(".")[2] == name]
+    return f"; did you mean {elsewhere[0]}?" if elsewhere else ""
 
 
 def _field_path(location: Location) -> str:
-    kept = [part for index, part in enumerate(location) if not _is_variant(location, index)]
-    return ".".join(str(part) for part in kept)
+    path = ".".join(str(part) for part in _field_parts(location))
+    return path if len(path) <= _MAX_FIELD else path[: _MAX_FIELD - 1] + "…"
+
+
+def _field_parts(location: Location) -> Sequence[int | str]:
+    """Return the location without the kinds of unions."""
+    return [part for index, part in enumerate(location) if not _is_variant(location, index)]
 
 
 def _is_variant(location: Location, index: int) -> bool:
@@ -175,6 +226,7 @@ def _holder(location: Location, index: int) -> str:
     return str(location[index - 1] if isinstance(location[index], int) else location[index])
 
 
-def _shorten(value: Any) -> str:
-    text = repr(value)
+def show_given(value: Any) -> str:
+    """Return the beginning of a value as text, however large the value is."""
+    text = repr(value[: _MAX_GIVEN + 1]) if isinstance(value, str) else _SHORT.repr(value)
     return text if len(text) <= _MAX_GIVEN else text[: _MAX_GIVEN - 1] + "…"

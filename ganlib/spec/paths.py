@@ -1,10 +1,10 @@
 """Fields of a spec named by dotted paths, as `losses.generator` or `techniques.0.weight` (no torch)."""
 
-from collections.abc import Iterator
-from difflib import get_close_matches
+from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
 from typing import Any
 
+from ganlib.spec.documents.suggestions import find_near
 from ganlib.spec.job import JobSpec
 
 # A key of a mapping, an index of a list, or (None) any element of a list.
@@ -40,9 +40,22 @@ def resolve_field(path: str) -> tuple[Step, ...]:
     return (*steps, *_end(path, schemas))
 
 
+@cache
 def list_fields() -> tuple[str, ...]:
     """Return the paths of all fields, lists without numbers, in the order of the spec."""
     return _list_below("", _schema())
+
+
+def list_fields_of(parts: Sequence[str | int]) -> list[str]:
+    """Return the names of the fields of the section at these parts of a path, of every kind that it may have."""
+    schemas = list(_flatten(_schema()))
+    for part in parts:
+        if isinstance(part, int):
+            schemas = list(_elements(schemas))
+        else:
+            fields = [schema["properties"][part] for schema in schemas if part in schema.get("properties", {})]
+            schemas = [flat for schema in fields for flat in _flatten(schema)]
+    return sorted({name for schema in schemas for name in schema.get("properties", {})})
 
 
 @cache
@@ -87,9 +100,9 @@ def _describe_missing(schemas: list[_Schema], part: str, before: str) -> str:
     whose = f"{before} has" if before else "A spec has"
     if not known:
         return f"{before} is a value and has no fields"
-    close = get_close_matches(part, known, n=1)
-    if close:
-        return f"{whose} no field {part}; did you mean {before + '.' if before else ''}{close[0]}?"
+    near = find_near(part, known, cutoff=0.6)
+    if near:
+        return f"{whose} no field {part}; did you mean {before + '.' if before else ''}{near}?"
     return f"{whose} no field {part}; there are: {', '.join(known)}"
 
 

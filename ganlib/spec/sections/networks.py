@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from ganlib.spec.documents.suggestions import ask_near
 from ganlib.spec.fields import Count, Positive, Section
 from ganlib.spec.layers import LayerSpec
 from ganlib.spec.presets import PRESETS
@@ -55,6 +56,7 @@ class NetworkSpec(Section):
             raise ValueError("give either a preset or layers, not both")
         name = value["preset"]
         if not isinstance(name, str) or name not in PRESETS:
-            raise ValueError(f"no preset is named {name!r}; allowed: {', '.join(PRESETS)}")
+            meant = ask_near(str(name)[:100], PRESETS)
+            raise ValueError(f"no preset is named {str(name)[:60]!r}; allowed: {', '.join(PRESETS)}{meant}")
         rest = {key: item for key, item in value.items() if key != "preset"}
         return {"layers": PRESETS[name], **rest}

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import yaml
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
@@ -16,6 +15,7 @@ from ganlib.errors import RunFolderTaken, SpecInvalid
 from ganlib.events import CheckpointSaved, Event, TrainingEnded, event_adapter
 from ganlib.runtime.files import hash_file, store_file
 from ganlib.runtime.process_group import ProcessGroup, join_process_group
+from ganlib.spec.documents.render import render_yaml
 from ganlib.spec.job import JobSpec, training_identity
 from ganlib.spec.parse import load_spec
 from ganlib.trainer import StopReason, train
@@ -95,7 +95,7 @@ def _claim_folder(spec: JobSpec, out_dir: Path) -> None:
             )
     elif any(entry.name != _LOCK_FILE for entry in out_dir.iterdir()):
         raise RunFolderTaken(f"{out_dir} holds files but no run; choose an empty or a new folder.")
-    text = yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    text = render_yaml(spec.model_dump(mode="json"))
     store_file(out_dir, SPEC_FILE, lambda temporary: _write_text(temporary, text))
 
 

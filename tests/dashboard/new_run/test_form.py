@@ -53,8 +53,12 @@ def test_page_of_recipes_names_paper_section_expectation_and_cost_of_each(client
     shown = html.unescape(words(page))
     for name, spec in read_recipes().items():
         assert f'href="/new?recipe={name}"' in page
-        for part in ("paper", "section", "expected", "cost"):
+        for part in ("paper", "expected", "cost"):
             assert spec["recipe"][part] in shown, (name, part)
+        # Its column is called Section: the word does not stand in it again.
+        section = spec["recipe"]["section"].removeprefix("sections ").removeprefix("section ")
+        assert f'data-label="Section">{html.escape(section)}<' in page
+    assert "Section section" not in shown
 
 
 def test_recipes_are_narrowed_to_one_data_set(client: TestClient) -> None:
@@ -154,11 +158,11 @@ def test_refused_form_says_what_is_wrong_beside_each_field_and_keeps_what_was_ty
     [
         ("", "the file is empty"),
         ("just words", "a mapping of fields"),
-        ("name: [unclosed", "not YAML in line"),
+        ("name: [unclosed", "line 1, column 7: this is not YAML: the list that begins here is not closed"),
         ("name: a\nname: b", "is given twice"),
-        ("a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]", "aliases"),
-        ("!!python/object/apply:os.system ['true']", "could not determine a constructor"),
-        ("[" * 5000 + "]" * 5000, "cannot be read"),
+        ("a: &a [x, x]\nb: [*a, *c]", "line 2, column 9: nothing above is named"),
+        ("!!python/object/apply:os.system ['true']", "the tag !!python/object/apply:os.system is not read"),
+        ("[" * 5000 + "]" * 5000, "nested too deeply; at most 32 levels"),
         ("name: x\n" + "# filled up\n" * 10_000, "at most 65,536 characters"),
     ],
 )

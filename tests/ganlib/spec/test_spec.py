@@ -38,8 +38,13 @@ BAD_SPECS: list[tuple[dict[str, Any], str, str]] = [
     ({"batch_size": 1}, "batch_size", "must be at least 2"),
     ({"seed": True}, "seed", "must be a number, not true or false"),
     ({"seed": 10**400}, "seed", "must be at most 9,223,372,036,854,775,807"),
-    ({"name": "../etc"}, "name", "1 to 100 letters, digits, spaces"),
-    ({"tags": ["two words"]}, "tags.0", "1 to 50 letters, digits"),
+    ({"name": "../etc"}, "name", "letters and digits of any script, spaces and '.', '_', '-', '=', '+', ',', '('"),
+    ({"name": "two\nlines"}, "name", "letters and digits of any script"),
+    ({"name": "ends in a space "}, "name", "no space at the end"),
+    ({"name": "turned \u202e round"}, "name", "letters and digits of any script"),
+    ({"tags": ['"quoted"']}, "tags.0", "letters and digits of any script"),
+    ({"tags": ["t" * 51]}, "tags.0", "at most 50 characters"),
+    ({"name": None}, "name", "must be text; put it in quotes"),
     ({"tags": "one"}, "tags", "must be a list"),
     (
         {"dataset": "imagenet"},
@@ -328,9 +333,9 @@ def test_an_override_that_cannot_be_set_is_named(make_spec_data: MakeData, overr
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("name: [", "neither YAML nor JSON"),
+        ("name: [", "line 1, column 7: this is not YAML: the list that begins here is not closed"),
         ("- a list", "a spec is a mapping"),
-        ("!!python/object/apply:os.system ['true']", "neither YAML nor JSON"),
+        ("!!python/object/apply:os.system ['true']", "line 1, column 1: the tag !!python/object/apply:os.sys"),
         ("#" * 1_048_577, "holds at most 1,048,576 bytes"),
     ],
 )
