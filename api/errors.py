@@ -56,6 +56,23 @@ class JobNotFound(ServiceError):
     message = "There is no such job; `ganvas list` shows the existing ones."
 
 
+class JobAmbiguous(ServiceError):
+    """Several jobs' ids begin with the text that was given; details hold `jobs`, the first ones."""
+
+    code, status = "job_ambiguous", 409
+    message = "Several jobs' ids begin like this; give more characters of the one that you mean."
+
+    @classmethod
+    def of(cls, text: str, jobs: list[tuple[str, str]], count: int) -> "JobAmbiguous":
+        """Name the jobs, as (id, name), and how many there are."""
+        shown = ", ".join(f"{job_id} ({name})" for job_id, name in jobs)
+        more = f" and {count - len(jobs):,} more" if count > len(jobs) else ""
+        return cls(
+            f"{count:,} jobs' ids begin with {text}: {shown}{more}. Give more characters of the one you mean.",
+            jobs=[{"id": job_id, "name": name} for job_id, name in jobs],
+        )
+
+
 class ArtifactNotFound(ServiceError):
     """No stored file has this sha256."""
 
@@ -123,7 +140,7 @@ class IdempotencyConflict(ServiceError):
     """The same Idempotency-Key came with another spec."""
 
     code, status = "idempotency_conflict", 409
-    message = "This Idempotency-Key was used with another spec; use a new key."
+    message = "This Idempotency-Key was used with another spec, or to retry another job; use a new key."
 
 
 class NotAuthenticated(ServiceError):
@@ -199,9 +216,10 @@ class ServiceUnavailable(ServiceError):
 ERRORS: dict[str, type[ServiceError]] = {
     error.code: error
     for error in (
-        ServiceError, SpecRefused, RequestInvalid, BodyTooLarge, JobNotFound, ArtifactNotFound, DiffNotFound,
-        RouteNotFound, MethodRefused, AttemptFenced, SequenceConflict, ArtifactMissing, ArtifactRefused,
-        JobStateConflict, IdempotencyConflict, NotAuthenticated, NotAllowed, TooManyRequests, TokenNotFound,
-        OriginRefused, StorageFull, FigureRefused, FigureTooLarge, FiguresNotInstalled, ServiceUnavailable,
+        ServiceError, SpecRefused, RequestInvalid, BodyTooLarge, JobNotFound, JobAmbiguous, ArtifactNotFound,
+        DiffNotFound, RouteNotFound, MethodRefused, AttemptFenced, SequenceConflict, ArtifactMissing,
+        ArtifactRefused, JobStateConflict, IdempotencyConflict, NotAuthenticated, NotAllowed, TooManyRequests,
+        TokenNotFound, OriginRefused, StorageFull, FigureRefused, FigureTooLarge, FiguresNotInstalled,
+        ServiceUnavailable,
     )
 }  # fmt: skip

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.concurrency import run_in_threadpool
 
 from api import find_version
@@ -16,6 +16,7 @@ from api.samples import routes as sample_routes
 from api.server.http import openapi
 from api.server.http.error_handlers import add_error_handlers
 from api.server.http.middleware import AccessMiddleware
+from api.server.http.query_fields import refuse_unknown_fields
 from api.server.operations import health
 from api.server.operations.availability import AvailabilityMiddleware
 from api.server.operations.prometheus import PrometheusMiddleware
@@ -46,6 +47,7 @@ def build_service(settings: Settings, running: Services | None = None) -> FastAP
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
+        dependencies=[Depends(refuse_unknown_fields)],
     )
     app.state.services = services
     for router in (

@@ -67,6 +67,8 @@ class Settings(SecretSettings):
     token: str | None = None
     # Host names beyond localhost, separated by commas in the environment.
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    # Address at which people reach the service, where it is not the one that a command was given: https://gan.example.
+    public_url: Annotated[str, Field(pattern=r"^(https?://[^/\s?#]+[^\s?#]*)?$")] = ""
     # Address of this replica alone, as monitoring uses it: one more allowed host.
     own_address: str = ""
 

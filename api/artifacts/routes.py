@@ -24,6 +24,7 @@ from api.errors import (
     StorageFull,
 )
 from api.jobs import queries as job_queries
+from api.jobs.ids import NAMED_JOB
 from api.samples import queries as sample_queries
 from api.server.access.scopes import LIVE_ATTEMPT, needs
 from api.server.http.dependencies import RawBody, ServicesDep, Sha256Path
@@ -33,7 +34,7 @@ from api.server.services import Services
 
 read = APIRouter(tags=["artifacts"], dependencies=[*needs("read", "attempt"), LIVE_ATTEMPT])
 write = APIRouter(tags=["artifacts"], dependencies=[*needs("attempt"), LIVE_ATTEMPT])
-export = APIRouter(tags=["jobs"], dependencies=needs("read"))
+export = APIRouter(tags=["jobs"], dependencies=[*needs("read"), NAMED_JOB])
 
 _CHUNK_BYTES = 262_144
 _MEDIA_TYPES: dict[str, MediaType] = {

@@ -26,6 +26,7 @@ from api.events.parsing import read_events
 from api.events.schemas import EventsAccepted, EventsPost
 from api.jobs import queries as job_queries
 from api.jobs import serializers
+from api.jobs.ids import NAMED_JOB
 from api.jobs.schemas import JobRead
 from api.server.access.grants import hash_token, make_attempt_token
 from api.server.access.scopes import OWN_ATTEMPT, needs
@@ -36,7 +37,7 @@ from api.server.http.responses import documented
 
 claim = APIRouter(tags=["workers"], dependencies=needs("worker"))
 report = APIRouter(tags=["workers"], dependencies=[*needs("attempt"), OWN_ATTEMPT])
-read = APIRouter(tags=["jobs"], dependencies=needs("read"))
+read = APIRouter(tags=["jobs"], dependencies=[*needs("read"), NAMED_JOB])
 
 
 @claim.post(

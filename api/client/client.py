@@ -68,6 +68,7 @@ class Client:
 
     def __init__(self, url: str | None = None, token: str | None = None) -> None:
         self._transport = Transport(url, token)
+        self._public_url: str | None = None
 
     @property
     def url(self) -> str:
@@ -98,7 +99,7 @@ class Client:
             "/jobs",
             params=None if made_from is None else {"made_from": made_from},
             delays=SUBMIT_DELAYS,
-            # A value without JSON form (a date in YAML) is sent as text, so that the service can name its field.
+            # A value without JSON form (a path, a date) is sent as text, so that the service can name its field.
             content=json.dumps(data, default=str),
             headers={"Content-Type": "application/json", "Idempotency-Key": idempotency_key or uuid4().hex},
         )
@@ -175,13 +176,19 @@ class Client:
         path = f"/jobs/{_checked_id(job_id)}/restore"
         return self._transport.fetch(JobRead, "POST", path, delays=READ_DELAYS)
 
-    def retry(self, job_id: str, *, from_start: bool = False) -> JobRead:
+    def retry(self, job_id: str, *, from_start: bool = False, idempotency_key: str | None = None) -> JobRead:
         """Make a new job from a failed or cancelled one; it resumes from the newest checkpoint.
 
-        from_start: start from the beginning instead.
+        from_start: start from the beginning instead. The request has an idempotency key, as that of `submit`.
         """
-        path = f"/jobs/{_checked_id(job_id)}/retry"
-        return self._transport.fetch(JobRead, "POST", path, params={"from_start": from_start})
+        return self._transport.fetch(
+            JobRead,
+            "POST",
+            f"/jobs/{_checked_id(job_id)}/retry",
+            params={"from_start": from_start},
+            delays=SUBMIT_DELAYS,
+            headers={"Idempotency-Key": idempotency_key or uuid4().hex},
+        )
 
     def curves(self, job_id: str, *names: str, points: int | None = None) -> dict[str, Curve]:
         """Return the job's curves by metric name: all of them, or those named.
@@ -265,8 +272,17 @@ class Client:
         return self._get(HealthRead, "/healthz")
 
     def page_url(self, job_id: str) -> str:
-        """Return the address of the job's page on the dashboard."""
-        return f"{self.url}/runs/{quote_id(job_id)}"
+        """Return the address of the job's page on the dashboard.
+
+        It begins with the address at which people reach the service, where the service was told it
+        (GANVAS_PUBLIC_URL), else with the one that this client uses.
+        """
+        if self._public_url is None:
+            try:
+                self._public_url = self.health().public_url.rstrip("/")
+            except ServiceError:
+                self._public_url = ""
+        return f"{self._public_url or self.url}/runs/{quote_id(job_id)}"
 
     def list_page(
         self,

@@ -9,13 +9,14 @@ from api.curves import queries as curve_queries
 from api.curves.schemas import CurvesRead, HistogramRead
 from api.errors import JobNotFound, RequestInvalid
 from api.jobs import queries as job_queries
+from api.jobs.ids import NAMED_JOB
 from api.server.access.scopes import needs
 from api.server.http.dependencies import Cursor, ServicesDep
 from api.server.http.responses import compressed_response, documented
 from api.server.http.schemas import Page
 from ganlib.events import MetricName
 
-router = APIRouter(tags=["jobs"], dependencies=needs("read"))
+router = APIRouter(tags=["jobs"], dependencies=[*needs("read"), NAMED_JOB])
 
 _MAX_ITERATION = 1_000_000_000
 

@@ -9,12 +9,13 @@ from api.errors import JobNotFound, RequestInvalid
 from api.events import watermark
 from api.events.feed import LIST_EVERY_SECONDS, read_job_messages, read_list_messages
 from api.jobs import queries as job_queries
+from api.jobs.ids import NAMED_JOB
 from api.server.access.scopes import needs
 from api.server.http.dependencies import ServicesDep, StreamPosition
 from api.server.http.openapi import REF
 from api.server.http.responses import documented
 
-router = APIRouter(tags=["events"], dependencies=needs("read"))
+router = APIRouter(tags=["events"], dependencies=[*needs("read"), NAMED_JOB])
 
 _HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 

@@ -119,13 +119,15 @@ def retry_job(
     attempts_allowed: int,
     blobs: Blobs | None,
     idempotency_key: str | None = None,
-) -> Job:
+) -> tuple[Job, bool]:
     """Store a queued job with the spec of a failed or cancelled one; it resumes from the newest checkpoint.
+
+    Returns it and True, or the job of an earlier call with this key and False.
 
     The new job copies the records of the earlier one up to that checkpoint. blobs: the store of checkpoints;
     without it, or without a checkpoint, the new job starts from the beginning. idempotency_key: all calls with the
-    same key make one job. Raises JobNotFound, JobStateConflict, and SpecRefused when this version no longer
-    accepts the spec.
+    same key make one job. Raises JobNotFound, JobStateConflict, IdempotencyConflict when the key made another job
+    than a retry of this one, and SpecRefused when this version no longer accepts the spec.
     """
     # Locked against a purge, which would delete what is being copied.
     source = lock_job(session, job_id, read=True)
@@ -138,7 +140,7 @@ def retry_job(
         raise SpecRefused.from_problems(error.problems) from None
     job, is_new = insert_job(session, spec, attempts_allowed, idempotency_key, retry_of=source.id)
     if not is_new:
-        return job
+        return job, False
     resume = find_resume_point(session, source.id, blobs.exists) if blobs is not None else None
     if resume is None:
         text = f"This job repeats job {source.id} from the beginning."
@@ -146,7 +148,7 @@ def retry_job(
         _copy_history(session, source, job, resume.iteration)
         text = f"This job continues job {source.id} from iteration {resume.iteration}."
     insert_service_events(session, job, log_line_event(job, text))
-    return job
+    return job, True
 
 
 def _copy_history(session: Session, source: Job, job: Job, iteration: int) -> None:

@@ -1,5 +1,6 @@
 """Search terms as SQL conditions: names are checked, values are bound parameters."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -58,7 +59,7 @@ def build_condition(term: Term, dialect: str) -> Condition:
 def has_tag(tag: str) -> Condition:
     """Return the condition that a job has exactly this tag."""
     # Tags are a JSON list of names without quotes, so a quoted name matches whole tags only.
-    return cast(Job.tags, String).contains(f'"{tag}"', autoescape=True)
+    return cast(Job.tags, String).contains(_write_json(tag), autoescape=True)
 
 
 def is_of_recipe(text: str, dialect: str) -> Condition:
@@ -69,6 +70,15 @@ def is_of_recipe(text: str, dialect: str) -> Condition:
 
 def _name_contains(text: str) -> Condition:
     return Job.name.icontains(text, autoescape=True)
+
+
+def _tags_contain(text: str) -> Condition:
+    return cast(Job.tags, String).icontains(_write_json(text)[1:-1], autoescape=True)
+
+
+def _write_json(text: str) -> str:
+    """Write a text as it stands in a column of JSON, where other letters than ASCII's are escaped."""
+    return json.dumps(text)
 
 
 def _match_word(word: Word, dialect: str) -> Condition:
@@ -86,8 +96,11 @@ def _match_word(word: Word, dialect: str) -> Condition:
         case "name":
             return _name_contains(word.value)
         case None:
-            in_tags = cast(Job.tags, String).icontains(word.value, autoescape=True)
-            return or_(_name_contains(word.value), in_tags, Job.id.startswith(word.value, autoescape=True))
+            return or_(
+                _name_contains(word.value),
+                _tags_contain(word.value),
+                Job.id.startswith(word.value, autoescape=True),
+            )
 
 
 def _compare_metric(term: MetricComparison) -> Condition:
@@ -130,7 +143,7 @@ def _compare_column(column: Any, term: FieldComparison) -> Condition:
 
 def _compare_tags(term: FieldComparison) -> Condition:
     if term.operator == "~":
-        return cast(Job.tags, String).icontains(term.value, autoescape=True)
+        return _tags_contain(term.value)
     return not_(has_tag(term.value)) if term.operator == "!=" else has_tag(term.value)
 
 

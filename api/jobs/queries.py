@@ -10,23 +10,26 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, exists, func, select, update
 from sqlalchemy.orm import Session, defer
 
-from api.errors import IdempotencyConflict, JobNotFound, JobStateConflict
+from api.errors import IdempotencyConflict, JobAmbiguous, JobNotFound, JobStateConflict, RequestInvalid
 from api.events.log import insert_service_events, log_line_event
 from api.jobs.filters import build_condition, has_tag, is_of_recipe
 from api.jobs.schemas import JobSummary
-from api.jobs.search import Term, Word
+from api.jobs.search import MetricComparison, Term, Word
 from api.jobs.serializers import job_summaries
-from api.jobs.sorting import ColumnOrder, build_order
+from api.jobs.sorting import ColumnOrder, build_order, show_key
 from api.server.database.clock import database_now
 from api.server.database.engine import insert_into
 from api.server.database.models import Job, LatestValue
 from api.server.http.schemas import JobState, Page
+from ganlib.spec.documents.suggestions import find_near
 from ganlib.spec.job import JobSpec
 from ganlib.spec.paths import Step, resolve_field
+from ganlib.vocabulary import METRICS
 
 # No characters that look alike; twelve of them have 58 bits.
 _ID_LETTERS = "23456789abcdefghjkmnpqrstvwxyz"
-_ID_LENGTH = 12
+ID_LENGTH = 12
+_MAX_AMBIGUOUS = 10
 GIB = 1_073_741_824
 
 
@@ -42,13 +45,14 @@ def insert_job(
 
     retry_of: the job that this one repeats. made_from: the job whose spec was changed.
 
-    Raises IdempotencyConflict when the key was used with another spec, JobNotFound when made_from does not exist.
+    Raises IdempotencyConflict when the key was used with another spec or for the retry of another job,
+    JobNotFound or JobAmbiguous for made_from.
     """
     if made_from is not None:
-        get_job(session, made_from)
+        made_from = get_job_id(session, made_from)
     data = spec.model_dump(mode="json")
     row: dict[str, Any] = {
-        "id": "".join(secrets.choice(_ID_LETTERS) for _ in range(_ID_LENGTH)),
+        "id": "".join(secrets.choice(_ID_LETTERS) for _ in range(ID_LENGTH)),
         "name": spec.name,
         "tags": list(spec.tags),
         "spec": data,
@@ -71,7 +75,8 @@ def insert_job(
     job: Job | None = session.scalars(insert.returning(Job)).one_or_none()
     if job is None:
         earlier = session.scalars(select(Job).where(Job.idempotency_key == idempotency_key)).one()
-        if earlier.spec_sha256 != row["spec_sha256"]:
+        # A retry of one job is not the retry of another with the same spec, and no first submission.
+        if (earlier.spec_sha256, earlier.retry_of) != (row["spec_sha256"], retry_of):
             raise IdempotencyConflict(job_id=earlier.id)
         return earlier, False
     insert_service_events(session, job, state_changed_event(job))
@@ -124,6 +129,25 @@ def lock_job(session: Session, job_id: str, *, read: bool = False) -> Job:
     if job is None:
         raise JobNotFound(job_id=job_id)
     return job
+
+
+def get_job_id(session: Session, text: str) -> str:
+    """Return the id of the only job whose id is this text or begins with it; raises JobNotFound and JobAmbiguous.
+
+    Deleted jobs count too: some of them are looked for to be restored.
+    """
+    # The database may refuse some characters that cannot be part of an id.
+    if not (text.isascii() and text.isalnum()):
+        raise JobNotFound(job_id=text[:64])
+    begins = func.substr(Job.id, 1, len(text)) == text
+    query = select(Job.id, Job.name, func.count().over().label("matches")).where(begins)
+    rows = session.execute(query.order_by(Job.id != text, Job.created_at.desc()).limit(_MAX_AMBIGUOUS)).all()
+    if not rows:
+        raise JobNotFound(job_id=text[:64])
+    if len(rows) == 1 or rows[0].id == text:
+        found: str = rows[0].id
+        return found
+    raise JobAmbiguous.of(text, [(row.id, row.name) for row in rows], rows[0].matches)
 
 
 def list_jobs_by_id(session: Session, job_ids: Sequence[str]) -> list[Job]:
@@ -201,6 +225,7 @@ def list_jobs(
     """Return one page of jobs; raises RequestInvalid for an unknown sort and for a cursor of another list."""
     dialect = session.get_bind().dialect.name
     order = build_order(sort, cursor, dialect)
+    check_metrics(session, sort, filters.terms if filters else ())
     conditions = [Job.deleted_at.is_(None), *_conditions(filters or JobFilters(), dialect)]
     # A summary contains no spec, and reading fifty of them would double the time.
     whole = select(Job).options(defer(Job.spec, raiseload=True))
@@ -211,8 +236,28 @@ def list_jobs(
     if not isinstance(order, ColumnOrder):
         by_id = {job.id: job for job in session.scalars(whole.where(Job.id.in_(jobs)))}
         jobs = [by_id[job_id] for job_id in jobs]
+    summaries = job_summaries(session, jobs)
+    if not isinstance(order, ColumnOrder):
+        for summary, row in zip(summaries, rows, strict=False):
+            summary.sorted_by = show_key(row[1:])
     following = order.write_position(rows[limit - 1][1:], jobs[-1].id) if len(rows) > limit else None
-    return Page(items=job_summaries(session, jobs), next=following)
+    return Page(items=summaries, next=following)
+
+
+def check_metrics(session: Session, sort: str, terms: Sequence[Term]) -> None:
+    """Raise RequestInvalid for a metric that no job has and that is nearly written like a usual one."""
+    usual = {metric.name for metric in METRICS}
+    named = {
+        "where": [term.metric for term in terms if isinstance(term, MetricComparison)],
+        "sort": [sort.removeprefix("-")],
+    }
+    for field, names in named.items():
+        for name in names:
+            near = find_near(name, usual, cutoff=0.9)
+            if near and not session.scalar(select(exists().where(LatestValue.metric == name))):
+                message = f"no job has a metric {name}; did you mean {near}?"
+                problem = {"field": field, "given": name, "message": message}
+                raise RequestInvalid(f"{message[:1].upper()}{message[1:]}", problems=[problem])
 
 
 def _conditions(filters: JobFilters, dialect: str) -> list[ColumnElement[bool]]:

@@ -15,6 +15,7 @@ from api.errors import (
 )
 from api.jobs import edits, serializers, sorting, submission
 from api.jobs import queries as job_queries
+from api.jobs.ids import NAMED_JOB
 from api.jobs.schemas import JobEdit, JobRead, JobSummary
 from api.jobs.search import MAX_TERMS, check_count, parse_comparison, parse_search
 from api.server.access.scopes import needs
@@ -25,9 +26,9 @@ from api.server.http.responses import documented
 from api.server.http.schemas import JobState, Page
 from ganlib.spec.job import JobSpec
 
-read = APIRouter(tags=["jobs"], dependencies=needs("read"))
-write = APIRouter(tags=["jobs"], dependencies=needs("user"))
-edit = APIRouter(tags=["jobs"], dependencies=needs("user"))
+read = APIRouter(tags=["jobs"], dependencies=[*needs("read"), NAMED_JOB])
+write = APIRouter(tags=["jobs"], dependencies=[*needs("user"), NAMED_JOB])
+edit = APIRouter(tags=["jobs"], dependencies=[*needs("user"), NAMED_JOB])
 
 # Databases cannot store the character U+0000.
 _Text = Query(max_length=100, pattern=r"^[^\x00]*$")
@@ -36,6 +37,10 @@ _Where = Query(
     max_length=MAX_TERMS, description="a field or metric, one of = != < <= > >= ~ (contains), a value; repeatable"
 )
 _MadeFrom = Query(min_length=1, max_length=32, pattern=r"^[^\x00]*$", description="the job whose spec was changed")
+_IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=200, pattern=r"^[!-~]+$")]
+_MADE_BEFORE: dict[int | str, dict[str, Any]] = {
+    200: {"model": JobRead, "description": "This Idempotency-Key made this job before."}
+}
 _Search = Query(max_length=1000, pattern=r"^[^\x00]*$", description="a search as in the dashboard's search box")
 
 
@@ -43,10 +48,7 @@ _Search = Query(max_length=1000, pattern=r"^[^\x00]*$", description="a search as
     "/jobs",
     status_code=201,
     response_model=JobRead,
-    responses={
-        200: {"model": JobRead, "description": "This Idempotency-Key made this job before."},
-        **documented(SpecRefused, BodyTooLarge, IdempotencyConflict, JobNotFound),
-    },
+    responses={**_MADE_BEFORE, **documented(SpecRefused, BodyTooLarge, IdempotencyConflict, JobNotFound)},
     openapi_extra=request_body(JobSpec, SPEC_EXAMPLE),
 )
 def create_job(
@@ -55,11 +57,12 @@ def create_job(
     response: Response,
     caller: Caller,
     made_from: Annotated[str | None, _MadeFrom] = None,
-    idempotency_key: Annotated[str | None, Header(min_length=1, max_length=200, pattern=r"^[!-~]+$")] = None,
+    idempotency_key: _IdempotencyKey = None,
+    content_type: Annotated[str, Header(include_in_schema=False)] = "",
 ) -> Any:
-    """Store a queued job, then wake the workers. The body is the job spec itself."""
+    """Store a queued job, then wake the workers. The body is the job spec itself, as JSON or as YAML."""
     services.rate_limits.count_submit(caller)
-    spec = parse_job_spec(raw)
+    spec = parse_job_spec(raw, content_type)
     shown, is_new = submission.submit_job(services, spec, idempotency_key, made_from)
     response.status_code = 201 if is_new else 200
     return shown
@@ -94,9 +97,9 @@ def list_jobs(
 
 @read.get("/jobs/{job_id}", response_model=JobRead, responses=documented(JobNotFound))
 def get_job(job_id: str, services: ServicesDep) -> Any:
-    """Read one job with its spec, attempts and checkpoints."""
+    """Read one job with its spec, attempts and checkpoints, and why it waits. An id may be shortened."""
     with services.database.read() as session:
-        return serializers.job_read(session, job_queries.get_job(session, job_id))
+        return serializers.job_read(session, job_queries.get_job(session, job_id), with_waiting=True)
 
 
 @write.post("/jobs/{job_id}/cancel", response_model=JobRead, responses=documented(JobNotFound, JobStateConflict))
@@ -112,19 +115,23 @@ def cancel_job(job_id: str, services: ServicesDep) -> Any:
     "/jobs/{job_id}/retry",
     status_code=201,
     response_model=JobRead,
-    responses=documented(JobNotFound, JobStateConflict, SpecRefused),
+    responses={**_MADE_BEFORE, **documented(JobNotFound, JobStateConflict, IdempotencyConflict, SpecRefused)},
 )
 def retry_job(
     job_id: str,
     services: ServicesDep,
+    response: Response,
     caller: Caller,
     from_start: Annotated[
         bool, Query(description="start from the beginning instead of the newest checkpoint")
     ] = False,
+    idempotency_key: _IdempotencyKey = None,
 ) -> Any:
     """Make a new job from a failed or cancelled one; it resumes from the newest stored checkpoint."""
     services.rate_limits.count_submit(caller)
-    return submission.retry_job(services, job_id, from_start)
+    shown, is_new = submission.retry_job(services, job_id, from_start, idempotency_key)
+    response.status_code = 201 if is_new else 200
+    return shown
 
 
 @edit.patch(

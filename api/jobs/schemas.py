@@ -9,7 +9,7 @@ from api.attempts.schemas import AttemptRead
 from api.samples.schemas import CheckpointRead, SampleRead
 from api.server.http.schemas import JobState, Reason, Request, Schema
 from ganlib.events import MetricValue
-from ganlib.spec.job import Tag
+from ganlib.spec.fields import Tag
 
 
 class LatestMetric(Schema):
@@ -20,7 +20,10 @@ class LatestMetric(Schema):
 
 
 class JobSummary(Schema):
-    """A job as the list shows it. `obstacle`: what a queued job requires and no living worker offers."""
+    """A job as the list shows it. `obstacle`: what a queued job requires and no living worker offers.
+
+    sorted_by: the value that the list is sorted by, unless every job has it as a field of its own.
+    """
 
     id: str
     name: str
@@ -35,6 +38,7 @@ class JobSummary(Schema):
     cancel_requested_at: datetime | None
     commit: str | None
     obstacle: str | None = None
+    sorted_by: float | str | None = None
     reason: Reason | None
     latest: dict[str, LatestMetric]
     newest_sample: SampleRead | None
@@ -43,7 +47,10 @@ class JobSummary(Schema):
 
 
 class JobRead(JobSummary):
-    """A job in full. `made_from`: the job whose spec was changed or repeated; `retry_of`: only the latter."""
+    """A job in full. `made_from`: the job whose spec was changed or repeated; `retry_of`: only the latter.
+
+    waiting: why a queued job waits, in sentences; only in the answer of `GET /jobs/{id}`.
+    """
 
     note: str = ""
     spec: dict[str, Any]
@@ -54,6 +61,7 @@ class JobRead(JobSummary):
     attempts: list[AttemptRead]
     checkpoints: list[CheckpointRead]
     last_event_id: int
+    waiting: list[str] = []
 
 
 class JobEdit(Request):

@@ -12,12 +12,12 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Literal, get_args
 
 from api.errors import RequestInvalid
 from api.server.http.schemas import JobState
 from ganlib.events import METRIC_NAME_PATTERN
+from ganlib.spec.documents.suggestions import ask_near, find_near
 from ganlib.spec.paths import NoSuchField, Step, resolve_field
 from ganlib.vocabulary import GENERATOR_LOSS
 
@@ -134,11 +134,9 @@ def _read_term(match: re.Match[str]) -> Term:
         return Word(None, match["quoted"] if match["word"] is None else match["word"], excluded)
     key = next((key for key in KEYS if match["key"].lower() in (key, f"{key}s")), None)
     if key is None:
-        close = get_close_matches(match["key"].lower(), KEYS, n=1, cutoff=0.75)
-        if close:
-            advice = (
-                f"there is no {match['key']}:, did you mean {close[0]}:? Put it in quotes to search for the text"
-            )
+        near = find_near(match["key"].lower(), KEYS, cutoff=0.75)
+        if near:
+            advice = f"there is no {match['key']}:, did you mean {near}:? Put it in quotes to search for the text"
             raise _refuse("q", match[0], advice)
         # A tag such as paper:w.
         return Word(None, match[0].removeprefix("-").replace('"', ""), excluded)
@@ -148,8 +146,10 @@ def _read_term(match: re.Match[str]) -> Term:
 def _check_value(key: Key, value: str, text: str) -> str:
     if not value:
         raise _refuse("q", text, f"a value is missing: write {key}:…")
-    if key == "state" and value.lower() not in get_args(JobState):
-        raise _refuse("q", text, f"there is no state {value[:40]}; the states are {', '.join(get_args(JobState))}")
+    states = get_args(JobState)
+    if key == "state" and value.lower() not in states:
+        meant = ask_near(value, states)
+        raise _refuse("q", text, f"there is no state {value[:40]}; the states are {', '.join(states)}{meant}")
     if key == "commit" and not re.fullmatch(r"[0-9a-fA-F]{1,40}", value):
         raise _refuse("q", text, f"{value[:40]} is not the beginning of a commit: write up to 40 of 0-9 and a-f")
     return value.lower() if key in ("state", "commit") else value

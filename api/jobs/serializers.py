@@ -11,6 +11,8 @@ from api.samples.queries import list_checkpoints, sample_read
 from api.server.database.models import Job, LatestValue, Sample
 from api.server.http.schemas import Reason
 from api.workers.queries import find_unmet_requirements
+from api.workers.queue import count_queue
+from api.workers.waiting import explain_waiting
 
 _FLAGGED = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
 
@@ -52,10 +54,13 @@ def job_summary(session: Session, job: Job) -> JobSummary:
     return job_summaries(session, [job])[0]
 
 
-def job_read(session: Session, job: Job) -> JobRead:
-    """Return one job in full."""
+def job_read(session: Session, job: Job, *, with_waiting: bool = False) -> JobRead:
+    """Return one job in full.
+
+    with_waiting: with the reasons why a queued one waits, for which the queue is counted.
+    """
     summary = job_summary(session, job)
-    return JobRead(
+    shown = JobRead(
         **{name: getattr(summary, name) for name in JobSummary.model_fields},
         note=job.note,
         spec=job.spec,
@@ -67,6 +72,9 @@ def job_read(session: Session, job: Job) -> JobRead:
         checkpoints=list_checkpoints(session, job.id),
         last_event_id=job.last_event_id,
     )
+    if with_waiting and job.state == "queued":
+        shown.waiting = explain_waiting(shown, count_queue(session, job))
+    return shown
 
 
 def _latest_metrics(session: Session, job_ids: list[str]) -> dict[str, dict[str, LatestMetric]]:

@@ -86,7 +86,7 @@ class FieldOrder:
         """Write the cursor of the last row of a page."""
         number, text = key
         if isinstance(text, bytes):
-            text = replace_unstorable(text.decode(errors="replace"))
+            text = _read_text(text)
         # The sign distinguishes an empty text from none.
         number, text = "" if number is None else repr(float(number)), "" if text is None else f"={text}"
         return write_cursor(self.sort, number, text, job_id)
@@ -222,6 +222,18 @@ def check_sort(sort: str) -> None:
     if not re.fullmatch(SORT_PATTERN, sort):
         raise _unknown_order(sort, "must be a column of the list, a metric, or a field of the spec")
     build_order(sort, None, "sqlite")
+
+
+def show_key(key: Sequence[Any]) -> float | str | None:
+    """Return the value that a job was sorted by: a number or a text, None where it has neither."""
+    value = next((part for part in key if part is not None), None)
+    if isinstance(value, bytes):
+        return _read_text(value)
+    return value if value is None or isinstance(value, str) else float(value)
+
+
+def _read_text(text: bytes) -> str:
+    return replace_unstorable(text.decode(errors="replace"))
 
 
 def _build_field_order(sort: str, cursor: str | None, dialect: str) -> FieldOrder:

@@ -26,19 +26,21 @@ def submit_job(
 
 def retry_job(
     services: Services, job_id: str, from_start: bool = False, idempotency_key: str | None = None
-) -> JobRead:
+) -> tuple[JobRead, bool]:
     """Store a queued job that repeats a failed or cancelled one, then wake the workers.
 
-    It resumes from the newest stored checkpoint unless `from_start` is set. Raises JobNotFound, JobStateConflict,
-    and SpecRefused when this version no longer accepts the spec.
+    Returns it and whether it is new. It resumes from the newest stored checkpoint unless `from_start` is set.
+    Raises JobNotFound, JobStateConflict, IdempotencyConflict when the key made another job than a retry of this
+    one, and SpecRefused when this version no longer accepts the spec.
     """
     blobs = None if from_start else services.blobs
     allowed = services.settings.attempts_allowed
     with services.database.write() as session:
-        job = edits.retry_job(session, job_id, allowed, blobs, idempotency_key)
+        job, is_new = edits.retry_job(session, job_id, allowed, blobs, idempotency_key)
         shown = serializers.job_read(session, job)
-    _announce(services)
-    return shown
+    if is_new:
+        _announce(services)
+    return shown, is_new
 
 
 def _announce(services: Services) -> None:

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query
 
 from api.errors import JobNotFound, RequestInvalid
 from api.jobs import queries as job_queries
+from api.jobs.ids import NAMED_JOB
 from api.samples import queries as sample_queries
 from api.samples.schemas import CheckpointRead, LogLineRead, NeighbourGridRead, SampleRead
 from api.server.access.scopes import needs
@@ -13,7 +14,7 @@ from api.server.http.dependencies import Cursor, ServicesDep
 from api.server.http.responses import documented
 from api.server.http.schemas import Page
 
-router = APIRouter(tags=["jobs"], dependencies=needs("read"))
+router = APIRouter(tags=["jobs"], dependencies=[*needs("read"), NAMED_JOB])
 
 
 @router.get(

@@ -17,6 +17,7 @@ from api.jobs.schemas import JobRead
 from api.samples.queries import list_grid_rows
 from api.server.access.scopes import needs
 from api.server.http.dependencies import ServicesDep
+from api.server.http.query_fields import takes_query
 from dashboard.charts.chart import CHART_METRICS
 from dashboard.compare.axis import Track, last_common
 from dashboard.compare.requests import LEAST_RUNS, MOST_RUNS, Comparison, read_comparison
@@ -34,6 +35,7 @@ def build_router(site: Site) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/compare", dependencies=needs("read"))
+    @takes_query("run", "axis", "at", "metric", "view", "left", "right", "split")
     def compare_runs(request: Request, services: ServicesDep) -> HTMLResponse:
         """Show runs side by side, at `?at=` of `?axis=` or at the last position that all have reached."""
         asked, now = read_comparison(request.query_params), datetime.now(UTC)

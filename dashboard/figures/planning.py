@@ -40,6 +40,7 @@ from dashboard.figures.drawing.process import pack_line
 from dashboard.figures.requests import CurvesRequest, MovieRequest, TimelinesRequest
 from dashboard.timeline.sheet_layout import evenly_spaced
 from dashboard.web.specs import NAME_FIELDS, show_value
+from ganlib.spec.documents.suggestions import find_near
 from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS
 
 DEFAULT_COLUMNS = 5
@@ -141,8 +142,12 @@ def refuse_unknown_metrics(
     if not missing:
         return
     known = sorted({name for job in serializers.job_summaries(session, jobs) for name in job.latest})
+    near = find_near(missing[0], known)
+    meant = f" Did you mean {near}?" if near else ""
     there_are = f"there are: {', '.join(known)}" if known else "they have none yet"
-    raise FigureRefused(f"None of these runs has a metric {missing[0]}; {there_are}."[:2000], metrics=known)
+    raise FigureRefused(
+        f"None of these runs has a metric {missing[0]}; {there_are}."[:2000] + meant, metrics=known
+    )
 
 
 def thin_out(grids: Sequence[GridRow], every: int) -> list[GridRow]:

@@ -5,6 +5,7 @@ import io
 import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, BinaryIO
+from urllib.parse import quote
 
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import HTMLResponse, Response, StreamingResponse
@@ -22,6 +23,7 @@ from api.jobs.schemas import JobSummary
 from api.server.access.scopes import needs
 from api.server.database.models import Job
 from api.server.http.dependencies import ServicesDep
+from api.server.http.query_fields import takes_query
 from api.server.services import Services
 from dashboard.figures.drawing.plans import MEDIA_TYPES, ImageForm, MovieForm
 from dashboard.figures.drawing.process import missing_package
@@ -36,6 +38,7 @@ from dashboard.figures.planning import (
 )
 from dashboard.figures.render_queue import RenderQueue
 from dashboard.figures.requests import (
+    LABEL_PREFIX,
     MAX_TEXT,
     CurvesRequest,
     MovieRequest,
@@ -91,6 +94,7 @@ def build_router(site: Site) -> APIRouter:
     render_queue = RenderQueue(home / "cache" / "figures", lambda: feed.closing)
 
     @router.get("/figures", dependencies=needs("read"))
+    @takes_query("kind", "find", TimelinesRequest, CurvesRequest, MovieRequest, LABEL_PREFIX)
     def show_figures(request: Request, services: ServicesDep) -> HTMLResponse:
         """Show the form, a preview of what it asks for, and the files."""
         with services.database.read() as session:
@@ -99,6 +103,7 @@ def build_router(site: Site) -> APIRouter:
         return site.renderer.render_page(request, "figures/page.html", page)
 
     @router.get("/figures/timelines.{form}", dependencies=needs("read"))
+    @takes_query(TimelinesRequest, LABEL_PREFIX)
     async def draw_timelines(
         form: ImageForm, request: Request, services: ServicesDep, if_none_match: IfNoneMatch = None
     ) -> Response:
@@ -111,12 +116,14 @@ def build_router(site: Site) -> APIRouter:
         return await send_figure(render_queue, request, services, plan, form, if_none_match)
 
     @router.get("/figures/curves.csv", dependencies=needs("read"))
+    @takes_query(TableRequest)
     def write_curves(request: Request, services: ServicesDep) -> Response:
         """Write every point of some curves, one a row."""
         asked = read_request(TableRequest, request.query_params)
         return send_table(services, asked)
 
     @router.get("/figures/curves.{form}", dependencies=needs("read"))
+    @takes_query(CurvesRequest, LABEL_PREFIX)
     async def draw_curves(
         form: ImageForm, request: Request, services: ServicesDep, if_none_match: IfNoneMatch = None
     ) -> Response:
@@ -129,6 +136,7 @@ def build_router(site: Site) -> APIRouter:
         return await send_figure(render_queue, request, services, plan, form, if_none_match)
 
     @router.get("/runs/{job_id}/movie.{form}", dependencies=needs("read"))
+    @takes_query(MovieRequest)
     async def draw_movie(
         job_id: str, form: MovieForm, request: Request, services: ServicesDep, if_none_match: IfNoneMatch = None
     ) -> Response:
@@ -200,7 +208,11 @@ def _file_headers(file: BinaryIO, stem: str, form: str) -> dict[str, str]:
 
 
 def _disposition(stem: str, form: str) -> str:
-    return f'{"inline" if form in _SHOWN else "attachment"}; filename="{stem}.{form}"'
+    name = f"{stem}.{form}"
+    kind = "inline" if form in _SHOWN else "attachment"
+    # A header is ASCII: other letters go into a field of their own (RFC 6266).
+    plain = name.encode("ascii", "replace").decode().replace("?", "_")
+    return f'{kind}; filename="{plain}"' + ("" if name.isascii() else f"; filename*=UTF-8''{quote(name, safe='')}")
 
 
 RUNS_TO_CHOOSE = 30

@@ -8,8 +8,8 @@ from api.attempts.schemas import AttemptRead
 from api.curves.schemas import Curve
 from api.jobs.schemas import JobRead, JobSummary
 from api.server.http.schemas import TERMINAL_STATES
+from api.workers.waiting import ATTEMPT_ENDS
 from dashboard.charts.chart import CHART_METRICS, ChartAxis, ChartFrame, CurveChart, Line, build_chart
-from dashboard.run.status import ATTEMPT_ENDS
 from dashboard.web.formats import show_count
 from ganlib.vocabulary import (
     CLASS_SHARES,

@@ -12,12 +12,14 @@ from api.curves import queries as curve_queries
 from api.errors import JobStateConflict, RouteNotFound
 from api.jobs import queries as job_queries
 from api.jobs import serializers
+from api.jobs.ids import NAMED_JOB
 from api.jobs.lineage import read_lineage
 from api.samples import queries as sample_queries
 from api.samples.queries import list_grid_rows
 from api.server.access.scopes import needs
 from api.server.database.models import LogLine
 from api.server.http.dependencies import ServicesDep
+from api.server.http.query_fields import takes_query
 from api.server.services import Services
 from api.workers.queue import QueuePosition, count_queue
 from dashboard.charts.chart import CHART_METRICS, CHART_POINTS, MEASURE_POINTS
@@ -37,7 +39,8 @@ def build_router(site: Site) -> APIRouter:
     router = APIRouter(include_in_schema=False)
     _add_heat_maps(router)
 
-    @router.get("/runs/{job_id}", dependencies=needs("read"))
+    @router.get("/runs/{job_id}", dependencies=[*needs("read"), NAMED_JOB])
+    @takes_query("iteration", "metric", "from", "to", "cell", "row", "column")
     def show_run(job_id: str, request: Request, services: ServicesDep) -> HTMLResponse:
         """Show one run, its timeline at `?iteration=` or at the newest grid."""
         iteration = read_iteration(request)
@@ -63,7 +66,7 @@ def build_router(site: Site) -> APIRouter:
 def read_run(session: Session, job_id: str, iteration: int | None, request: Request) -> RunData:
     """Read everything about one run that its page shows; raises JobNotFound."""
     row = job_queries.get_job(session, job_id)
-    job = serializers.job_read(session, row)
+    job = serializers.job_read(session, row, with_waiting=True)
     chosen = choose_words(request.query_params.getlist("metric"), job.latest)
     drawn = [*dict.fromkeys([*chosen, *CHART_METRICS])]
     measured = measured_metrics(job.latest)

@@ -11,13 +11,6 @@ from api.workers.queue import QueuePosition
 from dashboard.web.formats import show_count
 from dashboard.web.layout import Moment, find_moment
 
-# Ends of an attempt after which the run continues.
-ATTEMPT_ENDS = {
-    "lost": "its worker was lost",
-    "preempted": "its worker was stopped",
-    "failed": "its trainer was killed",
-}
-
 
 @dataclass(frozen=True)
 class WaitingView:
@@ -27,47 +20,14 @@ class WaitingView:
     command: str
 
 
-def explain_waiting(job: JobRead, queue: QueuePosition) -> WaitingView | None:
+def show_waiting(job: JobRead, queue: QueuePosition) -> WaitingView | None:
     """Return why the run waits; None when it does not."""
-    if job.state != "queued":
+    if not job.waiting:
         return None
-    interruption = _explain_interruption(job)
-    if job.obstacle:
-        sentences = [interruption, f"No worker takes this run: {job.obstacle}."]
-        return WaitingView([sentence for sentence in sentences if sentence], "")
-    position = _describe_position(queue)
-    wants_cuda = job.spec.get("device") == "cuda"
-    sentences = [interruption, position]
-    if wants_cuda:
-        sentences.append("It waits for a worker with a CUDA GPU, as its spec asks (device: cuda).")
-    elif not interruption and not position:
-        sentences.append("No worker has claimed this run yet.")
     # Other running jobs have workers; without one, the last worker may be the one that was lost.
-    command = "" if queue.running else ("CUDA" if wants_cuda else "any")
-    return WaitingView([sentence for sentence in sentences if sentence], command)
-
-
-def _explain_interruption(job: JobRead) -> str:
-    if not job.attempts:
-        return ""
-    last = job.attempts[-1]
-    why = last.reason.message.rstrip(".") if last.reason else ""
-    end = ATTEMPT_ENDS.get(last.end or "", "it ended")
-    resume = max((point.iteration for point in job.checkpoints if point.url), default=0)
-    resumption = f"continues from iteration {show_count(resume)}" if resume else "starts again at iteration 0"
-    because = f" ({why})" if why else ""
-    interruption = f"Attempt {last.attempt} was interrupted: {end}{because}."
-    return f"{interruption} The run {resumption} as soon as a worker is free."
-
-
-def _describe_position(queue: QueuePosition) -> str:
-    if not queue.running:
-        return ""
-    under_way = f"{show_count(queue.running)} run{' is' if queue.running == 1 else 's are'} under way"
-    if not queue.before:
-        return f"Waiting: {under_way}; this one is next."
-    are = "is" if queue.before == 1 else "are"
-    return f"Waiting: {under_way}, {show_count(queue.before)} {are} queued before this one."
+    needs_command = not job.obstacle and not queue.running
+    wants = "CUDA" if job.spec.get("device") == "cuda" else "any"
+    return WaitingView(job.waiting, wants if needs_command else "")
 
 
 ADVICE: dict[str, str] = {

@@ -46,7 +46,7 @@ from dashboard.run.status import (
     WaitingView,
     build_actions,
     build_failure,
-    explain_waiting,
+    show_waiting,
 )
 from dashboard.timeline.view import CellView, TimelineData, TimelineView, build_cell, build_timeline
 from dashboard.web.formats import show_count, show_duration, show_number, show_percent
@@ -62,6 +62,7 @@ from dashboard.web.layout import (
     search_href,
     seconds_left,
     seconds_taken,
+    write_tag_term,
 )
 from dashboard.web.specs import show_spec
 from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS, LOSS, SPEED, find_metric
@@ -195,7 +196,7 @@ def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, no
     """Return the page of one run, its timeline at the wanted iteration or at the newest grid."""
     job = data.job
     timeline = build_timeline(job.id, data.timeline, wanted_iteration, now)
-    waiting = explain_waiting(job, data.queue)
+    waiting = show_waiting(job, data.queue)
     is_over = job.state in TERMINAL_STATES
     warning_count = sum(line.level != "info" for line in data.log)
     axis = RunAxis(job.id, axis_length(job), timeline.iteration if timeline else None, data.values)
@@ -206,7 +207,7 @@ def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, no
         id=job.id,
         name=job.name,
         description=str(job.spec.get("description", "")),
-        tags=[LinkView(tag, search_href(f"tag:{tag}"), current=False) for tag in job.tags],
+        tags=[LinkView(tag, search_href(write_tag_term(tag)), current=False) for tag in job.tags],
         state=job.state,
         state_word=STATE_WORDS[job.state],
         is_deleted=job.deleted_at is not None,

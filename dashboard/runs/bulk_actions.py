@@ -68,7 +68,9 @@ _RESULT = TypeAdapter(BulkResult)
 def apply_to_each(services: Services, action: Action, job_ids: Sequence[str], tag: str) -> BulkResult:
     """Apply the action to each run; a failure on one run does not stop the others."""
     if action in ("tag", "untag") and not tag:
-        problem = "Nothing was changed: a tag is 1 to 50 letters, digits, '.', '_', ':', '/' or '-'."
+        problem = (
+            "Nothing was changed: a tag is 1 to 50 letters, digits, spaces, '.', '_', ':', '/', '-', '=' or '+'."
+        )
         return BulkResult(action, (), tag, (problem,))
     succeeded: list[str] = []
     failures: list[str] = []

@@ -6,6 +6,7 @@ from typing import Literal, get_args
 from urllib.parse import urlencode
 
 from api.jobs.search import is_metric
+from dashboard.web.layout import write_tag_term
 from ganlib.spec.paths import NoSuchField, resolve_field
 from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS
 
@@ -54,8 +55,11 @@ class Listing:
 
     def with_tag(self, tag: str) -> "Listing":
         """Return the same of one tag more."""
-        word = f"tag:{tag}"
-        return self.search(self.q if word in self.q.split() else f"{self.q} {word}".strip())
+        return self if self.has_tag(tag) else self.search(f"{self.q} {write_tag_term(tag)}".strip())
+
+    def has_tag(self, tag: str) -> bool:
+        """Return whether the search asks for this tag."""
+        return f" {write_tag_term(tag)} " in f" {self.q} "
 
 
 MAX_COLUMNS = 24

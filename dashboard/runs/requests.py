@@ -6,6 +6,7 @@ from typing import Annotated, get_args
 from urllib.parse import parse_qsl
 
 from fastapi import Depends, Request
+from pydantic import TypeAdapter, ValidationError
 
 from api.errors import RequestInvalid
 from api.jobs.sorting import check_sort
@@ -20,14 +21,17 @@ from dashboard.runs.columns import (
     choose_columns,
     find_column,
 )
+from ganlib.spec.fields import Tag
 
 COLUMNS_COOKIE = "ganvas_columns"
 MAX_SEARCH = 1000
 MAX_RUNS = 200
 _JOB_ID = re.compile(r"[a-z0-9]{1,32}")
-_TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,49}")
+_TAG: TypeAdapter[str] = TypeAdapter(Tag)
 # Parameters of addresses from before there was one search field.
 _OLD_PARAMETERS = ("state", "name", "tag", "commit")
+# All fields of the list's address.
+LIST_FIELDS = ("q", "sort", "view", "columns", "cursor", *_OLD_PARAMETERS)
 Pairs = list[tuple[str, str]]
 
 
@@ -80,8 +84,10 @@ def read_action(fields: Pairs) -> Action | None:
 
 def read_tag(fields: Pairs) -> str:
     """Return the tag that a form names, empty where it is not a valid tag."""
-    tag = dict(fields).get("tag", "").strip()
-    return tag if _TAG.fullmatch(tag) else ""
+    try:
+        return _TAG.validate_python(dict(fields).get("tag", "").strip())
+    except ValidationError:
+        return ""
 
 
 def _read_sort(sort: str) -> str:

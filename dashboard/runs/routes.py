@@ -15,6 +15,7 @@ from api.jobs.schemas import JobSummary
 from api.jobs.search import parse_search
 from api.server.access.scopes import needs
 from api.server.http.dependencies import ServicesDep
+from api.server.http.query_fields import takes_query
 from api.server.http.responses import compressed_response
 from api.server.http.schemas import Page
 from dashboard.run.curves import axis_length
@@ -22,6 +23,7 @@ from dashboard.runs.bulk_actions import RESULT_COOKIE, apply_to_each, build_resu
 from dashboard.runs.columns import Column, Listing
 from dashboard.runs.requests import (
     COLUMNS_COOKIE,
+    LIST_FIELDS,
     FormPairs,
     read_action,
     read_column_choice,
@@ -44,6 +46,7 @@ def build_router(site: Site) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/", dependencies=needs("read"))
+    @takes_query(*LIST_FIELDS)
     def show_runs(request: Request, services: ServicesDep) -> HTMLResponse:
         """Show the list of runs."""
         listing, columns = read_listing(request), read_columns(request)
@@ -60,6 +63,7 @@ def build_router(site: Site) -> APIRouter:
         return response
 
     @router.get("/runs/sparklines.svg", dependencies=needs("read"))
+    @takes_query(*LIST_FIELDS, "v")
     def read_sparklines(request: Request, services: ServicesDep) -> Response:
         """Draw both losses of the runs on one page of the list."""
         with services.database.read() as session:
@@ -81,6 +85,7 @@ def build_router(site: Site) -> APIRouter:
         return response
 
     @router.get("/runs/compare", dependencies=needs("read"))
+    @takes_query("run", "back", "tag", "action")
     def compare_chosen(request: Request) -> Response:
         """Lead to the comparison of the chosen runs; without two of them, back to the list."""
         chosen = read_run_ids(request.query_params.multi_items())
@@ -103,6 +108,7 @@ def build_router(site: Site) -> APIRouter:
 def _read_list(session: Session, listing: Listing, columns: list[Column], last_event_id: int) -> ListData:
     try:
         filters = job_queries.JobFilters(terms=parse_search(listing.q))
+        job_queries.check_metrics(session, listing.sort, filters.terms)
     except RequestInvalid as error:
         return ListData(NO_RUNS, {}, last_event_id, error.text)
     jobs = job_queries.list_jobs(session, filters, listing.sort, ROWS, listing.cursor or None)

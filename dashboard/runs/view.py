@@ -182,7 +182,7 @@ def _row(
         id=job.id,
         name=job.name,
         href=f"/runs/{job.id}",
-        tags=[LinkView(tag, listing.with_tag(tag).href(), f"tag:{tag}" in listing.q.split()) for tag in job.tags],
+        tags=[LinkView(tag, listing.with_tag(tag).href(), listing.has_tag(tag)) for tag in job.tags],
         state=job.state,
         state_word=STATE_WORDS[job.state],
         thumbnail=thumbnail_of(job.newest_sample) if job.newest_sample else None,

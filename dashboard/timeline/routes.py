@@ -13,6 +13,7 @@ from api.jobs import queries as job_queries
 from api.samples.queries import GridRow, list_grid_rows
 from api.server.access.scopes import needs
 from api.server.http.dependencies import ServicesDep
+from api.server.http.query_fields import takes_query
 from api.server.http.responses import compressed_response
 from dashboard.timeline.requests import SHEET_NAME, SheetDep, SheetRequest, parse_cell
 from dashboard.timeline.sheet_cache import DiskCache, Sheet, SheetCache
@@ -50,6 +51,7 @@ def build_router(site: Site) -> APIRouter:
         return await send_sheet(cache, sheet, partial(sheet.read_grids, MOST_CORNERS), _draw_corners)
 
     @router.get("/runs/{job_id}/cells/{cell}", dependencies=needs("read"))
+    @takes_query("iteration")
     def show_cell(job_id: str, cell: str, request: Request, services: ServicesDep) -> HTMLResponse:
         """Show the history of a cell, ROW-COLUMN or none, as the part of the run's page that it is."""
         with services.database.read() as session:

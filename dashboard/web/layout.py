@@ -122,6 +122,11 @@ def seconds_taken(job: JobSummary, now: datetime) -> float | None:
     return ((job.ended_at or now) - job.started_at).total_seconds()
 
 
+def write_tag_term(tag: str) -> str:
+    """Return the term of a search that finds a tag."""
+    return f'tag:"{tag}"' if " " in tag else f"tag:{tag}"
+
+
 def search_href(search: str) -> str:
     """Return the address of the list of runs that this search finds."""
     return f"/?{urlencode({'q': search})}"

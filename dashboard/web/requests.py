@@ -1,4 +1,4 @@
-"""Reads the parts of a request that several pages share. Pages refuse no query; they ignore unknown values."""
+"""Reads the parts of a request that several pages share. Pages ignore unknown values of known fields."""
 
 from typing import Annotated
 from urllib.parse import parse_qsl

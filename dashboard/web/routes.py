@@ -11,6 +11,7 @@ from api.server.access.scopes import needs
 from api.server.access.tokens import LOGIN_SECONDS
 from api.server.http.dependencies import ServicesDep
 from api.server.http.openapi import build_openapi
+from api.server.http.query_fields import takes_query
 from api.server.services import Services
 from dashboard.web.rendering import Site
 from dashboard.web.requests import THEME_COOKIE, YEAR_SECONDS, FormFields, read_frame, read_theme, read_way_back
@@ -57,6 +58,7 @@ def _add_login(router: APIRouter, site: Site) -> None:
     """Add the login: a token is typed once, then the browser has a cookie that only this service can read."""
 
     @router.get(LOGIN_PATH, dependencies=needs("open"))
+    @takes_query("back")
     def show_login(request: Request, services: ServicesDep) -> HTMLResponse:
         """Show the page."""
         back = read_way_back(request.query_params.get("back", "/"))

@@ -1,4 +1,4 @@
-"""Reads JSON bodies strictly: NaN, infinities and numbers too large for a float are refused."""
+"""Reads bodies strictly: NaN, infinities and numbers too large for a float are refused; specs may be YAML."""
 
 import json
 import math
@@ -10,13 +10,18 @@ from pydantic_core import ErrorDetails
 
 from api.errors import RequestInvalid, SpecRefused
 from ganlib.errors import Problem, SpecInvalid
+from ganlib.spec.documents.nodes import Unreadable
+from ganlib.spec.documents.suggestions import ask_near
+from ganlib.spec.documents.values import read_json
+from ganlib.spec.files import read_spec_bytes
 from ganlib.spec.job import JobSpec
-from ganlib.spec.parse import parse_spec
+from ganlib.spec.parse import parse_spec, show_given
 from ganlib.spec.storable import find_unstorable, replace_unstorable
 
 Model = TypeVar("Model", bound=BaseModel)
 _MAX_PROBLEMS = 20
-_MAX_GIVEN = 80
+_MAX_FIELD = 200
+YAML_TYPE = "application/yaml"
 _TOO_DEEP = "the body is nested too deeply"
 # Signs of invalid JSON or floats; strings may contain them too, so the strict reader decides.
 _SUSPICIOUS = re.compile(rb"NaN|Infinity|[eE]\+?\d{3}|\d{300}")
@@ -34,8 +39,8 @@ def parse_body(model: type[Model], raw: bytes) -> Model:
             json.loads(raw, parse_constant=_refuse_constant, parse_float=_read_finite)
         return _parse_escaped(model, raw) if has_escapes(raw) else model.model_validate_json(raw)
     except ValidationError as error:
-        problems = [describe_problem(details) for details in error.errors(include_url=False)[:_MAX_PROBLEMS]]
-        raise refuse_request(problems) from None
+        errors = error.errors(include_url=False)[:_MAX_PROBLEMS]
+        raise refuse_request([_describe_error(details, model) for details in errors]) from None
     except RecursionError:
         raise refuse_request([{"field": "", "given": "", "message": _TOO_DEEP}]) from None
     except ValueError as error:
@@ -58,20 +63,38 @@ def _parse_escaped(model: type[Model], raw: bytes) -> Model:
     return parsed
 
 
-def parse_job_spec(raw: bytes) -> JobSpec:
-    """Read a JSON body as a job spec; raises SpecRefused, which names every invalid field."""
+def _describe_error(details: ErrorDetails, model: type[BaseModel]) -> dict[str, str]:
+    problem = describe_problem(details)
+    if details["type"] == "json_invalid" and "recursion" in problem["message"]:
+        return problem | {"message": _TOO_DEEP}
+    if details["type"] == "extra_forbidden" and len(details["loc"]) == 1:
+        return problem | {"message": f"there is no such field{ask_near(problem['field'], model.model_fields)}"}
+    return problem
+
+
+def parse_job_spec(raw: bytes, content_type: str = "") -> JobSpec:
+    """Read a body as a job spec: JSON, or YAML where the content type says so; raises SpecRefused.
+
+    The error names every invalid field.
+    """
     try:
-        # NaN and infinities are accepted here, so that the spec's own check can name their field.
-        return parse_spec(json.loads(raw, object_pairs_hook=_read_mapping))
-    except _GivenTwice as error:
-        raise SpecRefused.from_problems([Problem(error.field, "", "this field is given twice")]) from None
+        return parse_spec(_read_spec(raw, content_type))
+    except Unreadable as error:
+        raise SpecRefused.from_problems([Problem("", "", str(error))]) from None
     except SpecInvalid as error:
         raise SpecRefused.from_problems(error.problems) from None
-    except RecursionError:
-        raise SpecRefused.from_problems([Problem("", "", _TOO_DEEP)]) from None
     except ValueError as error:
-        problem = Problem("", "", f"the body is not JSON ({error}); `ganvas submit` takes YAML too"[:300])
-        raise SpecRefused.from_problems([problem]) from None
+        advice = f"send YAML with Content-Type: {YAML_TYPE}"
+        raise SpecRefused.from_problems(
+            [Problem("", "", f"the body is not JSON ({error}); {advice}"[:300])]
+        ) from None
+
+
+def _read_spec(raw: bytes, content_type: str) -> Any:
+    """Return what the body says; raises Unreadable, SpecInvalid, and ValueError for what is no JSON."""
+    if "yaml" in content_type.lower():
+        return read_spec_bytes(raw, "")
+    return read_json(raw)
 
 
 def refuse_request(problems: list[dict[str, str]]) -> RequestInvalid:
@@ -82,27 +105,20 @@ def refuse_request(problems: list[dict[str, str]]) -> RequestInvalid:
 
 def describe_problem(details: ErrorDetails | dict[str, Any]) -> dict[str, str]:
     """Return the field, the given value and the message of a problem."""
-    given = repr(details.get("input", ""))
     return {
-        "field": replace_unstorable(".".join(str(part) for part in details["loc"])),
-        "given": given if len(given) <= _MAX_GIVEN else given[: _MAX_GIVEN - 1] + "…",
-        "message": str(details["msg"]),
+        "field": replace_unstorable(".".join(str(part)[:_MAX_FIELD] for part in details["loc"])),
+        "given": show_given(details.get("input", "")),
+        "message": str(details["msg"]) + _ask_near_choice(details),
     }
 
 
-class _GivenTwice(Exception):
-    def __init__(self, field: str) -> None:
-        self.field = field.encode("utf-8", "replace").decode()[:_MAX_GIVEN]
-
-
-def _read_mapping(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Read an object without repeated fields: readers disagree on which of two values counts."""
-    read: dict[str, Any] = {}
-    for field, value in pairs:
-        if field in read:
-            raise _GivenTwice(field)
-        read[field] = value
-    return read
+def _ask_near_choice(details: ErrorDetails | dict[str, Any]) -> str:
+    """Return a question for the nearest of the values that are allowed, if only some are."""
+    if details["type"] != "literal_error":
+        return ""
+    return ask_near(
+        str(details.get("input", "")), re.findall(r"'([^']*)'", details.get("ctx", {}).get("expected", ""))
+    )
 
 
 def _refuse_constant(name: str) -> float:

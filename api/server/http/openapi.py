@@ -29,6 +29,8 @@ _MIDDLEWARE_ERRORS: dict[str, tuple[type[ServiceError], ...]] = {
     "401": (NotAuthenticated,),
     "403": (NotAllowed, OriginRefused),
     "413": (BodyTooLarge,),
+    # Such as for a query field that no operation takes.
+    "422": (RequestInvalid,),
 }
 REF = "#/components/schemas/{model}"
 

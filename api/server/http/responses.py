@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from api.errors import ServiceError
+from api.errors import JobAmbiguous, JobNotFound, ServiceError
 from api.server.access.origins import SECURITY_HEADERS
 
 # Digits shrink by half. A small answer fits into a packet; a large one takes longer to compress than to send.
@@ -98,6 +98,9 @@ def accepts_gzip(request: Request) -> bool:
 
 def documented(*errors: type[ServiceError]) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI description of these errors of a route."""
+    # Where a job is named, the beginning of its id suffices.
+    if JobNotFound in errors:
+        errors = (*errors, JobAmbiguous)
     by_status: dict[int | str, list[str]] = {}
     for error in errors:
         by_status.setdefault(error.status, []).append(f"`{error.code}`: {error.message}")

@@ -57,9 +57,10 @@ class Reason(Schema):
 
 
 class HealthRead(Schema):
-    """The service is up and can reach its database."""
+    """The service is up and can reach its database. public_url: where people reach it, empty if not known."""
 
     status: Literal["ok"] = "ok"
     version: str
+    public_url: str = ""
     jobs_queued: int
     jobs_running: int

@@ -21,7 +21,10 @@ def get_health(request: Request, services: ServicesDep) -> Any:
     with services.database.read() as session:
         counts = job_queries.count_states(session)
     return HealthRead(
-        version=request.app.version, jobs_queued=counts.get("queued", 0), jobs_running=counts.get("running", 0)
+        version=request.app.version,
+        public_url=services.settings.public_url,
+        jobs_queued=counts.get("queued", 0),
+        jobs_running=counts.get("running", 0),
     )
 
 

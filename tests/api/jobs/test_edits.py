@@ -53,7 +53,7 @@ def test_tags_come_and_go_and_a_note_is_kept_whatever_the_state(client: TestClie
 
 
 @pytest.mark.parametrize(
-    "edit", [{"add_tags": ["two words"]}, {"tags": "one"}, {"note": "\0"}, {"state": "succeeded"}, {"name": "x"}]
+    "edit", [{"add_tags": ['"quoted"']}, {"tags": "one"}, {"note": "\0"}, {"state": "succeeded"}, {"name": "x"}]
 )
 def test_an_edit_of_anything_else_is_refused(client: TestClient, edit: dict[str, object]) -> None:
     job_id = make_ended_job(client)

@@ -37,7 +37,7 @@ def test_a_retry_was_made_from_what_it_repeats(database: Database) -> None:
     with database.write() as session:
         source = add_claimed_job(session)
         finish(session, source, "failed", 0, "any")
-        again = retry_job(session, source.id, 5, None)
+        again, _ = retry_job(session, source.id, 5, None)
         assert (again.made_from, again.retry_of) == (source.id, source.id)
         add_job(session)
         found = job_queries.list_jobs(session, JobFilters(terms=parse_search(f"from:{source.id[:6]}"))).items
@@ -49,7 +49,7 @@ def test_retries_from_before_are_known_after_the_step(database: Database) -> Non
     with database.write() as session:
         source = add_claimed_job(session)
         finish(session, source, "failed", 0, "any")
-        again = retry_job(session, source.id, 5, None).id
+        again = retry_job(session, source.id, 5, None)[0].id
         other = add_job(session).id
     with database.engine.begin() as connection:
         command.downgrade(build_config(connection), "0008")

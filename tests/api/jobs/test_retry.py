@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
+from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session
 
 from api.errors import JobStateConflict
@@ -15,6 +17,7 @@ from api.server.database.engine import Database
 from api.server.database.models import Job
 from ganlib.events import MetricsLogged
 from tests.support.services import (
+    TINY_SPEC,
     add_claimed_job,
     claim,
     finish,
@@ -55,7 +58,7 @@ def fail_after_checkpoint(session: Session) -> Job:
 def test_a_failed_job_goes_on_from_its_checkpoint_as_a_new_one(database: Database) -> None:
     with database.write() as session:
         source = fail_after_checkpoint(session)
-        job = retry_job(session, source.id, 5, Stored())
+        job, _ = retry_job(session, source.id, 5, Stored())
         assert (job.state, job.iteration, job.retry_of) == ("queued", 2, source.id)
         assert read_points(session, job, "loss/generator") == {1: 1.0, 2: 2.0}
         assert [sample.iteration for sample in sample_queries.list_samples(session, job.id).items] == [2]
@@ -75,7 +78,7 @@ def test_a_failed_job_goes_on_from_its_checkpoint_as_a_new_one(database: Databas
 @pytest.mark.parametrize("blobs", [None, Stored(has_all=False)])
 def test_without_a_checkpoint_it_begins_anew(database: Database, blobs: Stored | None) -> None:
     with database.write() as session:
-        job = retry_job(session, fail_after_checkpoint(session).id, 5, blobs)
+        job, _ = retry_job(session, fail_after_checkpoint(session).id, 5, blobs)
         assert (job.iteration, sample_queries.list_samples(session, job.id).items) == (0, [])
         claimed = claim(session)
         assert claimed is not None
@@ -90,7 +93,7 @@ def test_a_cancelled_job_may_be_tried_again_and_others_not(database: Database) -
                 retry_job(session, job.id, 5, Stored())
         job_queries.cancel_job(session, job.id)
         finish(session, job, "cancelled")
-        again = retry_job(session, job.id, 5, Stored())
+        again, _ = retry_job(session, job.id, 5, Stored())
         with pytest.raises(JobStateConflict, match="queued"):
             retry_job(session, again.id, 5, Stored())
 
@@ -105,7 +108,7 @@ def test_a_long_curve_is_cut_at_the_checkpoint(database: Database) -> None:
         for start in range(0, len(events), 2000):
             post(session, job, events[start : start + 2000], start)
         finish(session, job, "failed", len(events), "any")
-        again = retry_job(session, job.id, 5, Stored())
+        again, _ = retry_job(session, job.id, 5, Stored())
         points = read_points(session, again, "loss/generator")
         assert (len(points), points[5000], max(points)) == (5000, 5000.0, 5000)
 
@@ -130,3 +133,24 @@ def make_failed(client: Any) -> Callable[[], str]:
         return job_id
 
     return make
+
+
+def test_a_retry_honours_its_idempotency_key(client: TestClient) -> None:
+    first, second = (client.post("/jobs", json=TINY_SPEC).json()["id"] for _ in range(2))
+    for job in (first, second):
+        client.post(f"/jobs/{job}/cancel")
+
+    def retry(job: str, key: str) -> httpx.Response:
+        return client.post(f"/jobs/{job}/retry", headers={"Idempotency-Key": key})
+
+    made, again = retry(first, "once"), retry(first, "once")
+    assert (made.status_code, again.status_code) == (201, 200)
+    assert made.json()["id"] == again.json()["id"]
+    assert made.json()["retry_of"] == first
+    # The same spec does not make it the same: a key belongs to one retry of one job.
+    other = retry(second, "once")
+    assert (other.status_code, other.json()["error"]["code"]) == (409, "idempotency_conflict")
+    submitted = client.post("/jobs", json=TINY_SPEC, headers={"Idempotency-Key": "submitted"})
+    assert submitted.status_code == 201
+    assert retry(first, "submitted").status_code == 409
+    assert len(client.get("/jobs").json()["items"]) == 4

@@ -200,3 +200,12 @@ def test_sorting_by_a_number_pages_through_all_jobs_those_without_it_last(databa
     if sort.endswith("score"):
         values = [int(name[-1]) % 2 for name in found[:4]]
         assert values == sorted(values, reverse=sort.startswith("-"))
+
+
+def test_a_misspelt_metric_that_no_job_has_is_answered_with_the_usual_one(client: TestClient) -> None:
+    for query in ({"sort": "-loss/genrator"}, {"where": "loss/genrator<1"}, {"q": "loss/genrator<1"}):
+        error = client.get("/jobs", params=query).json()["error"]
+        assert "o job has a metric loss/genrator; did you mean loss/generator?" in error["message"]
+    # One's own metrics are no misspelt ones.
+    for name in ("loss/generator", "eval/own"):
+        assert client.get("/jobs", params={"sort": name, "where": f"{name}<1"}).status_code == 200

@@ -55,7 +55,7 @@ BAD_SPECS: list[tuple[str, Any, str, str]] = [
     ("an unknown loss", make_spec(losses={"generator": "hinge"}), "losses.generator", "non_saturating"),
     ("an unknown technique", make_spec(techniques=[{"technique": "magic"}]), "techniques.0", "ema"),
     ("a negative rate", make_spec(optimisers={"generator": {"learning_rate": -1}}), RATE_FIELD, "0"),
-    ("a tag with a space", make_spec(tags=["two words"]), "tags.0", "letters"),
+    ("a tag in quotes", make_spec(tags=['"two words"']), "tags.0", "letters"),
     ("a foreign device", make_spec(device="cuda:1; rm -rf"), "device", "cpu"),
 ]  # fmt: skip
 
@@ -114,3 +114,95 @@ def test_a_spec_that_is_too_large_is_refused_with_its_limit(client: TestClient) 
 
 def test_control_the_spec_that_all_of_these_spoil_is_taken(client: TestClient) -> None:
     assert client.post("/jobs", json=TINY_SPEC).status_code == 201
+
+
+YAML_SPEC = """name: größe 0100
+dataset: digits
+latents: {size: 2}
+generator: {layers: [{layer: dense, size: 64}, {layer: reshape, shape: [1, 8, 8]}]}
+discriminator: {layers: [flatten, {layer: dense, size: 1}]}
+iterations: 1e4
+batch_size: 0100
+queue: {commit: 0012345}
+"""
+
+
+@pytest.mark.parametrize("kind", ["application/yaml", "text/x-yaml; charset=utf-8"])
+def test_a_spec_may_be_sent_as_yaml(client: TestClient, kind: str) -> None:
+    for body in (YAML_SPEC.encode(), YAML_SPEC.encode("utf-16")):
+        answer = client.post("/jobs", content=body, headers={"content-type": kind})
+        assert answer.status_code == 201, answer.text
+        spec = answer.json()["spec"]
+        assert (spec["name"], spec["iterations"], spec["batch_size"]) == ("größe 0100", 10_000, 100)
+        assert spec["queue"]["commit"] == "0012345"
+    refused = client.post("/jobs", content=b"tags: " + b"[" * 3000, headers={"content-type": kind})
+    assert "line 1, column 38: this is nested too deeply" in refused.json()["error"]["message"]
+    refused = client.post("/jobs", content=YAML_SPEC.encode())
+    assert "send YAML with Content-Type: application/yaml" in refused.json()["error"]["message"]
+
+
+def test_whole_numbers_with_an_exponent_are_integers_and_stay_exact(client: TestClient) -> None:
+    body = json.dumps(make_spec(iterations=1, seed=2)).replace('"seed": 2', '"seed": 9.007199254740993e15')
+    answer = client.post("/jobs", content=body.replace('"iterations": 1', '"iterations": 1e4'))
+    assert (answer.json()["iterations"], answer.json()["seed"]) == (10_000, 9_007_199_254_740_993)
+
+
+LONG = "x" * 900_000
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        make_spec(**{f"field{number}": number for number in range(9000)}),
+        make_spec(**{LONG: 1}),
+        make_spec(dataset=LONG),
+        make_spec(generator={"layers": [LONG]}),
+        make_spec(name=[LONG] * 1),
+        make_spec(techniques=[{"technique": LONG, **{f"f{number}": 1 for number in range(400)}}] * 15),
+        make_spec(tags=[{"a": {"b": {"c": "x" * 100}}}] * 32),
+    ],
+    ids=["fields", "a name", "a data set", "a layer", "a list", "techniques", "tags"],
+)
+def test_a_refusal_is_short_however_much_is_wrong(client: TestClient, spec: Any) -> None:
+    content = json.dumps(spec)[:1_040_000] if len(json.dumps(spec)) > 1_048_576 else json.dumps(spec)
+    answer = client.post("/jobs", content=content)
+    assert answer.status_code == 422
+    assert len(answer.content) < 20_000
+    assert len(answer.json()["error"]["details"]["problems"]) <= 21
+
+
+def test_many_problems_are_counted_and_the_first_ones_named(client: TestClient) -> None:
+    fields = {f"field{number}": number for number in range(9000)}
+    problems = client.post("/jobs", json=make_spec(**fields)).json()["error"]["details"]["problems"]
+    assert [problem["field"] for problem in problems] == [f"field{number}" for number in range(20)] + [""]
+    assert problems[-1]["message"] == "and 8,980 more; correct these first"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"dataset": "cifar-10"}, "did you mean cifar10?"),
+        ({"dataset": "Mnist"}, "did you mean mnist?"),
+        ({"optimizers": {}}, "did you mean optimisers?"),
+        ({"optimisers": {"generator": {"learning_rte": 1}}}, "did you mean learning_rate?"),
+        ({"learning_rate": 1}, "did you mean optimisers.generator.learning_rate?"),
+        ({"losses": {"generator": "non-saturating"}}, "did you mean non_saturating?"),
+        ({"device": "gpu"}, "allowed: 'auto', 'cpu' or 'cuda'"),
+        ({"techniques": [{"technique": "gradient-penalty"}]}, "did you mean gradient_penalty?"),
+        ({"techniques": ["r1"]}, "such as {technique: r1}"),
+        ({"generator": "dcgan_32_genrator"}, "such as {preset: dcgan_32_generator}"),
+        ({"generator": {"preset": "dcgan-32-generator"}}, "did you mean dcgan_32_generator?"),
+        ({"generator": {"layers": ["leaky relu"]}}, "did you mean leaky_relu?"),
+        ({"generator": {"layers": ["conv"]}}, "did you mean {layer: conv, …}?"),
+        ({"generator": {"layers": [{"layer": "relu"}]}}, "write relu alone"),
+        ({"generator": {"layers": [{"layer": "transposed-conv"}]}}, "did you mean transposed_conv?"),
+        ({"evaluation": {"every": 5, "metrics": ["acuracy"]}}, "did you mean accuracy?"),
+        ({"optimisers": {"generator": "sgd"}}, "such as {kind: sgd}"),
+    ],
+)
+def test_a_misspelt_name_is_answered_with_the_nearest(
+    client: TestClient, changes: dict[str, Any], said: str
+) -> None:
+    answer = client.post("/jobs", json=make_spec(**changes))
+    assert answer.status_code == 422
+    assert said in answer.json()["error"]["message"]

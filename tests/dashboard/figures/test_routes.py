@@ -305,3 +305,13 @@ def test_a_drawing_that_takes_too_long_is_ended(tmp_path: Path) -> None:
 def test_a_drawing_knows_no_secret_of_the_service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("GANVAS_TOKEN", "a-secret")
     assert "a-secret" not in process._environment(tmp_path).values()
+
+
+def test_a_name_in_another_script_reaches_the_reader_in_a_header(client: TestClient, worker: FakeWorker) -> None:
+    worker.submit(name="größe β=1")
+    worker.claim()
+    worker.train(100)
+    response = client.get(f"/figures/curves.csv?run={worker.job_id}")
+    assert response.headers["content-disposition"] == (
+        "attachment; filename=\"gr__e _=1-curves.csv\"; filename*=UTF-8''gr%C3%B6%C3%9Fe%20%CE%B2%3D1-curves.csv"
+    )

@@ -174,7 +174,11 @@ def test_chosen_runs_are_tagged_and_the_notice_takes_it_back(client: TestClient,
     assert 'name="action" value="untag">Undo</button>' in html
     assert "were tagged" not in words(read(client, "/"))
     assert "no longer tagged good" in words(act(client, "untag", *ids[:2], tag="good"))
-    assert "Nothing was changed" in words(act(client, "tag", *ids, tag="two words"))
+    html = act(client, "tag", *ids[:1], tag="größe 2")
+    (href,) = re.findall(r'href="(/\?q=tag[^"]*)"', html)
+    assert ">alpha</a>" in read(client, href.replace("&amp;", "&"))
+    assert ">bravo</a>" not in read(client, href.replace("&amp;", "&"))
+    assert "Nothing was changed" in words(act(client, "tag", *ids, tag='two "words"'))
 
 
 def test_deleted_runs_come_back_with_undo(client: TestClient, worker: FakeWorker) -> None:
