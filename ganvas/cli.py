@@ -6,6 +6,9 @@ from typing import Any
 
 import click
 
+from ganlib.runtime.terminal import leave_closed_output, prepare_output
+from ganvas.commands.options import SuggestingGroup
+
 # Name → (module, one-line help). The module holds a click command called `<name>_command`.
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("ganvas.commands.serve", "Train a GAN on MNIST and watch it on the dashboard."),
@@ -28,14 +31,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "backup": ("ganvas.commands.database", "Write everything that the service knows into a folder."),
     "restore": ("ganvas.commands.database", "Fill an empty service from such a folder."),
     "migrate": ("ganvas.commands.database", "Bring the database up to date and exit."),
-    "doctor": ("ganvas.commands.serve", "Check that everything is there, and say what to do."),
+    "doctor": ("ganvas.commands.doctor", "Check that everything is there, and say what to do."),
     "validate": ("ganvas.commands.specs", "Check a spec and show its networks' shapes."),
     "recipes": ("ganvas.commands.specs", "List the published experiments that ship, or show one."),
     "train": ("ganvas.commands.specs", "Train a spec right here, without any service."),
 }
 
 
-class LazyGroup(click.Group):
+class LazyGroup(SuggestingGroup):
     """A group that imports a command only to run it, so that help is instant."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -64,38 +67,52 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command; print an expected error as one sentence and exit with status 1."""
+    prepare_output()
+    try:
+        status = _run()
+        # Here, not while Python ends, which would complain of a reader that has left.
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # As of a program that the signal ends: `ganvas list | head -1`.
+        status = 141
+    leave_closed_output()
+    sys.exit(status)
+
+
+def _run() -> Any:
+    """Run the command and return the exit status; an expected error is printed."""
     from api.errors import ServiceError
-    from ganlib.errors import GanlibError
+    from ganlib.errors import GanlibError, Problem
 
     try:
         # A command that raises click's Exit makes this return the status; others return None.
-        sys.exit(cli(standalone_mode=False))
+        return cli(standalone_mode=False)
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
+        return error.exit_code
     except (click.Abort, KeyboardInterrupt):
-        sys.exit(130)
+        return 130
     except BrokenPipeError:
-        sys.exit(141)
+        raise
     except ServiceError as error:
         click.echo(f"Error: {error.text}", err=True)
         for problem in error.details.get("problems", []):
-            click.echo(f"  {problem['field']}: {problem['message']} (given: {problem['given']})", err=True)
-        sys.exit(1)
+            click.echo(f"  {Problem(problem['field'], problem['given'], problem['message'])}", err=True)
+        return 1
     except GanlibError as error:
         click.echo(f"Error: {error}", err=True)
-        sys.exit(1)
+        return 1
     except OSError as error:
         # Such as a folder that cannot be written, or a full disk.
         path = f": {error.filename}" if error.filename else ""
         click.echo(f"Error: {error.strerror or error}{path}", err=True)
-        sys.exit(1)
+        return 1
     except Exception as error:
         sentence = _describe_database_error(error)
         if sentence is None:
             raise
         click.echo(f"Error: {sentence}", err=True)
-        sys.exit(1)
+        return 1
 
 
 def _describe_database_error(error: Exception) -> str | None:

@@ -1,4 +1,8 @@
-"""The checks of `ganvas doctor`: each is one function that returns one finding."""
+"""The checks of `ganvas doctor`: each is one function that returns one finding.
+
+They look at the service that the other commands would use, and at the folder of data behind it where that is on
+this machine.
+"""
 
 import os
 import platform
@@ -11,10 +15,17 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
-from api.settings import Settings
+from api import find_version
+from api.client.client import Client
+from api.errors import NotAuthenticated, ServiceError
 
+if TYPE_CHECKING:
+    from api.settings import Settings
+
+State = Literal["ok", "warning", "failed"]
+Place = TypeVar("Place")
 MIB, GIB = 1_048_576, 1_073_741_824
 LOW_BYTES, WARN_BYTES = GIB, 10 * GIB
 SKEW_SECONDS = 2.0
@@ -29,17 +40,70 @@ class Finding:
     """The result of one check; advice says what to do if it is not `ok`."""
 
     check: str
-    state: Literal["ok", "warning", "failed"]
+    state: State
     text: str
     advice: str = ""
 
 
-def run_checks(settings: Settings) -> list[Finding]:
-    """Return a finding for each check; a check that raises has failed."""
-    return [_guard(check, settings) for check in CHECKS]
+@dataclass(frozen=True)
+class Subject:
+    """The service that is looked at, and the settings of its folder where that is on this machine.
+
+    url: its address; None where no service of this machine wrote one. is_named: whether the address was given.
+    """
+
+    url: str | None
+    is_named: bool
+    settings: "Settings | None"
 
 
-def check_versions(settings: Settings) -> Finding:
+def run_checks(subject: Subject) -> list[Finding]:
+    """Return a finding for each check that is possible here; a check that raises has failed."""
+    findings = [_guard(check, subject) for check in CHECKS]
+    if subject.settings is not None:
+        findings += [_guard(check, subject.settings) for check in LOCAL_CHECKS]
+    return findings
+
+
+def answers(url: str) -> bool:
+    """Return whether a service answers at this address."""
+    with Client(url) as client:
+        try:
+            client.health()
+        except ServiceError:
+            return False
+    return True
+
+
+def check_service(subject: Subject) -> Finding:
+    """Ask the service whether it is up, of which version, and whether it takes the token."""
+    start = "start one with `ganvas up`, or name another: --url or GANVAS_URL"
+    if subject.url is None:
+        return Finding("service", "warning", "none runs on this machine, and no other is named", start)
+    with Client(subject.url) as client:
+        url = client.url
+        try:
+            health = client.health()
+        except ServiceError as error:
+            return Finding("service", "failed" if subject.is_named else "warning", error.text, start)
+        try:
+            client.list_page(limit=1)
+        except NotAuthenticated:
+            state: State = "failed" if os.environ.get("GANVAS_TOKEN") else "warning"
+            return Finding("service", state, f"{url} answers, but needs a valid token", "set GANVAS_TOKEN to one")
+        except ServiceError as error:
+            return Finding("service", "failed", f"{url}: {error.text}", "its log has the details")
+    counts = f"{health.jobs_queued:,} queued, {health.jobs_running:,} running"
+    text = f"{url} answers: version {health.version}, {counts}"
+    if subject.settings is None:
+        text += "; its database, files and broker are for `ganvas doctor` on its own machine"
+    if health.version != find_version():
+        advice = f"here is version {find_version()}; install the same on both"
+        return Finding("service", "warning", text, advice)
+    return Finding("service", "ok", text)
+
+
+def check_versions(_: Subject) -> Finding:
     """List the versions of Python and of the packages that matter."""
     versions = []
     for package in ("ganvas", "torch", "fastapi", "sqlalchemy", "celery"):
@@ -50,7 +114,7 @@ def check_versions(settings: Settings) -> Finding:
     return Finding("versions", "ok", f"Python {platform.python_version()}, {', '.join(versions)}")
 
 
-def check_disk(settings: Settings) -> Finding:
+def check_disk(settings: "Settings") -> Finding:
     """Check the free space of the data folder, and that it can be written."""
     home = settings.home.expanduser().resolve()
     home.mkdir(parents=True, exist_ok=True)
@@ -70,7 +134,7 @@ def check_disk(settings: Settings) -> Finding:
     return Finding("disk", "ok", text)
 
 
-def check_database(settings: Settings) -> Finding:
+def check_database(settings: "Settings") -> Finding:
     """Check that the database answers and that its tables are up to date."""
     from api.server.database.engine import HEAD_REVISION, build_engine, find_revision
 
@@ -92,7 +156,7 @@ def check_database(settings: Settings) -> Finding:
     return Finding("database", "ok", f"{backend}, revision {revision}")
 
 
-def check_sqlite(settings: Settings) -> Finding:
+def check_sqlite(settings: "Settings") -> Finding:
     """Check that SQLite, where it is the database, is without its known fault."""
     library = sqlite3.sqlite_version
     if settings.sqlite_path is None:
@@ -115,7 +179,7 @@ def has_wal_reset_fault(version: tuple[int, ...]) -> bool:
     return (3, 7, 0) <= version < (3, 51, 3) and not is_mended
 
 
-def check_space(settings: Settings) -> Finding:
+def check_space(settings: "Settings") -> Finding:
     """Check that deleted jobs are purged, and say how much of SQLite's file holds nothing."""
     from api.jobs.edits import list_purgeable
     from api.server.database.engine import HEAD_REVISION, build_database, find_revision
@@ -150,7 +214,7 @@ def check_space(settings: Settings) -> Finding:
     return Finding("space", "ok", text)
 
 
-def check_clock(settings: Settings) -> Finding:
+def check_clock(settings: "Settings") -> Finding:
     """Compare the database's clock, which leases use, with this machine's, which people read."""
     from sqlalchemy import select
 
@@ -170,7 +234,7 @@ def check_clock(settings: Settings) -> Finding:
     return Finding("clock", "ok", text)
 
 
-def check_blobs(settings: Settings) -> Finding:
+def check_blobs(settings: "Settings") -> Finding:
     """Check that the files in the database exist."""
     from sqlalchemy import func, select
 
@@ -196,7 +260,7 @@ def check_blobs(settings: Settings) -> Finding:
     return Finding("files", "ok", f"{count:,} known, the newest 200 are there")
 
 
-def check_broker(settings: Settings) -> Finding:
+def check_broker(settings: "Settings") -> Finding:
     """Check that the broker can be reached."""
     from api.server.broker.celery import build_broker
 
@@ -214,7 +278,7 @@ def check_broker(settings: Settings) -> Finding:
     return Finding("broker", "ok", "files in the data folder" if "files" in where else where)
 
 
-def check_gpu(settings: Settings) -> Finding:
+def check_gpu(_: Subject) -> Finding:
     """Check that torch finds the GPUs that the driver lists."""
     try:
         listed = subprocess.run(
@@ -235,7 +299,7 @@ def check_gpu(settings: Settings) -> Finding:
     return Finding("gpu", "ok", f"{torch.cuda.device_count()}: {torch.cuda.get_device_name()}")
 
 
-def check_data(settings: Settings) -> Finding:
+def check_data(_: Subject) -> Finding:
     """Check the folder of data sets."""
     folder = os.environ.get("GANVAS_DATA")
     if folder and not Path(folder).is_dir():
@@ -244,15 +308,16 @@ def check_data(settings: Settings) -> Finding:
     return Finding("data", "ok", folder or "~/.cache/ganvas/data (MNIST and CIFAR-10 are downloaded)")
 
 
-CHECKS: tuple[Callable[[Settings], Finding], ...] = (
-    check_versions, check_disk, check_database, check_sqlite, check_space, check_clock, check_blobs, check_broker,
-    check_gpu, check_data,
+CHECKS: tuple[Callable[[Subject], Finding], ...] = (check_versions, check_service, check_gpu, check_data)
+# Of a service on this machine, in its folder of data.
+LOCAL_CHECKS: tuple[Callable[["Settings"], Finding], ...] = (
+    check_disk, check_database, check_sqlite, check_space, check_clock, check_blobs, check_broker,
 )  # fmt: skip
 
 
-def _guard(check: Callable[[Settings], Finding], settings: Settings) -> Finding:
+def _guard(check: Callable[[Place], Finding], place: Place) -> Finding:
     try:
-        return check(settings)
+        return check(place)
     except Exception as error:
         # One broken check must not hide the others.
         name = check.__name__.removeprefix("check_")

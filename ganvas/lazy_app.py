@@ -122,7 +122,8 @@ class LazyApp:
         if self._services is not None:
             self._services.availability.record("/healthz", 200)
         counts = {f"jobs_{state}": status.jobs.get(state, 0) for state in ("queued", "running")}
-        body = json.dumps({"status": "ok", "version": find_version(), **counts}, separators=(",", ":")).encode()
+        known = {"status": "ok", "version": find_version(), "public_url": self._settings.public_url}
+        body = json.dumps(known | counts, separators=(",", ":")).encode()
         headers = [(b"content-length", str(len(body)).encode()), (b"content-type", b"application/json")]
         await send({"type": "http.response.start", "status": 200, "headers": [*headers, *SECURITY_HEADERS]})
         await send({"type": "http.response.body", "body": body})

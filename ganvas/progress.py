@@ -1,5 +1,6 @@
 """A job's progress in the terminal, and the short forms of its numbers."""
 
+import os
 import sys
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +12,38 @@ from api.jobs.schemas import JobRead, JobSummary
 from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS
 
 BAR_FORMAT = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
+
+
+PARTS = 10
+
+
+def open_progress(iterations: int, iteration: int = 0, state: str = "queued") -> "ProgressBar | ProgressLines":
+    """Return a bar where a person watches a terminal, else lines without anything that steers one."""
+    is_watched = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+    return ProgressBar(iterations, iteration, state) if is_watched else ProgressLines(iterations)
+
+
+class ProgressLines:
+    """Progress as whole lines: one for each new state and each tenth of the iterations."""
+
+    def __init__(self, iterations: int) -> None:
+        self._iterations = iterations
+        self._shown: tuple[str, int] | None = None
+
+    def update(self, state: str, iteration: int, losses: str) -> None:
+        """Print a line, if the state or the tenth is another."""
+        now = (state, iteration * PARTS // self._iterations)
+        if now != self._shown:
+            self._shown = now
+            at = f"{state}, iteration {iteration:,} of {self._iterations:,}"
+            self.say(f"{at}  {losses}".rstrip())
+
+    def say(self, text: str) -> None:
+        """Print a line."""
+        print(text, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 class ProgressBar:
@@ -50,13 +83,27 @@ def follow_job(client: Client, job_id: str, *, show_bar: bool = True) -> JobRead
     job = client.get(job_id)
     if not show_bar:
         return client.wait(job_id)
-    bar = ProgressBar(job.iterations, job.iteration)
+    bar = open_progress(job.iterations, job.iteration)
+    said = {""}
+
+    def show(newest: JobSummary) -> None:
+        why = say_waiting(newest)
+        if why not in said:
+            said.add(why)
+            bar.say(why)
+        bar.update(newest.state, newest.iteration, human_losses(newest))
+
     try:
-        return client.wait(
-            job_id, on_update=lambda newest: bar.update(newest.state, newest.iteration, human_losses(newest))
-        )
+        return client.wait(job.id, on_update=show)
     finally:
         bar.close()
+
+
+def say_waiting(job: JobSummary) -> str:
+    """Return why a queued job waits, empty for any other; a whole job says more than a summary."""
+    if isinstance(job, JobRead):
+        return " ".join(job.waiting)
+    return f"No worker takes this run: {job.obstacle}." if job.obstacle else ""
 
 
 def human_losses(job: JobSummary) -> str:
@@ -70,10 +117,19 @@ def short_losses(values: dict[str, float]) -> str:
     return "  ".join(f"{short} {value:.3f}" for short, value in shown if value is not None)
 
 
-def human_age(moment: datetime) -> str:
-    """Return how long ago this was: `12 s`, `5 min`, `3 h`, `2 d`."""
-    seconds = max(0.0, (datetime.now(UTC) - moment).total_seconds())
+def human_time(moment: datetime) -> str:
+    """Return this moment in the machine's time zone, with its distance from UTC: `2026-11-30 19:03:12+01:00`."""
+    return moment.astimezone().isoformat(" ", "seconds")
+
+
+def human_duration(seconds: float) -> str:
+    """Return a time span: `12 s`, `5 min`, `3 h`, `2 d`."""
     for limit, size, unit in ((60, 1, "s"), (3600, 60, "min"), (86_400, 3600, "h")):
         if seconds < limit:
             return f"{int(seconds / size)} {unit}"
     return f"{int(seconds / 86_400)} d"
+
+
+def human_age(moment: datetime) -> str:
+    """Return how long ago this was: `12 s`, `5 min`, `3 h`, `2 d`."""
+    return human_duration(max(0.0, (datetime.now(UTC) - moment).total_seconds()))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from api.server.access.grants import make_token
-from ganvas.commands.options import data_dir_option, json_option, print_json, read_settings
+from ganvas.commands.options import SuggestingGroup, data_dir_option, json_option, print_json, read_settings
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -21,7 +21,7 @@ PASSWORD_BYTES = 24
 READABLE = 0o444
 
 
-@click.group()
+@click.group(cls=SuggestingGroup)
 def token_command() -> None:
     """Make, list and revoke tokens. The first one that is made closes the service to everyone without one."""
 

@@ -7,10 +7,11 @@ from typing import Any
 import click
 
 from api.client.client import Client
-from api.errors import JobNotFound
+from api.errors import JobAmbiguous, JobNotFound
 from api.jobs.schemas import JobSummary
 from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS
 from ganvas.commands.options import open_client, url_option
+from ganvas.progress import human_time
 
 Command = Callable[..., Any]
 Query = list[tuple[str, str]]
@@ -177,21 +178,29 @@ def save_figure(
 
 def find_run(client: Client, text: str) -> str:
     """Return the id of the run with this id, this exact name, or the only one whose id begins so."""
+    found, ambiguous = None, None
     try:
-        return client.get(text).id
+        found = client.get(text).id
     except JobNotFound:
         pass
+    except JobAmbiguous as error:
+        ambiguous = error
+    if found == text:
+        return text
     named = [job for job in client.list(name=text) if job.name == text]
-    matches = named or [job for job in client.list() if job.id.startswith(text)]
-    if len(matches) == 1:
-        return matches[0].id
-    raise click.UsageError(_explain_mismatch(text, matches))
+    if len(named) == 1:
+        return named[0].id
+    if found is not None and not named:
+        return found
+    if ambiguous is not None and not named:
+        raise ambiguous
+    raise click.UsageError(_explain_mismatch(text, named))
 
 
 def _explain_mismatch(text: str, matches: Sequence[JobSummary]) -> str:
     if not matches:
         return f"No run has the id or the name {text!r}; `ganvas list` shows those that exist."
-    shown = ", ".join(f"{job.id} ({job.name}, {job.created_at:%Y-%m-%d %H:%M})" for job in matches[:MAX_NAMED])
+    shown = ", ".join(f"{job.id} ({job.name}, {human_time(job.created_at)})" for job in matches[:MAX_NAMED])
     more = f" and {len(matches) - MAX_NAMED} more" if len(matches) > MAX_NAMED else ""
     return f"{len(matches)} runs match {text!r}; name one by its id: {shown}{more}."
 

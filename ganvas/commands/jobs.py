@@ -26,12 +26,15 @@ def cancel_command(job_id: str, url: str | None, as_json: bool) -> None:
 @click.command()
 @click.argument("job_id", metavar="ID")
 @click.option("--from-start", is_flag=True, help="Begin anew instead of at the newest checkpoint.")
+@click.option("--idempotency-key", metavar="KEY", help="Make at most one new job under this key.")
 @url_option
 @json_option
-def retry_command(job_id: str, from_start: bool, url: str | None, as_json: bool) -> None:
+def retry_command(
+    job_id: str, from_start: bool, idempotency_key: str | None, url: str | None, as_json: bool
+) -> None:
     """Make a new job of one that failed or was cancelled; it continues from the newest checkpoint."""
     with open_client(url) as client:
-        job = client.retry(job_id, from_start=from_start)
+        job = client.retry(job_id, from_start=from_start, idempotency_key=idempotency_key)
         page_url = client.page_url(job.id)
     if as_json:
         print_json(job)
@@ -59,9 +62,13 @@ def tag_command(
     if as_json:
         print_json(job)
         return
-    click.echo(f"{job.id}  {' '.join(job.tags) or 'no tags'}")
+    click.echo(f"{job.id}  {' '.join(map(_quote, job.tags)) or 'no tags'}")
     if job.note:
         click.echo(job.note)
+
+
+def _quote(tag: str) -> str:
+    return f'"{tag}"' if " " in tag else tag
 
 
 @click.command()

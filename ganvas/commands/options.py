@@ -21,6 +21,23 @@ if TYPE_CHECKING:
 Command = Callable[..., Any]
 
 
+class SuggestingGroup(click.Group):
+    """A group that names the command which is nearly written like one that it does not have."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command; raises UsageError."""
+        known = self.list_commands(ctx)
+        if args and not args[0].startswith("-") and args[0] not in known and not ctx.resilient_parsing:
+            from ganlib.spec.documents.suggestions import find_near
+
+            near = find_near(args[0], known, cutoff=0.6)
+            advice = f"did you mean {near}?" if near else f"`{ctx.command_path} --help` lists them."
+            raise click.UsageError(f"No such command {args[0]!r}; {advice}", ctx)
+        return super().resolve_command(ctx, args)
+
+
 def url_option(command: Command) -> Command:
     """Add --url, the address of the service."""
     return click.option(
@@ -70,11 +87,16 @@ def open_client(url: str | None) -> "Client":
 
 def read_spec(path: Path, overrides: tuple[str, ...]) -> dict[str, Any]:
     """Read a spec file, or the recipe of that name if there is no such file, and apply --set; without checks."""
+    from ganlib.spec.documents.suggestions import find_near
     from ganlib.spec.files import apply_overrides, read_spec_file, read_spec_text
     from recipes import read_texts
 
     name = path.as_posix().removeprefix("recipes/").removesuffix(".yaml")
     recipe = None if path.exists() else read_texts().get(f"{name}.yaml")
+    if recipe is None and not path.exists():
+        near = find_near(name, [file.removesuffix(".yaml") for file in read_texts()])
+        advice = f"did you mean the recipe {near}?" if near else "`ganvas recipes` lists the recipes."
+        raise click.ClickException(f"There is no file {str(path)!r} and no recipe of this name; {advice}")
     spec = read_spec_file(path) if recipe is None else read_spec_text(recipe, str(path))
     return apply_overrides(spec, list(overrides))
 

@@ -1,6 +1,5 @@
-"""`ganvas up`, `worker`, `demo` and `doctor`: run the service and its workers on this machine."""
+"""`ganvas up`, `worker` and `demo`: run the service and its workers on this machine."""
 
-import dataclasses
 import gc
 import logging
 import os
@@ -14,18 +13,14 @@ from ganvas.address import default_home, is_same_address, read_service_url
 from ganvas.commands.options import (
     data_dir_option,
     end_with_caller,
-    json_option,
     need_server_extra,
     need_train_extra,
-    print_json,
     read_settings,
 )
 
 if TYPE_CHECKING:
     from api.server.services import Services
     from api.settings import Settings
-
-STATE_WORDS = {"ok": "ok", "warning": "WARNING", "failed": "FAILED"}
 
 
 @click.command()
@@ -91,7 +86,7 @@ def _serve(settings: "Settings", *, with_worker: bool) -> None:
         url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         write_service_url(settings.home, url)
         environment.update(GANVAS_URL=url, GANVAS_HOME=str(settings.home), GANVAS_END_WITH_PARENT=str(os.getpid()))
-        click.echo(f"Ganvas answers at {url}  (data in {settings.home})")
+        click.echo(f"Ganvas answers at {settings.public_url or url}  (data in {settings.home})")
         start_worker_after("address")
 
     def on_stop() -> None:
@@ -298,23 +293,4 @@ def demo_command(iterations: int | None, exit_at_end: bool, port: int | None, da
     if state == "interrupted":
         raise click.exceptions.Exit(130)
     if exit_at_end and state != "succeeded":
-        raise click.exceptions.Exit(1)
-
-
-@click.command()
-@data_dir_option
-@json_option
-def doctor_command(data_dir: Path | None, as_json: bool) -> None:
-    """Check database, broker, files, disk, clocks, cards and versions; the exit status is 1 if anything failed."""
-    settings = read_settings(data_dir)
-    from ganvas.doctor import run_checks
-
-    findings = run_checks(settings)
-    if as_json:
-        print_json({"items": [dataclasses.asdict(finding) for finding in findings], "next": None})
-    for finding in () if as_json else findings:
-        click.echo(f"{STATE_WORDS[finding.state]:<8} {finding.check:<10} {finding.text}")
-        if finding.advice:
-            click.echo(f"{'':<8} {'':<10} → {finding.advice}")
-    if any(finding.state == "failed" for finding in findings):
         raise click.exceptions.Exit(1)

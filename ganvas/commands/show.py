@@ -4,17 +4,19 @@ import time
 from typing import get_args
 
 import click
-import yaml
 
 from api.jobs.schemas import JobRead, JobSummary
 from api.samples.schemas import LogLineRead
 from api.server.http.schemas import TERMINAL_STATES, JobState
 from api.workers.schemas import GpuState, WorkerRead
+from ganlib.runtime.terminal import strip_controls
+from ganlib.spec.documents.render import render_yaml
 from ganvas.commands.options import json_option, open_client, print_json, url_option
-from ganvas.progress import human_age, human_losses
+from ganvas.progress import human_age, human_duration, human_losses, human_time, say_waiting
 
 GIB = 1_073_741_824
-HEADING = f"{'id':<12}  {'state':<10}{'iterations':>16}  {'losses':<28}{'age':>9}  name"
+# The orders whose values the table shows anyway.
+_SHOWN_SORTS = ("created_at", "name", "state", "iteration", "iterations")
 
 
 @click.command()
@@ -67,9 +69,12 @@ def list_command(
             "No such job." if is_filtered else "No jobs. Submit one: ganvas submit recipes/winkler-mnist.yaml"
         )
         return
-    click.echo(HEADING)
-    for job in page.items:
-        click.echo(render_job_row(job))
+    column = (sort or "created_at").removeprefix("-")
+    rows = [render_sorted(job, column) for job in page.items] if column not in _SHOWN_SORTS else []
+    width = max(map(len, [column, *rows]), default=0)
+    click.echo(render_heading(column.rjust(width) if rows else ""))
+    for index, job in enumerate(page.items):
+        click.echo(render_job_row(job, rows[index].rjust(width) if rows else ""))
     for job in page.items:
         if job.obstacle:
             click.echo(f"{job.id} waits: {job.obstacle}")
@@ -77,11 +82,28 @@ def list_command(
         click.echo(f"… more: ganvas list --limit {limit} --cursor {page.next}")
 
 
-def render_job_row(job: JobSummary) -> str:
-    """Return one line of the table."""
+def render_heading(column: str = "") -> str:
+    """Return the table's heading, with the column that it is sorted by where that is no usual one."""
+    return f"{'id':<12}  {'state':<10}{'iterations':>16}  {'losses':<28}{'age':>9}  {column and column + '  '}name"
+
+
+def render_job_row(job: JobSummary, value: str = "") -> str:
+    """Return one line of the table, with the value that it is sorted by where that has a column."""
     progress = f"{job.iteration:,}/{job.iterations:,}"
     age = human_age(job.created_at)
-    return f"{job.id}  {job.state:<10}{progress:>16}  {human_losses(job):<28}{age:>9}  {job.name}"
+    shown = value and value + "  "
+    return f"{job.id}  {job.state:<10}{progress:>16}  {human_losses(job):<28}{age:>9}  {shown}{job.name}"
+
+
+def render_sorted(job: JobSummary, column: str) -> str:
+    """Return the job's value in the column that the table is sorted by."""
+    if column in job.latest:
+        return f"{job.latest[column].value:.6g}"
+    if column == "duration" and isinstance(job.sorted_by, float | int):
+        return human_duration(job.sorted_by)
+    if isinstance(job.sorted_by, float):
+        return f"{job.sorted_by:.6g}"
+    return "–" if job.sorted_by is None else str(job.sorted_by)
 
 
 @click.command()
@@ -91,15 +113,14 @@ def render_job_row(job: JobSummary) -> str:
 def show_command(job_id: str, url: str | None, as_json: bool) -> None:
     """Show one job: where it stands, what ran, its spec."""
     with open_client(url) as client:
-        job, page_url = client.get(job_id), client.page_url(job_id)
+        job = client.get(job_id)
+        page_url = client.page_url(job.id)
     if as_json:
         print_json(job)
         return
     click.echo(render_job(job))
     click.echo(f"page        {page_url}\n")
-    click.echo(
-        yaml.safe_dump(job.spec, sort_keys=False, default_flow_style=None, width=96, allow_unicode=True), nl=False
-    )
+    click.echo(render_yaml(job.spec, width=96, small_on_one_line=True), nl=False)
 
 
 def render_job(job: JobRead) -> str:
@@ -108,13 +129,13 @@ def render_job(job: JobRead) -> str:
         f"{job.name}  ({job.id})",
         f"state       {job.state}, iteration {job.iteration:,} of {job.iterations:,}",
         f"losses      {human_losses(job) or '–'}",
-        f"created     {job.created_at:%Y-%m-%d %H:%M:%S} UTC ({human_age(job.created_at)} ago)",
+        f"created     {human_time(job.created_at)} ({human_age(job.created_at)} ago)",
         f"commit      {job.commit or '–'}",
         f"seed        {job.seed}",
         f"latents     {job.latents_sha256 or '–'}",
     ]
-    if job.obstacle:
-        lines.append(f"waits       {job.obstacle}")
+    if say_waiting(job):
+        lines.append(f"waits       {say_waiting(job)}")
     if job.reason:
         lines.append(f"reason      {job.reason.code}: {job.reason.message}")
     for attempt in job.attempts:
@@ -133,7 +154,7 @@ def render_job(job: JobRead) -> str:
 @url_option
 @json_option
 def logs_command(job_id: str, tail: int, follow: bool, url: str | None, as_json: bool) -> None:
-    """Print a job's newest log lines."""
+    """Print a job's newest log lines, with the time on this machine's clock and its distance from UTC."""
     with open_client(url) as client:
         page = client.log(job_id, tail=tail)
         if as_json:
@@ -141,7 +162,8 @@ def logs_command(job_id: str, tail: int, follow: bool, url: str | None, as_json:
             return
         shown = _print_new(page.items, [])
         if not shown:
-            click.echo("No log lines yet.", err=True)
+            why = say_waiting(client.get(job_id))
+            click.echo(f"No log lines yet. {why}".rstrip(), err=True)
         while follow and client.get(job_id).state not in TERMINAL_STATES:
             time.sleep(1)
             shown = _print_new(client.log(job_id, tail=1000).items, shown)
@@ -151,7 +173,7 @@ def _print_new(lines: list[LogLineRead], shown: list[LogLineRead]) -> list[LogLi
     after = next((index + 1 for index in range(len(lines) - 1, -1, -1) if shown and lines[index] == shown[-1]), 0)
     for line in lines[after:]:
         level = "" if line.level == "info" else f"{line.level}: "
-        click.echo(f"{line.at:%H:%M:%S}  {line.iteration:>8,}  {level}{line.text}")
+        click.echo(f"{human_time(line.at)}  {line.iteration:>8,}  {level}{strip_controls(line.text)}")
     return lines or shown
 
 

@@ -3,7 +3,6 @@
 import os
 import signal
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from textwrap import fill
 
@@ -11,13 +10,14 @@ import click
 
 from ganlib.events import Event, LineLogged, MetricsLogged, TrainingStarted
 from ganlib.runtime.cpu import thread_settings
+from ganlib.spec.documents.suggestions import find_near
 from ganlib.spec.files import read_spec_text
 from ganlib.spec.job import JobSpec
 from ganlib.spec.layers import LayerSpec
 from ganlib.spec.parse import parse_spec
 from ganlib.spec.shapes import Shape, count_parameters, show_shape, trace_shapes
 from ganvas.commands.options import json_option, need_train_extra, print_json, read_spec, set_option, spec_argument
-from ganvas.progress import ProgressBar, short_losses
+from ganvas.progress import ProgressBar, ProgressLines, open_progress, short_losses
 from recipes import read_texts
 
 WIDTH = 80
@@ -90,8 +90,8 @@ def find_name(given: str, texts: dict[str, str]) -> str:
     names = [file.removesuffix(".yaml") for file in texts]
     if wanted in names:
         return f"{wanted}.yaml"
-    near = get_close_matches(wanted, names, n=3)
-    hint = f"did you mean {' or '.join(near)}?" if near else "`ganvas recipes` lists them."
+    near = find_near(wanted, names, cutoff=0.6)
+    hint = f"did you mean {near}?" if near else "`ganvas recipes` lists them."
     raise click.UsageError(f"No recipe is called {given!r}; {hint}")
 
 
@@ -159,7 +159,7 @@ class TrainingBar:
 
     def __init__(self, iterations: int) -> None:
         self._iterations = iterations
-        self._bar: ProgressBar | None = None
+        self._bar: ProgressBar | ProgressLines | None = None
 
     @property
     def has_started(self) -> bool:
@@ -169,7 +169,9 @@ class TrainingBar:
     def show(self, event: Event) -> None:
         """Show one event."""
         if self._bar is None:
-            self._bar = ProgressBar(self._iterations, event.iteration if isinstance(event, TrainingStarted) else 0)
+            self._bar = open_progress(
+                self._iterations, event.iteration if isinstance(event, TrainingStarted) else 0
+            )
         if isinstance(event, TrainingStarted):
             self._bar.update("training", event.iteration, "")
         elif isinstance(event, LineLogged):

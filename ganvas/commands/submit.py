@@ -80,6 +80,8 @@ def submit_command(
         print_json(job)
     elif not wait:
         click.echo(f"{job.id}  {job.state}  {page_url}")
+        if job.obstacle:
+            click.echo(f"No worker takes this run: {job.obstacle}.", err=True)
     if wait and job.state != "succeeded":
         raise click.exceptions.Exit(1)
 

@@ -13,13 +13,17 @@ from fastapi.testclient import TestClient
 from sqlalchemy import update
 from sqlalchemy.engine import make_url
 
+from api.client.client import Client
+from api.errors import NotAuthenticated
 from api.server.database import engine
 from api.server.database.clock import database_now
 from api.server.database.models import Job
 from api.settings import Settings
 from ganvas import doctor
+from ganvas.address import write_service_url
 from ganvas.app import build_app
 from ganvas.cli import cli
+from tests.conftest import LiveService
 from tests.support.services import HOST, QUIET, make_png, make_spec, sha256
 
 
@@ -130,7 +134,7 @@ def test_what_was_purged_and_what_is_overdue_are_told(tmp_path: Path) -> None:
 
 
 def test_every_check_is_named_by_its_function(tmp_path: Path) -> None:
-    assert len(ask(tmp_path)[1]) == len(doctor.CHECKS)
+    assert len(ask(tmp_path)[1]) == len(doctor.CHECKS) + len(doctor.LOCAL_CHECKS)
 
 
 @pytest.fixture
@@ -156,3 +160,42 @@ def test_a_database_without_an_encoding_keeps_every_text_and_is_healthy(
     result, found = ask(tmp_path)
     assert (result.exit_code, found["database"]["state"], found["files"]["state"]) == (0, "ok", "ok")
     assert found["database"]["text"] == f"postgresql, revision {engine.HEAD_REVISION}"
+
+
+def look(*arguments: str) -> tuple[Result, dict[str, Any]]:
+    result = CliRunner().invoke(cli, ["doctor", *arguments, "--json"])
+    return result, {finding["check"]: finding for finding in json.loads(result.output)["items"]}
+
+
+def test_the_service_that_other_commands_ask_is_looked_at_and_named(
+    tmp_path: Path, live_service: LiveService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GANVAS_HOME", str(tmp_path))
+    monkeypatch.setenv("GANVAS_URL", live_service.url)
+    result, found = look()
+    assert (result.exit_code, found["service"]["state"]) == (0, "ok")
+    assert found["service"]["text"].startswith(f"{live_service.url} answers: version ")
+    # This folder is not that service's, so nothing is said of it.
+    assert not {"database", "files", "broker"} & set(found)
+    result, found = look("--url", "http://127.0.0.1:9")
+    assert (result.exit_code, found["service"]["state"]) == (1, "failed")
+    assert "No Ganvas service answers at http://127.0.0.1:9" in found["service"]["text"]
+    # The folder of that service: the address in it is the same.
+    write_service_url(tmp_path, live_service.url.replace("127.0.0.1", "localhost"))
+    assert look()[1]["database"]["text"].endswith("no tables yet")
+    # A folder that is named says itself which service is meant.
+    monkeypatch.delenv("GANVAS_URL")
+    assert look("--data-dir", str(tmp_path))[1]["service"]["text"].startswith("http://localhost:")
+
+
+def test_a_service_that_takes_no_token_of_ours_says_so(
+    tmp_path: Path, live_service: LiveService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise NotAuthenticated
+
+    monkeypatch.setattr(Client, "list_page", refuse)
+    assert look("--url", live_service.url)[1]["service"]["state"] == "warning"
+    monkeypatch.setenv("GANVAS_TOKEN", "gnv_wrong")
+    result, found = look("--url", live_service.url)
+    assert (result.exit_code, found["service"]["advice"]) == (1, "set GANVAS_TOKEN to one")

@@ -1,10 +1,18 @@
 """The commands that talk to a service, against a real one."""
 
 import json
+import time
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from api.client.client import Client
+from api.jobs.schemas import JobSummary, LatestMetric
+from api.samples.schemas import LogLineRead
+from api.server.http.schemas import Page
+from ganvas.commands.show import render_sorted
 from tests.conftest import LiveService
 from tests.ganvas.conftest import RunCommand
 
@@ -101,3 +109,58 @@ def test_jobs_are_found_by_spec_tagged_deleted_and_brought_back(
     assert ids[0] not in ganvas("list").out
     assert "is back" in ganvas("undelete", ids[0]).out
     assert ids[0] in ganvas("list").out
+
+
+def test_the_beginning_of_an_id_suffices_everywhere(
+    ganvas: RunCommand, live_service: LiveService, tiny_spec: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GANVAS_URL", live_service.url)
+    job_id = ganvas("submit", tiny_spec).out.split()[0]
+    short = job_id[:8]
+    assert f"({job_id})" in ganvas("show", short).out
+    assert ganvas("tag", short, "größe 2", "lr=1e-3").out == f'{job_id}  "größe 2" lr=1e-3\n'
+    assert job_id in ganvas("list", "--tag", "größe 2").out
+    for command in ("cancel", "delete", "undelete"):
+        assert ganvas(command, short).out.split()[0] == job_id
+    made = ganvas("retry", short, "--idempotency-key", "once").out.split()[0]
+    assert ganvas("retry", short, "--idempotency-key", "once").out.split()[0] == made != job_id
+    assert ganvas("submit", tiny_spec, "--made-from", short, "--json").status == 0
+
+
+def test_a_list_shows_what_it_is_sorted_by(
+    ganvas: RunCommand, live_service: LiveService, tiny_spec: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GANVAS_URL", live_service.url)
+    for rate, seed in (("1e-3", 7), ("2e-4", 8)):
+        ganvas("submit", tiny_spec, "--set", f"optimisers.generator.learning_rate={rate}", "--set", f"seed={seed}")
+    field = "optimisers.generator.learning_rate"
+    heading, *rows = ganvas("list", "--sort", f"-{field}").out.splitlines()
+    assert [row[heading.index(field) :].split()[0] for row in rows] == ["0.001", "0.0002"]
+    heading, *rows = ganvas("list", "--sort", "eval/fid").out.splitlines()
+    assert [row[heading.index("eval/fid") :].split()[0] for row in rows] == ["–", "–"]
+    assert ganvas("list").out.splitlines()[0].split() == ["id", "state", "iterations", "losses", "age", "name"]
+
+
+def test_a_metric_stands_in_the_column_that_a_list_is_sorted_by() -> None:
+    newest = LatestMetric(iteration=5, value=12.345678)
+    values: dict[str, Any] = dict.fromkeys(JobSummary.model_fields)
+    values |= {"id": "a", "latest": {"eval/fid": newest}, "sorted_by": 90.0}
+    job = JobSummary.model_construct(**values)
+    assert [render_sorted(job, name) for name in ("eval/fid", "duration", "seed")] == ["12.3457", "1 min", "90"]
+
+
+def test_times_say_their_distance_from_utc_and_lines_steer_no_terminal(
+    ganvas: RunCommand, live_service: LiveService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = LogLineRead(
+        at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), iteration=1000, level="info", text="\x1b[31mred\u202e é\ttab"
+    )
+    monkeypatch.setattr(Client, "log", lambda *_, **__: Page[LogLineRead](items=[line]))
+    monkeypatch.setenv("TZ", "IST-5:30")
+    time.tzset()
+    try:
+        out = ganvas("logs", "a", "--url", live_service.url).out
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert out == "2026-01-02 08:34:05+05:30     1,000  \\x1b[31mred\\u202e é\ttab\n"

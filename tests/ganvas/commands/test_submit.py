@@ -2,9 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from api.client.client import Client
+from api.jobs.schemas import JobRead
+from api.server.http.schemas import HealthRead
 from tests.conftest import LiveService
 from tests.ganvas.conftest import RunCommand
 from tests.worker.machine.test_provenance import git
@@ -96,3 +100,32 @@ def test_list_and_show_say_that_nobody_runs_the_commit(
     nobody = "pinned to commit abcdef1; no known worker runs it"
     assert f"{job_id} waits: {nobody}" in ganvas("list", "--url", live_service.url).out
     assert nobody in ganvas("show", job_id, "--url", live_service.url).out
+    logs = ganvas("logs", job_id, "--url", live_service.url)
+    assert f"No log lines yet. No worker takes this run: {nobody}." in logs.err
+
+
+def test_whoever_waits_reads_why_and_whole_lines_where_nobody_watches(
+    ganvas: RunCommand, live_service: LiveService, tiny_spec: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end(client: Client, job_id: str, timeout: float | None = None, on_update: Any = None) -> JobRead:
+        job = client.get(job_id)
+        on_update(job)
+        return client.cancel(job_id)
+
+    monkeypatch.setattr(Client, "wait", end)
+    monkeypatch.setenv("GANVAS_URL", live_service.url)
+    outcome = ganvas("submit", tiny_spec, "--wait", "--set", "device=cuda")
+    assert outcome.err == (
+        "It waits for a worker with a CUDA GPU, as its spec asks (device: cuda).\nqueued, iteration 0 of 20\n"
+    )
+    shown = ganvas("show", ganvas("submit", tiny_spec).out[:8]).out
+    assert "waits       No worker has claimed this run yet." in shown
+
+
+def test_the_page_is_named_by_the_services_public_address(
+    ganvas: RunCommand, live_service: LiveService, tiny_spec: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert f"{live_service.url}/runs/" in ganvas("submit", tiny_spec, "--url", live_service.url).out
+    health = HealthRead(version="0", public_url="https://gan.example/", jobs_queued=0, jobs_running=0)
+    monkeypatch.setattr(Client, "health", lambda _: health)
+    assert "  https://gan.example/runs/" in ganvas("submit", tiny_spec, "--url", live_service.url).out

@@ -36,7 +36,7 @@ def test_json_holds_every_default(ganvas: RunCommand, tiny_spec: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("name: [", "neither YAML nor JSON"),
+        ("name: [", "line 1, column 7: this is not YAML: the list that begins here is not closed"),
         ("- a\n- b\n", "a spec is a mapping"),
         ("", "a spec is a mapping"),
     ],
@@ -63,6 +63,7 @@ def test_a_recipe_that_ships_needs_no_file_and_gives_way_to_one(
 def test_missing_file_is_named(ganvas: RunCommand, tmp_path: Path) -> None:
     outcome = ganvas("validate", tmp_path / "absent.yaml")
     assert (outcome.status, "absent.yaml" in outcome.err) == (1, True)
+    assert "did you mean the recipe winkler-mnist?" in ganvas("validate", "winkler-mnits").err
 
 
 def test_checking_and_submitting_need_neither_torch_nor_the_service() -> None:
@@ -83,7 +84,10 @@ def test_help_names_every_command_and_stays_light(ganvas: RunCommand) -> None:
 
 def test_mistyped_command_is_a_usage_error(ganvas: RunCommand) -> None:
     outcome = ganvas("sumbit")
-    assert (outcome.status, "No such command" in outcome.err) == (2, True)
+    assert (outcome.status, "No such command 'sumbit'; did you mean submit?" in outcome.err) == (2, True)
+    assert "did you mean create?" in ganvas("token", "craete").err
+    assert "--json" in ganvas("list", "--jsn").err
+    assert "--help` lists them" in ganvas("xyzzy").err
 
 
 def test_doubled_field_is_refused(ganvas: RunCommand, tmp_path: Path) -> None:
