@@ -114,7 +114,9 @@ def _compare_metric(term: MetricComparison) -> Condition:
             wanted = or_(wanted, LatestValue.flag == infinite)
         elif term.operator == "!=":
             wanted = or_(wanted, LatestValue.flag.is_not(None))
-    return exists().where(LatestValue.job_id == Job.id, LatestValue.metric == term.metric, wanted)
+    found = exists().where(LatestValue.job_id == Job.id, LatestValue.metric == term.metric, wanted)
+    # The list itself reads this table where it is sorted by a metric.
+    return found.correlate(Job)
 
 
 def _compare_field(term: FieldComparison, dialect: str) -> Condition:

@@ -254,7 +254,10 @@ def check_metrics(session: Session, sort: str, terms: Sequence[Term]) -> None:
     for field, names in named.items():
         for name in names:
             near = find_near(name, usual, cutoff=0.9)
-            if near and not session.scalar(select(exists().where(LatestValue.metric == name))):
+            if (
+                near
+                and session.scalar(select(LatestValue.job_id).where(LatestValue.metric == name).limit(1)) is None
+            ):
                 message = f"no job has a metric {name}; did you mean {near}?"
                 problem = {"field": field, "given": name, "message": message}
                 raise RequestInvalid(f"{message[:1].upper()}{message[1:]}", problems=[problem])
@@ -280,7 +283,7 @@ def _conditions(filters: JobFilters, dialect: str) -> list[ColumnElement[bool]]:
     if filters.has == "grids":
         conditions.append(Job.newest_sample_id.is_not(None))
     if filters.has == "curves":
-        conditions.append(exists().where(LatestValue.job_id == Job.id))
+        conditions.append(exists().where(LatestValue.job_id == Job.id).correlate(Job))
     return conditions + [build_condition(term, dialect) for term in filters.terms if term not in named]
 
 
