@@ -104,6 +104,12 @@ class CheckpointInvalid(GanlibError):
     code = "checkpoint_invalid"
 
 
+class DataChanged(GanlibError):
+    """The training images are not those that the run began with; the message says what changed."""
+
+    code = "data_changed"
+
+
 class TrainingDiverged(GanlibError):
     """A loss became NaN or infinite; the message names the loss and the iteration."""
 

@@ -190,7 +190,7 @@ class LineLogged(_Data):
     iteration: Iteration
     level: Literal["info", "warning", "error"] = "info"
     text: Annotated[PrintedText, Field(max_length=4000)]
-    about: Annotated[Literal["evaluation"] | None, Field(exclude_if=lambda about: about is None)] = None
+    about: Annotated[Literal["evaluation", "data"] | None, Field(exclude_if=lambda about: about is None)] = None
 
 
 class TrainingEnded(_Data):

@@ -49,8 +49,8 @@ def train(
     checkpoint that found no room, on the thread of on_event, and training continues without that file. The last
     checkpoint then has room that was reserved for it at the beginning.
 
-    Raises DatasetUnavailable, DeviceUnavailable, CheckpointInvalid, TrainingDiverged, CompilationFailed,
-    NotShardable, ProcessLost, DiskFull, and any error of on_event.
+    Raises DatasetUnavailable, DeviceUnavailable, CheckpointInvalid, DataChanged, TrainingDiverged,
+    CompilationFailed, NotShardable, ProcessLost, DiskFull, and any error of on_event.
     """
     device = choose_device(spec.device)
 
@@ -64,12 +64,11 @@ def train(
         BackgroundWriter(deliver, on_disk_full) as writer,
     ):
         state = build_state(spec, device, processes)
-        if resume_from is not None:
-            load_checkpoint(resume_from, state)
+        notice = load_checkpoint(resume_from, state) if resume_from is not None else ""
         if not processes.is_lead:
             return _follow(state, processes, should_stop)
         reporter = RunReporter(state, out_dir, writer, DiskReserve(out_dir) if on_disk_full else None)
-        reporter.report_start()
+        reporter.report_start(notice)
         evaluation, stopping = prepare_evaluation(state, reporter, writer, should_stop)
         histograms = HistogramReporter(state, writer)
         transfers = TransferReports(state, reporter, writer, should_stop)

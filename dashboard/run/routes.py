@@ -27,7 +27,7 @@ from dashboard.run.curves import choose_words, measured_metrics
 from dashboard.run.heat_maps import GRADIENTS, KINDS, LOGITS, Kind, read_heat_map, read_heat_map_png
 from dashboard.run.neighbours import read_neighbours
 from dashboard.run.requests import AxesDep, HeatMapAxes, read_window
-from dashboard.run.view import LOG_LINES, RunData, build_run_page
+from dashboard.run.view import DATA_NOTES, LOG_LINES, RunData, build_run_page
 from dashboard.timeline.requests import read_cell
 from dashboard.timeline.view import TimelineData, nearest_index
 from dashboard.web.rendering import Site
@@ -83,6 +83,7 @@ def read_run(session: Session, job_id: str, iteration: int | None, request: Requ
         values={name: value for name, (_, value) in values.items()},
         chosen=chosen,
         evaluation_note=_read_evaluation_note(session, job_id),
+        data_notes=_read_data_notes(session, job_id),
         heat_maps=[read_heat_map(session, job_id, kind, read_window(request)) for kind in KINDS],
         neighbours=read_neighbours(session, job_id, iteration),
         log=sample_queries.list_log_lines(session, job_id, LOG_LINES).items,
@@ -95,6 +96,12 @@ def _read_evaluation_note(session: Session, job_id: str) -> str:
     """Return the trainer's sentence about the number of evaluated samples and the classifier, or nothing."""
     notes = select(LogLine.text).where(LogLine.job_id == job_id, LogLine.about == "evaluation")
     return session.scalars(notes.order_by(LogLine.id.desc()).limit(1)).first() or ""
+
+
+def _read_data_notes(session: Session, job_id: str) -> list[str]:
+    """Return what the trainer said about its data, such as the images that are left out; each sentence once."""
+    notes = select(LogLine.text).where(LogLine.job_id == job_id, LogLine.about == "data")
+    return [*dict.fromkeys(session.scalars(notes.order_by(LogLine.id).limit(DATA_NOTES)))]
 
 
 def _add_heat_maps(router: APIRouter) -> None:

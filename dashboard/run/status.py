@@ -58,6 +58,7 @@ ADVICE: dict[str, str] = {
 SELF_EXPLAINED = frozenset(
     {
         "dataset_unavailable",
+        "data_changed",
         "device_unavailable",
         "compilation_failed",
         "not_dealable",

@@ -120,6 +120,7 @@ def _describe_speed(job: JobRead, now: datetime) -> str:
 
 
 LOG_LINES = 200
+DATA_NOTES = 50
 FIRST_GRID = (
     "The first sample grid appears here: the same fixed latents, drawn again and again as the generator learns."
 )
@@ -160,6 +161,7 @@ class RunPage:
     heat_maps: list[tuple[str, HeatMapView | None]]
     neighbours: NeighboursView | None
     metrics: list[MetricView]
+    data_notes: list[str]
     log: list[LogLineView]
     spec_yaml: str
     provenance: ProvenanceView
@@ -175,7 +177,8 @@ class RunData:
     """All that is read about one run; `chosen` are the metrics of its large chart, each with its word.
 
     curves: of the large chart, and both losses. measured: of the small charts. values: of all these at the
-    selected grid. evaluation_note: names the evaluation's classifier and the number of samples.
+    selected grid. evaluation_note: names the evaluation's classifier and the number of samples. data_notes: say
+    what of the data is left out, and its parts.
     """
 
     job: JobRead
@@ -185,6 +188,7 @@ class RunData:
     values: dict[str, float]
     chosen: dict[str, str]
     evaluation_note: str
+    data_notes: list[str]
     heat_maps: list[HeatMapData]
     neighbours: NeighbourData
     log: list[LogLineRead]
@@ -232,6 +236,7 @@ def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, no
         heat_maps=[(each.kind.group, build_heat_map(job.id, each, axis.cursor)) for each in data.heat_maps],
         neighbours=build_neighbours(job.id, data.neighbours),
         metrics=build_metrics(job),
+        data_notes=data.data_notes,
         log=build_log(data.log, now),
         spec_yaml=show_spec(job.spec),
         provenance=build_provenance(job),

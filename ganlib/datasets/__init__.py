@@ -1,6 +1,7 @@
 """Data sets: real images by name, whole and small enough to lie on the device as bytes."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -8,16 +9,26 @@ from pydantic import TypeAdapter
 from torch import Tensor
 from torch.nn import functional
 
+from ganlib.datasets.cifar10 import load_cifar10
+from ganlib.datasets.digits import load_digits
 from ganlib.datasets.folder import load_folder, to_grey
 from ganlib.datasets.gaussians import load_gaussians
-from ganlib.datasets.labelled import LabelledImages, Split, choose_labelled, hold_out
-from ganlib.datasets.standard import load_cifar10, load_digits, load_mnist
+from ganlib.datasets.labelled import (
+    Fingerprint,
+    LabelledImages,
+    Split,
+    choose_labelled,
+    hold_out,
+    take_fingerprint,
+)
+from ganlib.datasets.mnist import load_mnist
+from ganlib.datasets.sources import show_names
 from ganlib.errors import DatasetUnavailable
 from ganlib.spec.sections.datasets import DatasetSpec
 
 __all__ = [
-    "DATASETS", "LabelledImages", "choose_labelled", "find_problem", "gather_images", "is_available",
-    "load_images", "load_train_and_test", "load_training", "to_floats",
+    "DATASETS", "Fingerprint", "LabelledImages", "choose_labelled", "find_problem", "gather_images",
+    "is_available", "load_images", "load_train_and_test", "load_training", "show_names", "to_floats",
 ]  # fmt: skip
 
 # Each takes its own spec and returns images and labels of a part as they lie on disk (a folder's at the size of
@@ -59,12 +70,14 @@ def load_images(spec: DatasetSpec, device: torch.device) -> Tensor:
 
 
 def _fit(data: LabelledImages, spec: DatasetSpec) -> LabelledImages:
-    """Give images the colour and size of the spec."""
+    """Give images the colour and size of the spec, and a fingerprint; Gaussians follow from the spec alone."""
+    # Before anything is computed: that may round otherwise on another machine.
+    data = data if data.fingerprint or spec.name == "gaussians" else take_fingerprint(data)
     channels, height, width = spec.shape
     images = to_grey(data.images) if data.images.shape[1] > channels else data.images
     if images.shape[2:] != (height, width):
         images = torch.cat([_resize(chunk, (height, width)) for chunk in torch.split(images, _CHUNK)])
-    return LabelledImages(images, data.labels, data.class_names, data.warnings)
+    return replace(data, images=images)
 
 
 def _resize(images: Tensor, size: tuple[int, int]) -> Tensor:

@@ -1,71 +1,46 @@
-"""Folders and zips of images as one tensor: classes by folder, unreadable files skipped and counted."""
+"""Folders and zips of images as one tensor: parts and classes by folder; what is left out is counted and named."""
 
-import io
 import json
 import os
+import warnings
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
-from itertools import takewhile
 
-import numpy as np
+import PIL
 import torch
-from PIL import Image, ImageOps
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ganlib.datasets.labelled import LabelledImages, Split
+from ganlib.datasets.downloads import is_web_page
+from ganlib.datasets.labelled import LabelledImages, Split, take_fingerprint
+from ganlib.datasets.parts import Part, divide
+from ganlib.datasets.pictures import DAMAGED, NO_IMAGE, PictureUnreadable, decode_picture
 from ganlib.datasets.sources import (
+    BESIDE_PARTS,
     DATA_VARIABLE,
-    SUFFIXES,
+    FolderSource,
     FoundPath,
+    LeftOut,
     PictureSource,
     cache_dir,
     data_roots,
     find_in_roots,
-    open_source,
+    open_plain,
+    show_names,
+    suffix_of,
 )
+from ganlib.datasets.zips import ZipSource
 from ganlib.errors import DatasetUnavailable
 from ganlib.runtime.files import store_file
 from ganlib.spec.sections.datasets import FolderSpec
 
-_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
-_MAX_PIXELS = 50_000_000
 # Rec. 601, as Winkler (2018), section 4.8.1, gives them.
 LUMINOSITY = (0.2989, 0.5870, 0.1140)
 _DECODED_CHUNK = 1024
-
-
-def decode_picture(content: bytes, size: int) -> np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]:
-    """Return the middle square of an image file, resized to uint8 (size, size, 3).
-
-    It is turned as its EXIF data say; transparent pixels lie on white; Lanczos resampling, antialiased. Raises
-    ValueError for one of more than 50 million pixels, and almost anything for a damaged one.
-    """
-    with Image.open(io.BytesIO(content), formats=_FORMATS) as picture:
-        # The header is read, the pixels are not: a bomb is refused before it unfolds.
-        if picture.width * picture.height > _MAX_PIXELS:
-            raise ValueError(f"{picture.width}×{picture.height} pixels are too many")
-        # A JPEG much larger than needed is decoded at a half, a quarter or an eighth at once.
-        picture.draft("RGB", (2 * size, 2 * size))
-        upright = ImageOps.exif_transpose(picture)
-        side = min(upright.size)
-        left, top = (upright.width - side) // 2, (upright.height - side) // 2
-        square = _to_rgb(upright.crop((left, top, left + side, top + side)))
-        return np.asarray(square.resize((size, size), Image.Resampling.LANCZOS))
-
-
-def _to_rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith("I"):
-        # Pillow would cut 16-bit values off at 255 instead of scaling them.
-        picture = Image.fromarray((np.asarray(picture) / 257).round().clip(0, 255).astype(np.uint8))
-    if picture.has_transparency_data:
-        clear = picture.convert("RGBA")
-        white = Image.new("RGBA", clear.size, "white")
-        return Image.alpha_composite(white, clear).convert("RGB")
-    return picture.convert("RGB")
 
 
 def to_grey(images: Tensor) -> Tensor:
@@ -82,121 +57,165 @@ MAX_DECODED_BYTES = 8 * 1024**3
 # Fewer images are decoded in a second or two; a stored copy would only take up the disk.
 CACHED_FROM = 2_000
 # Raised whenever the same file would give other pixels.
-_VERSION = 1
+_VERSION = 2
 _CHUNK = 256
-_NAMED_SKIPPED = 3
 
 
 def load_pictures(location: FoundPath, size: int, split: Split) -> LabelledImages | None:
-    """Return all images of a folder or zip as RGB (N, 3, size, size), sorted by name; labels follow the folders.
+    """Return the images of one part of a folder or zip as RGB (N, 3, size, size), sorted by name.
 
-    A class is a folder that holds images; class names are sorted. Where all images are in `train` and `test`,
-    those are the parts; elsewhere there is no test part (None). Large sets are decoded once and kept in the
-    cache. Raises DatasetUnavailable when nothing can be read.
+    `divide` says what the parts and classes are; where there is no test part it is None. Large sets are decoded
+    once and kept in the cache, by the content of their files. Raises DatasetUnavailable when nothing can be read.
     """
-    unread = open_source(location)
-    stored_name = f"decoded/{location.path.stem}-{split}-{size}-{_VERSION}-{unread.digest[:16]}"
-    stored = _read_stored(stored_name)
-    if stored is not None:
-        return stored
-    with unread as source:
+    with open_source(location) as source:
         if not source.names:
-            raise DatasetUnavailable(f"{source.title} holds no images ({', '.join(SUFFIXES)}).")
-        part = _choose_part(source.names, split)
-        count = len(part.names)
-        if count * 3 * size * size > MAX_DECODED_BYTES:
-            raise DatasetUnavailable(f"{count:,} images of {size}×{size} in {source.title} take too many bytes.")
-        data = _decode_all(source, part, size) if part.names else None
-    if data is not None and count >= CACHED_FROM:
-        _store(stored_name, data)
-    return data
+            raise DatasetUnavailable(_describe_nothing(source))
+        layout = divide(source.names, source.title)
+        part = layout.parts.get(split)
+        if part is None:
+            return None
+        if len(part.names) * 3 * size * size > MAX_DECODED_BYTES:
+            raise DatasetUnavailable(
+                f"{len(part.names):,} images of {size}×{size} in {source.title} take too many bytes."
+            )
+        files = source.digest()
+        stored_name = f"decoded/{location.path.stem}-{split}-{size}-{_VERSION}-{PIL.__version__}-{files[:32]}"
+        found = _read_stored(stored_name, files)
+        if found is None:
+            found = _decode_all(source, part, size, files)
+            if len(part.names) >= CACHED_FROM:
+                _store(stored_name, *found)
+        data, unread = found
+    left_out = source.left_out + unread
+    left_out.add(BESIDE_PARTS, *layout.strays)
+    count = len(source.names) + sum(map(len, source.left_out.files.values()))
+    notes = (*layout.notes, *left_out.notes(source.title))
+    return replace(data, warnings=left_out.warnings(source.title, count), notes=notes)
 
 
-@dataclass(frozen=True)
-class _Part:
-    """The image files of one part, and the class (an index into class_names) of each."""
-
-    names: list[str]
-    labels: list[int]
-    class_names: tuple[str, ...]
-
-
-def _choose_part(names: list[str], split: Split) -> _Part:
-    """Return the files that belong to the part; a class is a folder, named from where the folders part ways."""
-    folders = [tuple(name.split("/")[:-1]) for name in names]
-    levels = takewhile(lambda level: len(set(level)) == 1, zip(*folders, strict=False))
-    shared = len(list(levels)) if len(set(folders)) > 1 else -1
-    folders = [folder[shared:] for folder in folders]
-    parts = ["train"] * len(names)
-    if {folder[:1] for folder in folders} == {("train",), ("test",)}:
-        parts = [folder[0] for folder in folders]
-        folders = [folder[1:] for folder in folders]
-    classes = ["/".join(folder) or "." for folder in folders]
-    class_names = tuple(sorted(set(classes)))
-    numbers = {name: number for number, name in enumerate(class_names)}
-    kept = [index for index, part in enumerate(parts) if part == split]
-    return _Part([names[index] for index in kept], [numbers[classes[index]] for index in kept], class_names)
+def open_source(location: FoundPath) -> PictureSource:
+    """Return the images of a folder or zip file, to be entered; raises DatasetUnavailable."""
+    if location.path.is_dir():
+        return FolderSource(location)
+    name = location.path.name
+    try:
+        with os.fdopen(open_plain(location.path), "rb") as file:
+            if zipfile.is_zipfile(file):
+                return ZipSource(location.path)
+            file.seek(0)
+            head = file.read(_HEAD_BYTES)
+    except PictureUnreadable as error:
+        raise DatasetUnavailable(f"{name} is neither a folder nor a zip file, but {error}.") from None
+    except OSError as error:
+        raise DatasetUnavailable(f"{name} cannot be opened: {error.strerror}.") from None
+    if head.startswith(b"PK\x03\x04"):
+        raise DatasetUnavailable(
+            f"{name} is cut off: a zip has the list of its files at its end, and there is none. Copy or download "
+            "it again."
+        )
+    raise DatasetUnavailable(f"{name} is neither a folder nor a zip file{_describe_kind(head)}.")
 
 
-def _decode_all(source: PictureSource, part: _Part, size: int) -> LabelledImages:
+_HEAD_BYTES = 512
+_KINDS = {
+    b"\x1f\x8b": "a gzip or tar.gz archive; unpack it into a folder",
+    b"BZh": "a bzip2 archive; unpack it into a folder",
+    b"\xfd7zXZ": "an xz archive; unpack it into a folder",
+    b"7z\xbc\xaf": "a 7z archive; unpack it into a folder",
+    b"Rar!": "a RAR archive; unpack it into a folder",
+    b"\x89PNG": "one image; put it and others into a folder",
+    b"\xff\xd8\xff": "one image; put it and others into a folder",
+}
+
+
+def _describe_kind(head: bytes) -> str:
+    if head[257:262] == b"ustar":
+        return ", but a tar archive; unpack it into a folder"
+    if not head:
+        return ", but an empty file"
+    if is_web_page(head):
+        return ", but a web page: a download that failed; download it again"
+    return next((f", but {kind}" for start, kind in _KINDS.items() if head.startswith(start)), "")
+
+
+def _describe_nothing(source: PictureSource) -> str:
+    left_out = source.left_out
+    count = sum(map(len, left_out.files.values()))
+    told = " ".join(
+        f"{text}." for text in (*left_out.warnings(source.title, count), *left_out.notes(source.title))
+    )
+    return f"{source.title} holds no images that can be read. {told}".rstrip()
+
+
+def _decode_all(source: PictureSource, part: Part, size: int, files: str) -> tuple[LabelledImages, LeftOut]:
     names = part.names
     pixels = torch.empty((len(names), size, size, 3), dtype=torch.uint8)
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        masks = pool.map(partial(_decode_chunk, source, names, pixels), range(0, len(names), _CHUNK))
-        readable = torch.cat(list(masks))
-    skipped = [name for name, good in zip(names, readable.tolist(), strict=True) if not good]
-    if len(skipped) == len(names):
-        raise DatasetUnavailable(f"None of the {len(names):,} image files in {source.title} can be read.")
+    reasons: dict[int, str] = {}
+    with warnings.catch_warnings(), ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        # Pillow warns of notes beside the pixels that it cannot read; the pixels are what matters.
+        warnings.simplefilter("ignore")
+        for found in pool.map(partial(_decode_chunk, source, names, pixels), range(0, len(names), _CHUNK)):
+            reasons |= found
+    left_out = LeftOut()
+    for index, reason in reasons.items():
+        if reason == NO_IMAGE and not suffix_of(names[index]):
+            left_out.others.append(names[index])
+        else:
+            left_out.add(reason, names[index])
+    if len(reasons) == len(names):
+        told = "; ".join(f"{reason}: {show_names(of_reason)}" for reason, of_reason in left_out.files.items())
+        raise DatasetUnavailable(
+            f"None of the {len(names):,} image files in {source.title} can be read: "
+            f"{told or 'they are no images'}."
+        )
+    readable = torch.ones(len(names), dtype=torch.bool)
+    readable[list(reasons)] = False
     images = pixels.permute(0, 3, 1, 2)
-    images = images[readable] if skipped else images
+    images = (images[readable] if reasons else images).contiguous()
     labels = torch.tensor(part.labels, dtype=torch.int64)[readable]
-    warnings = _describe_skipped(source.title, skipped, len(names))
-    return LabelledImages(images.contiguous(), labels, part.class_names, warnings)
+    return take_fingerprint(LabelledImages(images, labels, part.class_names), files), left_out
 
 
-def _decode_chunk(source: PictureSource, names: list[str], pixels: Tensor, start: int) -> Tensor:
-    """Decode up to 256 images into their places; returns which could be read, as a mask."""
-    part = names[start : start + _CHUNK]
-    readable = torch.ones(len(part), dtype=torch.bool)
-    for index, name in enumerate(part):
+def _decode_chunk(source: PictureSource, names: list[str], pixels: Tensor, start: int) -> dict[int, str]:
+    """Decode up to 256 images into their places; returns why those that cannot be read are left out, by index."""
+    reasons: dict[int, str] = {}
+    for index in range(start, min(start + _CHUNK, len(names))):
         try:
-            pixels[start + index] = torch.from_numpy(decode_picture(source.read(name), pixels.shape[1]).copy())
+            picture = decode_picture(source.read(names[index]), pixels.shape[1], suffix_of(names[index]))
+            pixels[index] = torch.from_numpy(picture.copy())
+        except PictureUnreadable as error:
+            reasons[index] = error.reason
         except Exception:  # decoders of damaged files raise almost anything
-            readable[index] = False
-    return readable
+            reasons[index] = DAMAGED
+    return reasons
 
 
-def _describe_skipped(title: str, skipped: list[str], count: int) -> tuple[str, ...]:
-    if not skipped:
-        return ()
-    named = ", ".join(ascii(name)[1:-1] for name in skipped[:_NAMED_SKIPPED])
-    more = ", …" if len(skipped) > _NAMED_SKIPPED else ""
-    return (
-        f"{len(skipped):,} of {count:,} image files in {title} cannot be read and are left out: {named}{more}",
-    )
-
-
-def _read_stored(name: str) -> LabelledImages | None:
+def _read_stored(name: str, files: str) -> tuple[LabelledImages, LeftOut] | None:
     path = cache_dir() / f"{name}.safetensors"
     try:
         with safe_open(path, framework="pt") as file:
             about = json.loads(file.metadata()["about"])
-            return LabelledImages(
-                file.get_tensor("images"),
-                file.get_tensor("labels"),
-                tuple(about["class_names"]),
-                tuple(about["warnings"]),
-            )
+            images, labels = file.get_tensor("images"), file.get_tensor("labels")
+        data = take_fingerprint(LabelledImages(images, labels, tuple(about["class_names"])), files)
+        if data.fingerprint is None or data.fingerprint.pixels != about["pixels"]:
+            return None
+        return data, LeftOut(about["left_out"], others=about["others"])
     except (OSError, SafetensorError, KeyError, TypeError, ValueError):  # not there, or not whole
         return None
 
 
-def _store(name: str, data: LabelledImages) -> None:
-    about = json.dumps({"class_names": data.class_names, "warnings": data.warnings})
+def _store(name: str, data: LabelledImages, left_out: LeftOut) -> None:
+    about = {
+        "class_names": data.class_names,
+        "left_out": left_out.files,
+        "others": left_out.others,
+        "pixels": data.fingerprint.pixels if data.fingerprint else "",
+    }
     tensors = {"images": data.images, "labels": data.labels}
+    write = partial(save_file, tensors, metadata={"about": json.dumps(about)})
     # A cache that cannot be written costs time at the next start, nothing else.
     with suppress(OSError, SafetensorError):
-        store_file(cache_dir(), f"{name}.safetensors", lambda path: save_file(tensors, path, {"about": about}))
+        store_file(cache_dir(), f"{name}.safetensors", write)
 
 
 def load_folder(spec: FolderSpec, split: Split) -> LabelledImages | None:

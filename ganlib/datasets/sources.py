@@ -1,23 +1,32 @@
-"""Finds data sets below the data roots: torchvision's files, folders and zips. Nothing outside is read."""
+"""Finds data sets below the data folders, and reads the files of a folder. Nothing outside is read."""
 
 import hashlib
 import os
-import shutil
-import socket
 import stat
-import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import Any, Protocol, Self
-from urllib.error import URLError
+from typing import Protocol
 
+from ganlib.datasets.pictures import OTHER_IMAGE_SUFFIXES, PictureUnreadable, picture_suffixes
 from ganlib.errors import DatasetUnavailable
 
 DATA_VARIABLE = "GANVAS_DATA"
+MAX_FILES = 1_000_000
+MAX_FILE_BYTES = 32 * 1024 * 1024
+
+# Reasons complete "is left out, …".
+LEADS_OUTSIDE = "linked to a place outside of the data folder"
+LEADS_NOWHERE = "linked to nothing"
+LINKED = "linked, and not followed"
+UNOPENED = "not readable"
+NOT_PLAIN = "a pipe or device"
+TOO_MANY_BYTES = f"larger than {MAX_FILE_BYTES // 1024**2} MiB"
+OTHER_IMAGE = "of a kind that cannot be read (convert it to PNG or JPEG)"
+BESIDE_PARTS = "beside the folders of the parts"
 
 
 @dataclass(frozen=True)
@@ -56,98 +65,137 @@ def find_in_roots(path: str) -> FoundPath | None:
     return None
 
 
-_ANSWER_SECONDS = 20
+def open_plain(path: Path, flags: int = 0) -> int:
+    """Open a file to read and return its descriptor; raises PictureUnreadable for a pipe or device, or OSError.
+
+    Opening a pipe without O_NONBLOCK would wait for ever.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | flags)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise PictureUnreadable(NOT_PLAIN)
+    return descriptor
 
 
-@dataclass(frozen=True)
-class TorchvisionFiles:
-    """A data set of torchvision's: `folder` holds its files, and is complete when it holds `marker`."""
+@dataclass
+class LeftOut:
+    """What of a data set is not read.
 
-    title: str
-    folder: str
-    marker: str
-    advice: str
+    files, folders: names by reason. others: files that are no images. hidden: image files that are hidden.
+    """
 
-    def find_root(self) -> Path | None:
-        """Return the data folder that holds this data set, or None."""
-        return next((root for root in data_roots() if (root / self.folder / self.marker).exists()), None)
+    files: dict[str, list[str]] = field(default_factory=dict)
+    folders: dict[str, list[str]] = field(default_factory=dict)
+    others: list[str] = field(default_factory=list)
+    hidden: list[str] = field(default_factory=list)
 
-    def read(self, root: Path, read: Callable[[str], Any]) -> Any:
-        """Let `read` read the files below the data folder; raises DatasetUnavailable for damaged ones."""
-        try:
-            return read(str(root))
-        except (RuntimeError, OSError, ValueError, AssertionError) as error:
-            raise DatasetUnavailable(
-                f"{self.title} in {root / self.folder} cannot be read ({_one_line(error)}): remove that folder to "
-                f"download it again, set {DATA_VARIABLE} to a folder that holds {self.advice}."
-            ) from error
+    def add(self, reason: str, *names: str) -> None:
+        """Add image files."""
+        if names:
+            self.files.setdefault(reason, []).extend(names)
 
-    def download(self, fetch: Callable[[str], object]) -> Path:
-        """Let fetch(folder) download into a folder, then move it to the cache; returns that data folder.
+    def add_folder(self, reason: str, name: str) -> None:
+        """Add a folder with all that may be in it."""
+        self.folders.setdefault(reason, []).append(name)
 
-        An interrupted download is never taken for the data. Raises DatasetUnavailable.
-        """
-        root = cache_dir()
-        try:
-            root.mkdir(parents=True, exist_ok=True)
-            with TemporaryDirectory(dir=root, prefix=".download-") as folder, _impatient_sockets():
-                fetch(folder)
-                if not (root / self.folder).exists():
-                    shutil.move(Path(folder) / self.folder, root / self.folder)
-        except (RuntimeError, OSError, URLError, ValueError) as error:
-            raise DatasetUnavailable(
-                f"{self.title} is not on this machine and cannot be downloaded ({_one_line(error)}): "
-                f"set {DATA_VARIABLE} to a folder that holds {self.advice}."
-            ) from error
-        return root
+    def __add__(self, other: "LeftOut") -> "LeftOut":
+        """Return what both hold."""
+        return LeftOut(
+            _join(self.files, other.files),
+            _join(self.folders, other.folders),
+            self.others + other.others,
+            self.hidden + other.hidden,
+        )
 
+    def warnings(self, title: str, count: int) -> tuple[str, ...]:
+        """Return a sentence for each reason to leave out images; count: of all image files, these among them."""
+        of_files = [
+            f"{len(names):,} of {count:,} image files in {title} {_are(names)} left out, {reason}: "
+            f"{show_names(names)}"
+            for reason, names in self.files.items()
+        ]
+        of_folders = [
+            f"{_count(names, 'folder')} in {title} {_are(names)} left out, {reason}: {show_names(names)}"
+            for reason, names in self.folders.items()
+        ]
+        return (*of_files, *of_folders)
 
-@contextmanager
-def _impatient_sockets() -> Iterator[None]:
-    """Give up on a server that does not answer: torchvision's download sets no time limit of its own."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(_ANSWER_SECONDS)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
-
-
-def _one_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[-1].rstrip(".") if lines else type(error).__name__
+    def notes(self, title: str) -> tuple[str, ...]:
+        """Return a sentence on files that are no images, and one on hidden images."""
+        found = ((self.others, "no image by its name"), (self.hidden, "hidden"))
+        return tuple(
+            f"{_count(names, 'other file')} in {title} {_are(names)} left out, {reason}: {show_names(names)}"
+            for names, reason in found
+            if names
+        )
 
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
-MAX_FILES = 1_000_000
-MAX_FILE_BYTES = 32 * 1024 * 1024
-# Members of a zip may share their compressed bytes, so that a small file unfolds to any amount.
-MAX_ZIP_BYTES = 32 * 1024**3
+def _join(first: dict[str, list[str]], second: dict[str, list[str]]) -> dict[str, list[str]]:
+    return {reason: first.get(reason, []) + second.get(reason, []) for reason in {**first, **second}}
+
+
+_NAMED = 10
+_HASH_CHUNK = 256
+
+
+def show_names(names: Iterable[str]) -> str:
+    """Return the first names, safe to print, and how many more there are."""
+    ordered = sorted(names)
+    more = f" and {len(ordered) - _NAMED:,} more" if len(ordered) > _NAMED else ""
+    return ", ".join(ascii(name)[1:-1] for name in ordered[:_NAMED]) + more
+
+
+def _are(names: list[str]) -> str:
+    return "is" if len(names) == 1 else "are"
+
+
+def _count(names: list[str], what: str) -> str:
+    return f"{len(names):,} {what}{'' if len(names) == 1 else 's'}"
 
 
 class PictureSource(AbstractContextManager["PictureSource"], Protocol):
     """Image files by name.
 
-    names: paths with '/', sorted; hidden files and other kinds of files are left out. title: what to call it.
-    digest: changes when a file is added, taken away or written again.
+    names: paths with '/', sorted. left_out: what is not among them. title: what to call the source. All are known
+    once it is entered.
     """
 
     names: list[str]
+    left_out: LeftOut
     title: str
-    digest: str
 
     def read(self, name: str) -> bytes:
-        """Return the bytes of one file; raises ValueError, OSError or what a damaged zip raises."""
+        """Return the bytes of one file; raises PictureUnreadable."""
+        ...
+
+    def digest(self) -> str:
+        """Return a sha256 that changes with any name and any byte of the image files, whatever their times say."""
         ...
 
 
-def open_source(location: FoundPath) -> PictureSource:
-    """Open a folder or zip file; raises DatasetUnavailable."""
-    if location.path.is_dir():
-        return FolderSource(location)
-    if zipfile.is_zipfile(location.path):
-        return ZipSource(location.path)
-    raise DatasetUnavailable(f"{location.path.name} is neither a folder nor a zip file.")
+def sort_in(name: str, left_out: LeftOut) -> bool:
+    """Return whether a file is taken for an image, by its name; others are noted in left_out.
+
+    A name without an ending may be that of an image: it is opened to see.
+    """
+    parts = name.split("/")
+    if "__MACOSX" in parts or parts[-1].startswith("._"):
+        return False
+    suffix = suffix_of(name)
+    is_image = suffix in picture_suffixes()
+    if any(part.startswith(".") for part in parts):
+        left_out.hidden += [name] if is_image else []
+        return False
+    if not is_image and suffix in OTHER_IMAGE_SUFFIXES:
+        left_out.add(OTHER_IMAGE, name)
+    elif not is_image and suffix:
+        left_out.others.append(name)
+    return is_image or not suffix
+
+
+def suffix_of(name: str) -> str:
+    """Return the ending of a file's name in small letters, such as `.png`; "" without one."""
+    return os.path.splitext(name.rpartition("/")[2])[1].lower()
 
 
 class FolderSource(PictureSource):
@@ -155,79 +203,87 @@ class FolderSource(PictureSource):
 
     def __init__(self, location: FoundPath) -> None:
         self.title = location.path.name
+        self.names = []
+        self.left_out = LeftOut()
         self._folder, self._root = location.path, location.root
-        facts = {}
-        # Linked folders are not followed: they could lead outside, or round in a circle.
-        for folder, folders, files in os.walk(location.path, followlinks=False):
-            folders[:] = [name for name in folders if not name.startswith(".")]
-            for file in files:
-                path = Path(folder, file)
-                name = path.relative_to(location.path).as_posix()
-                if _is_picture(name):
-                    status = path.lstat()
-                    facts[name] = (status.st_size, status.st_mtime_ns)
-            if len(facts) > MAX_FILES:
+        self._links: set[str] = set()
+
+    def __enter__(self) -> "FolderSource":
+        folders = [""]
+        while folders:
+            prefix = folders.pop()
+            try:
+                with os.scandir(self._folder / prefix) as entries:
+                    folders += [f"{folder}/" for folder in self._sort_in(prefix, entries)]
+            except OSError:
+                self.left_out.add_folder(UNOPENED, prefix.rstrip("/") or ".")
+            if len(self.names) > MAX_FILES:
                 raise DatasetUnavailable(f"{self.title} holds more than {MAX_FILES:,} images.")
-        self.names = sorted(facts)
-        self.digest = _digest(str(location.path), *(f"{name} {facts[name]}" for name in self.names))
+        self.names.sort()
+        return self
+
+    def _sort_in(self, prefix: str, entries: Iterable["os.DirEntry[str]"]) -> list[str]:
+        """Note the entries of a folder, and return the folders among them that are to be looked into."""
+        folders = []
+        for entry in entries:
+            name = f"{prefix}{entry.name}"
+            is_hidden = entry.name.startswith(".") or entry.name == "__MACOSX"
+            if entry.is_dir(follow_symlinks=False):
+                folders += [] if is_hidden else [name]
+            elif entry.is_symlink() and os.path.isdir(entry.path):
+                # Not followed: it could lead outside, or round in a circle.
+                if not is_hidden:
+                    self.left_out.add_folder(LINKED, name)
+            elif sort_in(name, self.left_out):
+                self.names.append(name)
+                if entry.is_symlink():
+                    self._links.add(name)
+        return folders
 
     def read(self, name: str) -> bytes:
         """Return the bytes of one file."""
-        path = (self._folder / name).resolve(strict=True)
+        path = self._folder / name
+        if name in self._links:
+            path = self._follow(path)
+        try:
+            with os.fdopen(open_plain(path, os.O_NOFOLLOW), "rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                content = file.read(min(size, MAX_FILE_BYTES) + 1)
+        except OSError:
+            raise PictureUnreadable(UNOPENED) from None
+        if len(content) > MAX_FILE_BYTES:
+            raise PictureUnreadable(TOO_MANY_BYTES)
+        return content
+
+    def _follow(self, link: Path) -> Path:
+        try:
+            path = link.resolve(strict=True)
+        except (OSError, RuntimeError):  # not there, or it leads to itself
+            raise PictureUnreadable(LEADS_NOWHERE) from None
         if not path.is_relative_to(self._root):
-            raise ValueError("the link leads out of the data folder")
-        status = path.stat()
-        # Opening a pipe would wait for ever.
-        if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_FILE_BYTES:
-            raise ValueError("not a plain file, or too large")
-        return path.read_bytes()
+            raise PictureUnreadable(LEADS_OUTSIDE)
+        return path
+
+    def digest(self) -> str:
+        """Return the digest of all names and contents; files are read on several threads."""
+        chunks = [self.names[start : start + _HASH_CHUNK] for start in range(0, len(self.names), _HASH_CHUNK)]
+        whole = hashlib.sha256()
+        with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+            for lines in pool.map(self._hash, chunks):
+                whole.update(lines.encode(errors="surrogateescape"))
+        return whole.hexdigest()
+
+    def _hash(self, names: list[str]) -> str:
+        lines = []
+        for name in names:
+            try:
+                digest = hashlib.sha256(self.read(name)).hexdigest()
+            except PictureUnreadable as error:
+                digest = f"not read: {error}"
+            lines.append(f"{name}\0{digest}\n")
+        return "".join(lines)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         pass
-
-
-class ZipSource(PictureSource):
-    """The image files of a zip, which is never unpacked; `names` are known once it is entered."""
-
-    def __init__(self, path: Path) -> None:
-        self.title = path.name
-        self.names = []
-        self._path = path
-        status = path.stat()
-        self.digest = _digest(str(path), str(status.st_size), str(status.st_mtime_ns))
-
-    def __enter__(self) -> Self:
-        try:
-            self._zip = zipfile.ZipFile(self._path)
-        except (zipfile.BadZipFile, OSError, ValueError) as error:
-            raise DatasetUnavailable(f"{self.title} cannot be read as a zip file: {error}") from None
-        self.names = sorted({name for name in self._zip.namelist() if _is_picture(name)})
-        if len(self.names) > MAX_FILES:
-            raise DatasetUnavailable(f"{self.title} holds more than {MAX_FILES:,} images.")
-        if sum(self._zip.getinfo(name).file_size for name in self.names) > MAX_ZIP_BYTES:
-            raise DatasetUnavailable(f"The images in {self.title} unfold to more than {MAX_ZIP_BYTES:,} bytes.")
-        return self
-
-    def read(self, name: str) -> bytes:
-        """Return the bytes of one member."""
-        # A member never gives more bytes than it declares, so its declared size bounds what is unpacked.
-        if self._zip.getinfo(name).file_size > MAX_FILE_BYTES:
-            raise ValueError("too large")
-        return self._zip.read(name)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._zip.close()
-
-
-def _is_picture(name: str) -> bool:
-    hidden = any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
-    return name.lower().endswith(SUFFIXES) and not hidden
-
-
-def _digest(*facts: str) -> str:
-    # surrogateescape keeps names apart that are not valid UTF-8.
-    return hashlib.sha256("\n".join(facts).encode(errors="surrogateescape")).hexdigest()

@@ -2,13 +2,13 @@
 
 Tensors are named `generator.…`, `discriminator.…`, `optimiser.<player>.<parameter>.<key>`,
 `technique.<index>.…`, `rhythm.…`, `logits.…`, `latents.fixed` and `random.…`. The file's metadata holds one JSON
-object, `ganvas`: format, iteration, identity of the spec, torch's version, and a digest of the tensors. Nothing is
-ever unpickled.
+object, `ganvas`: format, iteration, identity of the spec, torch's version, a digest of the tensors, and what the
+training images are known by. Nothing is ever unpickled.
 """
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from safetensors.torch import save, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ganlib.errors import CheckpointInvalid
+from ganlib.datasets import Fingerprint, show_names
+from ganlib.errors import CheckpointInvalid, DataChanged
 from ganlib.spec.job import training_identity
 from ganlib.training.state import TrainingState
 
@@ -33,13 +34,14 @@ class Snapshot:
 
     iteration: int
     identity: str
+    data: Fingerprint | None
     tensors: dict[str, Tensor]
 
 
 def take_snapshot(state: TrainingState) -> Snapshot:
     """Copy the state that the run needs to resume, without waiting for the device."""
     tensors = {name: tensor.detach().clone() for name, tensor in _tensors_of(state).items()}
-    return Snapshot(state.iteration, training_identity(state.spec), tensors)
+    return Snapshot(state.iteration, training_identity(state.spec), state.data.fingerprint, tensors)
 
 
 def estimate_bytes(state: TrainingState) -> int:
@@ -74,13 +76,18 @@ def _pack(snapshot: Snapshot) -> tuple[dict[str, Tensor], dict[str, str]]:
         "identity": snapshot.identity,
         "torch": torch.__version__,
         "digest": digest_tensors(tensors),
+        "data": asdict(snapshot.data) if snapshot.data else None,
     }
     # One entry: the order of several is not kept, and the same state has to give the same bytes.
     return tensors, {"ganvas": json.dumps(facts, sort_keys=True)}
 
 
-def load_checkpoint(path: Path, state: TrainingState) -> None:
-    """Bring a freshly built run to the checkpoint's state; raises CheckpointInvalid."""
+def load_checkpoint(path: Path, state: TrainingState) -> str:
+    """Bring a freshly built run to the checkpoint's state.
+
+    Returns a sentence for a person where files of the data set changed but not the images trained on, else "".
+    Raises CheckpointInvalid, and DataChanged where these images are others than before.
+    """
     facts, tensors = _read(path)
     if facts["identity"] != training_identity(state.spec):
         raise CheckpointInvalid(
@@ -93,11 +100,39 @@ def load_checkpoint(path: Path, state: TrainingState) -> None:
             f"{path.name} is from iteration {facts['iteration']:,}, but the spec ends at iteration "
             f"{state.spec.iterations:,}; raise iterations."
         )
+    notice = _compare_data(path, facts, state.data.fingerprint)
     try:
         _restore(state, tensors)
     except (KeyError, RuntimeError, ValueError) as error:
         raise CheckpointInvalid(f"{path.name} does not fit the networks of this spec: {error}") from error
     state.iteration = facts["iteration"]
+    return notice
+
+
+def _compare_data(path: Path, facts: dict[str, Any], now: Fingerprint | None) -> str:
+    """Return a sentence about changes beside the training images, or ""; raises DataChanged."""
+    # Checkpoints of earlier versions do not say which images they were trained on.
+    if facts.get("data") is None or now is None:
+        return ""
+    then = Fingerprint(**facts["data"] | {"class_names": tuple(facts["data"]["class_names"])})
+    has_same_files = then.files == now.files != ""
+    if then.pixels == now.pixels:
+        is_silent = has_same_files or not now.files
+        return (
+            "" if is_silent else "Files of the data set changed since the checkpoint, its training images did not."
+        )
+    if has_same_files:
+        return "The same image files are decoded a little differently here, as by another version of Pillow."
+    if then.count != now.count:
+        change = f"there were {then.count:,}, and now there are {now.count:,}"
+    elif then.class_names != now.class_names:
+        change = f"the classes were {show_names(then.class_names)}, and now they are {show_names(now.class_names)}"
+    else:
+        change = f"some of the {now.count:,} are others, or in another order"
+    raise DataChanged(
+        f"The training images are not those of {path.name} (iteration {facts['iteration']:,}): {change}. To "
+        "continue this run, give it the earlier images back; to train on these, start a new run."
+    )
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

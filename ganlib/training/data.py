@@ -5,7 +5,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ganlib.datasets import LabelledImages, choose_labelled, gather_images, load_train_and_test, load_training
+from ganlib.datasets import (
+    Fingerprint,
+    LabelledImages,
+    choose_labelled,
+    gather_images,
+    load_train_and_test,
+    load_training,
+)
 from ganlib.errors import DatasetUnavailable, LabelBudgetInvalid
 from ganlib.runtime.batch_sharding import local_items
 from ganlib.runtime.random_streams import DataOrder
@@ -53,7 +60,8 @@ class TrainingData:
 
     images: uint8 (N, C, H, W) on the device. labels: int64 (N,) there, or None where the run uses none. labelled:
     indices (B,) of the images in the label budget, None where all labels may be used. validation: images held out
-    of training, if any. warnings: sentences for a person about the images.
+    of training, if any. warnings, notes: sentences for a person about the images. fingerprint: what the images of
+    the data set are known by, None where they follow from the spec.
     """
 
     images: Tensor
@@ -61,6 +69,8 @@ class TrainingData:
     labelled: Tensor | None
     validation: LabelledImages | None
     warnings: tuple[str, ...]
+    notes: tuple[str, ...]
+    fingerprint: Fingerprint | None
     order: DataOrder
     labelled_order: DataOrder | None
 
@@ -99,6 +109,8 @@ def load_training_data(spec: JobSpec, device: torch.device) -> TrainingData:
         labelled=labelled,
         validation=validation,
         warnings=data.warnings,
+        notes=data.notes,
+        fingerprint=data.fingerprint,
         order=DataOrder(spec.seed, len(data.images), spec.batch_size, device),
         labelled_order=None
         if labelled is None

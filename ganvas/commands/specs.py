@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Sequence
+from importlib.util import find_spec as find_module
 from pathlib import Path
 from textwrap import fill
 
@@ -15,12 +16,14 @@ from ganlib.spec.files import read_spec_text
 from ganlib.spec.job import JobSpec
 from ganlib.spec.layers import LayerSpec
 from ganlib.spec.parse import parse_spec
+from ganlib.spec.sections.datasets import FolderSpec
 from ganlib.spec.shapes import Shape, count_parameters, show_shape, trace_shapes
 from ganvas.commands.options import json_option, need_train_extra, print_json, read_spec, set_option, spec_argument
 from ganvas.progress import ProgressBar, ProgressLines, open_progress, short_losses
 from recipes import read_texts
 
 WIDTH = 80
+_SHOWN_CLASSES = 10
 
 
 @click.command()
@@ -39,6 +42,36 @@ def validate_command(spec_path: Path, overrides: tuple[str, ...], as_json: bool)
         render_network("discriminator", spec.discriminator.layers, spec.dataset.shape, spec.dataset.class_count)
     )
     click.echo(render_cost(spec))
+    if isinstance(spec.dataset, FolderSpec):
+        click.echo(render_data(spec.dataset))
+
+
+def render_data(spec: FolderSpec) -> str:
+    """Return what is read of a folder or zip of images on this machine, and what is left out of it, as text.
+
+    A set that is here and cannot be used raises DatasetUnavailable.
+    """
+    if find_module("torch") is None:
+        return (
+            f"\ndata  {spec.path} is looked into where the train extra is installed: pip install 'ganvas[train]'"
+        )
+    from ganlib.datasets import load_training
+    from ganlib.datasets.sources import data_roots, find_in_roots
+
+    if find_in_roots(spec.path) is None:
+        places = " or ".join(str(root) for root in data_roots())
+        return f"\ndata  {spec.path} is not on this machine (not in {places}), so it was not looked into"
+    data = load_training(spec)
+    counts = data.labels.bincount(minlength=len(data.class_names)).tolist()
+    classes = [f"{name} ({count:,})" for name, count in zip(data.class_names, counts, strict=True)]
+    shown = ", ".join(classes[:_SHOWN_CLASSES]) + (", …" if len(classes) > _SHOWN_CLASSES else "")
+    rows = [
+        f"{len(data.labels):,} images to train on; {len(classes):,} class{'es'[: 2 * (len(classes) > 1)]}: {shown}"
+    ]
+    if spec.classes is not None and spec.classes != len(classes):
+        rows.append(f"warning: the spec counts on {spec.classes} classes; set dataset.classes to {len(classes)}")
+    rows += [f"warning: {text}" for text in data.warnings]
+    return "\ndata  " + "\n      ".join([*rows, *data.notes])
 
 
 def render_network(name: str, layers: Sequence[LayerSpec], input_shape: Shape, class_count: int) -> str:

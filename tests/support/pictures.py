@@ -3,8 +3,13 @@
 import io
 import zipfile
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
+from torch import Tensor
+
+from ganlib.datasets import LabelledImages, load_training
+from ganlib.spec.sections.datasets import FolderSpec
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
@@ -34,3 +39,13 @@ def write_zip(path: Path, files: dict[str, bytes]) -> Path:
         for name, content in files.items():
             archive.writestr(name, content)
     return path
+
+
+def load_set(path: str, size: int = 4, **options: Any) -> LabelledImages:
+    """Return the training images of a folder or zip below the data folder."""
+    return load_training(FolderSpec(path=path, size=size, **options))
+
+
+def first_pixels(images: Tensor) -> list[list[int]]:
+    """Return the colour of each image's upper left corner."""
+    return images[:, :, 0, 0].tolist()

@@ -3,7 +3,7 @@ import { announce, findField, listen, setField, stopListening } from "../../stat
 import { readValue, secondsLeft, showCount, showDuration, showNumber, showPercent } from "../../static/core/format.js";
 
 const WAITING_MS = 10_000;
-const RECORDS = ["notice", "actions", "verdicts", "attempts", "checkpoints", "provenance", "metrics", "measures", "logits", "gradients", "neighbours"];
+const RECORDS = ["notice", "actions", "verdicts", "attempts", "checkpoints", "provenance", "data", "metrics", "measures", "logits", "gradients", "neighbours"];
 // The sections to refresh after an event of this kind.
 const SECTIONS = {
   // Histograms may come every iteration; they are refreshed with the next grid.
@@ -34,6 +34,7 @@ class RunVitals extends HTMLElement {
     this.write(job);
     const stale = new Set(events.flatMap((event) => SECTIONS[event.kind] ?? []));
     if (events.some((event) => event.kind === "line_logged" && event.level !== "info")) stale.add("verdicts");
+    if (events.some((event) => event.kind === "line_logged" && event.about === "data")) stale.add("data");
     // The first loss: the trainer has started.
     if (!this.begun && events.some((event) => event.kind === "metrics_logged")) {
       stale.add("verdicts");

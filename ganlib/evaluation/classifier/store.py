@@ -1,9 +1,12 @@
 """Keeps evaluation classifiers on disk, a safetensors file each below the folder for cached data.
 
-Weights carry their own names; the metadata holds one JSON object: format and facts. Folder and key of the metadata
-are called `judges` and `ganvas_judge`, as in the files of earlier versions.
+Weights carry their own names; the metadata holds one JSON object: format, facts, and a digest of the images that
+it was trained and measured on. That digest is part of the file's name: other images under the name of the same
+data set have a classifier of their own. Folder and key of the metadata are called `judges` and `ganvas_judge`, as
+in the files of earlier versions.
 """
 
+import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +20,7 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from ganlib.datasets import load_train_and_test
 from ganlib.datasets.sources import cache_dir
 from ganlib.evaluation.classifier.network import (
     CLASSIFIERS,
@@ -38,9 +42,18 @@ class ClassifierDamaged(Exception):
     """A classifier's file cannot be used; the message says why."""
 
 
-def classifier_path(name: str) -> Path:
-    """Return the path of a data set's classifier."""
-    return cache_dir() / _FOLDER / f"{name}-{CLASSIFIERS[name].version}.safetensors"
+def classifier_path(name: str, images: str) -> Path:
+    """Return the path of a data set's classifier; images: the digest of its images."""
+    return cache_dir() / _FOLDER / f"{name}-{CLASSIFIERS[name].version}-{images[:16]}.safetensors"
+
+
+def digest_images(recipe: ClassifierRecipe) -> str:
+    """Return a sha256 of the images and labels that a classifier is trained and measured on.
+
+    Raises DatasetUnavailable.
+    """
+    parts = [part.fingerprint for part in load_train_and_test(recipe.dataset)]
+    return hashlib.sha256("".join(part.pixels for part in parts if part).encode()).hexdigest()
 
 
 def obtain_classifier(
@@ -50,12 +63,18 @@ def obtain_classifier(
 
     Of several processes one trains and the others wait for it. Raises DatasetUnavailable, ClassifierAbandoned.
     """
-    path, recipe = classifier_path(name), CLASSIFIERS[name]
+    recipe = CLASSIFIERS[name]
+    images = digest_images(recipe)
+    path = classifier_path(name, images)
     if path.exists():
         try:
-            return load_classifier(path, name, recipe, device)
+            return load_classifier(path, name, recipe, images, device)
         except ClassifierDamaged as error:
             say(f"The {name} classifier is trained anew: {error}")
+    elif path.parent.is_dir() and any(path.parent.glob(f"{name}-*.safetensors")):
+        say(
+            f"The {name} classifier kept here is of other images, or of an earlier version, so one is trained anew"
+        )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.with_suffix(".lock").touch()
@@ -66,35 +85,39 @@ def obtain_classifier(
     with _locked(path.with_suffix(".lock"), say_waiting, should_stop):
         try:
             # While this process waited for the lock, another one may have trained the classifier.
-            return load_classifier(path, name, recipe, device)
+            return load_classifier(path, name, recipe, images, device)
         except ClassifierDamaged:
             classifier = train_evaluation_classifier(name, recipe, device, say, should_stop)
-            _keep(classifier, path, say)
+            _keep(classifier, images, path, say)
             return classifier
 
 
-def _keep(classifier: EvaluationClassifier, path: Path, say: Callable[[str], None]) -> None:
+def _keep(classifier: EvaluationClassifier, images: str, path: Path, say: Callable[[str], None]) -> None:
     try:
-        store_file(path.parent, path.name, partial(write_classifier, classifier))
+        store_file(path.parent, path.name, partial(write_classifier, classifier, images))
     except (OSError, SafetensorError) as error:
         # A full disk: the next run has to train its classifier again, but this one can go on.
         say(f"The {classifier.facts.name} classifier cannot be kept ({error})")
 
 
-def write_classifier(classifier: EvaluationClassifier, path: Path) -> None:
-    """Write weights and facts."""
-    facts = json.dumps({"format": FORMAT, **asdict(classifier.facts)}, sort_keys=True)
+def write_classifier(classifier: EvaluationClassifier, images: str, path: Path) -> None:
+    """Write weights, facts and the digest of the images."""
+    facts = json.dumps({"format": FORMAT, "images": images, **asdict(classifier.facts)}, sort_keys=True)
     save_file(weights_of(classifier.network), path, metadata={_METADATA: facts})
 
 
-def load_classifier(path: Path, name: str, recipe: ClassifierRecipe, device: torch.device) -> EvaluationClassifier:
-    """Read a classifier; raises ClassifierDamaged when the file is missing, damaged, or of another recipe."""
+def load_classifier(
+    path: Path, name: str, recipe: ClassifierRecipe, images: str, device: torch.device
+) -> EvaluationClassifier:
+    """Read a classifier; raises ClassifierDamaged where it is missing, damaged, or of another recipe or data."""
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             facts = json.loads((file.metadata() or {})[_METADATA])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
         if facts.pop("format") != FORMAT:
             raise ClassifierDamaged(f"{path.name} has another format")
+        if facts.pop("images") != images:
+            raise ClassifierDamaged(f"{path.name} was trained on other images")
         read = ClassifierFacts(**facts)
         if (read.name, read.version, read.digest) != (name, recipe.version, digest_tensors(tensors)):
             raise ClassifierDamaged(f"the weights in {path.name} are not those that it names")

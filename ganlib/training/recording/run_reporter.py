@@ -70,8 +70,11 @@ class RunReporter:
         self._timed_iteration = state.iteration
         self._timed_at = perf_counter()
 
-    def report_start(self) -> None:
-        """Report what is about to train, with warnings about its data, and store the fixed latents."""
+    def report_start(self, notice: str = "") -> None:
+        """Report what is about to train, with what is to be said about its data, and store the fixed latents.
+
+        notice: a warning of what changed since the checkpoint, if anything did.
+        """
         state = self._state
         event = TrainingStarted(
             iteration=state.iteration,
@@ -84,14 +87,19 @@ class RunReporter:
         )
         self._writer.put(lambda: event)
         # A resumed run has reported them already.
-        for text in state.data.warnings if state.iteration == 0 else ():
-            line = LineLogged(iteration=state.iteration, level="warning", text=text[:4000])
-            self._writer.put(partial(_pass_on, line))
+        is_new = state.iteration == 0
+        self._log_about_data("warning", state.data.warnings if is_new else (notice,))
+        self._log_about_data("info", state.data.notes if is_new else ())
         self._writer.put(
             partial(self._make_latents, state.fixed_latents, state.fixed_labels, estimate_bytes(state))
         )
         if state.iteration == 0:
             self._writer.put(partial(_pass_on, LineLogged(iteration=0, text=_describe(event))))
+
+    def _log_about_data(self, level: Literal["info", "warning"], texts: tuple[str, ...]) -> None:
+        for text in filter(None, texts):
+            line = LineLogged(iteration=self._state.iteration, level=level, text=text[:4000], about="data")
+            self._writer.put(partial(_pass_on, line))
 
     def start_clock(self) -> None:
         """Measure speed from here on: earlier preparations are part of no iteration."""

@@ -1,6 +1,7 @@
 """A label budget: no other label has any influence on a run, nor any other image on a classifier alone."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -52,7 +53,7 @@ def test_labels_outside_the_budget_are_never_used(
 
     labels = (true.labels + 1) % 10
     labels[budget] = true.labels[budget]
-    poison(LabelledImages(true.images, labels, true.class_names), budget)
+    poison(replace(true, labels=labels), budget)
     poisoned = run_training(spec)
     assert poisoned.files() == expected.files()
     assert poisoned.numbers() == expected.numbers()
@@ -74,7 +75,7 @@ def test_a_classifier_alone_sees_no_image_outside_the_budget(
             expected = run_training(spec)
             images = 255 - true.images
             images[budget] = true.images[budget]
-            data = LabelledImages(images, true.labels, true.class_names)
+            data = replace(true, images=images)
             patch.setattr(data_module, "load_train_and_test", lambda spec, data=data: (data, data))
             assert (run_training(spec).files() == expected.files()) is same
 
