@@ -7,6 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import takewhile
 from typing import Literal
 
@@ -89,6 +90,7 @@ def count_shared(folders: list[Folder]) -> int:
     return len(list(levels))
 
 
+@lru_cache(maxsize=10_000)
 def _read_role(folder: str) -> tuple[Role, Folder] | None:
     """Return what a folder's name says, and its other words: `seg_train` is ("train", ("seg",)); digits aside."""
     words = [word.lower() for word in _WORD.findall(folder)]

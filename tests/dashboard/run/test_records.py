@@ -1,6 +1,7 @@
 """From which run another one was made, as both their pages say it."""
 
 import re
+from html import escape
 
 from fastapi.testclient import TestClient
 
@@ -87,3 +88,24 @@ def test_a_source_that_was_deleted_is_named_and_one_that_is_gone_is_not_linked(
         edits.purge_job(session, job, -1.0)
     assert show_lineage(client, made) == f"Made from {job} (a deleted run)"
     assert f'href="/runs/{job}"' not in read(client, f"/runs/{made}")
+
+
+def test_what_is_said_about_the_data_stands_on_the_page_once(client: TestClient, worker: FakeWorker) -> None:
+    job = worker.submit()
+    worker.claim()
+    about = {"kind": "line_logged", "iteration": 0, "about": "data"}
+    lost = "1 of 4 image files in set.zip is left out, encrypted: <b>.png"
+    worker.post(
+        about | {"level": "warning", "text": lost},
+        about | {"text": "set.zip is divided by its folders."},
+        about | {"level": "warning", "text": lost},
+        {"kind": "line_logged", "iteration": 0, "text": "Another line."},
+    )
+    html = read(client, f"/runs/{job}")
+    section = re.search(r'<section id="data">.*?</section>', html, re.DOTALL)
+    assert section is not None
+    assert words(section[0]).strip() == f"Data {escape(lost)} set.zip is divided by its folders."
+
+
+def test_a_run_whose_data_is_whole_has_no_such_section(client: TestClient, worker: FakeWorker) -> None:
+    assert "<h2>Data</h2>" not in read(client, f"/runs/{worker.submit()}")

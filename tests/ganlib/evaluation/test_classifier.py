@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from ganlib.datasets import LabelledImages, load_train_and_test
+from ganlib.datasets.labelled import take_fingerprint
 from ganlib.evaluation.classifier import store, training
 from ganlib.evaluation.classifier.network import CLASSIFIERS, EvaluationClassifier, prepare_images
-from ganlib.evaluation.classifier.store import classifier_path, obtain_classifier
+from ganlib.evaluation.classifier.store import classifier_path, digest_images, obtain_classifier
 from ganlib.evaluation.classifier.training import ClassifierAbandoned, shift_images
 from ganlib.spec.sections.evaluation import CLASSIFIED_DATASETS
 
@@ -45,6 +46,11 @@ def quick_classifier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Obtain:
         return obtain_classifier("digits", CPU, say, should_stop)
 
     return obtain
+
+
+def kept_path() -> Path:
+    """Return where the classifier of the digits is kept."""
+    return classifier_path("digits", digest_images(CLASSIFIERS["digits"]))
 
 
 def weights(classifier: EvaluationClassifier) -> list[torch.Tensor]:
@@ -107,7 +113,7 @@ def test_the_same_seed_gives_the_same_classifier_and_leaves_torchs_random_state_
     first = quick_classifier()
     assert torch.equal(torch.get_rng_state(), state)
     torch.manual_seed(2)
-    classifier_path("digits").unlink()
+    kept_path().unlink()
     assert quick_classifier().facts == first.facts
 
 
@@ -116,7 +122,7 @@ def test_a_damaged_classifier_is_trained_anew_and_that_is_said(
     quick_classifier: Obtain, damage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = quick_classifier()
-    path = classifier_path("digits")
+    path = kept_path()
     data = path.read_bytes()
     match damage:
         case "cut":
@@ -128,7 +134,7 @@ def test_a_damaged_classifier_is_trained_anew_and_that_is_said(
         case "other version":
             newer = replace(CLASSIFIERS["digits"], version=2)
             monkeypatch.setitem(CLASSIFIERS, "digits", newer)
-            path.rename(classifier_path("digits"))
+            path.rename(kept_path())
     lines: list[str] = []
     second = quick_classifier(lines.append)
     assert lines[0].startswith("The digits classifier is trained anew: ")
@@ -138,11 +144,65 @@ def test_a_damaged_classifier_is_trained_anew_and_that_is_said(
     assert lines == []
 
 
+OTHER_IMAGES = (
+    "The digits classifier kept here is of other images, or of an earlier version, so one is trained anew"
+)
+
+
+def turn_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the digits be other images, under the same name."""
+
+    def load_turned(spec: Any) -> tuple[LabelledImages, LabelledImages]:
+        train, test = load_train_and_test(spec)
+        turned = (
+            take_fingerprint(replace(part, images=255 - part.images, fingerprint=None)) for part in (train, test)
+        )
+        return tuple(turned)  # type: ignore[return-value]
+
+    for module in (store, training):
+        monkeypatch.setattr(module, "load_train_and_test", load_turned)
+
+
+def test_other_images_under_the_same_name_have_a_classifier_of_their_own(
+    quick_classifier: Obtain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[str] = []
+    first = quick_classifier(lines.append)
+    assert OTHER_IMAGES not in lines
+    with monkeypatch.context() as patch:
+        turn_images(patch)
+        other = quick_classifier(lines.append)
+        assert other.facts.digest != first.facts.digest
+        assert OTHER_IMAGES in lines
+    lines.clear()
+    assert quick_classifier(lines.append).facts == first.facts
+    assert lines == []
+
+
+def test_a_classifier_that_does_not_say_of_which_images_it_is_is_not_taken(quick_classifier: Obtain) -> None:
+    first = quick_classifier()
+    # As earlier versions named it.
+    kept_path().rename(kept_path().with_name("digits-1.safetensors"))
+    lines: list[str] = []
+    assert quick_classifier(lines.append).facts == first.facts
+    assert lines[0] == OTHER_IMAGES
+
+
+def test_without_the_digest_of_the_images_it_would_be(
+    quick_classifier: Obtain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Control."""
+    monkeypatch.setattr(store, "digest_images", lambda recipe: "same")
+    first = quick_classifier()
+    turn_images(monkeypatch)
+    assert quick_classifier().facts == first.facts
+
+
 def test_without_the_digest_the_flipped_byte_would_be_taken(
     quick_classifier: Obtain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     digest = quick_classifier().facts.digest
-    path = classifier_path("digits")
+    path = kept_path()
     data = path.read_bytes()
     path.write_bytes(data[:-7] + bytes([data[-7] ^ 1]) + data[-6:])
     monkeypatch.setattr(store, "digest_tensors", lambda tensors: digest)
@@ -198,12 +258,12 @@ def test_a_full_disk_does_not_end_the_run(quick_classifier: Obtain, monkeypatch:
     lines: list[str] = []
     assert quick_classifier(lines.append).facts.held_out_count == 300
     assert lines[-1] == "The digits classifier cannot be kept ([Errno 28] No space left on device)"
-    assert [path.suffix for path in classifier_path("digits").parent.iterdir()] == [".lock"]
+    assert [path.suffix for path in kept_path().parent.iterdir()] == [".lock"]
 
 
 def test_one_that_waits_for_a_classifier_stops_when_asked(quick_classifier: Obtain) -> None:
-    classifier_path("digits").parent.mkdir(parents=True)
-    with classifier_path("digits").with_suffix(".lock").open("w") as lock:
+    kept_path().parent.mkdir(parents=True)
+    with kept_path().with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         answers = iter([False, True])
         lines: list[str] = []
@@ -216,8 +276,8 @@ def test_training_a_classifier_stops_when_asked_and_leaves_nothing(quick_classif
     answers = iter([False, False, True])
     with pytest.raises(ClassifierAbandoned):
         quick_classifier(should_stop=lambda: next(answers))
-    assert not classifier_path("digits").exists()
-    assert [path.suffix for path in classifier_path("digits").parent.iterdir()] == [".lock"]
+    assert not kept_path().exists()
+    assert [path.suffix for path in kept_path().parent.iterdir()] == [".lock"]
     assert quick_classifier().facts.held_out_count == 300
 
 

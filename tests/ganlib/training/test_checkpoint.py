@@ -1,6 +1,7 @@
 """Checkpoints: what is refused, and what may change between stop and resume."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,13 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from ganlib.errors import CheckpointInvalid
+from ganlib.datasets import folder as folder_module
+from ganlib.errors import CheckpointInvalid, DataChanged
 from ganlib.spec.job import JobSpec
 from ganlib.training import checkpoint
 from ganlib.training.state import build_state
 from ganlib.training.step import train_step
+from tests.support.pictures import picture_bytes, write_files
 
 MakeSpec = Callable[..., JobSpec]
 CPU = torch.device("cpu")
@@ -35,6 +38,122 @@ def load(path: Path, spec: JobSpec) -> int:
     state = build_state(spec, CPU)
     checkpoint.load_checkpoint(path, state)
     return state.iteration
+
+
+def bmp_bytes(level: int) -> bytes:
+    """Return an image file of one grey; all such files have the same size."""
+    return picture_bytes((level,) * 3, kind="BMP")
+
+
+@pytest.fixture
+def faces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_spec: MakeSpec) -> tuple[Path, JobSpec, Path]:
+    """A folder of twelve images, the spec of a run on it, and a checkpoint of that run."""
+    monkeypatch.setenv("GANVAS_DATA", str(tmp_path))
+    folder = write_files(
+        tmp_path / "faces",
+        {f"{'ab'[index % 2]}/{index:02}.bmp": bmp_bytes(index) for index in range(12)},
+    )
+    spec = make_spec(dataset={"name": "folder", "path": "faces", "size": 8, "colour": "grey"}, batch_size=4)
+    state = build_state(spec, CPU)
+    train_step(state)
+    path = tmp_path / "faces.safetensors"
+    checkpoint.write_checkpoint(checkpoint.take_snapshot(state), path)
+    return folder, spec, path
+
+
+def keep_times(path: Path, content: bytes) -> None:
+    """Write a file again, of the same size, with the times that it had."""
+    before = path.stat()
+    assert before.st_size == len(content)
+    path.write_bytes(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "one more": (
+        lambda folder: write_files(folder, {"a/99.bmp": bmp_bytes(9)}),
+        "were 12, and now there are 13",
+    ),
+    "one less": (lambda folder: (folder / "a" / "00.bmp").unlink(), "were 12, and now there are 11"),
+    "another of the same size and time": (
+        lambda folder: keep_times(folder / "b" / "01.bmp", bmp_bytes(2)),
+        "some of the 12 are others",
+    ),
+    "a class renamed": (
+        lambda folder: (folder / "a").rename(folder / "z"),
+        "classes were a, b, and now they are b, z",
+    ),
+    "the target of a link": (
+        lambda folder: (
+            write_files(folder.parent, {"other.bmp": bmp_bytes(200)}),
+            (folder / "a" / "00.bmp").unlink(),
+            (folder / "a" / "00.bmp").symlink_to(folder.parent / "other.bmp"),
+        ),
+        "some of the 12 are others",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "words"), CHANGES.values(), ids=CHANGES.keys())
+def test_a_run_is_not_resumed_on_other_images(
+    faces: tuple[Path, JobSpec, Path], change: Callable[[Path], object], words: str
+) -> None:
+    folder, spec, path = faces
+    assert load(path, spec) == 1
+    change(folder)
+    with pytest.raises(
+        DataChanged, match=rf"not those of faces\.safetensors \(iteration 1\): .*{words}"
+    ) as caught:
+        load(path, spec)
+    assert str(caught.value).endswith("give it the earlier images back; to train on these, start a new run.")
+
+
+def test_without_the_comparison_it_would_be(
+    faces: tuple[Path, JobSpec, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Control."""
+    folder, spec, path = faces
+    CHANGES["one more"][0](folder)
+    monkeypatch.setattr(checkpoint, "_compare_data", lambda *_: "")
+    assert load(path, spec) == 1
+
+
+def test_changes_that_leave_the_images_as_they_were_are_told_and_resumed(
+    faces: tuple[Path, JobSpec, Path],
+) -> None:
+    folder, spec, path = faces
+    content = (folder / "a" / "00.bmp").read_bytes()
+    # The same pixels in other bytes.
+    (folder / "a" / "00.bmp").write_bytes(content + b"\0")
+    state = build_state(spec, CPU)
+    assert checkpoint.load_checkpoint(path, state) == (
+        "Files of the data set changed since the checkpoint, its training images did not."
+    )
+    os.utime(folder / "a" / "00.bmp")
+    (folder / "a" / "00.bmp").write_bytes(content)
+    assert checkpoint.load_checkpoint(path, build_state(spec, CPU)) == ""
+
+
+def test_the_same_files_that_another_version_decodes_are_resumed_and_told(
+    faces: tuple[Path, JobSpec, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, spec, path = faces
+    decode = folder_module.decode_picture
+    monkeypatch.setattr(folder_module, "decode_picture", lambda *given: decode(*given) + 1)
+    notice = checkpoint.load_checkpoint(path, build_state(spec, CPU))
+    assert notice == "The same image files are decoded a little differently here, as by another version of Pillow."
+
+
+def test_a_checkpoint_that_does_not_say_of_which_images_it_is_is_resumed(
+    faces: tuple[Path, JobSpec, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those of earlier versions."""
+    folder, spec, path = faces
+    facts, tensors = checkpoint._read(path)
+    del facts["data"]
+    monkeypatch.setattr(checkpoint, "_read", lambda path: (facts, tensors))
+    CHANGES["one more"][0](folder)
+    assert load(path, spec) == 1
 
 
 def flip_last_byte(path: Path) -> None:

@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
-from tests.ganvas.conftest import RunCommand
+from tests.ganvas.conftest import TINY_SPEC, RunCommand
+from tests.support.pictures import RED, picture_bytes, write_files
 
 AUTHOR_AND_YEAR = re.compile(r"^# .*\b[A-Z]\w+.*\b(19|20)\d\d\b", re.MULTILINE)
 RECIPES = sorted((Path(__file__).parents[3] / "recipes").glob("*.yaml"))
@@ -103,3 +105,51 @@ def test_grids_are_counted_as_they_are_made(
 ) -> None:
     changes = ("--set", f"iterations={iterations}", "--set", f"sample_every={every}")
     assert f"\n{grids} sample grids" in ganvas("validate", tiny_spec, *changes).out
+
+
+@pytest.fixture
+def folder_spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A spec on the folder `set`; the data folder holds nothing yet."""
+    monkeypatch.setenv("GANVAS_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    path = tmp_path / "spec.yaml"
+    dataset = {"name": "folder", "path": "set", "size": 8, "colour": "grey", "classes": 3}
+    path.write_text(yaml.safe_dump(TINY_SPEC | {"dataset": dataset}), encoding="utf-8")
+    return path
+
+
+def test_a_folder_of_images_is_looked_into_and_what_is_left_out_is_named(
+    ganvas: RunCommand, folder_spec: Path
+) -> None:
+    files = {
+        f"{part}/{name}/{index}.png": picture_bytes(RED)
+        for part in ("train", "test")
+        for name in "ab"
+        for index in (1, 2)
+    }
+    others = {"train/a/3.png": b"text", "train/b/4.heic": b"x", "notes.txt": b"x"}
+    write_files(folder_spec.parent / "data" / "set", files | others)
+    outcome = ganvas("validate", folder_spec)
+    assert outcome.status == 0
+    assert outcome.out.rpartition("\ndata")[2].split("\n") == [
+        "  4 images to train on; 2 classes: a (2), b (2)",
+        "      warning: the spec counts on 3 classes; set dataset.classes to 2",
+        "      warning: 1 of 10 image files in set is left out, of a kind that cannot be read (convert it to PNG "
+        "or JPEG): train/b/4.heic",
+        "      warning: 1 of 10 image files in set is left out, damaged, or no image: train/a/3.png",
+        "      set is divided by its folders: test (4 images) is held out for tests, "
+        "train (5 images) is trained on.",
+        "      1 other file in set is left out, no image by its name: notes.txt",
+        "",
+    ]
+
+
+def test_a_folder_that_is_not_here_is_said_not_to_be_looked_into(ganvas: RunCommand, folder_spec: Path) -> None:
+    outcome = ganvas("validate", folder_spec)
+    assert (outcome.status, "data  set is not on this machine" in outcome.out) == (0, True)
+
+
+def test_a_folder_that_cannot_be_trained_on_is_an_error(ganvas: RunCommand, folder_spec: Path) -> None:
+    write_files(folder_spec.parent / "data" / "set", {"test/1.png": b"", "cats/1.png": b""})
+    outcome = ganvas("validate", folder_spec)
+    assert (outcome.status, "set holds test beside cats, and no folder train" in outcome.err) == (1, True)
