@@ -26,6 +26,7 @@ _ROLES: dict[str, Role] = {
 # What a class is hardly called: without training images beside it, such a folder leaves open what is meant.
 _HELD_OUT = frozenset({"test", "testing", "testset", "val", "validation"})
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_ORDER: tuple[Role, ...] = ("train", "val", "test")
 _TESTED_ON: tuple[Role, ...] = ("test", "val")
 _NAMED = 3
 
@@ -119,9 +120,9 @@ def _find_roles(heads: set[str], title: str) -> dict[Role, str]:
     if not groups:
         for head in sorted(heads):
             if head.lower() in _HELD_OUT and len(heads) > 1:
-                others = _name(heads - {head, ""}) or "images"
+                beside = _name(heads - {head, ""}) or "images"
                 raise DatasetUnavailable(
-                    f"{title} holds {head} beside {others}, and no folder train: is {head} a class, or images to "
+                    f"{title} holds {head} beside {beside}, and no folder train: is {head} a class, or images to "
                     f"test on? Move the images to train on to a folder train, or rename {head}."
                 )
         return {}
@@ -137,7 +138,7 @@ def _find_roles(heads: set[str], title: str) -> dict[Role, str]:
             f"{title} holds {_name(others)} beside {_name(taken)}: are these images to train on? Move them to "
             "one of the parts or out of the set, or set dataset.path to the folder to train on."
         )
-    return {role: of_role[0] for role, of_role in groups[0].items()}
+    return {role: groups[0][role][0] for role in _ORDER if role in groups[0]}
 
 
 def _refuse_held_out_alone(shared: Folder, title: str) -> None:

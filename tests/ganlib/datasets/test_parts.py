@@ -169,8 +169,8 @@ def test_test_images_are_never_trained_on(three_parts: Path) -> None:
     assert training.images[:, 0].unique().tolist() == load_set("set").images[:, 0].unique().tolist() == [10]
     assert test.images[:, 0].unique().tolist() == [30]
     assert training.notes == (
-        "set is divided by its folders: test (6 images) is held out for tests, train (6 images) is trained on, "
-        "val (6 images) is not used.",
+        "set is divided by its folders: train (6 images) is trained on, val (6 images) is not used, "
+        "test (6 images) is held out for tests.",
     )
 
 

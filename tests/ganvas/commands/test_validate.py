@@ -137,8 +137,8 @@ def test_a_folder_of_images_is_looked_into_and_what_is_left_out_is_named(
         "      warning: 1 of 10 image files in set is left out, of a kind that cannot be read (convert it to PNG "
         "or JPEG): train/b/4.heic",
         "      warning: 1 of 10 image files in set is left out, damaged, or no image: train/a/3.png",
-        "      set is divided by its folders: test (4 images) is held out for tests, "
-        "train (5 images) is trained on.",
+        "      set is divided by its folders: train (5 images) is trained on, "
+        "test (4 images) is held out for tests.",
         "      1 other file in set is left out, no image by its name: notes.txt",
         "",
     ]
