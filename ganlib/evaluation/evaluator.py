@@ -61,6 +61,8 @@ class AccuracyMeter:
         self._state = state
         _, test = load_train_and_test(state.spec.dataset)
         self.parts: dict[Input, HeldOutPart] = {"test": _move_part(test, state.device)}
+        # The run has told what is left out of all parts and of the images to train on.
+        self.warnings = tuple(text for text in test.warnings if text not in state.data.warnings)
         if state.data.validation is not None:
             self.parts["validation"] = _move_part(state.data.validation, state.device)
 
@@ -114,6 +116,8 @@ class Evaluation:
         state = self._state
         if self._inputs & {"test", "validation"}:
             self._accuracy = AccuracyMeter(state)
+            for text in self._accuracy.warnings:
+                self._log(text, about="data", level="warning")
             self._log(self._accuracy.describe())
         if self._inputs & CLASSIFIER_INPUTS:
             self._classifier = obtain_classifier(state.spec.dataset.name, state.device, self._log, should_stop)
@@ -177,8 +181,13 @@ class Evaluation:
         picked = torch.linspace(0, len(images) - 1, min(len(images), self._spec.samples)).round().long()
         return classifier.classify(images[picked].to(self._state.device)).features.cpu()
 
-    def _log(self, text: str, about: Literal["evaluation"] | None = None) -> None:
-        line = LineLogged(iteration=self._state.iteration, text=text[:4000], about=about)
+    def _log(
+        self,
+        text: str,
+        about: Literal["evaluation", "data"] | None = None,
+        level: Literal["info", "warning"] = "info",
+    ) -> None:
+        line = LineLogged(iteration=self._state.iteration, text=text[:4000], about=about, level=level)
         self._recorder.put(lambda: line)
 
 

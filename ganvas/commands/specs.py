@@ -55,22 +55,22 @@ def render_data(spec: FolderSpec) -> str:
         return (
             f"\ndata  {spec.path} is looked into where the train extra is installed: pip install 'ganvas[train]'"
         )
-    from ganlib.datasets import load_training
+    from ganlib.datasets import DATASETS, load_training
     from ganlib.datasets.sources import data_roots, find_in_roots
 
     if find_in_roots(spec.path) is None:
         places = " or ".join(str(root) for root in data_roots())
         return f"\ndata  {spec.path} is not on this machine (not in {places}), so it was not looked into"
-    data = load_training(spec)
+    data, test = load_training(spec), DATASETS[spec.name](spec, "test")
     counts = data.labels.bincount(minlength=len(data.class_names)).tolist()
     classes = [f"{name} ({count:,})" for name, count in zip(data.class_names, counts, strict=True)]
     shown = ", ".join(classes[:_SHOWN_CLASSES]) + (", …" if len(classes) > _SHOWN_CLASSES else "")
-    rows = [
-        f"{len(data.labels):,} images to train on; {len(classes):,} class{'es'[: 2 * (len(classes) > 1)]}: {shown}"
-    ]
+    noun = "class" if len(classes) == 1 else "classes"
+    rows = [f"{len(data.labels):,} images to train on; {len(classes):,} {noun}: {shown}"]
+    rows += [f"{len(test.labels):,} images to test on"] if test else []
     if spec.classes is not None and spec.classes != len(classes):
         rows.append(f"warning: the spec counts on {spec.classes} classes; set dataset.classes to {len(classes)}")
-    rows += [f"warning: {text}" for text in data.warnings]
+    rows += [f"warning: {text}" for text in dict.fromkeys((*data.warnings, *(test.warnings if test else ())))]
     return "\ndata  " + "\n      ".join([*rows, *data.notes])
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ganlib.datasets import find_problem, load_train_and_test, load_training, mnist
+from ganlib.datasets import downloads, find_problem, load_train_and_test, load_training, mnist
 from ganlib.spec.sections.datasets import MnistSpec
 
 NAMES = {"images": "train-images-idx3-ubyte", "labels": "train-labels-idx1-ubyte"}
@@ -133,6 +133,15 @@ def test_what_is_wrong_and_what_to_do_is_one_sentence(
     assert problem.endswith(
         "Put the right files there, or remove that folder to download them again, or use `dataset: digits`."
     )
+
+
+def test_a_gzipped_file_that_unfolds_to_any_amount_takes_no_memory(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write(data / "MNIST" / "raw")
+    (folder / NAMES["images"]).write_bytes(gzip.compress(bytes(10_000)))
+    monkeypatch.setattr(downloads, "MAX_BYTES", 9_999)
+    assert "train-images-idx3-ubyte unfolds to more than" in (find_problem("mnist") or "")
 
 
 def test_a_pipe_is_not_waited_for(data: Path) -> None:

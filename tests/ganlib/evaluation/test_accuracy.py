@@ -1,6 +1,7 @@
 """Accuracy: every held-out image is counted once, by the network that classifies, and none was trained on."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -112,6 +113,21 @@ def numbered_digits(monkeypatch: pytest.MonkeyPatch) -> None:
         return None if split == "test" else LabelledImages(images, torch.arange(300) % 10, tuple("0123456789"))
 
     monkeypatch.setitem(datasets.DATASETS, "digits", load)
+
+
+def test_what_of_the_test_part_is_left_out_is_told_too(
+    make_spec: MakeSpec, run_training: RunTraining, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_digits = datasets.DATASETS["digits"]
+
+    def load(spec: Any, split: str) -> LabelledImages | None:
+        told = ("Of all parts.",) if split == "train" else ("Of all parts.", "Of the test part.")
+        data = load_digits(spec, "train")
+        return data and replace(data, warnings=told)
+
+    monkeypatch.setitem(datasets.DATASETS, "digits", load)
+    lines = run_training(make_spec(**SEMI_SUPERVISED, iterations=2)).of_kind("line_logged")
+    assert [line.text for line in lines if line.about == "data"] == ["Of all parts.", "Of the test part."]
 
 
 def numbers_of(images: Tensor) -> set[int]:

@@ -127,18 +127,20 @@ def test_a_folder_of_images_is_looked_into_and_what_is_left_out_is_named(
         for name in "ab"
         for index in (1, 2)
     }
-    others = {"train/a/3.png": b"text", "train/b/4.heic": b"x", "notes.txt": b"x"}
+    others = {"train/a/3.png": b"text", "test/b/5.png": b"", "train/b/4.heic": b"x", "notes.txt": b"x"}
     write_files(folder_spec.parent / "data" / "set", files | others)
     outcome = ganvas("validate", folder_spec)
     assert outcome.status == 0
     assert outcome.out.rpartition("\ndata")[2].split("\n") == [
         "  4 images to train on; 2 classes: a (2), b (2)",
+        "      4 images to test on",
         "      warning: the spec counts on 3 classes; set dataset.classes to 2",
-        "      warning: 1 of 10 image files in set is left out, of a kind that cannot be read (convert it to PNG "
+        "      warning: 1 of 11 image files in set is left out, of a kind that cannot be read (convert it to PNG "
         "or JPEG): train/b/4.heic",
-        "      warning: 1 of 10 image files in set is left out, damaged, or no image: train/a/3.png",
+        "      warning: 1 of 11 image files in set is left out, damaged, or no image: train/a/3.png",
+        "      warning: 1 of 11 image files in set is left out, damaged, or no image: test/b/5.png",
         "      set is divided by its folders: train (5 images) is trained on, "
-        "test (4 images) is held out for tests.",
+        "test (5 images) is held out for tests.",
         "      1 other file in set is left out, no image by its name: notes.txt",
         "",
     ]
