@@ -12,6 +12,7 @@ from itertools import takewhile
 from typing import Literal
 
 from ganlib.datasets.labelled import Split
+from ganlib.datasets.sources import show_name
 from ganlib.errors import DatasetUnavailable
 
 Role = Literal["train", "val", "test"]
@@ -202,14 +203,14 @@ def _describe(title: str, roles: dict[Role, str], counts: dict[Role, int], used:
         purposes[used["test"]] = "is held out for tests"
     elif "test" in roles:
         purposes["test"] = "is not used, because it has no folders of classes"
-    told = [f"{folder} ({counts[role]:,} images) {purposes[role]}" for role, folder in roles.items()]
+    told = [f"{show_name(folder)} ({counts[role]:,} images) {purposes[role]}" for role, folder in roles.items()]
     return f"{title} is divided by its folders: {', '.join(told)}."
 
 
 def _name(names: Iterable[str], most: int = _NAMED) -> str:
     """Return the first names in alphabetical order, joined by "and"."""
     ordered = sorted(name for name in names if name)
-    shown = [ascii(name)[1:-1] for name in ordered[:most]]
+    shown = [show_name(name) for name in ordered[:most]]
     more = [f"{len(ordered) - most:,} more"] if len(ordered) > most else []
     *first, last = [*shown, *more] or [""]
     return f"{', '.join(first)} and {last}" if first else last

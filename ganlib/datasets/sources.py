@@ -122,7 +122,7 @@ class LeftOut:
 
     def notes(self, title: str) -> tuple[str, ...]:
         """Return a sentence on files that are no images, and one on hidden images."""
-        found = ((self.others, "no image by its name"), (self.hidden, "hidden"))
+        found = ((self.others, "no image"), (self.hidden, "hidden"))
         return tuple(
             f"{_count(names, 'other file')} in {title} {_are(names)} left out, {reason}: {show_names(names)}"
             for names, reason in found
@@ -142,7 +142,12 @@ def show_names(names: Iterable[str]) -> str:
     """Return the first names, safe to print, and how many more there are."""
     ordered = sorted(names)
     more = f" and {len(ordered) - _NAMED:,} more" if len(ordered) > _NAMED else ""
-    return ", ".join(ascii(name)[1:-1] for name in ordered[:_NAMED]) + more
+    return ", ".join(map(show_name, ordered[:_NAMED])) + more
+
+
+def show_name(name: str) -> str:
+    """Return a file's name, with escapes where it cannot be printed as it is."""
+    return name if name.isprintable() else ascii(name)[1:-1]
 
 
 def _are(names: list[str]) -> str:

@@ -56,14 +56,14 @@ def render_data(spec: FolderSpec) -> str:
             f"\ndata  {spec.path} is looked into where the train extra is installed: pip install 'ganvas[train]'"
         )
     from ganlib.datasets import DATASETS, load_training
-    from ganlib.datasets.sources import data_roots, find_in_roots
+    from ganlib.datasets.sources import data_roots, find_in_roots, show_name
 
     if find_in_roots(spec.path) is None:
         places = " or ".join(str(root) for root in data_roots())
         return f"\ndata  {spec.path} is not on this machine (not in {places}), so it was not looked into"
     data, test = load_training(spec), DATASETS[spec.name](spec, "test")
     counts = data.labels.bincount(minlength=len(data.class_names)).tolist()
-    classes = [f"{name} ({count:,})" for name, count in zip(data.class_names, counts, strict=True)]
+    classes = [f"{show_name(name)} ({count:,})" for name, count in zip(data.class_names, counts, strict=True)]
     shown = ", ".join(classes[:_SHOWN_CLASSES]) + (", …" if len(classes) > _SHOWN_CLASSES else "")
     noun = "class" if len(classes) == 1 else "classes"
     rows = [f"{len(data.labels):,} images to train on; {len(classes):,} {noun}: {shown}"]

@@ -63,6 +63,48 @@ def test_a_file_that_cannot_be_read_is_left_out_and_told(data: Path) -> None:
     )
 
 
+def test_names_are_shown_as_they_are_where_they_can_be_printed(data: Path) -> None:
+    write_zip(data / "set.zip", {"1.png": picture_bytes(RED), "Bär.png": b"", "a\nb\u202e.png": b""})
+    (warning,) = load_set("set.zip").warnings
+    assert warning.endswith("image: Bär.png, a\\nb\\u202e.png")
+
+
+def test_files_whose_names_end_otherwise_are_noted_and_without_an_ending_looked_into(data: Path) -> None:
+    files = {
+        "1": picture_bytes(RED),
+        "README": b"text",
+        "notes.txt": b"text",
+        ".2.png": b"",
+        "3.HEIC": b"",
+        "4.PNG": b"",
+    }
+    write_files(data / "set", files | {"4.PNG": picture_bytes(BLUE)})
+    found = load_set("set")
+    assert first_pixels(found.images) == [[255, 0, 0], [0, 0, 255]]
+    assert found.warnings == (
+        "1 of 4 image files in set is left out, of a kind that cannot be read (convert it to PNG or JPEG): 3.HEIC",
+    )
+    assert found.notes == (
+        "2 other files in set are left out, no image: README, notes.txt",
+        "1 other file in set is left out, hidden: .2.png",
+    )
+
+
+def test_a_folder_that_cannot_be_opened_is_told(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_files(data / "set", {"a/1.png": picture_bytes(RED), "b/2.png": picture_bytes(BLUE)})
+    scan = os.scandir
+
+    def refuse(path: Path) -> Any:
+        if path.name == "b":
+            raise PermissionError(13, "Permission denied")
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    found = load_set("set")
+    assert first_pixels(found.images) == [[255, 0, 0]]
+    assert found.warnings == ("1 folder in set is left out, not readable: b",)
+
+
 @pytest.mark.parametrize(
     ("files", "words"),
     [

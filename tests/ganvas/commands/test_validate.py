@@ -141,7 +141,7 @@ def test_a_folder_of_images_is_looked_into_and_what_is_left_out_is_named(
         "      warning: 1 of 11 image files in set is left out, damaged, or no image: test/b/5.png",
         "      set is divided by its folders: train (5 images) is trained on, "
         "test (5 images) is held out for tests.",
-        "      1 other file in set is left out, no image by its name: notes.txt",
+        "      1 other file in set is left out, no image: notes.txt",
         "",
     ]
 
