@@ -1,10 +1,11 @@
 """Disks that fill up while work goes on, below a worker and below the database."""
 
 import os
+import shutil
 import signal
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -17,13 +18,14 @@ from tests.support.faults.disks import filled_disk, small_disk
 from tests.support.faults.full_database import post_into_a_full_disk, read_everything
 from tests.support.faults.machines import Service, get, wait_until
 from tests.support.faults.postgres import run_postgres
+from tests.support.faults.trainers import paused_trainer
 from tests.support.processes import find_trainers
 from tests.support.training import Record, read_record
 from worker.spool.bounded_spool import DroppedEvents, read_dropped_events
 
 # Long enough to go on for a while after some of it was dropped. Checkpoints change no point and no grid, so one
 # undisturbed run is compared with all of these.
-RUN = {**SPEC, "iterations": 2500}
+RUN = {**SPEC, "iterations": 2000}
 
 
 def find_drops(home: Path) -> DroppedEvents:
@@ -57,9 +59,9 @@ def test_a_spool_at_its_limit_lets_training_go_on_and_says_what_is_missing(
     client, far = connect(service.url), tmp_path / "far"
     job_id = client.submit({**RUN, "checkpoint_every": 1000}).id
     start_worker(service.url, far, spool_max_bytes=25_000)
-    wait_until(lambda: client.get(job_id).iteration)
-    [trainer] = find_trainers(far)
-    service.kill()
+    with paused_trainer(far) as trainer:
+        wait_until(lambda: client.get(job_id).iteration)
+        service.kill()
     wait_until(lambda: find_drops(far).events > 20)
     # The trainer waits until all that was kept is delivered: then there is room for what it does next.
     os.kill(trainer, signal.SIGSTOP)
@@ -89,9 +91,11 @@ def test_a_full_disk_of_a_worker_lets_training_go_on_and_says_what_is_missing(
     with small_disk(tmp_path / "far", 64 * 1024) as far:
         job_id = client.submit(RUN).id
         worker = start_worker(service.url, far)
-        wait_until(lambda: client.get(job_id).iteration)
-        [trainer] = find_trainers(far)
-        with filled_disk(far):
+        with ExitStack() as full:
+            with paused_trainer(far) as trainer:
+                wait_until(lambda: client.get(job_id).iteration)
+                full.enter_context(filled_disk(far))
+                wait_until(lambda: shutil.disk_usage(far).free == 0)
             wait_until(lambda: find_drops(far).events > 20)
             if until.endswith("ended"):
                 wait_until(lambda: client.get(job_id).state == "succeeded")
