@@ -259,8 +259,8 @@ def test_control_a_file_that_is_not_synced_before_its_row_is_found(
     assert len(operations.endangered) == 1
 
 
-def fail_each_call(laboratory: Laboratory, operations: Operations) -> None:
-    for number in count():
+def fail_each_call(laboratory: Laboratory, operations: Operations, first: int) -> None:
+    for number in count(first):
         act, _ = report(laboratory)
         operations.run(act, number)
         if not operations.has_failed:
@@ -279,5 +279,8 @@ def test_control_a_file_that_is_deleted_before_its_row_is_found(
                 blobs.delete(name)
 
     monkeypatch.setattr("api.server.services.delete_unused_blobs", delete_file_first)
+    # The third checkpoint retires the first; its calls fail from where the transaction ends that names its files.
+    for _ in range(2):
+        operations.run(report(laboratory)[0])
     with pytest.raises(AssertionError):
-        fail_each_call(laboratory, operations)
+        fail_each_call(laboratory, operations, 13)

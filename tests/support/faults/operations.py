@@ -136,10 +136,13 @@ class Operations:
     def _after_commit(self, *_: Any) -> None:
         if not self._counting:
             return
-        lost = self._unsynced_files | self._unsynced_names
+        blobs = self._home / "blobs"
+        lost = {path for path in self._unsynced_files | self._unsynced_names if blobs in (path, *path.parents)}
+        if not lost:
+            return
         with closing(sqlite3.connect(self._database)) as database:
             for (name,) in database.execute("SELECT sha256 FROM artifacts"):
-                path = self._home / "blobs" / name[:2] / name
+                path = blobs / name[:2] / name
                 if lost & {path, *path.parents}:
                     self.endangered.add(name)
 
