@@ -23,7 +23,7 @@ from dashboard.compare.axis import Track, last_common
 from dashboard.compare.requests import LEAST_RUNS, MOST_RUNS, Comparison, read_comparison
 from dashboard.compare.view import CompareData, build_compare_page
 from dashboard.web.rendering import Site
-from dashboard.web.requests import read_frame
+from dashboard.web.requests import SCRIPT_FIELDS, read_frame
 from ganlib.vocabulary import find_metric
 
 RUNS_TO_CHOOSE = 30
@@ -35,7 +35,7 @@ def build_router(site: Site) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/compare", dependencies=needs("read"))
-    @takes_query("run", "axis", "at", "metric", "view", "left", "right", "split")
+    @takes_query("run", "axis", "at", "metric", "view", "left", "right", "split", "cell", *SCRIPT_FIELDS)
     def compare_runs(request: Request, services: ServicesDep) -> HTMLResponse:
         """Show runs side by side, at `?at=` of `?axis=` or at the last position that all have reached."""
         asked, now = read_comparison(request.query_params), datetime.now(UTC)

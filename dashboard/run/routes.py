@@ -31,7 +31,7 @@ from dashboard.run.view import DATA_NOTES, LOG_LINES, RunData, build_run_page
 from dashboard.timeline.requests import read_cell
 from dashboard.timeline.view import TimelineData, nearest_index
 from dashboard.web.rendering import Site
-from dashboard.web.requests import read_frame, read_iteration
+from dashboard.web.requests import SCRIPT_FIELDS, read_frame, read_iteration
 
 
 def build_router(site: Site) -> APIRouter:
@@ -40,7 +40,7 @@ def build_router(site: Site) -> APIRouter:
     _add_heat_maps(router)
 
     @router.get("/runs/{job_id}", dependencies=[*needs("read"), NAMED_JOB])
-    @takes_query("iteration", "metric", "from", "to", "cell", "row", "column")
+    @takes_query("iteration", "metric", "from", "to", "cell", "row", "column", *SCRIPT_FIELDS)
     def show_run(job_id: str, request: Request, services: ServicesDep) -> HTMLResponse:
         """Show one run, its timeline at `?iteration=` or at the newest grid."""
         iteration = read_iteration(request)

@@ -13,6 +13,8 @@ from dashboard.web.layout import THEMES, Frame, Theme
 THEME_COOKIE = "ganvas_theme"
 MAX_ITERATION = 1_000_000_000
 YEAR_SECONDS = 31_536_000
+# Fields of an address that scripts write, of charts and of sliders, and that the service only lets pass.
+SCRIPT_FIELDS = ("slider", "smoothing", "scale", "values", "zoom")
 
 
 def read_frame(request: Request) -> Frame:

@@ -1,6 +1,8 @@
 """Query fields that an address does not take are refused, with the nearest that it does."""
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from fastapi.routing import APIRoute, iter_route_contexts
@@ -8,6 +10,7 @@ from fastapi.testclient import TestClient
 
 from api.server.http import query_fields
 from api.settings import Settings
+from dashboard.web.requests import SCRIPT_FIELDS
 from ganvas.app import build_app
 from tests.support.services import HOST, TINY_SPEC
 
@@ -59,8 +62,8 @@ def test_an_unknown_query_field_is_refused(pages: TestClient, path: str, said: s
     [
         "/jobs?tag=x&state=failed&where=seed=1&q=a&sort=name&limit=5",
         "/?q=a&sort=name&view=gallery&columns=seed&state=failed",
-        "/runs/{job}?iteration=5&metric=loss/generator&from=1&to=2&cell=1-1&row=1&column=1",
-        "/compare?run=a&run=b&axis=images&at=5&metric=a/b&view=wipe&left=a&right=b&split=5",
+        "/runs/{job}?iteration=5&metric=loss/generator&from=1&to=2&cell=1-1&row=1&column=1{views}",
+        "/compare?run=a&run=b&axis=images&at=5&metric=a/b&view=wipe&left=a&right=b&split=5&cell=a-1-1{views}",
         "/figures?kind=movie&find=x&run={job}&label.{job}=x&fps=5&from=1&to=2&metric=a/b&dpi=100&x=log",
         "/new?recipe=winkler-mnist&data=mnist&order=time",
         "/login?back=/",
@@ -68,7 +71,16 @@ def test_an_unknown_query_field_is_refused(pages: TestClient, path: str, said: s
 )
 def test_the_fields_of_a_page_are_taken(pages: TestClient, path: str) -> None:
     job = pages.get("/jobs").json()["items"][0]["id"]
-    assert pages.get(path.format(job=job)).status_code == 200
+    views = "&slider=log&smoothing=0.5&scale=log&values=full&zoom=1-2"
+    assert pages.get(path.format(job=job, views=views)).status_code == 200
+
+
+def test_scripts_write_no_field_that_its_page_refuses_when_it_is_loaded_again() -> None:
+    scripts = [
+        path.read_text(encoding="utf-8") for path in (Path(__file__).parents[3] / "dashboard").rglob("*.js")
+    ]
+    named = {name for script in scripts for name in re.findall(r'readAddress\("(\w+)"\)', script)}
+    assert named == {*SCRIPT_FIELDS, "iteration", "at", "cell"}
 
 
 def test_a_route_that_reads_the_query_itself_declares_its_fields(
