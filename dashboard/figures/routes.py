@@ -94,7 +94,7 @@ def build_router(site: Site) -> APIRouter:
     render_queue = RenderQueue(home / "cache" / "figures", lambda: feed.closing)
 
     @router.get("/figures", dependencies=needs("read"))
-    @takes_query("kind", "find", TimelinesRequest, CurvesRequest, MovieRequest, LABEL_PREFIX)
+    @takes_query("kind", "find", "beside", TimelinesRequest, CurvesRequest, MovieRequest, LABEL_PREFIX)
     def show_figures(request: Request, services: ServicesDep) -> HTMLResponse:
         """Show the form, a preview of what it asks for, and the files."""
         with services.database.read() as session:

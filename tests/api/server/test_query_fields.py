@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fastapi.routing import APIRoute, iter_route_contexts
+from fastapi.routing import iter_route_contexts
 from fastapi.testclient import TestClient
 
 from api.server.http import query_fields
@@ -13,6 +13,8 @@ from api.settings import Settings
 from dashboard.web.requests import SCRIPT_FIELDS
 from ganvas.app import build_app
 from tests.support.services import HOST, TINY_SPEC
+
+DASHBOARD = Path(__file__).parents[3] / "dashboard"
 
 
 @pytest.fixture
@@ -64,7 +66,7 @@ def test_an_unknown_query_field_is_refused(pages: TestClient, path: str, said: s
         "/?q=a&sort=name&view=gallery&columns=seed&state=failed",
         "/runs/{job}?iteration=5&metric=loss/generator&from=1&to=2&cell=1-1&row=1&column=1{views}",
         "/compare?run=a&run=b&axis=images&at=5&metric=a/b&view=wipe&left=a&right=b&split=5&cell=a-1-1{views}",
-        "/figures?kind=movie&find=x&run={job}&label.{job}=x&fps=5&from=1&to=2&metric=a/b&dpi=100&x=log",
+        "/figures?kind=movie&find=x&beside={job}&run={job}&label.{job}=x&fps=5&from=1&to=2&metric=a/b&dpi=100&x=log",
         "/new?recipe=winkler-mnist&data=mnist&order=time",
         "/login?back=/",
     ],
@@ -76,18 +78,18 @@ def test_the_fields_of_a_page_are_taken(pages: TestClient, path: str) -> None:
 
 
 def test_scripts_write_no_field_that_its_page_refuses_when_it_is_loaded_again() -> None:
-    scripts = [
-        path.read_text(encoding="utf-8") for path in (Path(__file__).parents[3] / "dashboard").rglob("*.js")
-    ]
+    scripts = [path.read_text(encoding="utf-8") for path in DASHBOARD.rglob("*.js")]
     named = {name for script in scripts for name in re.findall(r'readAddress\("(\w+)"\)', script)}
     assert named == {*SCRIPT_FIELDS, "iteration", "at", "cell"}
 
 
-def test_a_route_that_reads_the_query_itself_declares_its_fields(
-    pages: TestClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    routes = [route.original_route for route in iter_route_contexts(pages.app.routes)]  # type: ignore[attr-defined]
-    assert any(isinstance(route, APIRoute) for route in routes)
+def test_what_pages_read_of_the_query_is_declared(pages: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    endpoints = [route.endpoint for route in iter_route_contexts(pages.app.routes)]  # type: ignore[attr-defined]
+    declared = set().union(*(getattr(endpoint, query_fields._DECLARED, set()) for endpoint in endpoints))
+    sources = [path.read_text(encoding="utf-8") for path in DASHBOARD.rglob("*.py")]
+    read = {name for text in sources for name in re.findall(r'query(?:_params)?\.get(?:list)?\("(\w+)"', text)}
+    assert {"beside", "iteration", "q"} - read == {"iteration"}
+    assert read <= declared
     # Control: without its declaration a page refuses its own fields.
     monkeypatch.setattr(query_fields, "_DECLARED", "nothing")
     assert pages.get("/?q=a").status_code == 422
