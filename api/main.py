@@ -17,6 +17,7 @@ from api.server.http import openapi
 from api.server.http.error_handlers import add_error_handlers
 from api.server.http.middleware import AccessMiddleware
 from api.server.http.query_fields import refuse_unknown_fields
+from api.server.http.root_path import RootPathMiddleware
 from api.server.operations import health
 from api.server.operations.availability import AvailabilityMiddleware
 from api.server.operations.prometheus import PrometheusMiddleware
@@ -75,6 +76,7 @@ def build_service(settings: Settings, running: Services | None = None) -> FastAP
     app.add_middleware(AccessMiddleware, settings=settings, authenticator=services.authenticator)
     app.add_middleware(PrometheusMiddleware, metrics=services.prometheus)
     app.add_middleware(AvailabilityMiddleware, availability=services.availability)
+    app.add_middleware(RootPathMiddleware, settings=settings)
     return app
 
 

@@ -1,6 +1,8 @@
 """The service's settings: GANVAS_ and a name, in the environment or in a file of secrets."""
 
 import os
+import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -44,6 +46,8 @@ class SecretSettings(BaseSettings):
 
 
 MIB = 1_048_576
+# A path prefix: no empty, `.` or `..` segments, and nothing that HTML, cookies or headers would read otherwise.
+ROOT_PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~@-]+)+")
 
 
 class Settings(SecretSettings):
@@ -62,6 +66,9 @@ class Settings(SecretSettings):
     # Whether the service migrates the tables at start; if not, `ganvas migrate` does, once for all replicas.
     migrate: bool = True
 
+    # Serves what is there and writes nothing; a start on a full disk sets it by itself.
+    read_only: bool = False
+
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = DEFAULT_PORT
     token: str | None = None
@@ -71,6 +78,14 @@ class Settings(SecretSettings):
     public_url: Annotated[str, Field(pattern=r"^(https?://[^/\s?#]+[^\s?#]*)?$")] = ""
     # Address of this replica alone, as monitoring uses it: one more allowed host.
     own_address: str = ""
+    # Addresses and networks of reverse proxies, separated by commas; only their X-Forwarded-… headers are read.
+    trusted_proxies: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
+    # Path below which a proxy shows the service, such as /ganvas.
+    root_path: str = ""
+    # Says that whoever reaches the service may do everything, where a proxy leads to it and no token exists.
+    without_token: bool = False
+    # Connections that are open at once; fewer where the system allows fewer files.
+    max_connections: Annotated[int, Field(ge=16, le=100_000)] = 1000
 
     submits_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 600
     login_failures_per_minute: Annotated[int, Field(ge=1, le=1000)] = 10
@@ -91,9 +106,25 @@ class Settings(SecretSettings):
     @classmethod
     def split_hosts(cls, value: Any) -> Any:
         """Read `a.example,b.example` as two names."""
-        return (
-            tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-        )
+        return _split(value)
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def split_networks(cls, value: Any) -> Any:
+        """Read `127.0.0.1, 10.0.0.0/8` as two networks."""
+        try:
+            return tuple(ip_network(part, strict=False) for part in _split(value))
+        except ValueError as error:
+            raise ValueError(f"must be addresses or networks such as 10.0.0.0/8: {error}") from None
+
+    @field_validator("root_path")
+    @classmethod
+    def check_root_path(cls, value: str) -> str:
+        """Read `/ganvas/` as `/ganvas`, and `/` as no prefix."""
+        root = value.rstrip("/")
+        if root and not ROOT_PATH.fullmatch(root):
+            raise ValueError("must be a path such as /ganvas or /user/me/ganvas")
+        return root
 
     @field_validator("database_url", "broker_url", "blobs_url", "s3_endpoint_url", "token", mode="before")
     @classmethod
@@ -120,3 +151,7 @@ class Settings(SecretSettings):
     def blobs_dir(self) -> Path:
         """Folder of the local blob store."""
         return self.home.expanduser().resolve() / "blobs"
+
+
+def _split(value: Any) -> Any:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value

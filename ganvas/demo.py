@@ -19,6 +19,7 @@ import click
 from api.client.client import Client
 from api.errors import ServiceError
 from api.jobs.schemas import JobRead, JobSummary
+from api.server.files import make_private
 from api.settings import Settings
 from ganlib.spec.files import read_spec_text
 from ganvas.address import forget_service_url, read_service_url
@@ -153,7 +154,7 @@ def _choose_port(wanted: int) -> int:
 
 def _start_service(home: Path, port: int) -> subprocess.Popen[bytes]:
     # In a session of its own: Ctrl-C reaches this process, which then stops the service in order.
-    home.mkdir(parents=True, exist_ok=True)
+    make_private(home)
     forget_service_url(home)
     with open_log(home, "service") as log:
         return subprocess.Popen(

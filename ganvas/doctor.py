@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from api import find_version
 from api.client.client import Client
 from api.errors import NotAuthenticated, ServiceError
+from api.server.files import make_private
 
 if TYPE_CHECKING:
     from api.settings import Settings
@@ -117,7 +118,7 @@ def check_versions(_: Subject) -> Finding:
 def check_disk(settings: "Settings") -> Finding:
     """Check the free space of the data folder, and that it can be written."""
     home = settings.home.expanduser().resolve()
-    home.mkdir(parents=True, exist_ok=True)
+    make_private(home)
     probe = home / f".doctor-{os.getpid()}"
     probe.write_bytes(b"x")
     probe.unlink()

@@ -1,5 +1,8 @@
 """The service as `ganvas up` runs it: /healthz answers at once, all else is loaded behind it.
 
+/livez says that the process answers, and looks at nothing else: a probe that restarts the service must not do so
+because a database is away.
+
 1. The status of a SQLite database whose tables are up to date is read with the standard library alone.
 2. SQLAlchemy and what runs beside the routes (lease expiry, wakes) are loaded and started while the port is open.
 3. FastAPI, the routes and the dashboard are loaded with the first request for anything but /healthz.
@@ -14,11 +17,12 @@ import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from api import find_version
 from api.errors import OriginRefused
 from api.server.access.origins import LOOPBACK_HOSTS, SECURITY_HEADERS, check_host, check_origin
+from api.server.access.proxies import strip_root
 from api.server.database.status import HEAD_REVISION, Status, read_status
 from api.settings import Settings
 
@@ -61,7 +65,10 @@ class LazyApp:
         if scope["type"] == "lifespan":
             await self._run_beside(receive, send)
             return
-        if self._app is None and self._is_plain_health(scope):
+        if self._is_plain(scope, "/livez"):
+            await _answer_json({"status": "ok"}, send)
+            return
+        if self._app is None and self._is_plain(scope, "/healthz"):
             status = await asyncio.to_thread(self._read_status)
             if status is not None:
                 await self._answer_health(status, send)
@@ -103,9 +110,11 @@ class LazyApp:
         status = read_status(path) if path else None
         return status if status and status.revision == HEAD_REVISION else None
 
-    def _is_plain_health(self, scope: "Scope") -> bool:
-        """Say whether this is a request for /healthz that nothing is wrong with."""
-        if scope["type"] != "http" or (scope["method"], scope["path"]) != ("GET", "/healthz"):
+    def _is_plain(self, scope: "Scope", path: str) -> bool:
+        """Say whether this is a request for that path that nothing is wrong with."""
+        if scope["type"] != "http" or scope["method"] != "GET":
+            return False
+        if strip_root(self._settings.root_path, scope["path"]) != path:
             return False
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         if "content-length" in headers or "transfer-encoding" in headers:
@@ -123,10 +132,7 @@ class LazyApp:
             self._services.availability.record("/healthz", 200)
         counts = {f"jobs_{state}": status.jobs.get(state, 0) for state in ("queued", "running")}
         known = {"status": "ok", "version": find_version(), "public_url": self._settings.public_url}
-        body = json.dumps(known | counts, separators=(",", ":")).encode()
-        headers = [(b"content-length", str(len(body)).encode()), (b"content-type", b"application/json")]
-        await send({"type": "http.response.start", "status": 200, "headers": [*headers, *SECURITY_HEADERS]})
-        await send({"type": "http.response.body", "body": body})
+        await _answer_json(known | counts, send)
 
     async def _load_app(self) -> "ASGIApp":
         if self._loading is None:
@@ -163,6 +169,13 @@ class LazyApp:
         self._loader.shutdown()
         if self._services is not None:
             self._services.stop()
+
+
+async def _answer_json(answer: dict[str, Any], send: "Send") -> None:
+    body = json.dumps(answer, separators=(",", ":")).encode()
+    headers = [(b"content-length", str(len(body)).encode()), (b"content-type", b"application/json")]
+    await send({"type": "http.response.start", "status": 200, "headers": [*headers, *SECURITY_HEADERS]})
+    await send({"type": "http.response.body", "body": body})
 
 
 @contextmanager

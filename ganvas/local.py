@@ -19,6 +19,7 @@ from typing import Any
 import uvicorn
 from filelock import FileLock, Timeout
 
+from api.server.files import make_private
 from ganvas.address import forget_service_url, read_service_url
 
 WORKER_STOP_SECONDS = 60.0
@@ -38,7 +39,7 @@ class HomeInUse(Exception):
 @contextlib.contextmanager
 def hold_home(home: Path) -> Iterator[None]:
     """Lock the state folder for this process; raises HomeInUse. The kernel drops it when the process ends."""
-    home.mkdir(parents=True, exist_ok=True)
+    make_private(home)
     try:
         lock = FileLock(home / "lock").acquire(blocking=False)
     except Timeout:

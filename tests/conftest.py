@@ -15,6 +15,7 @@ import pytest
 import uvicorn
 
 from api.server.database import engine
+from api.server.http.connections import build_config
 from api.settings import Settings
 from ganvas.app import build_app
 from tests.support import endings
@@ -98,9 +99,8 @@ def run_services() -> Iterator[Callable[[Settings], LiveService]]:
     running: list[tuple[uvicorn.Server, threading.Thread]] = []
 
     def start(settings: Settings) -> LiveService:
-        config = uvicorn.Config(
-            build_app(settings), port=settings.port, log_level="warning", timeout_graceful_shutdown=1
-        )
+        config = build_config(build_app(settings), settings)
+        config.timeout_graceful_shutdown = 1
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()

@@ -5,7 +5,7 @@ type, shape and offsets after the header), and the tensors' bytes.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -62,10 +62,13 @@ def find_weights_prefix(spec: Mapping[str, Any]) -> str:
     return f"technique.{averages[-1]}." if averages else "generator."
 
 
-def extract_generator(file: BinaryIO, prefix: str, facts: Mapping[str, str]) -> GeneratorFile:
+def extract_generator(
+    file: BinaryIO, prefix: str, facts: Mapping[str, str], file_bytes: int | None = None
+) -> GeneratorFile:
     """Find the weights whose names begin with `prefix`, which is removed; `facts` becomes metadata.
 
-    Raises NoGenerator.
+    file_bytes: size of the checkpoint. Raises NoGenerator, also for tensors that overlap or lie beyond the file,
+    so that the new file is never larger than the checkpoint.
     """
     length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
     if not 2 <= length <= _MAX_HEADER_BYTES:
@@ -79,7 +82,8 @@ def extract_generator(file: BinaryIO, prefix: str, facts: Mapping[str, str]) -> 
         }
     except (ValueError, TypeError, AttributeError, LookupError, RecursionError):
         raise NoGenerator from None
-    if not found:
+    room = None if file_bytes is None else file_bytes - _LENGTH_BYTES - length
+    if not found or not _lie_apart((span for _, _, span in found.values()), room):
         raise NoGenerator
     return _join(found, _LENGTH_BYTES + length, facts)
 
@@ -97,6 +101,16 @@ def _check_span(start: Any, end: Any) -> tuple[int, int]:
     if type(start) is not int or type(end) is not int or not 0 <= start <= end:
         raise ValueError("not a span of a file")
     return start, end
+
+
+def _lie_apart(spans: Iterable[tuple[int, int]], room: int | None) -> bool:
+    """Return whether no byte belongs to two tensors, and all lie in the file."""
+    place = 0
+    for start, end in sorted(span for span in spans if span[0] < span[1]):
+        if start < place:
+            return False
+        place = end
+    return room is None or place <= room
 
 
 def _join(

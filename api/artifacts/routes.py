@@ -27,14 +27,14 @@ from api.jobs import queries as job_queries
 from api.jobs.ids import NAMED_JOB
 from api.samples import queries as sample_queries
 from api.server.access.scopes import LIVE_ATTEMPT, needs
-from api.server.http.dependencies import RawBody, ServicesDep, Sha256Path
+from api.server.http.dependencies import COSTLY, RawBody, ServicesDep, Sha256Path
 from api.server.http.responses import documented
 from api.server.http.schemas import MediaType
 from api.server.services import Services
 
 read = APIRouter(tags=["artifacts"], dependencies=[*needs("read", "attempt"), LIVE_ATTEMPT])
 write = APIRouter(tags=["artifacts"], dependencies=[*needs("attempt"), LIVE_ATTEMPT])
-export = APIRouter(tags=["jobs"], dependencies=[*needs("read"), NAMED_JOB])
+export = APIRouter(tags=["jobs"], dependencies=[*needs("read"), NAMED_JOB, COSTLY])
 
 _CHUNK_BYTES = 262_144
 _MEDIA_TYPES: dict[str, MediaType] = {
@@ -161,7 +161,7 @@ def get_generator(
     except FileNotFoundError:
         raise ArtifactNotFound(sha256=kept[iteration].sha256) from None
     try:
-        generator = extract_generator(file, find_weights_prefix(spec), facts)
+        generator = extract_generator(file, find_weights_prefix(spec), facts, kept[iteration].size)
     except NoGenerator:
         file.close()
         raise ArtifactNotFound("The checkpoint of that iteration has no readable generator.") from None

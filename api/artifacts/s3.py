@@ -1,26 +1,33 @@
 """Blobs in an S3-compatible store such as AWS, MinIO, Ceph or R2.
 
-A blob is written to a temporary file, checked, and put as one object under its sha256. The store checks the sha256
-again, and an object appears complete or not at all. Credentials come from boto3's usual sources: AWS_ACCESS_KEY_ID
-and AWS_SECRET_ACCESS_KEY, a profile, or the machine's role.
+A small blob is checked in memory and put as one object under its sha256. A larger one is sent in parts as they
+come, and becomes an object only when all of it has the right sha256; one part is held at a time, and nothing on
+the disk. The store checks what it gets again, and an object appears complete or not at all.
+
+Credentials come from boto3's usual sources: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or the
+machine's role.
 """
 
 import base64
+import hashlib
+import io
 import re
-import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit
 
-from api.artifacts.storage import BlobWriter, CheckedWriter, raising_storage_full
+from api.artifacts.storage import BlobWriter, CheckedWriter
 from api.errors import ServiceUnavailable
+from api.settings import MIB
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_MISSING = ("404", "NoSuchKey", "NotFound")
-# Largest object of a single put; larger ones are uploaded in parts.
-_SINGLE_PUT_BYTES = 5 * 1024**3
+_MISSING = ("404", "NoSuchKey", "NoSuchUpload", "NotFound")
+# A store takes at most 10,000 parts of an object, so later parts are larger: the last thousand of 78 MiB each.
+PART_BYTES = 8 * MIB
+_PARTS_OF_A_SIZE = 1000
 
 
 class S3Blobs:
@@ -39,9 +46,8 @@ class S3Blobs:
         self._endpoint_url = endpoint_url
 
     def begin(self, sha256: str) -> BlobWriter:
-        """Begin a blob in a temporary file of this machine."""
-        with raising_storage_full():
-            return S3Writer(self, sha256)
+        """Begin a blob."""
+        return S3Writer(self, sha256)
 
     def open(self, sha256: str) -> BinaryIO:
         """Open for reading; raises FileNotFoundError, or ServiceUnavailable when the store does not answer."""
@@ -60,7 +66,14 @@ class S3Blobs:
         self._call("delete_object", Key=self._key(sha256))
 
     def sweep(self, seconds: float) -> None:
-        """Do nothing: the system removes temporary files with the process."""
+        """Delete the parts of uploads that began longer ago than this and were neither completed nor given up."""
+        oldest = datetime.now(UTC) - timedelta(seconds=seconds)
+        listed = self._call("list_multipart_uploads", Prefix=self._prefix)
+        for upload in listed.get("Uploads", ()):
+            if upload["Initiated"] < oldest:
+                # Another replica may sweep at the same time.
+                with suppress(FileNotFoundError):
+                    self._call("abort_multipart_upload", Key=upload["Key"], UploadId=upload["UploadId"])
 
     def list_older(self, seconds: float) -> Iterator[tuple[str, int]]:
         """Yield sha256 and size of every blob that was written longer ago than this."""
@@ -76,15 +89,41 @@ class S3Blobs:
                 return
             position = {"ContinuationToken": page["NextContinuationToken"]}
 
-    def put(self, sha256: str, file: BinaryIO, size: int) -> None:
-        """Store a file; the store refuses bytes with another sha256."""
-        key = self._key(sha256)
-        if size <= _SINGLE_PUT_BYTES:
-            checksum = base64.b64encode(bytes.fromhex(sha256)).decode()
-            self._call("put_object", Key=key, Body=file, ContentLength=size, ChecksumSHA256=checksum)
-        else:
-            with _raising_unavailable():
-                self._client.upload_fileobj(file, self._bucket, key)
+    def put(self, sha256: str, content: bytes) -> None:
+        """Store a small file; the store refuses bytes with another sha256."""
+        checksum = base64.b64encode(bytes.fromhex(sha256)).decode()
+        self._call("put_object", Key=self._key(sha256), Body=content, ChecksumSHA256=checksum)
+
+    def begin_parts(self, sha256: str) -> str:
+        """Begin an upload in parts; returns its id."""
+        begun = self._call("create_multipart_upload", Key=self._key(sha256), ChecksumAlgorithm="SHA256")
+        return str(begun["UploadId"])
+
+    def put_part(self, sha256: str, upload_id: str, number: int, content: bytes) -> dict[str, Any]:
+        """Send one part; returns what completing the upload needs to know of it."""
+        checksum = base64.b64encode(hashlib.sha256(content).digest()).decode()
+        put = self._call(
+            "upload_part",
+            Key=self._key(sha256),
+            UploadId=upload_id,
+            PartNumber=number,
+            Body=content,
+            ChecksumSHA256=checksum,
+        )
+        return {"PartNumber": number, "ETag": put["ETag"], "ChecksumSHA256": checksum}
+
+    def complete_parts(self, sha256: str, upload_id: str, parts: list[dict[str, Any]]) -> None:
+        """Make an object of the parts."""
+        self._call(
+            "complete_multipart_upload",
+            Key=self._key(sha256),
+            UploadId=upload_id,
+            MultipartUpload={"Parts": parts},
+        )
+
+    def abort_parts(self, sha256: str, upload_id: str) -> None:
+        """Delete the parts."""
+        self._call("abort_multipart_upload", Key=self._key(sha256), UploadId=upload_id)
 
     def make_bucket(self) -> bool:
         """Create the bucket if it is missing; returns whether it was. Raises ServiceUnavailable."""
@@ -119,23 +158,48 @@ class S3Blobs:
 
 
 class S3Writer(CheckedWriter):
-    """Writes one blob to an unnamed temporary file, which the system removes in any case."""
+    """Sends one blob; no more than one part of it is in memory."""
 
     def __init__(self, blobs: S3Blobs, sha256: str) -> None:
         self._blobs = blobs
-        super().__init__(sha256, cast(BinaryIO, tempfile.TemporaryFile()))  # noqa: SIM115 (commit or abort close it)
+        self._upload_id: str | None = None
+        self._parts: list[dict[str, Any]] = []
+        self._waiting = io.BytesIO()
+        super().__init__(sha256, self._waiting)
+
+    def write(self, data: bytes) -> None:
+        """Add bytes; raises ServiceUnavailable."""
+        super().write(data)
+        if self._waiting.tell() >= PART_BYTES * (1 + len(self._parts) // _PARTS_OF_A_SIZE):
+            self._send_part()
 
     def commit(self) -> None:
-        """Put the object; raises ArtifactRefused for another sha256, and ServiceUnavailable."""
+        """Make the object; raises ArtifactRefused for another sha256, and ServiceUnavailable."""
         self.check()
-        with raising_storage_full():
-            self._file.seek(0)
-            self._blobs.put(self._sha256, self._file, self.size)
-        self._file.close()
+        if self._upload_id is None:
+            self._blobs.put(self._sha256, self._waiting.getvalue())
+        else:
+            if self._waiting.tell():
+                self._send_part()
+            self._blobs.complete_parts(self._sha256, self._upload_id, self._parts)
+            self._upload_id = None
+        self._waiting.close()
 
     def abort(self) -> None:
-        """Drop the temporary file."""
-        self._file.close()
+        """Drop what has been sent; what the store cannot drop now is swept later."""
+        self._waiting.close()
+        if self._upload_id is not None:
+            with suppress(FileNotFoundError, ServiceUnavailable):
+                self._blobs.abort_parts(self._sha256, self._upload_id)
+            self._upload_id = None
+
+    def _send_part(self) -> None:
+        if self._upload_id is None:
+            self._upload_id = self._blobs.begin_parts(self._sha256)
+        part = self._blobs.put_part(self._sha256, self._upload_id, len(self._parts) + 1, self._waiting.getvalue())
+        self._parts.append(part)
+        self._waiting.seek(0)
+        self._waiting.truncate()
 
 
 class _raising_unavailable:  # noqa: N801 (used as a function)

@@ -3,18 +3,21 @@
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 from urllib.parse import quote
 
 from pydantic import BaseModel, ValidationError
 
-from api.errors import ERRORS, ServiceError
+from api.errors import ERRORS, ServiceError, TooManyRequests
 
 if TYPE_CHECKING:
     import httpx
 
 DEFAULT_URL = "http://127.0.0.1:8000"
+# A service that is busy names the time after which the same read may be asked again.
+BUSY_TRIES, LONGEST_BUSY_SECONDS = 6, 10.0
 # Seconds to connect, read, write, and wait for a connection of the pool.
 TIMEOUT = (5.0, 30.0, 30.0, 30.0)
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "::1")
@@ -56,10 +59,18 @@ class UnexpectedAnswer(ServiceError):
 
 
 def is_temporary(error: ServiceError) -> bool:
-    """Return whether the same request may succeed later: no answer, or a status of 5xx."""
+    """Return whether the same request may succeed later: no answer, a status of 5xx, or too many requests."""
     if isinstance(error, UnexpectedAnswer):
         return error.answered >= 500 or error.answered in (408, 429)
-    return error.status >= 500
+    return error.status >= 500 or isinstance(error, TooManyRequests)
+
+
+def _wait_for_turn(error: TooManyRequests, tries: int) -> None:
+    """Wait as long as the service asks for; raises the error after BUSY_TRIES, or if the wait would be long."""
+    seconds = error.details.get("retry_after_seconds")
+    if tries >= BUSY_TRIES or not isinstance(seconds, int | float) or seconds > LONGEST_BUSY_SECONDS:
+        raise error
+    time.sleep(seconds)
 
 
 def quote_id(value: str) -> str:
@@ -98,8 +109,18 @@ class Transport:
         """Send a request and return the answer; any status but 2xx is raised as its class of `api.errors`.
 
         delays: seconds before each further try when the connection fails; only for requests that may safely arrive
-        twice.
+        twice. A GET that finds the service busy is asked again when it says.
         """
+        for tries in count(1):
+            try:
+                return self._try(method, path, delays, options)
+            except TooManyRequests as error:
+                if method != "GET":
+                    raise
+                _wait_for_turn(error, tries)
+        raise AssertionError("unreachable")  # pragma: no cover
+
+    def _try(self, method: str, path: str, delays: Sequence[float], options: dict[str, Any]) -> "httpx.Response":
         import httpx
 
         for delay in (*delays, None):
@@ -130,10 +151,18 @@ class Transport:
         import httpx
 
         try:
-            with self._http.stream("GET", path, **options) as response:
-                if not response.is_success:
+            with ExitStack() as opened:
+                for tries in count(1):
+                    response = opened.enter_context(self._http.stream("GET", path, **options))
+                    if response.is_success:
+                        break
                     response.read()
-                yield self._checked(response)
+                    try:
+                        self._checked(response)
+                    except TooManyRequests as error:
+                        opened.pop_all().close()
+                        _wait_for_turn(error, tries)
+                yield response
         except httpx.TransportError as error:
             raise ServiceUnreachable(self.url, repr(error)) from error
 

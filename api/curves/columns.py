@@ -23,11 +23,13 @@ Points have one column of values. Bands have means, lows and highs, and each ite
 curve whose bands are its points (n equals the number of stored points) has means alone.
 """
 
+import json
 import struct
 import sys
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import TypeVar
 
 from api.curves.points import Points, reduce_to_bands
@@ -37,6 +39,7 @@ BANDS_MEDIA_TYPE = "application/vnd.ganvas.bands"
 _MAGIC = b"GVC1"
 _BANDS_MAGIC = b"GVB1"
 _HEAD = struct.Struct("<4sIQ")
+_NUMBERS_AT_ONCE = 8192
 _CURVE_HEAD = struct.Struct("<IIQ")
 
 Number = TypeVar("Number", int, float)
@@ -71,15 +74,46 @@ class _Columns:
 
 def write_curves(stored: StoredCurves) -> bytes:
     """Write curves as points."""
-    curves = (
-        _Columns(each.name, each.total, [each.points.values], each.points.iterations) for each in stored.curves
-    )
-    return _write_container(_MAGIC, curves, stored)
+    return b"".join(stream_curves(stored.curves, len(stored.curves), stored.last_event_id))
+
+
+def stream_curves(curves: Iterable[StoredCurve], count: int, last_event_id: int) -> Iterator[bytes]:
+    """Yield the output of write_curves piece by piece; `count` is the number of curves."""
+    columns = (_Columns(each.name, each.total, [each.points.values], each.points.iterations) for each in curves)
+    return _stream_container(_MAGIC, columns, count, last_event_id)
 
 
 def write_bands(stored: StoredCurves, limit: int) -> bytes:
     """Write curves as bands, at most `limit` of each."""
-    return _write_container(_BANDS_MAGIC, (_to_bands(curve, limit) for curve in stored.curves), stored)
+    return b"".join(stream_bands(stored.curves, len(stored.curves), stored.last_event_id, limit))
+
+
+def stream_bands(curves: Iterable[StoredCurve], count: int, last_event_id: int, limit: int) -> Iterator[bytes]:
+    """Yield the output of write_bands piece by piece; `count` is the number of curves."""
+    columns = (_to_bands(curve, limit) for curve in curves)
+    return _stream_container(_BANDS_MAGIC, columns, count, last_event_id)
+
+
+def stream_json(curves: Iterable[StoredCurve], last_event_id: int) -> Iterator[bytes]:
+    """Yield the JSON of `CurvesRead` piece by piece, without an object for each number."""
+    yield b'{"curves":['
+    for place, curve in enumerate(curves):
+        yield f'{"," if place else ""}{{"name":{json.dumps(curve.name)},"iterations":['.encode()
+        yield from _stream_numbers(curve.points.iterations, str)
+        yield b'],"values":['
+        yield from _stream_numbers(curve.points.values, _show_float)
+        yield f'],"total":{curve.total}}}'.encode()
+    yield f'],"last_event_id":{last_event_id}}}'.encode()
+
+
+def _stream_numbers(numbers: Sequence[Number], show: Callable[[Number], str]) -> Iterator[bytes]:
+    for start in range(0, len(numbers), _NUMBERS_AT_ONCE):
+        part = ",".join(map(show, numbers[start : start + _NUMBERS_AT_ONCE]))
+        yield f"{',' if start else ''}{part}".encode()
+
+
+def _show_float(value: float) -> str:
+    return repr(value) if isfinite(value) else f'"{value}"'
 
 
 def read_curves(data: bytes) -> StoredCurves:
@@ -109,21 +143,19 @@ def _to_bands(curve: StoredCurve, limit: int) -> _Columns:
     return _Columns(curve.name, curve.total, values, bands.iterations)
 
 
-def _write_container(magic: bytes, curves: Iterable[_Columns], stored: StoredCurves) -> bytes:
-    parts = [_HEAD.pack(magic, len(stored.curves), stored.last_event_id)]
+def _stream_container(magic: bytes, curves: Iterable[_Columns], count: int, last_event_id: int) -> Iterator[bytes]:
+    yield _HEAD.pack(magic, count, last_event_id)
     for curve in curves:
         name = curve.name.encode()
-        parts.append(_CURVE_HEAD.pack(len(name), len(curve.iterations), curve.total))
-        parts += _padded(name)
+        yield _CURVE_HEAD.pack(len(name), len(curve.iterations), curve.total) + _padded(name)
         for column in curve.values:
-            parts += _padded(_column_bytes("d", column))
-        parts += _padded(_column_bytes("I", curve.iterations))
-    return b"".join(parts)
+            yield _padded(_column_bytes("d", column))
+        yield _padded(_column_bytes("I", curve.iterations))
 
 
-def _padded(data: bytes) -> Iterable[bytes]:
+def _padded(data: bytes) -> bytes:
     """Return the bytes, and the zeros that fill them up to a multiple of 8."""
-    return data, bytes(-len(data) % 8)
+    return data + bytes(-len(data) % 8)
 
 
 def _take(view: memoryview, position: int, length: int) -> tuple[memoryview, int]:

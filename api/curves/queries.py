@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, TypeVar
+from typing import Any, TypeVar, TypeVarTuple
 
 from sqlalchemy import Select, delete, func, insert, select, tuple_, update
 from sqlalchemy.orm import Session, aliased
@@ -41,6 +41,7 @@ CHUNK_POINTS = 4096
 LAST_ITERATION = 2**31 - 1
 # Databases limit the number of parameters of a statement.
 _METRICS_PER_STATEMENT = 500
+_CHUNKS_AT_ONCE = 32
 
 # Points by metric: iteration → value. A later value of an iteration replaces the earlier one.
 Tail = dict[str, dict[int, float]]
@@ -48,6 +49,7 @@ Tail = dict[str, dict[int, float]]
 OUTLINE_BANDS = 64
 Outlines = dict[str, dict[str, list[Stretch]]]
 Item = TypeVar("Item")
+Columns = TypeVarTuple("Columns")
 
 
 @dataclass(frozen=True)
@@ -91,16 +93,51 @@ def read_stored_curves(
     window: CurveWindow = ALL,
 ) -> StoredCurves:
     """Return the curves of `read_curves` as columns, without checking or copying each number."""
+    listing = list_curves(session, job_id, names, window)
+    return StoredCurves(list(iterate_curves(session, listing, points)), listing.last_event_id)
+
+
+@dataclass(frozen=True)
+class CurveListing:
+    """The names of a job's curves in their order, with what it takes to read them one after another."""
+
+    job_id: str
+    names: list[str]
+    window: CurveWindow
+    tail: Tail
+    last_event_id: int
+
+
+def list_curves(
+    session: Session, job_id: str, names: Sequence[str] | None = None, window: CurveWindow = ALL
+) -> CurveListing:
+    """Return the existing ones of these curves, or all; raises JobNotFound."""
     job = session.execute(select(Job.folded_event_id, Job.last_event_id).where(Job.id == job_id)).one_or_none()
     if job is None:
         raise JobNotFound(job_id=job_id)
     tail = _read_tail(session, job_id, job.folded_event_id)
-    chunks = _read_chunks(session, job_id, names, window)
-    selected = (
-        sorted({*chunks, *tail}) if names is None else [name for name in names if name in chunks or name in tail]
-    )
-    curves = [_build_curve(name, chunks.get(name, []), tail.get(name, {}), points, window) for name in selected]
-    return StoredCurves(curves, job.last_event_id)
+    stored = set(session.scalars(_find_chunks(select(CurveChunk.metric).distinct(), job_id, window)))
+    known = stored | set(tail)
+    selected = sorted(known) if names is None else [name for name in names if name in known]
+    return CurveListing(job_id, selected, window, tail, job.last_event_id)
+
+
+def iterate_curves(session: Session, listing: CurveListing, points: int | None = None) -> Iterator[StoredCurve]:
+    """Yield the listed curves, each read when its turn comes, so that no more than one is in memory.
+
+    points: at most so many of each, with every extreme among them.
+    """
+    window = listing.window
+    query = select(CurveChunk.points).order_by(CurveChunk.first_iteration)
+    for name in listing.names:
+        chunks = session.scalars(_find_chunks(query, listing.job_id, window).where(CurveChunk.metric == name))
+        joined = join_points(map(unpack_points, chunks.yield_per(_CHUNKS_AT_ONCE)))
+        tail = listing.tail.get(name)
+        if tail:
+            joined = merge_points(joined, tail)
+        if window != ALL:
+            joined = cut_points(joined, window.first, window.last)
+        yield StoredCurve(name, joined if points is None else reduce_points(joined, points), len(joined))
 
 
 def read_values_at(
@@ -220,31 +257,13 @@ def _read_tail(session: Session, job_id: str, folded_event_id: int) -> Tail:
     )
 
 
-def _read_chunks(
-    session: Session, job_id: str, names: Sequence[str] | None, window: CurveWindow
-) -> dict[str, list[Points]]:
-    query = select(CurveChunk.metric, CurveChunk.points).where(CurveChunk.job_id == job_id)
+def _find_chunks(query: Select[*Columns], job_id: str, window: CurveWindow) -> Select[*Columns]:
+    query = query.where(CurveChunk.job_id == job_id)
     if window.first > 0:
         query = query.where(CurveChunk.last_iteration >= window.first)
     if window.last is not None:
         query = query.where(CurveChunk.first_iteration <= window.last)
-    if names is not None:
-        query = query.where(CurveChunk.metric.in_(names))
-    chunks: dict[str, list[Points]] = {}
-    for metric, packed in session.execute(query.order_by(CurveChunk.metric, CurveChunk.first_iteration)):
-        chunks.setdefault(metric, []).append(unpack_points(packed))
-    return chunks
-
-
-def _build_curve(
-    name: str, chunks: Iterable[Points], tail: Mapping[int, float], limit: int | None, window: CurveWindow
-) -> StoredCurve:
-    points = join_points(chunks)
-    if tail:
-        points = merge_points(points, tail)
-    if window != ALL:
-        points = cut_points(points, window.first, window.last)
-    return StoredCurve(name, points if limit is None else reduce_points(points, limit), len(points))
+    return query
 
 
 def read_outlines(session: Session, job_ids: Sequence[str]) -> Outlines:

@@ -1,5 +1,6 @@
 """Routes of curves and histograms."""
 
+from collections.abc import Generator, Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
@@ -11,14 +12,22 @@ from api.errors import JobNotFound, RequestInvalid
 from api.jobs import queries as job_queries
 from api.jobs.ids import NAMED_JOB
 from api.server.access.scopes import needs
-from api.server.http.dependencies import Cursor, ServicesDep
-from api.server.http.responses import compressed_response, documented
+from api.server.database.engine import Database
+from api.server.http.dependencies import COSTLY, Cursor, ServicesDep
+from api.server.http.responses import COMPRESSION, documented, streamed_response
 from api.server.http.schemas import Page
 from ganlib.events import MetricName
 
-router = APIRouter(tags=["jobs"], dependencies=[*needs("read"), NAMED_JOB])
+router = APIRouter(tags=["jobs"], dependencies=[*needs("read"), NAMED_JOB, COSTLY])
 
 _MAX_ITERATION = 1_000_000_000
+Form = Literal["json", "binary", "bands"]
+# Media type and level of compression; columns of points are not compressed.
+_FORMS: dict[Form, tuple[str, int | None]] = {
+    "json": ("application/json", COMPRESSION),
+    "binary": (columns.MEDIA_TYPE, None),
+    "bands": (columns.BANDS_MEDIA_TYPE, 1),
+}
 
 
 @router.get(
@@ -41,7 +50,7 @@ def get_curves(
     services: ServicesDep,
     name: Annotated[list[str] | None, Query(description="may be given several times; all without it")] = None,
     points: Annotated[int | None, Query(ge=5, le=1_000_000)] = None,
-    form: Literal["json", "binary", "bands"] = "json",
+    form: Form = "json",
     first: Annotated[int, Query(alias="from", ge=0, le=_MAX_ITERATION, description="the first iteration")] = 0,
     last: Annotated[
         int | None, Query(alias="to", ge=0, le=_MAX_ITERATION, description="the last iteration, included")
@@ -52,17 +61,9 @@ def get_curves(
     `form=bands` divides each into at most `points` stretches (1,000 unless given): mean, lowest and highest value.
     """
     window = curve_queries.CurveWindow(first, last)
-    with services.database.read() as session:
-        if form == "bands":
-            stored = curve_queries.read_stored_curves(session, job_id, name, None, window)
-            body = columns.write_bands(stored, points or 1000)
-            return compressed_response(request, body, columns.BANDS_MEDIA_TYPE, level=1)
-        if form == "binary":
-            stored = curve_queries.read_stored_curves(session, job_id, name, points, window)
-            return Response(columns.write_curves(stored), media_type=columns.MEDIA_TYPE)
-        curves = curve_queries.read_curves(session, job_id, name, points, window)
-    # Serialised here: FastAPI would validate a hundred thousand numbers again.
-    return compressed_response(request, curves.model_dump_json().encode(), "application/json")
+    parts = _stream_curves(services.database, job_id, name, points, form, window)
+    media_type, level = _FORMS[form]
+    return streamed_response(request, parts, media_type, level=level)
 
 
 @router.get(
@@ -85,3 +86,25 @@ def list_histograms(
         page = histograms.list_histograms(session, job_id, name, limit, cursor)
     # Serialised here, as curves are.
     return Response(page.model_dump_json(), media_type="application/json")
+
+
+def _stream_curves(
+    database: Database,
+    job_id: str,
+    names: Sequence[str] | None,
+    points: int | None,
+    form: Form,
+    window: curve_queries.CurveWindow,
+) -> Generator[bytes]:
+    """Yield the answer piece by piece, all of it from one snapshot and with one curve in memory."""
+    with database.read() as session:
+        listing = curve_queries.list_curves(session, job_id, names, window)
+        # A curve is divided into bands as a whole.
+        curves = curve_queries.iterate_curves(session, listing, None if form == "bands" else points)
+        count, last_event_id = len(listing.names), listing.last_event_id
+        if form == "json":
+            yield from columns.stream_json(curves, last_event_id)
+        elif form == "binary":
+            yield from columns.stream_curves(curves, count, last_event_id)
+        else:
+            yield from columns.stream_bands(curves, count, last_event_id, points or 1000)

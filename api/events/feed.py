@@ -8,6 +8,7 @@ from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 
+from api.errors import TooManyRequests
 from api.events import log, watermark
 from api.events.schemas import StreamEvent
 from api.jobs import queries as job_queries
@@ -64,8 +65,11 @@ class SharedReads:
 class Feed:
     """Wakes open streams when their job has new events: at once within this process, by polling for others."""
 
-    def __init__(self, database: Database, poll_seconds: float, keepalive_seconds: float) -> None:
+    def __init__(
+        self, database: Database, poll_seconds: float, keepalive_seconds: float, most_streams: int = 500
+    ) -> None:
         self.closing = False
+        self._most_streams = most_streams
         self._database = database
         self._poll_seconds = poll_seconds
         self._keepalive_seconds = keepalive_seconds
@@ -86,6 +90,11 @@ class Feed:
         """End every open stream, from any thread, so that a stopping server need not wait for them."""
         self.closing = True
         self._call_in_loop(self._wake_all)
+
+    def check_room(self) -> None:
+        """Raise TooManyRequests while as many streams are open as may be; other connections are for workers."""
+        if len(self._subscribers) >= self._most_streams:
+            raise TooManyRequests("Too many streams are open; ask again in a moment.", retry_after_seconds=5)
 
     async def stream(
         self, job_id: str | None, after: int, read: ReadMessages, every_seconds: float = 0.0

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 from fastapi.responses import StreamingResponse
 
-from api.errors import JobNotFound, RequestInvalid
+from api.errors import JobNotFound, RequestInvalid, TooManyRequests
 from api.events import watermark
 from api.events.feed import LIST_EVERY_SECONDS, read_job_messages, read_list_messages
 from api.jobs import queries as job_queries
@@ -31,18 +31,20 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
         "description": "`id`, `event: update` and `data`, a StreamEvent. Continue with `Last-Event-ID`.",
         "content": {"text/event-stream": {"schema": {"$ref": REF.format(model="StreamEvent")}}},
     },
-    **documented(JobNotFound, RequestInvalid),
+    **documented(JobNotFound, RequestInvalid, TooManyRequests),
 }
 
 
 def check_job(job_id: str, services: ServicesDep) -> str:
-    """Raise JobNotFound before the stream begins."""
+    """Raise JobNotFound or TooManyRequests before the stream begins."""
+    services.feed.check_room()
     with services.database.read() as session:
         return job_queries.get_job(session, job_id).id
 
 
 def find_newest_event_id(services: ServicesDep) -> int:
     """Return the event id at which a stream begins by default."""
+    services.feed.check_room()
     return watermark.find_watermark(services.database)
 
 

@@ -16,6 +16,7 @@ from api.server.access.rate_limits import RateLimits
 from api.server.broker.waker import WorkerWaker
 from api.server.database.engine import Database, build_database, prepare_tables
 from api.server.operations.availability import Availability
+from api.server.operations.costly import CostlyAnswers
 from api.server.operations.housekeeping import DAY_SECONDS, Housekeeping, delete_unused_blobs
 from api.server.operations.housekeeping import purge_deleted_jobs as purge_deleted_jobs
 from api.settings import Settings
@@ -39,6 +40,7 @@ class Services:
     authenticator: Authenticator
     rate_limits: RateLimits
     availability: Availability
+    costly: CostlyAnswers
 
     @cached_property
     def prometheus(self) -> "PrometheusMetrics":
@@ -50,13 +52,15 @@ class Services:
     def start(self) -> None:
         """Migrate the tables, and start the background threads."""
         prepare_tables(self.database.engine, self.settings)
-        self.waker.start()
-        self.reaper.start()
+        if not self.settings.read_only:
+            self.waker.start()
+            self.reaper.start()
 
     def stop(self) -> None:
         """Stop the background threads, and close the database."""
-        self.reaper.close()
-        self.waker.close()
+        if not self.settings.read_only:
+            self.reaper.close()
+            self.waker.close()
         self.database.close()
 
     def delete_unused_blobs(self, names: Iterable[str]) -> None:
@@ -83,12 +87,19 @@ def build_services(settings: Settings) -> Services:
     database = build_database(settings)
     blobs = build_blobs(settings)
     waker = WorkerWaker(settings.broker_url, settings.home.expanduser().resolve())
-    feed = Feed(database, settings.stream_poll_seconds, settings.stream_keepalive_seconds)
+    # Half of the connections at most are streams.
+    feed = Feed(
+        database,
+        settings.stream_poll_seconds,
+        settings.stream_keepalive_seconds,
+        most_streams=settings.max_connections // 2,
+    )
     cadence = Cadence(settings.reap_every_seconds, settings.lease_seconds, settings.wake_every_seconds)
 
     kept_seconds = settings.deleted_kept_days * DAY_SECONDS
     housekeeping = Housekeeping(database, blobs, settings.home.expanduser().resolve(), kept_seconds)
     availability = Availability()
+    rate_limits = RateLimits(settings.submits_per_minute, settings.login_failures_per_minute)
     reaper = Reaper(
         database,
         cadence,
@@ -105,9 +116,10 @@ def build_services(settings: Settings) -> Services:
         waker=waker,
         feed=feed,
         reaper=reaper,
-        authenticator=Authenticator(database, settings.token),
-        rate_limits=RateLimits(settings.submits_per_minute, settings.login_failures_per_minute),
+        authenticator=Authenticator(database, settings.token, rate_limits),
+        rate_limits=rate_limits,
         availability=availability,
+        costly=CostlyAnswers(),
     )
 
 

@@ -16,7 +16,7 @@ from api.jobs.queries import JobFilters
 from api.jobs.schemas import JobRead
 from api.samples.queries import list_grid_rows
 from api.server.access.scopes import needs
-from api.server.http.dependencies import ServicesDep
+from api.server.http.dependencies import COSTLY, ServicesDep
 from api.server.http.query_fields import takes_query
 from dashboard.charts.chart import CHART_METRICS
 from dashboard.compare.axis import Track, last_common
@@ -34,7 +34,7 @@ def build_router(site: Site) -> APIRouter:
     """Return the page's route."""
     router = APIRouter(include_in_schema=False)
 
-    @router.get("/compare", dependencies=needs("read"))
+    @router.get("/compare", dependencies=[*needs("read"), COSTLY])
     @takes_query("run", "axis", "at", "metric", "view", "left", "right", "split", "cell", *SCRIPT_FIELDS)
     def compare_runs(request: Request, services: ServicesDep) -> HTMLResponse:
         """Show runs side by side, at `?at=` of `?axis=` or at the last position that all have reached."""

@@ -112,7 +112,8 @@ def plan_curves(session: Session, asked: CurvesRequest, form: ImageForm) -> Plan
     files: list[bytes] = []
     points = 0
     for index, job in enumerate(jobs):
-        for curve in curve_queries.read_stored_curves(session, job.id, metrics).curves:
+        listing = curve_queries.list_curves(session, job.id, metrics)
+        for curve in curve_queries.iterate_curves(session, listing):
             points += len(curve.points)
             if points > MAX_POINTS:
                 raise FigureTooLarge(

@@ -18,7 +18,7 @@ from api.samples import queries as sample_queries
 from api.samples.queries import list_grid_rows
 from api.server.access.scopes import needs
 from api.server.database.models import LogLine
-from api.server.http.dependencies import ServicesDep
+from api.server.http.dependencies import COSTLY, ServicesDep
 from api.server.http.query_fields import takes_query
 from api.server.services import Services
 from api.workers.queue import QueuePosition, count_queue
@@ -39,7 +39,7 @@ def build_router(site: Site) -> APIRouter:
     router = APIRouter(include_in_schema=False)
     _add_heat_maps(router)
 
-    @router.get("/runs/{job_id}", dependencies=[*needs("read"), NAMED_JOB])
+    @router.get("/runs/{job_id}", dependencies=[*needs("read"), NAMED_JOB, COSTLY])
     @takes_query("iteration", "metric", "from", "to", "cell", "row", "column", *SCRIPT_FIELDS)
     def show_run(job_id: str, request: Request, services: ServicesDep) -> HTMLResponse:
         """Show one run, its timeline at `?iteration=` or at the newest grid."""
@@ -107,12 +107,12 @@ def _read_data_notes(session: Session, job_id: str) -> list[str]:
 def _add_heat_maps(router: APIRouter) -> None:
     """Add the images of heat maps: white where all values are, black where none."""
 
-    @router.get("/runs/{job_id}/logits/{which}.png", dependencies=needs("read"))
+    @router.get("/runs/{job_id}/logits/{which}.png", dependencies=[*needs("read"), COSTLY])
     def draw_logits(job_id: str, which: Literal["real", "fake"], axes: AxesDep, services: ServicesDep) -> Response:
         """Draw the logits of real or of generated images."""
         return _draw_heat_map(services, job_id, LOGITS, which, axes)
 
-    @router.get("/runs/{job_id}/gradients/{which}.png", dependencies=needs("read"))
+    @router.get("/runs/{job_id}/gradients/{which}.png", dependencies=[*needs("read"), COSTLY])
     def draw_gradients(
         job_id: str, which: Literal["generator", "discriminator"], axes: AxesDep, services: ServicesDep
     ) -> Response:

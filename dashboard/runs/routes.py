@@ -14,7 +14,7 @@ from api.jobs import queries as job_queries
 from api.jobs.schemas import JobSummary
 from api.jobs.search import parse_search
 from api.server.access.scopes import needs
-from api.server.http.dependencies import ServicesDep
+from api.server.http.dependencies import COSTLY, ServicesDep
 from api.server.http.query_fields import takes_query
 from api.server.http.responses import compressed_response
 from api.server.http.schemas import Page
@@ -62,7 +62,7 @@ def build_router(site: Site) -> APIRouter:
             response.delete_cookie(RESULT_COOKIE, samesite="lax", httponly=True)
         return response
 
-    @router.get("/runs/sparklines.svg", dependencies=needs("read"))
+    @router.get("/runs/sparklines.svg", dependencies=[*needs("read"), COSTLY])
     @takes_query(*LIST_FIELDS, "v")
     def read_sparklines(request: Request, services: ServicesDep) -> Response:
         """Draw both losses of the runs on one page of the list."""

@@ -80,12 +80,17 @@ def _paste(
     """Return the sheet, and whether every grid could be read."""
     sheet = Image.new("L", (cutouts[0].sheet.width, cutouts[0].sheet.height))
     is_whole = True
-    for box, cutout, image in zip(boxes, cutouts, _read_images(blobs, grids), strict=True):
+    for grid, box, cutout, image in zip(grids, boxes, cutouts, _read_images(blobs, grids), strict=True):
         if image is None:
             is_whole = False
             continue
         if image.mode != "L" and sheet.mode == "L":
             sheet = sheet.convert(image.mode)
+        if box[2] > image.width or box[3] > image.height:
+            # What an event says about its file may be wrong; to cut out what is not there would take its memory.
+            logger.warning("The grid of iteration %d is smaller than its event says.", grid.iteration)
+            is_whole = False
+            continue
         # Averaged by area, so that every pixel counts and cells stay apart.
         piece = image.crop(box).resize((cutout.size.width, cutout.size.height), Image.Resampling.BOX)
         sheet.paste(piece, (cutout.left, cutout.top))

@@ -1,16 +1,21 @@
 """Templates to HTML, and the headers that every page goes out with."""
 
+import re
 from collections.abc import Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, PrefixLoader, StrictUndefined
+from jinja2.ext import Extension
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from api.server.access.grants import Scope
+from api.server.access.proxies import ROOT
 from api.server.http.responses import compress_body
+from api.server.http.root_path import move_below
 from api.server.services import Services
 from dashboard.web.layout import LinkView
 from dashboard.web.requests import is_reader
@@ -43,6 +48,29 @@ PAGE_HEADERS = {
 }
 
 
+# Attributes of templates that hold an address; all of the service's own begin with a slash.
+_ADDRESS = re.compile(
+    r'(?P<name>\s(?:href|src|action|formaction|data-src|data-url|data-run-url|data-metrics-url)=")'
+    r"(?:(?P<slash>/)|\{\{(?P<expression>[^{}]*)\}\})"
+)
+# The path prefix of the page that this thread renders.
+_root: ContextVar[str] = ContextVar("ganvas_page_root", default="")
+
+
+class AddressesBelowRoot(Extension):
+    """Writes every address of a template below the page's path prefix, so that no link can forget it."""
+
+    def preprocess(self, source: str, name: str | None, filename: str | None = None) -> str:
+        """Return the template's source with the prefix in each attribute that holds an address."""
+        return _ADDRESS.sub(_put_below_root, source)
+
+
+def _put_below_root(match: re.Match[str]) -> str:
+    if match["slash"]:
+        return f"{match['name']}{{{{ page_root() }}}}/"
+    return f"{match['name']}{{{{ ({match['expression']}) | below_root }}}}"
+
+
 def load_rooms(root: Path) -> PrefixLoader:
     """Return the templates of every folder below `root` that has some: `run/page.html` lies in `run/templates`."""
     folders = sorted(root.glob("*/templates"))
@@ -58,10 +86,13 @@ class Renderer:
             loader=load_rooms(ROOMS),
             autoescape=True,
             undefined=StrictUndefined,
+            extensions=[AddressesBelowRoot],
             trim_blocks=True,
             lstrip_blocks=True,
         )
         self._environment.globals.update(static=static.url, module_urls=static.module_urls, vocabulary=vocabulary)
+        self._environment.globals.update(page_root=_root.get)
+        self._environment.filters.update(below_root=lambda address: move_below(_root.get(), str(address)))
 
     def render_page(self, request: Request, template: str, page: Any, status: int = 200) -> HTMLResponse:
         """Return the template filled with `page`, and nothing else; compressed where the browser takes that."""
@@ -70,7 +101,11 @@ class Renderer:
             for text, href, scope in self._navigation
             if not (scope == "user" and is_reader(request))
         ]
-        html = self._environment.get_template(template).render(page=page, navigation=navigation).encode()
+        token = _root.set(request.scope.get(ROOT, ""))
+        try:
+            html = self._environment.get_template(template).render(page=page, navigation=navigation).encode()
+        finally:
+            _root.reset(token)
         body, headers = compress_body(request, html, PAGE_HEADERS, level=COMPRESSION, largest=None)
         return HTMLResponse(body, status, headers)
 

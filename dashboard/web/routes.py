@@ -5,7 +5,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from api.errors import NotAuthenticated, RouteNotFound, TooManyRequests
 from api.server.access import tokens
-from api.server.access.authenticator import LOGIN_COOKIE
+from api.server.access.authenticator import LOGIN_COOKIE, read_login
 from api.server.access.grants import hash_token
 from api.server.access.scopes import needs
 from api.server.access.tokens import LOGIN_SECONDS
@@ -84,7 +84,7 @@ def _add_login(router: APIRouter, site: Site) -> None:
     @router.post("/logout", dependencies=needs("read"))
     def log_out(request: Request, services: ServicesDep) -> Response:
         """End the login and forget the cookie."""
-        secret = request.cookies.get(LOGIN_COOKIE)
+        secret = read_login(request.headers.get("cookie", ""))
         if secret:
             with services.database.write() as session:
                 tokens.delete_login(session, hash_token(secret))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from api.server.files import make_private
 from api.settings import Settings
 from ganvas.backup.manifest import MANIFEST, BackupInvalid, Manifest, Say, read_manifest
 from ganvas.backup.writing import Previous, write_backup
@@ -20,7 +21,7 @@ def write_increment(settings: Settings, series: Path, keep: int | None, say: Say
     Raises BackupInvalid for a folder that holds anything else, and while another one is being added.
     """
     _check_series(series)
-    series.mkdir(parents=True, exist_ok=True)
+    make_private(series)
     try:
         lock = FileLock(series / _LOCK).acquire(blocking=False)
     except Timeout:

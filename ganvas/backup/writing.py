@@ -22,7 +22,7 @@ from api.server.database.engine import (
     find_revision,
 )
 from api.server.database.models import Artifact
-from api.server.files import fsync_folder
+from api.server.files import fsync_folder, make_private
 from api.server.services import build_blobs
 from api.settings import Settings
 from ganvas.backup.manifest import (
@@ -65,7 +65,8 @@ def write_backup(settings: Settings, folder: Path, say: Say, earlier: Previous |
     database = build_database(settings)
     try:
         revision = _read_revision(database)
-        (folder / "tables").mkdir(parents=True)
+        make_private(folder)
+        (folder / "tables").mkdir()
         with database.read() as session:
             tables = {
                 table.name: _write_table(session, table, folder, revision, earlier)

@@ -104,12 +104,20 @@ def read_spec(path: Path, overrides: tuple[str, ...]) -> dict[str, Any]:
 def read_settings(data_dir: Path | None, **values: Any) -> "Settings":
     """Return the service's settings from GANVAS_… variables; --data-dir and `values` take precedence.
 
-    Raises ClickException with the missing extra if the service's packages are not installed.
+    Raises ClickException with the missing extra if the service's packages are not installed, and for settings that
+    are not valid.
     """
     need_server_extra()
+    from pydantic import ValidationError
+
     from api.settings import Settings
 
-    return Settings(**values) if data_dir is None else Settings(**values, home=data_dir)
+    try:
+        return Settings(**values) if data_dir is None else Settings(**values, home=data_dir)
+    except ValidationError as error:
+        problems = error.errors(include_url=False)
+        sentences = [f"GANVAS_{str(each['loc'][0]).upper()}: {each['msg']}." for each in problems]
+        raise click.ClickException(" ".join(sentences).replace("Value error, ", "")) from None
 
 
 def print_json(value: "BaseModel | dict[str, Any]") -> None:

@@ -4,6 +4,7 @@ import gc
 import logging
 import os
 import sys
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,17 +41,42 @@ def up_command(host: str | None, port: int | None, data_dir: Path | None, no_wor
 
     try:
         with hold_home(settings.home):
-            _serve(settings, with_worker=not no_worker)
+            _tell_tightened(settings)
+            settings = _find_room(settings)
+            _serve(settings, with_worker=not no_worker and not settings.read_only)
     except HomeInUse as error:
         raise click.ClickException(f"{error} Stop that one first, or choose another --data-dir.") from None
+
+
+def _tell_tightened(settings: "Settings") -> None:
+    from api.server.files import tighten
+
+    changed = tighten(settings.home.expanduser(), settings.sqlite_path)
+    if changed:
+        names = ", ".join(map(str, changed))
+        click.echo(f"Other users of this machine could read {names}; from now on only the owner can.", err=True)
+
+
+def _find_room(settings: "Settings") -> "Settings":
+    """Return settings that only read where a full disk would keep the service from starting."""
+    from api.server.files import has_room
+
+    path = settings.sqlite_path
+    if settings.read_only or path is None or not path.exists() or has_room(settings.home.expanduser()):
+        return settings
+    click.echo(
+        f"The disk of {settings.home} is full: this service only reads, and no worker is started. "
+        "Free some space and start it again.",
+        err=True,
+    )
+    return settings.model_copy(update={"read_only": True})
 
 
 def _serve(settings: "Settings", *, with_worker: bool) -> None:
     """Serve until a signal comes."""
     # Modules that are loaded now stay to the end: collecting garbage among them would take a fifth of the start.
     gc.disable()
-    import uvicorn
-
+    from api.server.http.connections import build_config
     from api.server.operations.logging import set_up_logs
     from ganvas.address import write_service_url
     from ganvas.lazy_app import LazyApp
@@ -84,7 +110,9 @@ def _serve(settings: "Settings", *, with_worker: bool) -> None:
     def on_ready(port: int) -> None:
         host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104
         url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        write_service_url(settings.home, url)
+        # On a full disk other commands are told the address with --url.
+        with suppress(OSError) if settings.read_only else nullcontext():
+            write_service_url(settings.home, url)
         environment.update(GANVAS_URL=url, GANVAS_HOME=str(settings.home), GANVAS_END_WITH_PARENT=str(os.getpid()))
         click.echo(f"Ganvas answers at {settings.public_url or url}  (data in {settings.home})")
         start_worker_after("address")
@@ -97,18 +125,7 @@ def _serve(settings: "Settings", *, with_worker: bool) -> None:
     app = LazyApp(settings, on_loaded, on_failed)
     gc.freeze()
     gc.enable()
-    config = uvicorn.Config(
-        app,
-        host=settings.host,
-        port=settings.port,
-        log_level="warning",
-        log_config=None,
-        access_log=False,
-        ws="none",
-        timeout_graceful_shutdown=3,
-        server_header=False,
-    )
-    server = LocalServer(config, on_ready, on_stop, keeper.interrupt)
+    server = LocalServer(build_config(app, settings), on_ready, on_stop, keeper.interrupt)
     try:
         server.run()
     finally:
@@ -152,9 +169,10 @@ def _check_tables(settings: "Settings") -> None:
 
 
 def _check_bind(settings: "Settings") -> None:
-    from api.server.access.origins import BindRefused, check_bind
+    from api.server.access.origins import BindRefused, check_bind, check_token
 
     try:
+        check_token(settings)
         check_bind(settings, lambda: _tokens_exist(settings))
     except BindRefused as error:
         raise click.ClickException(str(error)) from None

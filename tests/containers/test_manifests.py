@@ -11,7 +11,10 @@ import kubernetes_validate
 import podman_compose
 import pytest
 import yaml
+from fastapi.testclient import TestClient
 
+from api.settings import Settings
+from ganvas.lazy_app import LazyApp
 from tests.containers.engines import find_kubectl, has_docker_compose
 from tests.containers.pods import render_overlay
 
@@ -202,3 +205,16 @@ def test_docker_compose_reads_the_file() -> None:
     for profile in ("gpu", "s3"):
         command = ["docker", "compose", "--profile", profile, "config", "--quiet"]
         assert subprocess.run(command, cwd=ROOT, check=False).returncode == 0
+
+
+def test_the_service_is_asked_over_http_whether_it_lives_and_not_for_its_database(tmp_path: Path) -> None:
+    """The very request that the kubelet sends, without a token, to a service that wants one."""
+    [deployment] = [each for each in read_documents(K8S / "base" / "service.yaml") if each["kind"] == "Deployment"]
+    [container] = deployment["spec"]["template"]["spec"]["containers"]
+    probe = container["livenessProbe"]["httpGet"]
+    assert probe["port"] in {port["name"] for port in container["ports"]}
+    app = LazyApp(Settings(home=tmp_path, token="a-token-of-some-length"), lambda _: None, lambda _: None)
+    with TestClient(app, base_url="http://10.1.2.3:8000") as client:
+        assert client.get(probe["path"]).status_code == 403, "the kubelet's own Host is not known"
+        headers = {header["name"]: header["value"] for header in probe["httpHeaders"]}
+        assert client.get(probe["path"], headers=headers).status_code == 200

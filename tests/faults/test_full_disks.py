@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from api.client.client import Client
+from api.errors import StorageFull
 from api.jobs.schemas import JobRead
 from tests.faults.conftest import SPEC, long_or_short
 from tests.support.faults.disks import filled_disk, small_disk
@@ -138,6 +139,32 @@ def test_a_full_disk_of_the_database_refuses_writes_serves_reads_and_goes_on(
         f"{len(refused)} writes",
         "507 or 503, reads go on, nothing corrupt; what was taken is there, and writes go on once there is room",
         f"{', '.join(codes)}; then {taken:,} points, all there",
+    )
+
+
+def test_a_service_that_finds_its_disk_full_at_the_start_shows_everything_and_goes_on_with_room(
+    start_service, connect, tmp_path, say
+) -> None:
+    with small_disk(tmp_path / "home", 32 * 1024) as home:
+        service: Service = start_service()
+        client: Client = connect(service.url)
+        job_id = client.submit(SPEC).id
+        service.kill()
+        with filled_disk(home):
+            service.start()
+            read_everything(service.url, job_id)
+            with pytest.raises(StorageFull, match="only reads"):
+                client.submit(SPEC)
+            service.kill()
+        service.start()
+        assert {job.id for job in client.list()} == {job_id}
+        assert client.submit(SPEC).state == "queued"
+        service.kill()
+    say(
+        "disk full when the service starts (SQLite)",
+        1,
+        "everything can be read, writes are 507; with room and started again all goes on",
+        "as it should",
     )
 
 

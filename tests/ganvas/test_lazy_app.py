@@ -91,3 +91,21 @@ def test_a_step_loads_nothing_of_the_next(modules: str, absent: tuple[str, ...])
     program = f"import sys; import {modules}; print([name for name in {absent} if name in sys.modules])"
     said = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
     assert said.strip() == "[]"
+
+
+def test_the_process_says_that_it_lives_before_and_after_the_routes_are_loaded(home: Path) -> None:
+    service = Service(home)
+    with service.connect() as client:
+        for _ in range(2):
+            answer = client.get("/livez", headers={"host": "localhost"})
+            assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+            assert client.get("/livez", headers={"host": "evil.example"}).status_code == 403
+            assert client.get("/jobs").status_code == 200
+    assert len(SECURITY_HEADERS) < len(answer.headers)
+
+
+def test_health_is_told_below_the_prefix_too(home: Path) -> None:
+    app = LazyApp(Settings(home=home, root_path="/lab"), lambda _: None, lambda _: None)
+    with TestClient(app, base_url=URL) as client:
+        assert [client.get(path).status_code for path in ("/lab/healthz", "/healthz", "/lab/livez")] == [200] * 3
+        assert app._app is None

@@ -1,6 +1,7 @@
 """`ganvas up` and `ganvas demo` as processes, with real signals."""
 
 import contextlib
+import gc
 import json
 import os
 import re
@@ -15,9 +16,11 @@ from pathlib import Path
 import httpx
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from ganvas import Client
 from ganvas.address import read_service_url, write_service_url
+from ganvas.commands.serve import up_command
 from ganvas.local import HomeInUse, hold_home
 from tests.support.faults.machines import is_alive
 from tests.support.faults.trainers import (
@@ -179,3 +182,24 @@ def test_open_address_without_a_token_is_refused(home: Path, host: str) -> None:
         text=True,
     )
     assert (outcome.returncode, "GANVAS_TOKEN" in outcome.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("GANVAS_ALLOWED_HOSTS", "gan.example", "GANVAS_WITHOUT_TOKEN"),
+        ("GANVAS_TOKEN", "correct horse", "could be guessed"),
+        ("GANVAS_TRUSTED_PROXIES", "10.0.0.300", "GANVAS_TRUSTED_PROXIES: must be addresses or networks"),
+        ("GANVAS_ROOT_PATH", "ganvas", "GANVAS_ROOT_PATH: must be a path"),
+    ],
+)
+def test_a_door_that_stands_open_keeps_the_service_from_starting(
+    home: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    try:
+        outcome = CliRunner().invoke(up_command, ["--no-worker", "--port", "0", "--data-dir", str(home)])
+    finally:
+        # A service that starts collects none.
+        gc.enable()
+    assert (outcome.exit_code, said in outcome.output) == (1, True), outcome.output

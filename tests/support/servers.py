@@ -2,9 +2,12 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -16,6 +19,8 @@ from api.settings import Settings
 
 DATABASE_NAME = "ganvas.sqlite3"
 # What is lost with the power is nothing here, and waiting for disks takes most of a test.
+# What ends at a proxy.
+HOP_BY_HOP = ("connection", "content-length", "keep-alive", "transfer-encoding")
 UNSAFE = ("fsync", "synchronous_commit", "full_page_writes")
 
 
@@ -88,3 +93,67 @@ def serve_s3() -> Iterator[str]:
         yield url
     finally:
         server.stop()
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """A reverse proxy on a real socket: its address with the prefix, and the paths that it was asked for."""
+
+    url: str
+    asked: list[str]
+
+
+@contextmanager
+def serve_proxy(
+    target: str, prefix: str, *, strips: bool, headers: Mapping[str, str] | None = None
+) -> Iterator[Proxy]:
+    """Show the service at `target` below a prefix, as nginx does; every other path is 404.
+
+    strips: whether the service is asked without the prefix. headers: what the proxy adds. The client's Host is
+    passed on, and its X-Forwarded-For with its address behind it.
+    """
+    asked: list[str] = []
+    upstream = httpx.Client(base_url=target, trust_env=False, timeout=30)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def handle_one(self) -> None:
+            asked.append(self.path)
+            self.close_connection = True
+            if self.path != prefix and not self.path.startswith(f"{prefix}/"):
+                self.send_error(404)
+                return
+            path = self.path.removeprefix(prefix) or "/" if strips else self.path
+            passed = {name: value for name, value in self.headers.items() if name.lower() not in HOP_BY_HOP}
+            passed["X-Forwarded-For"] = ", ".join(
+                filter(None, (self.headers.get("X-Forwarded-For"), self.client_address[0]))
+            )
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            with upstream.stream(
+                self.command, path, headers={**passed, **(headers or {})}, content=body
+            ) as answer:
+                self.send_response(answer.status_code)
+                for name, value in answer.headers.multi_items():
+                    if name.lower() not in (*HOP_BY_HOP, "content-length"):
+                        self.send_header(name, value)
+                self.send_header("Connection", "close")
+                self.end_headers()
+                with suppress(BrokenPipeError, ConnectionResetError):
+                    for piece in answer.iter_raw():
+                        self.wfile.write(piece)
+
+        do_GET = do_HEAD = do_POST = do_PUT = handle_one  # noqa: N815 (as the library calls them)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield Proxy(f"http://127.0.0.1:{server.server_port}{prefix}", asked)
+    finally:
+        server.shutdown()
+        server.server_close()
+        upstream.close()

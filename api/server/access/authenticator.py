@@ -2,13 +2,14 @@
 
 import base64
 import binascii
+import logging
 import time
 from collections.abc import Mapping
-from http.cookies import CookieError, SimpleCookie
 
+from sqlalchemy.exc import OperationalError
 from starlette.concurrency import run_in_threadpool
 
-from api.errors import NotAuthenticated
+from api.errors import NotAuthenticated, StorageFull
 from api.server.access import tokens
 from api.server.access.grants import (
     ALL_SCOPES,
@@ -22,12 +23,16 @@ from api.server.access.grants import (
     is_same_hash,
     make_token,
 )
+from api.server.access.rate_limits import RateLimits
 from api.server.database.engine import Database, build_database, prepare_tables
 from api.settings import Settings
 
+logger = logging.getLogger(__name__)
 LOGIN_COOKIE = "ganvas_login"
 # A token that was revoked elsewhere may still work for this long.
 REMEMBERED_SECONDS = 2.0
+# Answers that take longer are looked at again this often, so that a revoked token's end within two seconds too.
+RECHECKED_SECONDS = 0.5
 # An attempt's token never changes its attempt, and the fence decides whether it may still write.
 FENCED_SECONDS = 300.0
 _MAX_CACHED = 10_000
@@ -40,8 +45,9 @@ class Authenticator:
     listens on loopback only, which `check_bind` enforces.
     """
 
-    def __init__(self, database: Database, token: str | None) -> None:
+    def __init__(self, database: Database, token: str | None, limits: RateLimits) -> None:
         self._database = database
+        self._limits = limits
         self._token_sha256 = hash_token(token) if token else None
         self._requires_tokens = token is not None
         self._asked_at = float("-inf")
@@ -49,21 +55,37 @@ class Authenticator:
         self._cache: dict[str, tuple[float, Grant]] = {}
         self._own_worker_sha256: str | None = None
 
-    async def find_grant(self, headers: Mapping[str, str], is_fenced: bool = False) -> Grant:
+    async def find_grant(
+        self, headers: Mapping[str, str], address: str = "", *, is_fenced: bool = False, is_fresh: bool = False
+    ) -> Grant:
         """Return the grant of these headers; raises NotAuthenticated for a missing or wrong credential.
 
-        is_fenced: the route itself checks in the database whether an attempt is live.
+        Raises TooManyRequests when too many wrong tokens have come from this address.
+        is_fenced: the route itself checks in the database whether an attempt is live. is_fresh: look it up now.
         """
         if not await self._check_requires_tokens():
             return FULL_GRANT
         bearer = _read_bearer(headers.get("authorization"))
         if bearer is not None:
             seconds = FENCED_SECONDS if is_fenced and bearer.startswith(ATTEMPT_PREFIX) else REMEMBERED_SECONDS
-            return await self._find_cached(f"bearer {hash_token(bearer)}", bearer, seconds)
-        login = _read_cookie(headers.get("cookie", ""), LOGIN_COOKIE)
+            return await self._check_bearer(bearer, address, 0.0 if is_fresh else seconds)
+        login = read_login(headers.get("cookie", ""))
         if login:
             return await self._find_cached(f"login {hash_token(login)}", login, REMEMBERED_SECONDS)
         raise NotAuthenticated
+
+    async def holds(self, headers: Mapping[str, str], scopes: frozenset[str]) -> bool:
+        """Return whether the credential of an answer that is still being sent is valid for these scopes by now."""
+        try:
+            if not await self._check_requires_tokens(RECHECKED_SECONDS):
+                return True
+            bearer = _read_bearer(headers.get("authorization"))
+            secret = bearer or read_login(headers.get("cookie", "")) or ""
+            kind = "login" if bearer is None else "bearer"
+            grant = await self._find_cached(f"{kind} {hash_token(secret)}", secret, RECHECKED_SECONDS)
+        except NotAuthenticated:
+            return False
+        return bool(grant.scopes & scopes) and not grant.is_over
 
     def make_worker_token(self) -> str:
         """Return a worker token that is valid as long as this process, for the worker that it starts itself."""
@@ -86,15 +108,30 @@ class Authenticator:
     def requires_tokens(self) -> bool:
         """Return whether requests need a token; once they do, they always do."""
         if not self._requires_tokens and time.monotonic() - self._asked_at > REMEMBERED_SECONDS:
-            with self._database.read() as session:
-                self._requires_tokens = tokens.has_tokens(session)
-            self._asked_at = time.monotonic()
+            self._ask_for_tokens()
         return self._requires_tokens
 
-    async def _check_requires_tokens(self) -> bool:
-        if self._requires_tokens or time.monotonic() - self._asked_at <= REMEMBERED_SECONDS:
-            return self._requires_tokens
-        return await run_in_threadpool(self.requires_tokens)
+    def _ask_for_tokens(self) -> None:
+        with self._database.read() as session:
+            self._requires_tokens = tokens.has_tokens(session)
+        self._asked_at = time.monotonic()
+
+    async def _check_requires_tokens(self, seconds: float | None = None) -> bool:
+        remembered = REMEMBERED_SECONDS if seconds is None else seconds
+        if not self._requires_tokens and time.monotonic() - self._asked_at > remembered:
+            await run_in_threadpool(self._ask_for_tokens)
+        return self._requires_tokens
+
+    async def _check_bearer(self, token: str, address: str, seconds: float) -> Grant:
+        sha256 = hash_token(token)
+        self._limits.check_token(address, sha256)
+        try:
+            grant = await self._find_cached(f"bearer {sha256}", token, seconds)
+        except NotAuthenticated:
+            self._limits.record_wrong_token(address, sha256)
+            raise
+        self._limits.record_right_token(address, sha256)
+        return grant
 
     async def _find_cached(self, key: str, secret: str, seconds: float) -> Grant:
         asked_at, grant = self._cache.get(key, (float("-inf"), OPEN_GRANT))
@@ -130,9 +167,16 @@ class Authenticator:
         if token is None:
             raise NotAuthenticated("This token is not valid: it is wrong, revoked or expired.")
         if not is_recorded:
-            with self._database.write() as session:
-                tokens.record_use(session, token.id)
+            self._record_use(token.id)
         return Grant(GRANTS[token.scope], token.id)
+
+    def _record_use(self, token_id: str) -> None:
+        try:
+            with self._database.write() as session:
+                tokens.record_use(session, token_id)
+        except (StorageFull, OperationalError) as error:
+            # On a full disk reading still works, for those with a token too.
+            logger.warning("The use of a token could not be recorded: %s", error)
 
     def _grant_of_attempt(self, sha256: str) -> Grant:
         with self._database.read() as session:
@@ -155,12 +199,16 @@ def tokens_exist(settings: Settings) -> bool:
         database.close()
 
 
-def _read_cookie(header: str, name: str) -> str | None:
-    try:
-        cookie = SimpleCookie(header).get(name)
-    except CookieError:
-        return None
-    return cookie.value if cookie else None
+def read_login(cookie_header: str) -> str | None:
+    """Return the secret of a login's cookie, or None.
+
+    Of several the first counts: browsers send that of the longest path first, and another service may lie above.
+    """
+    for part in cookie_header.split(";"):
+        name, _, value = part.partition("=")
+        if name.strip() == LOGIN_COOKIE:
+            return value.strip().strip('"') or None
+    return None
 
 
 def _read_bearer(authorization: str | None) -> str | None:

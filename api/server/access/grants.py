@@ -40,6 +40,8 @@ class Grant:
     is_over: bool = False
 
 
+# Key of the ASGI scope under which AccessMiddleware stores the request's Grant.
+GRANT = "ganvas.grant"
 OPEN_GRANT = Grant(OPEN_SCOPES)
 FULL_GRANT = Grant(ALL_SCOPES)
 

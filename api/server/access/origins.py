@@ -27,15 +27,22 @@ SECURITY_HEADERS: tuple[tuple[bytes, bytes], ...] = (
 
 
 class BindRefused(Exception):
-    """The service would listen beyond this machine without a token or without allowed hosts."""
+    """The service would serve others without a token or allowed hosts, or with a token that can be guessed."""
+
+
+# A guess costs an attacker little: the limit of failed ones only makes a token of this size safe.
+MIN_TOKEN_LENGTH = 16
+MIN_TOKEN_CHARACTERS = 8
 
 
 def check_bind(settings: Settings, has_tokens: Callable[[], bool]) -> None:
-    """Raise BindRefused for an address beyond this machine unless a token and allowed hosts are set.
+    """Raise BindRefused where others would reach the service without a token, or without allowed hosts.
 
+    That is an address beyond this machine, or settings for a reverse proxy, which brings others to 127.0.0.1.
     has_tokens: returns whether any token was ever made; called only where no GANVAS_TOKEN is set.
     """
     if settings.host in LOOPBACK_HOSTS:
+        _check_proxied(settings, has_tokens)
         return
     missing = []
     if not settings.token and not has_tokens():
@@ -46,6 +53,32 @@ def check_bind(settings: Settings, has_tokens: Callable[[], bool]) -> None:
         raise BindRefused(
             f"Listening on {settings.host} would let others reach this service: "
             f"set {' and '.join(missing)} first, or listen on 127.0.0.1."
+        )
+
+
+def _check_proxied(settings: Settings, has_tokens: Callable[[], bool]) -> None:
+    is_proxied = {
+        "GANVAS_ALLOWED_HOSTS": any(name.lower() not in LOOPBACK_HOSTS for name in settings.allowed_hosts),
+        "GANVAS_OWN_ADDRESS": bool(settings.own_address) and settings.own_address.lower() not in LOOPBACK_HOSTS,
+        "GANVAS_TRUSTED_PROXIES": bool(settings.trusted_proxies),
+        "GANVAS_ROOT_PATH": bool(settings.root_path),
+    }
+    named = [name for name, is_set in is_proxied.items() if is_set]
+    if named and not settings.without_token and not settings.token and not has_tokens():
+        raise BindRefused(
+            f"With {' and '.join(named)} a proxy brings others to this service, and without a token they may do "
+            "everything: make one with `ganvas token create` (or set GANVAS_TOKEN), or say "
+            "GANVAS_WITHOUT_TOKEN=true if all who reach the proxy may do everything."
+        )
+
+
+def check_token(settings: Settings) -> None:
+    """Raise BindRefused for a GANVAS_TOKEN that could be guessed."""
+    token = settings.token
+    if token and (len(token) < MIN_TOKEN_LENGTH or len(set(token)) < MIN_TOKEN_CHARACTERS):
+        raise BindRefused(
+            f"GANVAS_TOKEN could be guessed: give it at least {MIN_TOKEN_LENGTH} characters, "
+            f"{MIN_TOKEN_CHARACTERS} of them different; `openssl rand -hex 32` prints one."
         )
 
 

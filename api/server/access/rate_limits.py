@@ -1,15 +1,18 @@
-"""Rate limits of submitted jobs and failed logins, for each caller.
+"""Rate limits of submitted jobs, failed logins and wrong tokens, for each caller.
 
 They are counted in this process: each replica counts for itself.
 """
 
 import threading
 import time
-from collections import deque
+from collections import OrderedDict, deque
 
 from api.errors import TooManyRequests
+from api.server.access.proxies import limit_key
 
 _MAX_CALLERS = 10_000
+# Repeats included; a program that goes on with an old token stays below it.
+WRONG_TOKENS_PER_MINUTE = 100
 
 
 class SlidingWindow:
@@ -51,6 +54,13 @@ class RateLimits:
     def __init__(self, submits_per_minute: int, login_failures_per_minute: int) -> None:
         self._submits = SlidingWindow(submits_per_minute, 60.0)
         self._login_failures = SlidingWindow(login_failures_per_minute, 60.0)
+        # Counted apart: a program with an old token must not keep the people beside it from logging in.
+        self._guesses = SlidingWindow(login_failures_per_minute, 60.0)
+        self._wrong_tokens = SlidingWindow(WRONG_TOKENS_PER_MINUTE, 60.0)
+        # Repeats of one wrong token are no guesses.
+        self._repeats = SlidingWindow(1, 60.0)
+        # Tokens that were right, by address: guesses from that address do not lock out who has one already.
+        self._right: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def count_submit(self, caller: str) -> None:
         """Count a submitted job; raises TooManyRequests."""
@@ -59,11 +69,32 @@ class RateLimits:
 
     def check_login(self, address: str) -> None:
         """Raise TooManyRequests while too many logins from this address have failed."""
-        _refuse_while(self._login_failures, address, "Too many logins have failed")
+        _refuse_while(self._login_failures, limit_key(address), "Too many logins have failed")
 
     def record_failed_login(self, address: str) -> None:
         """Count a login that failed."""
-        self._login_failures.record(address)
+        self._login_failures.record(limit_key(address))
+
+    def check_token(self, address: str, sha256: str) -> None:
+        """Raise TooManyRequests after too many wrong tokens from this address; not for one that was right here."""
+        if (address, sha256) not in self._right:
+            for window in (self._guesses, self._wrong_tokens):
+                _refuse_while(window, limit_key(address), "Too many wrong tokens came from this address")
+
+    def record_wrong_token(self, address: str, sha256: str) -> None:
+        """Count a token that is not valid."""
+        key = limit_key(address)
+        self._right.pop((address, sha256), None)
+        self._wrong_tokens.record(key)
+        if self._repeats.seconds_until_free(f"{key} {sha256}") <= 0:
+            self._repeats.record(f"{key} {sha256}")
+            self._guesses.record(key)
+
+    def record_right_token(self, address: str, sha256: str) -> None:
+        """Remember that this token is valid and comes from this address."""
+        self._right[address, sha256] = None
+        if len(self._right) > _MAX_CALLERS:
+            self._right.popitem(last=False)
 
 
 def _refuse_while(window: SlidingWindow, caller: str, problem: str) -> None:

@@ -7,14 +7,12 @@ from fastapi.routing import iter_route_contexts
 from starlette.routing import BaseRoute, Mount
 
 from api.errors import AttemptFenced, NotAllowed, NotAuthenticated
+from api.server.access.grants import GRANT as GRANT
 from api.server.access.grants import OPEN_GRANT, Grant, Scope
 
 OPEN_PATHS = frozenset({"/healthz", "/login", "/theme", "/favicon.ico"})
 # The dashboard's own scripts and styles, which the login page needs too.
 OPEN_PREFIX = "/static/"
-
-# Key of the ASGI scope under which AccessMiddleware stores the request's Grant.
-GRANT = "ganvas.grant"
 
 
 class RequireScope:

@@ -6,17 +6,22 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Insert, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 
+from api.errors import StorageFull
 from api.server.database.status import HEAD_REVISION as HEAD_REVISION
+from api.server.files import make_private, make_private_file
 from api.settings import Settings
 from ganlib.spec.storable import replace_all
 
 _BUSY_SECONDS = 30.0
+# A connection for each of the service's 40 threads, so that none waits for one that a slow reader holds.
+_POOL: dict[str, Any] = {"pool_size": 20, "max_overflow": 20}
 _READ_ONLY = "ganvas_read_only"
 # What one large transaction took of the disk for its log is returned down to this.
 _MOST_LOG_BYTES = 64 * 1024**2
@@ -57,8 +62,9 @@ class Database:
     `read()` see the same snapshot of the database.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, is_read_only: bool = False) -> None:
         self.engine = engine
+        self._is_read_only = is_read_only
         options: dict[str, Any] = {_READ_ONLY: True}
         if engine.dialect.name == "postgresql":
             options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
@@ -67,7 +73,12 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """Open a transaction that writes."""
+        """Open a transaction that writes; raises StorageFull in a service that only reads."""
+        if self._is_read_only:
+            raise StorageFull(
+                "This service only reads, because its disk was full when it started; "
+                "free some space and start it again."
+            )
         with self._write.begin() as session:
             yield session
 
@@ -85,22 +96,44 @@ class Database:
 def build_engine(settings: Settings) -> Engine:
     """Build the engine for the settings' database; SQLite's folder is created if necessary."""
     url = make_url(settings.sqlalchemy_url)
-    options: dict[str, Any] = {"json_deserializer": _read_json}
+    options: dict[str, Any] = {"json_deserializer": _read_json, **_POOL}
     if url.get_backend_name() == "sqlite":
-        settings.home.expanduser().mkdir(parents=True, exist_ok=True)
-        engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False}, **options)
+        options["connect_args"] = {"timeout": _BUSY_SECONDS, "check_same_thread": False}
+        if settings.read_only and url.database:
+            return _build_reader(Path(url.database), options)
+        make_private(settings.home.expanduser())
+        if settings.sqlite_path is not None:
+            make_private_file(settings.sqlite_path)
+        engine = create_engine(url, **options)
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     # A server whose encoding is SQL_ASCII would return bytes instead of text.
     encoding = {"client_encoding": "utf8"}
-    options |= {"pool_pre_ping": True, "pool_size": 20, "max_overflow": 20}
-    return create_engine(url, connect_args=encoding, **options)
+    return create_engine(url, connect_args=encoding, pool_pre_ping=True, **options)
+
+
+def _build_reader(path: Path, options: dict[str, Any]) -> Engine:
+    """Build the engine of a SQLite file beside which nothing can be written, not even the index of its log."""
+    log = Path(f"{path}-wal")
+    has_log = log.exists() and log.stat().st_size > 0
+    # With a log that a crash has left, the index is kept in memory, which only one connection at a time can do.
+    mode, pool = ("mode=rw", {"pool_size": 1, "max_overflow": 0}) if has_log else ("immutable=1", {})
+    engine = create_engine(f"sqlite:///{path.as_uri()}?{mode}&uri=true", **options | pool)
+
+    def set_up(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None
+        for pragma in (*(("locking_mode=EXCLUSIVE",) if has_log else ()), "query_only=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    event.listen(engine, "connect", set_up)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
 
 
 def build_database(settings: Settings) -> Database:
     """Build the database for the settings."""
-    return Database(build_engine(settings))
+    return Database(build_engine(settings), is_read_only=settings.read_only)
 
 
 def insert_into(session: Session, table: type[DeclarativeBase]) -> Any:
@@ -165,7 +198,7 @@ def prepare_tables(engine: Engine, settings: Settings) -> None:
     revision = find_revision(engine)
     if revision is not None and revision > HEAD_REVISION:
         raise TablesTooNew(revision)
-    if settings.migrate:
+    if settings.migrate and not settings.read_only:
         migrate(engine)
     elif revision != HEAD_REVISION:
         raise TablesOutdated(revision)

@@ -1,5 +1,6 @@
 """Dependencies that routes take as arguments."""
 
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import Depends, Header, Path, Query, Request
@@ -39,12 +40,20 @@ async def read_stream_position(
     return int(last_event_id)
 
 
+async def hold_costly_slot(request: Request) -> AsyncIterator[None]:
+    """Hold one of the slots for costly answers, from before the route runs until its answer has been sent."""
+    services: Services = request.app.state.services
+    async with services.costly.hold():
+        yield
+
+
 async def find_caller(request: Request) -> str:
     """Return a name for the caller: the token's, or else the address."""
     grant: Grant = request.scope.get(GRANT, OPEN_GRANT)
     return grant.caller or (request.client.host if request.client else "")
 
 
+COSTLY = Depends(hold_costly_slot)
 RawBody = Annotated[bytes, Depends(read_raw_body)]
 ServicesDep = Annotated[Services, Depends(get_services)]
 StreamPosition = Annotated[int | None, Depends(read_stream_position)]

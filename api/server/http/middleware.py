@@ -1,6 +1,10 @@
 """Middleware that checks every request before routing and adds the security headers to every answer."""
 
+import asyncio
+import logging
+import re
 from collections.abc import Iterable
+from contextlib import suppress
 from urllib.parse import parse_qsl, urlencode
 
 from starlette.datastructures import Headers
@@ -8,31 +12,40 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.artifacts.bundles import MAX_BUNDLE_BYTES
-from api.errors import BodyTooLarge, NotAuthenticated, RequestInvalid, ServiceError
+from api.errors import AttemptFenced, NotAuthenticated, RequestInvalid, ServiceError
 from api.server.access.authenticator import Authenticator
-from api.server.access.grants import OPEN_GRANT
+from api.server.access.grants import FULL_GRANT, OPEN_GRANT, OPEN_SCOPES, Grant
 from api.server.access.origins import LOOPBACK_HOSTS, SECURITY_HEADERS, check_host, check_origin
 from api.server.access.scopes import GRANT, OPEN_PATHS, OPEN_PREFIX
+from api.server.http.request_bodies import MAX_BODY_BYTES as MAX_BODY_BYTES
+from api.server.http.request_bodies import STREAMED_PREFIX, BodyReader, RequestBody, linger, open_body
 from api.server.http.responses import error_response
 from api.settings import MIB, Settings
 from ganlib.spec.storable import UNSTORABLE_TEXT, is_storable
 
-MAX_BODY_BYTES = MIB
-# Files are streamed to disk by their own route, which has its own limit.
-STREAMED_PREFIX = "/artifacts/"
+logger = logging.getLogger(__name__)
 # Routes of one attempt: each of their writes passes the fence.
 FENCED_PREFIX = "/jobs/"
-# Several files in one body.
-_LARGER_BODIES = {("POST", "/artifacts"): MAX_BUNDLE_BYTES}
+# An upload that is longer is not begun on the word of a grant that is remembered.
+_LONG_UPLOAD = MIB
+# A request that takes longer is looked at again as often, so that a revoked token ends what it has opened.
+WATCH_SECONDS = 1.0
+# Requests that are handled at once: of readers, and of those who need no token. The service has 40 threads; what
+# these leave is for workers.
+READERS_AT_ONCE, STRANGERS_AT_ONCE = 24, 8
+# Figures wait for their turn in a queue of their own, for minutes.
+_FIGURES = re.compile(r"/figures/.*|/runs/[^/]+/movie\..*")
 
 
 class AccessMiddleware:
-    """ASGI middleware: checks host, origin and credentials, and reads small bodies up to their limit."""
+    """ASGI middleware: checks host, origin and credentials, and only then reads small bodies up to their limit."""
 
     def __init__(self, app: ASGIApp, settings: Settings, authenticator: Authenticator) -> None:
         self._app = app
         self._authenticator = authenticator
+        self._bodies = BodyReader()
+        self._readers = asyncio.Semaphore(READERS_AT_ONCE)
+        self._strangers = asyncio.Semaphore(STRANGERS_AT_ONCE)
         self._hosts = LOOPBACK_HOSTS | {
             host.lower() for host in (*settings.allowed_hosts, settings.own_address) if host
         }
@@ -45,38 +58,179 @@ class AccessMiddleware:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1000})
             return
-
-        async def send_secured(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = _add_missing(message.get("headers", ()))
-            await send(message)
-
+        body = open_body(scope, receive)
+        answer = Answer(send, body)
         try:
-            await self._check(scope)
-            if not (scope["method"] == "PUT" and scope["path"].startswith(STREAMED_PREFIX)):
-                limit = _LARGER_BODIES.get((scope["method"], scope["path"]), MAX_BODY_BYTES)
-                receive = await _read_small_body(scope, receive, limit)
+            grant = await self._check(scope)
+            async with self._bodies.read(scope, body, is_open=grant is OPEN_GRANT) as receive_body:
+                await self._pass_on(scope, receive_body, answer, grant)
         except NotAuthenticated as error:
-            answer = _redirect_to_login(scope) or error_response(error)
-            await answer(scope, receive, send_secured)
+            refusal = _redirect_to_login(scope) or error_response(error)
+            await refusal(scope, receive, answer.send)
         except ServiceError as error:
-            await error_response(error)(scope, receive, send_secured)
+            await error_response(error)(scope, receive, answer.send)
         except ClientDisconnect:
             return
-        else:
-            await self._app(scope, receive, send_secured)
 
-    async def _check(self, scope: Scope) -> None:
+    async def _check(self, scope: Scope) -> Grant:
         headers = Headers(scope=scope)
+        method, path = scope["method"], scope["path"]
         check_host(headers.get("host"), self._hosts)
-        check_origin(scope["method"], headers)
-        if scope["path"] in OPEN_PATHS or scope["path"].startswith(OPEN_PREFIX):
+        check_origin(method, headers)
+        if path in OPEN_PATHS or path.startswith(OPEN_PREFIX):
             scope[GRANT] = OPEN_GRANT
-        else:
-            scope[GRANT] = await self._authenticator.find_grant(
-                headers, is_fenced=scope["path"].startswith(FENCED_PREFIX)
-            )
+            _check_query(scope["query_string"])
+            return OPEN_GRANT
+        grant = await self._authenticator.find_grant(
+            headers,
+            scope["client"][0] if scope.get("client") else "",
+            is_fenced=path.startswith(FENCED_PREFIX),
+            is_fresh=method == "PUT" and _is_long(headers),
+        )
+        if grant.is_over and method in ("POST", "PUT") and path.startswith(STREAMED_PREFIX.rstrip("/")):
+            raise AttemptFenced
+        scope[GRANT] = grant
         _check_query(scope["query_string"])
+        return grant
+
+    async def _pass_on(self, scope: Scope, receive: Receive, answer: "Answer", grant: Grant) -> None:
+        """Call the application: a reader's request in its turn, and as long as its credential is valid."""
+        if _is_workers(scope, grant) or _FIGURES.fullmatch(scope["path"]):
+            await self._run_watched(scope, receive, answer, grant)
+            return
+        turns = self._strangers if grant is OPEN_GRANT else self._readers
+        await turns.acquire()
+        # Released with the answer's first byte: what follows takes no thread for long; slow readers block none.
+        answer.on_start = turns.release
+        try:
+            await self._run_watched(scope, receive, answer, grant)
+        finally:
+            answer.release()
+
+    async def _run_watched(self, scope: Scope, receive: Receive, answer: "Answer", grant: Grant) -> None:
+        if grant is OPEN_GRANT or scope["method"] not in ("GET", "PUT"):
+            await self._app(scope, receive, answer.send)
+            return
+        watch = Watch(self._authenticator, Headers(scope=scope), grant)
+        try:
+            await self._app(scope, receive, answer.send)
+        except asyncio.CancelledError:
+            if not watch.has_ended:
+                raise
+            current = asyncio.current_task()
+            if current is not None:
+                current.uncancel()
+            await answer.end()
+        finally:
+            watch.close()
+
+
+class Watch:
+    """Cancels the current task, a request, when its credential is no longer valid."""
+
+    def __init__(self, authenticator: Authenticator, headers: Headers, grant: Grant) -> None:
+        self.has_ended = False
+        self._authenticator, self._headers = authenticator, headers
+        self._scopes = grant.scopes - OPEN_SCOPES
+        self._request = asyncio.current_task()
+        self._task: asyncio.Task[None] | None = None
+        # Most requests end before: they pay for a timer and not for a task.
+        self._timer = asyncio.get_running_loop().call_later(WATCH_SECONDS, self._begin)
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _begin(self) -> None:
+        self._task = asyncio.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while await self._holds():
+            await asyncio.sleep(WATCH_SECONDS)
+        self.has_ended = True
+        if self._request is not None:
+            self._request.cancel()
+
+    async def _holds(self) -> bool:
+        try:
+            return await self._authenticator.holds(self._headers, self._scopes)
+        except Exception as error:
+            logger.warning("A token could not be looked up (%s); its open answers go on until it can.", error)
+            return True
+
+
+class Answer:
+    """An answer on its way: adds the security headers, and closes the connection of a body that was not read."""
+
+    def __init__(self, send: Send, body: RequestBody) -> None:
+        self.on_start = _do_nothing
+        self._send, self._body = send, body
+        self._has_started = self._has_ended = self._is_stream = self._lingers = False
+
+    async def send(self, message: Message) -> None:
+        """Send a message of the application."""
+        if message["type"] == "http.response.start":
+            self._has_started = True
+            self._lingers = not self._body.is_read
+            headers = _add_missing(message.get("headers", ()))
+            if self._lingers:
+                headers.append((b"connection", b"close"))
+            self._is_stream = any(
+                name == b"content-type" and value.startswith(b"text/event-stream") for name, value in headers
+            )
+            message["headers"] = headers
+            await self._send(message)
+            self.release()
+            return
+        self._has_ended = not message.get("more_body", False)
+        if self._has_ended and self._lingers:
+            await self._send({**message, "more_body": True})
+            await linger(self._body)
+            message = {"type": "http.response.body", "body": b"", "more_body": False}
+        await self._send(message)
+
+    async def end(self) -> None:
+        """End an answer whose credential is no longer valid: a stream as usual, so that its reader asks again."""
+        if not self._has_started:
+            await self._send_refusal()
+        elif self._is_stream and not self._has_ended:
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def release(self) -> None:
+        """Call `on_start` once."""
+        call, self.on_start = self.on_start, _do_nothing
+        call()
+
+    async def _send_refusal(self) -> None:
+        with suppress(OSError):
+            await error_response(NotAuthenticated("This token is no longer valid."))(
+                {"type": "http"}, _never, self.send
+            )
+
+
+def _do_nothing() -> None:
+    pass
+
+
+async def _never() -> Message:
+    return {"type": "http.disconnect"}
+
+
+def _is_workers(scope: Scope, grant: Grant) -> bool:
+    """Return whether a worker asks: by its grant, or by the address where no tokens are needed."""
+    if grant is not FULL_GRANT and grant is not OPEN_GRANT and "user" not in grant.scopes:
+        return "read" not in grant.scopes
+    method, path = scope["method"], scope["path"]
+    return method in ("POST", "PUT") and (
+        path.startswith(("/workers/", "/artifacts")) or (path.startswith(FENCED_PREFIX) and "/attempts/" in path)
+    )
+
+
+def _is_long(headers: Headers) -> bool:
+    length = headers.get("content-length", "")
+    return not (length.isascii() and length.isdigit() and len(length) < 8 and int(length) <= _LONG_UPLOAD)
 
 
 def _check_query(query: bytes) -> None:
@@ -98,41 +252,6 @@ def _redirect_to_login(scope: Scope) -> Response | None:
     query = scope["query_string"].decode("latin-1")
     requested = scope["path"] + (f"?{query}" if query else "")
     return RedirectResponse(f"{login_path}?{urlencode({'back': requested})}", 303, {"cache-control": "no-store"})
-
-
-async def _read_small_body(scope: Scope, receive: Receive, limit: int) -> Receive:
-    """Read the body up to the limit and return a `receive` that gives it again; raises BodyTooLarge."""
-    length = Headers(scope=scope).get("content-length")
-    # Its length is checked first: Python refuses to parse a number of thousands of digits.
-    too_large = BodyTooLarge(f"The body is too large for this route; the limit is {limit:,} bytes.")
-    if length is not None and (not _is_number(length) or int(length) > limit):
-        raise too_large
-    parts: list[bytes] = []
-    size, more = 0, True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        more = message.get("more_body", False)
-        if size > limit:
-            raise too_large
-    body: bytes | None = b"".join(parts)
-
-    async def receive_again() -> Message:
-        nonlocal body
-        if body is None:
-            return await receive()
-        message = {"type": "http.request", "body": body, "more_body": False}
-        body = None
-        return message
-
-    return receive_again
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) < 20
 
 
 def _add_missing(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

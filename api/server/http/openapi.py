@@ -11,6 +11,7 @@ from api.attempts.schemas import ClaimRequest, FinishPost
 from api.errors import BodyTooLarge, NotAllowed, NotAuthenticated, OriginRefused, RequestInvalid, ServiceError
 from api.events.schemas import EventsPost, StreamEvent
 from api.jobs.schemas import JobEdit
+from api.server.access.proxies import ROOT
 from api.server.access.scopes import needs
 from api.workers.schemas import WorkerPost
 from ganlib.spec.job import JobSpec
@@ -125,7 +126,10 @@ router = APIRouter(dependencies=needs("read"), include_in_schema=False)
 @router.get("/openapi.json")
 def get_openapi_schema(request: Request) -> JSONResponse:
     """Return the OpenAPI schema of the REST routes."""
-    return JSONResponse(build_openapi(request.app))
+    root = request.scope.get(ROOT)
+    # Programs that read the schema resolve paths against the host, unless it names a server.
+    servers = {"servers": [{"url": root}]} if root else {}
+    return JSONResponse(build_openapi(request.app) | servers)
 
 
 SPEC_EXAMPLE: dict[str, Any] = {

@@ -3,13 +3,16 @@
 import gzip
 import math
 import secrets
-from collections.abc import Mapping
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import suppress
 from http import HTTPStatus
+from itertools import chain
 from typing import Any
 
 from pydantic import BaseModel
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from api.errors import JobAmbiguous, JobNotFound, ServiceError
 from api.server.access.origins import SECURITY_HEADERS
@@ -71,6 +74,38 @@ def compressed_response(
     """Return an answer with this body, compressed as `compress_body` does."""
     sent, sent_headers = compress_body(request, body, headers, level=level, largest=largest)
     return Response(sent, headers=sent_headers, media_type=media_type)
+
+
+class PartStream(StreamingResponse):
+    """Sends pieces as they are made; `parts` is closed with the answer, also when the client has left."""
+
+    def __init__(self, parts: Generator[bytes], first: Iterable[bytes], media_type: str) -> None:
+        self._parts = parts
+        super().__init__(chain(first, parts), media_type=media_type)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the answer."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            # A thread may still be making the last piece; what `parts` holds then ends with it.
+            with suppress(ValueError):
+                self._parts.close()
+
+
+def streamed_response(
+    request: Request, parts: Generator[bytes], media_type: str, *, level: int | None = COMPRESSION
+) -> Response:
+    """Return an answer made of these pieces; only a small one is whole in memory, and compressed at this level."""
+    first: list[bytes] = []
+    for part in parts:
+        first.append(part)
+        if sum(map(len, first)) > MAX_COMPRESSED:
+            return PartStream(parts, first, media_type)
+    body = b"".join(first)
+    if level is None:
+        return Response(body, media_type=media_type)
+    return compressed_response(request, body, media_type, level=level)
 
 
 def compress_body(

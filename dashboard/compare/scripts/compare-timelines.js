@@ -4,7 +4,7 @@
 //   out: ganvas:compared {axis, at, places, shown: {run: {frames, index, number, note, letter}}}, ganvas:clocks,
 //        ganvas:grown {urls}
 import { countUntil, describePlace, setClock, writePlace } from "../../charts/scripts/axis.js";
-import { readAddress, RestingAddress } from "../../static/core/address.js";
+import { below, readAddress, RestingAddress } from "../../static/core/address.js";
 import { announce, findField, listen, setField, stopListening } from "../../static/core/dom.js";
 import { showCount, showDuration } from "../../static/core/format.js";
 import { readTimeline } from "../../timeline/scripts/frames.js";
@@ -23,12 +23,12 @@ class Track {
   }
 
   get metricsUrl() {
-    return `/jobs/${this.run}/metrics`;
+    return below(`/jobs/${this.run}/metrics`);
   }
 
   /** Fetch the run's timeline; false when the request failed. */
   async load() {
-    const response = await fetch(`/runs/${this.run}/timeline.json`).catch(() => undefined);
+    const response = await fetch(below(`/runs/${this.run}/timeline.json`)).catch(() => undefined);
     if (!response?.ok) return false;
     this.frames = readTimeline(await response.json());
     this.isLoaded = true;

@@ -24,6 +24,8 @@ def read_cells(data: bytes, shot: Shot, crop: Crop | None) -> Image.Image:
         raise FigureRefusal(f"The grid of iteration {shot.iteration:,} is damaged.") from error
     grid = shot.grid
     width, height = grid.cell_width, grid.cell_height
+    if image.width < grid.columns * width or image.height < grid.rows * height:
+        raise FigureRefusal(f"The grid of iteration {shot.iteration:,} is smaller than its event says.")
     shown = Image.new("RGB", cells_size(grid, crop))
     if crop is None:
         shown.paste(image, (0, 0))

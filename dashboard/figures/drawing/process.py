@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from api.curves.points import Points
 from dashboard.figures.drawing.plans import MAX_GRID_BYTES, CurvesPlan, FigureOversize, FigureRefusal, Plan
 
 REFUSED = 3
+TEMPORARY_PREFIX = "ganvas-"
 # A process has three minutes of CPU time and ten minutes in all.
 SECONDS, COMPUTING_SECONDS = 600.0, 180
 _ROOT = Path(__file__).parents[3]
@@ -54,12 +56,17 @@ def draw_figure(
 ) -> BinaryIO:
     """Draw in a process of its own and return its file, open at the start; the caller closes it.
 
-    files: those that the plan numbers, in order. cache: a folder for the list of fonts.
+    files: those that the plan numbers, in order. cache: a folder for the list of fonts and temporary files, as the
+    system's own may lie in memory.
     Raises FigureRefusal, FigureOversize for what takes more than `seconds`, DrawingStopped or DrawingFailed.
     """
+    cache.mkdir(parents=True, exist_ok=True)
+    # One figure is drawn at a time: what is here was left by a process that was killed.
+    for left in cache.glob(f"{TEMPORARY_PREFIX}*"):
+        shutil.rmtree(left, ignore_errors=True)
     with ExitStack() as stack:
-        drawn = stack.enter_context(tempfile.TemporaryFile())
-        with tempfile.TemporaryFile() as request, tempfile.TemporaryFile() as errors:
+        drawn = stack.enter_context(tempfile.TemporaryFile(dir=cache))
+        with tempfile.TemporaryFile(dir=cache) as request, tempfile.TemporaryFile() as errors:
             write_request(plan, files, request)
             _run(request, drawn, errors, cache, seconds, should_stop)
         drawn.seek(0)
@@ -140,6 +147,7 @@ def _environment(cache: Path) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join(paths),
         "PYTHONHASHSEED": "0",
         "MPLCONFIGDIR": str(cache),
+        "TMPDIR": str(cache),
         "MPLBACKEND": "agg",
         "OMP_NUM_THREADS": "1",
         "OPENBLAS_NUM_THREADS": "1",

@@ -1,4 +1,5 @@
 // <neighbour-grids data-url data-iteration>: the nearest training images follow the timeline's selected grid.
+import { below } from "../../static/core/address.js";
 import { findField, listen, setField, stopListening } from "../../static/core/dom.js";
 import { selection } from "../../charts/scripts/curve-settings.js";
 import { showCount } from "../../static/core/format.js";
@@ -48,7 +49,7 @@ class NeighbourGrids extends HTMLElement {
     if (!image) return;
     image.closest("figure").hidden = !grid;
     if (!grid) return;
-    image.src = grid.url;
+    image.src = below(grid.url);
     image.alt = `${grid.rows} × ${grid.columns} ${text}`;
   }
 }

@@ -65,7 +65,7 @@ class ChosenRuns extends HTMLElement {
     const cancel = this.querySelector("details");
     if (cancel) cancel.inert = !count;
     if (cancel && !count) cancel.open = false;
-    const compare = this.querySelector("[formaction='/runs/compare']");
+    const compare = this.querySelector("[formaction$='/runs/compare']");
     compare.disabled = count < 2 || count > 10;
     compare.title = compare.disabled ? "Choose 2 to 10 runs" : "";
   }

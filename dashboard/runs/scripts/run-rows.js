@@ -1,4 +1,5 @@
 // <run-rows>: the rows or pictures of the list of runs; they are updated as messages come, and new runs appear.
+import { below } from "../../static/core/address.js";
 import { announce, findField, listen, setField, stopListening } from "../../static/core/dom.js";
 import { readValue, secondsLeft, showCount, showDuration, showNumber } from "../../static/core/format.js";
 
@@ -11,11 +12,12 @@ function updateThumbnail(svg, sample) {
   const columns = Math.min(sample.columns, THUMBNAIL_CELLS);
   const rows = Math.min(sample.rows, THUMBNAIL_CELLS);
   const image = svg.querySelector("image");
-  if (image.getAttribute("href") === sample.url) return;
+  const url = below(sample.url);
+  if (image.getAttribute("href") === url) return;
   svg.setAttribute("viewBox", `0 0 ${columns * sample.cell_width} ${rows * sample.cell_height}`);
   image.setAttribute("width", sample.columns * sample.cell_width);
   image.setAttribute("height", sample.rows * sample.cell_height);
-  image.setAttribute("href", sample.url);
+  image.setAttribute("href", url);
 }
 
 class RunRows extends HTMLElement {
@@ -60,8 +62,9 @@ class RunRows extends HTMLElement {
     const thumbnail = findField(row, "thumbnail");
     if (thumbnail) updateThumbnail(thumbnail, sample);
     const grid = findField(row, "grid");
-    if (!grid || grid.getAttribute("src") === sample.url) return;
-    grid.src = sample.url;
+    const url = below(sample.url);
+    if (!grid || grid.getAttribute("src") === url) return;
+    grid.src = url;
     grid.alt = grid.alt.replace(/[\d,]+$/, showCount(sample.iteration));
   }
 

@@ -1,4 +1,10 @@
-// The state of a view in the page's address, so that it can be shared.
+// The state of a view in the page's address, so that it can be shared; and the addresses of the service's own paths.
+
+/** The prefix below which a proxy shows the service, or "". */
+export const rootPath = () => document.documentElement.dataset.root ?? "";
+
+/** The address of a path of the service, such as /jobs/ID. */
+export const below = (path) => (path.startsWith("/") ? rootPath() + path : path);
 
 /** A parameter of the address, or null. */
 export const readAddress = (name) => new URLSearchParams(location.search).get(name);

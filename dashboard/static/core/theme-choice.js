@@ -1,5 +1,6 @@
 // <theme-choice>: changes the theme without a reload, in the cookie that the server reads. On paper the page is light: what
 // scripts have drawn is drawn anew.
+import { rootPath } from "./address.js";
 import { announce } from "./dom.js";
 
 const YEAR_SECONDS = 31_536_000;
@@ -28,7 +29,7 @@ class ThemeChoice extends HTMLElement {
 
   choose(theme) {
     document.documentElement.dataset.theme = theme;
-    document.cookie = `ganvas_theme=${theme}; path=/; max-age=${YEAR_SECONDS}; samesite=lax`;
+    document.cookie = `ganvas_theme=${theme}; path=${rootPath() || "/"}; max-age=${YEAR_SECONDS}; samesite=lax`;
     for (const button of this.querySelectorAll("button")) button.ariaPressed = String(button.value === theme);
     announce("theme");
   }

@@ -1,4 +1,5 @@
 // A timeline as data: sample grids (frames) in order of iteration, each iteration once.
+import { below } from "../../static/core/address.js";
 
 /** The index of the iteration, or where it would be inserted. */
 function indexOf(frames, iteration) {
@@ -43,7 +44,7 @@ export function frameOf(event, at) {
   const { iteration, rows, columns, cell_width, cell_height, latents_sha256 } = event;
   const { sha256 } = event.file;
   const layout = { rows, columns, cell_width, cell_height, latents_sha256 };
-  return { iteration, sha256, url: `/artifacts/${sha256}`, created: Date.parse(at) || Date.now(), ...layout };
+  return { iteration, sha256, url: below(`/artifacts/${sha256}`), created: Date.parse(at) || Date.now(), ...layout };
 }
 
 const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
@@ -63,7 +64,7 @@ export function readTimeline({ iterations, files, created, layouts }) {
     for (const end = frames.length + count; frames.length < end; ) {
       const at = frames.length;
       const sha256 = hashes[at];
-      frames.push({ iteration: iterations[at], sha256, url: `/artifacts/${sha256}`, created: 1000 * created[at], ...layout });
+      frames.push({ iteration: iterations[at], sha256, url: below(`/artifacts/${sha256}`), created: 1000 * created[at], ...layout });
     }
   }
   return frames;

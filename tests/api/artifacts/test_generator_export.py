@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 from safetensors import safe_open
 from safetensors.torch import load, save
 
+from api.artifacts import generator_export
 from api.artifacts.generator_export import NoGenerator, extract_generator, find_weights_prefix
 from api.server.database.engine import Database
 from ganlib.spec.parse import parse_spec
@@ -68,6 +69,53 @@ def test_generator_of_a_real_checkpoint_is_the_network_that_draws(
 def test_files_without_a_generator_are_refused(data: bytes) -> None:
     with pytest.raises(NoGenerator):
         extract_generator(io.BytesIO(data), "generator.", {})
+
+
+def make_file(*spans: tuple[int, int], size: int) -> bytes:
+    """A checkpoint of so many bytes of tensors, whose header claims these offsets."""
+    tensors = {
+        f"generator.{place}": {"dtype": "U8", "shape": [end - start], "data_offsets": [start, end]}
+        for place, (start, end) in enumerate(spans)
+    }
+    header = json.dumps(tensors).encode()
+    return len(header).to_bytes(8, "little") + header + bytes(range(size))
+
+
+@pytest.mark.parametrize(
+    ("spans", "is_whole"),
+    [
+        ([(0, 4), (4, 8)], True),
+        ([(4, 8), (0, 4)], True),
+        ([(0, 2), (6, 8)], True),
+        ([(0, 0), (0, 8), (8, 8)], True),
+        ([(0, 8)] * 1000, False),
+        ([(0, 5), (4, 8)], False),
+        ([(0, 8), (2, 3)], False),
+        ([(0, 9)], False),
+        ([(0, 4), (2**40, 2**40 + 4)], False),
+    ],
+)
+def test_an_export_is_never_larger_than_its_checkpoint(spans: list[tuple[int, int]], is_whole: bool) -> None:
+    data = make_file(*spans, size=8)
+    if not is_whole:
+        with pytest.raises(NoGenerator):
+            extract_generator(io.BytesIO(data), "generator.", {}, len(data))
+        return
+    file = io.BytesIO(data)
+    cut = extract_generator(file, "generator.", {}, len(data))
+    written = b"".join(cut.read(file))
+    assert len(written) == cut.size
+    begin = 8 + int.from_bytes(written[:8], "little")
+    assert sorted(written[begin:]) == [byte for start, end in sorted(spans) for byte in range(start, end)]
+
+
+def test_control_without_the_check_a_small_checkpoint_becomes_a_large_download(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(generator_export, "_lie_apart", lambda *_: True)
+    data = make_file(*[(0, 8)] * 1000, size=8)
+    cut = extract_generator(io.BytesIO(data), "generator.", {}, len(data))
+    assert sum(size for _, size in cut.spans) == 8000
 
 
 def test_generator_is_downloaded_with_what_it_is_of(client: TestClient, sqlite: Database, tmp_path: Path) -> None:

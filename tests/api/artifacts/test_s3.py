@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import boto3
 import pytest
 from fastapi.testclient import TestClient
 
+from api.artifacts import s3
 from api.artifacts.s3 import S3Blobs
 from api.errors import ArtifactRefused, ServiceUnavailable
 from api.main import build_service
@@ -146,3 +148,72 @@ def test_a_bucket_is_made_where_it_is_missing_and_only_there(endpoint_url: str) 
     assert [missing.make_bucket(), missing.make_bucket()] == [True, False]
     write(missing, CONTENT, NAME)
     assert missing.exists(NAME)
+
+
+# Larger files travel in parts.
+
+LARGE = os.urandom(200_000)
+LARGE_NAME = hashlib.sha256(LARGE).hexdigest()
+
+
+@pytest.fixture
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(s3, "PART_BYTES", 65_536)
+    # A store wants 5 MiB.
+    monkeypatch.setattr("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", 1024)
+
+
+def list_uploads(endpoint_url: str) -> list[str]:
+    listed = boto3.client("s3", endpoint_url=endpoint_url).list_multipart_uploads(Bucket="grids")
+    return [upload["Key"] for upload in listed.get("Uploads", ())]
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_a_large_blob_is_sent_in_parts_and_one_part_is_held(
+    blobs: S3Blobs, endpoint_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[int] = []
+    put = S3Blobs.put_part
+    monkeypatch.setattr(S3Blobs, "put_part", lambda *given: sent.append(len(given[-1])) or put(*given))
+    monkeypatch.setattr(tempfile, "TemporaryFile", None)
+    writer = blobs.begin(LARGE_NAME)
+    for start in range(0, len(LARGE), 10_000):
+        writer.write(LARGE[start : start + 10_000])
+        assert len(writer._waiting.getvalue()) < 65_536  # type: ignore[attr-defined]
+    assert (len(sent), blobs.exists(LARGE_NAME)) == (2, False)
+    writer.commit()
+    writer.abort()
+    assert (len(sent), sum(sent), max(sent)) == (3, len(LARGE), 70_000)
+    with blobs.open(LARGE_NAME) as file:
+        assert file.read() == LARGE
+    assert list_uploads(endpoint_url) == []
+    blobs.delete(LARGE_NAME)
+
+
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize("ends", ["given up", "with another sha256"])
+def test_parts_of_a_blob_that_does_not_come_to_be_are_deleted(
+    blobs: S3Blobs, endpoint_url: str, ends: str
+) -> None:
+    writer = blobs.begin(LARGE_NAME)
+    writer.write(LARGE if ends == "given up" else LARGE[:-1] + b"!")
+    assert len(list_uploads(endpoint_url)) == 1
+    if ends != "given up":
+        with pytest.raises(ArtifactRefused):
+            writer.commit()
+    writer.abort()
+    assert (list_uploads(endpoint_url), blobs.exists(LARGE_NAME)) == ([], False)
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_parts_that_a_crash_has_left_are_swept_when_they_are_old(blobs: S3Blobs, endpoint_url: str) -> None:
+    blobs.begin(LARGE_NAME).write(LARGE)
+    blobs.sweep(3600)
+    assert len(list_uploads(endpoint_url)) == 1
+    blobs.sweep(-3600)
+    assert list_uploads(endpoint_url) == []
+
+
+def test_later_parts_are_larger_so_that_ten_thousand_suffice() -> None:
+    size = sum(s3.PART_BYTES * (1 + number // s3._PARTS_OF_A_SIZE) for number in range(10_000))
+    assert size > 400 * 1024**3

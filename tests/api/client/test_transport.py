@@ -10,9 +10,18 @@ from pathlib import Path
 
 import pytest
 
+from api.client import transport
 from api.client.client import Client
 from api.client.transport import ServiceUnreachable, Transport, UnexpectedAnswer, is_temporary
-from api.errors import ERRORS, ArtifactRefused, JobNotFound, ServiceError, ServiceUnavailable, StorageFull
+from api.errors import (
+    ERRORS,
+    ArtifactRefused,
+    JobNotFound,
+    ServiceError,
+    ServiceUnavailable,
+    StorageFull,
+    TooManyRequests,
+)
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
 
@@ -122,6 +131,48 @@ def test_the_token_is_sent_as_a_bearer(serve: Callable[[Answer], str], monkeypat
     for token in (None, "given", "from-a-terminal\r\n"):
         Transport(url, token).request("GET", "/healthz")
     assert seen == ["Bearer from-the-environment", "Bearer given", "Bearer from-a-terminal"]
+
+
+def busy(seconds: float) -> bytes:
+    error = {
+        "code": "too_many_requests",
+        "message": "busy",
+        "details": {"retry_after_seconds": seconds},
+        "id": "7",
+    }
+    return json.dumps({"error": error}).encode()
+
+
+@pytest.mark.parametrize("opens", ["request", "stream"])
+def test_a_read_that_finds_the_service_busy_is_asked_again_when_it_says(
+    serve: Callable[[Answer], str], monkeypatch: pytest.MonkeyPatch, opens: str
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(transport.time, "sleep", slept.append)
+    answers = iter([(429, busy(2)), (429, busy(3)), (200, b"{}")])
+    with Transport(serve(lambda handler: reply(handler, *next(answers)))) as connection:
+        if opens == "request":
+            assert connection.request("GET", "/healthz").content == b"{}"
+        else:
+            with connection.stream("/healthz") as response:
+                assert response.read() == b"{}"
+    assert slept == [2, 3]
+
+
+@pytest.mark.parametrize(("method", "seconds", "waits"), [("POST", 1, 0), ("GET", 60, 0), ("GET", 1, 5)])
+def test_a_service_that_stays_busy_or_counts_submits_is_not_waited_for(
+    serve: Callable[[Answer], str], monkeypatch: pytest.MonkeyPatch, method: str, seconds: int, waits: int
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(transport.time, "sleep", slept.append)
+    with (
+        pytest.raises(TooManyRequests) as refused,
+        Transport(serve(lambda handler: reply(handler, 429, busy(seconds)))) as connection,
+    ):
+        connection.request(method, "/jobs")
+    assert len(slept) == waits
+    # A worker tries again, in its own time.
+    assert is_temporary(refused.value)
 
 
 def test_submit_tries_again_with_the_same_key_after_a_broken_connection(serve: Callable[[Answer], str]) -> None:

@@ -1,20 +1,28 @@
 """Curves: the same points whether folded or not, and neither gap nor double after a resume."""
 
+import asyncio
 import random
 
+import httpx
 import pytest
+from fastapi.testclient import TestClient
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from api.attempts import claims
+from api.curves import columns
 from api.curves import queries as curve_queries
-from api.errors import JobNotFound
+from api.curves.schemas import CurvesRead
+from api.errors import JobNotFound, TooManyRequests
 from api.events import log
 from api.jobs import queries as job_queries
 from api.jobs import serializers
 from api.samples import queries as sample_queries
-from api.server.database.engine import Database
+from api.server.database.engine import Database, build_database
 from api.server.database.models import CurveChunk, Job
+from api.server.http import responses
+from api.server.operations import costly
+from tests.conftest import LiveService
 from tests.support.services import (
     add_claimed_job,
     add_job,
@@ -205,3 +213,94 @@ def test_every_change_of_state_is_told_to_streams(database: Database) -> None:
         ("running", True),
         ("cancelled", True),
     ]
+
+
+# Large answers.
+
+
+@pytest.mark.usefixtures("small_chunks")
+def test_curves_are_read_one_after_the_other(sqlite: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    with sqlite.write() as session:
+        job = add_claimed_job(session)
+        post(session, job, [make_metrics(at, a_x=at, b_x=-at, c_x=0.5) for at in range(70)])
+        finish(session, job, "succeeded", 70)
+    unpack, unpacked = curve_queries.unpack_points, []
+    monkeypatch.setattr(curve_queries, "unpack_points", lambda packed: unpacked.append(packed) or unpack(packed))
+    with sqlite.read() as session:
+        listing = curve_queries.list_curves(session, job.id)
+        curves = curve_queries.iterate_curves(session, listing)
+        assert (listing.names, unpacked) == (["a/x", "b/x", "c/x"], [])
+        assert list(next(curves).points.values) == list(range(70))
+        assert len(unpacked) == 10
+        assert list(next(curves).points.values) == [-at for at in range(70)]
+        assert len(unpacked) == 20
+
+
+@pytest.mark.parametrize("form", ["json", "binary", "bands"])
+def test_a_large_answer_is_sent_in_pieces_and_says_the_same(
+    client: TestClient, sqlite: Database, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    with sqlite.write() as session:
+        job = add_claimed_job(session)
+        values = [0.1, float("nan"), float("inf"), float("-inf"), 1e-300, -2.0] * 20
+        post(session, job, [make_metrics(at, loss_generator=value) for at, value in enumerate(values)])
+    path = f"/jobs/{job.id}/metrics?form={form}&points=100000"
+    whole = client.get(path)
+    monkeypatch.setattr(responses, "MAX_COMPRESSED", 64)
+    monkeypatch.setattr(columns, "_NUMBERS_AT_ONCE", 7)
+    pieces = client.get(path)
+    assert ("content-length" in whole.headers, "content-length" in pieces.headers) == (True, False)
+    assert whole.content == pieces.content
+    if form == "json":
+        [curve] = CurvesRead.model_validate_json(pieces.content).curves
+        assert (curve.total, curve.iterations) == (120, list(range(120)))
+        assert str(curve.values) == str(values)
+
+
+def test_costly_answers_are_a_few_at_once_and_the_others_wait_or_come_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(costly, "WAIT_SECONDS", 0.05)
+    answers, end, most = costly.CostlyAnswers(), asyncio.Event(), 0
+
+    async def answer() -> str:
+        nonlocal most
+        try:
+            async with answers.hold():
+                most = max(most, costly.AT_ONCE - answers._slots._value)
+                await end.wait()
+        except TooManyRequests as error:
+            return f"{error.status}, again in {error.details['retry_after_seconds']} s"
+        return "sent"
+
+    async def run() -> list[str]:
+        tasks = [asyncio.create_task(answer()) for _ in range(40)]
+        # Those beyond the line are refused at once, those in it after a while.
+        done, _ = await asyncio.wait(tasks, timeout=0.02)
+        assert len(done) == 40 - costly.AT_ONCE - costly.MOST_WAITING
+        done, _ = await asyncio.wait(tasks, timeout=0.2)
+        assert len(done) == 40 - costly.AT_ONCE
+        end.set()
+        return await asyncio.gather(*tasks)
+
+    said = asyncio.run(run())
+    assert sorted(set(said)) == ["429, again in 2 s", "sent"]
+    assert (said.count("sent"), most, answers._slots._value) == (costly.AT_ONCE, costly.AT_ONCE, costly.AT_ONCE)
+
+
+def test_a_reader_that_leaves_in_the_middle_gives_its_slot_and_its_connection_back(
+    live_service: LiveService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(responses, "MAX_COMPRESSED", 64)
+    database = build_database(live_service.settings)
+    with database.write() as session:
+        job = add_claimed_job(session)
+        for first in range(0, 20_000, 1000):
+            events = [make_metrics(at, loss_generator=at / 3) for at in range(first, first + 1000)]
+            post(session, job, events, first=first)
+    database.close()
+    url = f"{live_service.url}/jobs/{job.id}/metrics"
+    for _ in range(3 * costly.AT_ONCE):
+        with httpx.stream("GET", url) as answer:
+            next(answer.iter_raw(100))
+    assert len(httpx.get(url).json()["curves"][0]["values"]) == 20_000

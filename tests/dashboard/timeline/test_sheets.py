@@ -13,6 +13,7 @@ from PIL import Image
 from api.artifacts.png import MAX_PNG_PIXELS
 from dashboard.timeline.sheet_layout import STRIP_FRAMES, digest_of
 from dashboard.timeline.sheets import UnreadableImage, decode_png
+from tests.support import fake_worker
 from tests.support.fake_worker import CELL, ROWS, FakeWorker, make_grid_png
 
 
@@ -155,6 +156,25 @@ def test_strip_with_a_damaged_grid_shows_the_others_and_is_not_kept(
 
 def chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+@pytest.mark.parametrize(
+    ("side", "kinds"),
+    [(CELL + 1, ("strips/{}.jpg", "cells/8-8/{}.png")), (4096, ("strips/{}.jpg", "corners/{}.png"))],
+)
+def test_a_grid_that_is_smaller_than_its_event_says_is_a_black_place(
+    client: TestClient, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch, side: int, kinds: tuple[str, ...]
+) -> None:
+    job, png = make_run(worker, 1), make_grid_png(20)
+    monkeypatch.setattr(fake_worker, "CELL", side)
+    worker.save_grid(20, png)
+    timeline = read_timeline(client, job)
+    for kind in kinds:
+        places = [0, 1] if not kind.startswith("cells") else [1]
+        response = client.get(f"/runs/{job}/{kind.format(name_of(timeline, places))}")
+        assert (response.status_code, response.headers["cache-control"]) == (200, "no-store"), kind
+        # Of the other grid there is something to see.
+        assert (open_image(response.content).getextrema() != (0, 0)) is (len(places) == 2)
 
 
 def test_a_second_header_cannot_make_an_image_larger_than_the_first_one_says() -> None:
