@@ -1,7 +1,6 @@
-"""Files of the service: written completely or not at all, readable by their owner alone, and room for them;
-and folders whose names are durable.
+"""Files of the service: written completely or not at all, readable by their owner alone, and room for them.
 
-For modules that may not import `ganlib.runtime.files`.
+For modules that may not import `ganlib.runtime.files`; also makes the names in a folder durable.
 """
 
 import errno

@@ -4,7 +4,9 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -206,7 +208,19 @@ def test_parts_of_a_blob_that_does_not_come_to_be_are_deleted(
 
 
 @pytest.mark.usefixtures("small_parts")
-def test_parts_that_a_crash_has_left_are_swept_when_they_are_old(blobs: S3Blobs, endpoint_url: str) -> None:
+def test_parts_that_a_crash_has_left_are_swept_when_they_are_old(
+    blobs: S3Blobs, endpoint_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = S3Blobs._call
+
+    def call_dated(self: S3Blobs, operation: str, **given: Any) -> Any:
+        answer = call(self, operation, **given)
+        # moto says 2010 of every upload.
+        for upload in answer.get("Uploads", ()) if operation == "list_multipart_uploads" else ():
+            upload["Initiated"] = datetime.now(UTC)
+        return answer
+
+    monkeypatch.setattr(S3Blobs, "_call", call_dated)
     blobs.begin(LARGE_NAME).write(LARGE)
     blobs.sweep(3600)
     assert len(list_uploads(endpoint_url)) == 1
