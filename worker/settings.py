@@ -43,7 +43,7 @@ class WorkerSettings(SecretSettings):
 
     # How many GPUs one job may have; all that there are unless given.
     worker_gpus: int | None = Field(default=None, ge=1, le=64)
-    # How often a worker without a broker asks for jobs, ± 25 %.
+    # How often a worker asks for jobs while no broker, or none that can be used, tells it of them, ± 25 %.
     poll_seconds: float = Field(default=5.0, gt=0, le=3600)
     # A worker without a job for so long ends with status 0.
     exit_when_idle: float | None = Field(default=None, gt=0)
