@@ -64,7 +64,7 @@ DEEDS: dict[str, Deed] = {
             session, session.get_one(Job, scene.job_id), [make_metrics(1, loss_generator=1.0)], attempt=1
         ).next_seq
     ),
-    "retry": lambda session, scene: edits.retry_job(session, scene.job_id, 5, None).retry_of == scene.job_id,
+    "retry": lambda session, scene: edits.retry_job(session, scene.job_id, 5, None)[0].retry_of == scene.job_id,
     "delete": lambda session, scene: edits.delete_job(session, scene.job_id).deleted_at is not None,
     "purge": lambda session, scene: edits.purge_job(session, scene.job_id, 0.0),
 }
