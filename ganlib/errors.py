@@ -57,7 +57,7 @@ class DatasetUnavailable(GanlibError):
 
 
 class DiskFull(GanlibError):
-    """The disk has no room for the files that a run cannot begin without."""
+    """The disk has no room for a file that a run cannot go on without."""
 
     code = "disk_full"
 
@@ -111,6 +111,21 @@ class DataChanged(GanlibError):
 
 
 class TrainingDiverged(GanlibError):
-    """A loss became NaN or infinite; the message names the loss and the iteration."""
+    """Losses or weights became NaN or infinite.
+
+    iteration: the first whose numbers are not finite. player: the one that broke first, `generator` or
+    `discriminator`; empty where that is not known.
+    """
 
     code = "training_diverged"
+
+    def __init__(self, message: str, iteration: int = 0, player: str = "") -> None:
+        self.iteration = iteration
+        self.player = player
+        super().__init__(message)
+
+
+class OutOfMemory(GanlibError):
+    """The memory of the machine or of the graphics card ran out; the message says what needs less."""
+
+    code = "out_of_memory"

@@ -162,8 +162,9 @@ class HistogramsLogged(_Data):
     """Named distributions, `group/name`, of values up to one iteration, or at it.
 
     `logits/real`, `logits/fake`: all logits since the last such event. `gradients/generator`,
-    `gradients/discriminator`: log10 of the size of each weight's gradient. `neighbours/l1`: each sample's distance
-    to its nearest training image.
+    `gradients/discriminator`: log10 of the size of each weight's gradient. `layers/generator.1`,
+    `layers/discriminator.1.real`: what a layer gives. `neighbours/l1`: each sample's distance to its nearest
+    training image.
     """
 
     kind: Literal["histograms_logged"] = "histograms_logged"
@@ -182,15 +183,18 @@ class CheckpointSaved(_Data):
 class LineLogged(_Data):
     """One line for a person to read.
 
-    about: `evaluation` where the line says by what the evaluation metrics are computed, so that a page can repeat
-    it beside them; left out where it is None.
+    about: `evaluation` where the line says by what the evaluation metrics are computed, `samples` where it says
+    that cells of this iteration's grid are no images, so that a page can repeat it beside them; left out where it
+    is None.
     """
 
     kind: Literal["line_logged"] = "line_logged"
     iteration: Iteration
     level: Literal["info", "warning", "error"] = "info"
     text: Annotated[PrintedText, Field(max_length=4000)]
-    about: Annotated[Literal["evaluation", "data"] | None, Field(exclude_if=lambda about: about is None)] = None
+    about: Annotated[
+        Literal["evaluation", "data", "samples"] | None, Field(exclude_if=lambda about: about is None)
+    ] = None
 
 
 class TrainingEnded(_Data):

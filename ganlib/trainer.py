@@ -8,6 +8,7 @@ from ganlib.evaluation.evaluator import prepare_evaluation
 from ganlib.evaluation.transfer import TransferReports
 from ganlib.events import Event
 from ganlib.runtime.device import choose_device
+from ganlib.runtime.failures import said_plainly
 from ganlib.runtime.process_group import ProcessGroup, join_process_group
 from ganlib.runtime.random_streams import reproducible_torch
 from ganlib.spec.job import JobSpec
@@ -15,9 +16,10 @@ from ganlib.training.checkpoint import load_checkpoint
 from ganlib.training.recording.background_writer import BackgroundWriter
 from ganlib.training.recording.disk_reserve import DiskReserve
 from ganlib.training.recording.histograms import HistogramReporter
-from ganlib.training.recording.run_reporter import RunReporter, refuse_divergence
+from ganlib.training.recording.run_reporter import RunReporter
 from ganlib.training.state import TrainingState, build_state
 from ganlib.training.step import train_step
+from ganlib.training.torch_compile import cache_of
 
 
 class StopReason(StrEnum):
@@ -39,8 +41,8 @@ def train(
 
     Files are written below out_dir; on_event is called from one other thread, in order, and all events have been
     delivered when this returns. resume_from is a checkpoint of the same run. The same spec and seed on the same
-    hardware give the same bytes, stopped and resumed or not. Torch's global state is lent for the run and given
-    back.
+    hardware, with as many threads, give the same bytes, stopped and resumed or not. Torch's global state is lent
+    for the run and given back.
 
     Started by torchrun, each process calls this with the same arguments and computes its shard of every batch;
     only the first writes files and calls on_event, and all stop when should_stop of any of them returns true.
@@ -50,18 +52,15 @@ def train(
     checkpoint then has room that was reserved for it at the beginning.
 
     Raises DatasetUnavailable, DeviceUnavailable, CheckpointInvalid, DataChanged, TrainingDiverged,
-    CompilationFailed, NotShardable, ProcessLost, DiskFull, and any error of on_event.
+    CompilationFailed, NotShardable, ProcessLost, DiskFull, OutOfMemory, and any error of on_event.
     """
     device = choose_device(spec.device)
-
-    def deliver(event: Event) -> None:
-        on_event(event)
-        refuse_divergence(event)
-
     with (
+        said_plainly(),
         join_process_group(spec.device) as processes,
         reproducible_torch(device),
-        BackgroundWriter(deliver, on_disk_full) as writer,
+        cache_of(spec) as compiled,
+        BackgroundWriter(on_event, on_disk_full) as writer,
     ):
         state = build_state(spec, device, processes)
         notice = load_checkpoint(resume_from, state) if resume_from is not None else ""
@@ -78,6 +77,7 @@ def train(
             reporter.report_samples()
         while state.iteration < spec.iterations and not stopping:
             step = train_step(state)
+            reporter.observe(step)
             last = state.iteration == spec.iterations
             stopping = not last and should_stop()
             if state.iteration == 1 or last or state.iteration % spec.log_every == 0:
@@ -90,6 +90,8 @@ def train(
             stopping = processes.any(transfers.observe(stopping))
             if last or stopping or state.iteration % spec.checkpoint_every == 0:
                 reporter.report_checkpoint(is_last=last or stopping)
+                if compiled:
+                    compiled.seal()
         reason = StopReason.STOPPED if stopping else StopReason.COMPLETED
         reporter.report_end(reason.value)
     return reason

@@ -86,7 +86,8 @@ GROUP_LABELS = {
 GENERATOR_LOSS = Metric(
     "loss/generator",
     "Generator loss",
-    "The loss that the generator's last update minimised; it rises when the discriminator gets better.",
+    "The loss that the generator's last update minimised, penalties included; it rises when the discriminator "
+    "gets better.",
     player="generator",
 )
 DISCRIMINATOR_LOSS = Metric(
@@ -95,10 +96,35 @@ DISCRIMINATOR_LOSS = Metric(
     "The loss that the discriminator's last update minimised, penalties and class loss included.",
     player="discriminator",
 )
+ADVERSARIAL_GENERATOR_LOSS = Metric(
+    "loss/generator_adversarial",
+    "Adversarial loss of the generator",
+    "The part of its loss that real against fake decides; measured too where a technique replaces it.",
+    player="generator",
+)
+ADVERSARIAL_DISCRIMINATOR_LOSS = Metric(
+    "loss/discriminator_adversarial",
+    "Adversarial loss of the discriminator",
+    "The part of its loss that real against fake decides, without penalties and class loss.",
+    player="discriminator",
+)
+GENERATOR_PENALTY = Metric(
+    "loss/generator_penalty",
+    "Penalties of the generator",
+    "The sum of what techniques such as feature matching add to the generator's loss.",
+    player="generator",
+)
+DISCRIMINATOR_PENALTY = Metric(
+    "loss/discriminator_penalty",
+    "Penalties of the discriminator",
+    "The sum of what techniques such as R1 add to the discriminator's loss.",
+    player="discriminator",
+)
 LOG_RATIO = Metric(
     "loss/log_ratio",
     "Log of generator loss / discriminator loss",
-    "Above 0 the generator is behind, below 0 the discriminator; not logged where a loss is 0 or less.",
+    "Of the adversarial losses: above 0 the generator is behind, below 0 the discriminator; not logged where one "
+    "is 0 or less.",
 )
 CLASS_LOSS = Metric(
     "loss/classes",
@@ -302,6 +328,11 @@ WITHOUT_CLASSIFIER = frozenset(m.asked_as for m in METRICS if m.asked_as and not
 GENERATOR_GRADIENTS = "gradients/generator"
 DISCRIMINATOR_GRADIENTS = "gradients/discriminator"
 NEIGHBOUR_DISTANCES = "neighbours/l1"
+
+
+def layer_histogram(player: str, index: int, side: str = "") -> str:
+    """Return the name of the histogram of what a layer gives; side: `real` or `fake`, of a discriminator."""
+    return f"layers/{player}.{index}{f'.{side}' if side else ''}"
 
 
 @lru_cache(maxsize=_MAX_KNOWN)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +13,8 @@ from api.jobs.schemas import JobRead, JobSummary
 from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS
 
 BAR_FORMAT = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
+# Without a terminal a line is printed at most so many times in a run, and at each new state.
+PLAIN_LINES = 20
 
 
 PARTS = 10
@@ -47,20 +50,41 @@ class ProgressLines:
 
 
 class ProgressBar:
-    """One line that shows state, iterations a second, both losses and the time left."""
+    """One line that shows state, iterations a second, both losses and the time left.
+
+    Without a terminal, as in a file or a cluster's log, there is a plain line now and then in its place. A
+    terminal that is gone disturbs nothing.
+    """
 
     def __init__(self, iterations: int, iteration: int = 0, state: str = "queued") -> None:
-        self._bar: Any = tqdm(
-            total=iterations,
-            initial=iteration,
-            unit="it",
-            desc=state,
-            dynamic_ncols=True,
-            bar_format=BAR_FORMAT,
-        )
+        self._iterations = iterations
+        self._printed: tuple[str, int] | None = None
+        self._bar: Any = None
+        if sys.stderr.isatty():
+            self._bar = tqdm(
+                total=iterations,
+                initial=iteration,
+                unit="it",
+                desc=state,
+                dynamic_ncols=True,
+                bar_format=BAR_FORMAT,
+            )
 
     def update(self, state: str, iteration: int, losses: str) -> None:
         """Move to this iteration; it may be earlier, when a job went back to its checkpoint."""
+        with suppress(OSError):
+            if self._bar is None:
+                self._print(state, iteration, losses)
+            else:
+                self._move(state, iteration, losses)
+
+    def _print(self, state: str, iteration: int, losses: str) -> None:
+        reached = (state, iteration * PLAIN_LINES // self._iterations)
+        if reached != self._printed:
+            self._printed = reached
+            print(f"{state}  {iteration:,} / {self._iterations:,}  {losses}".rstrip(), file=sys.stderr, flush=True)
+
+    def _move(self, state: str, iteration: int, losses: str) -> None:
         if iteration < self._bar.n:
             self._bar.reset(total=self._bar.total)
             self._bar.initial = self._bar.n = iteration
@@ -71,11 +95,17 @@ class ProgressBar:
 
     def say(self, text: str) -> None:
         """Print a line above the bar."""
-        self._bar.write(text, file=sys.stderr)
+        with suppress(OSError):
+            if self._bar is None:
+                print(text, file=sys.stderr, flush=True)
+            else:
+                self._bar.write(text, file=sys.stderr)
 
     def close(self) -> None:
         """Close the bar; its last line stays."""
-        self._bar.close()
+        if self._bar is not None:
+            with suppress(OSError):
+                self._bar.close()
 
 
 def follow_job(client: Client, job_id: str, *, show_bar: bool = True) -> JobRead:

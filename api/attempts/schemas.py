@@ -11,7 +11,10 @@ from ganlib.spec.sections.execution import MAX_WORKER_LABELS, WorkerLabel
 
 
 class CodeAndMachine(Schema):
-    """The code and the machine of an attempt, without uncommitted changes."""
+    """The code and the machine of an attempt, without uncommitted changes.
+
+    threads: of a trainer on the CPU, on which the last bits of its sums depend; null where it is not recorded.
+    """
 
     commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None = None
     dirty: bool | None = None
@@ -21,6 +24,7 @@ class CodeAndMachine(Schema):
     python: Annotated[str, Field(max_length=50)] = ""
     versions: Annotated[dict[str, Annotated[str, Field(max_length=100)]], Field(max_length=100)] = {}
     device: Annotated[str, Field(max_length=200)] = ""
+    threads: Annotated[int, Field(ge=1, le=65_536)] | None = None
     hostname: Annotated[str, Field(max_length=200)] = ""
     platform: Annotated[str, Field(max_length=200)] = ""
     command: Annotated[str, Field(max_length=500)] = ""

@@ -129,9 +129,38 @@ def build_facts(jobs: Sequence[JobRead], tracks: Sequence[Track], now: datetime)
         FactRow("Duration", True, [_duration(job, now) for job in jobs]),
         FactRow("Attempts", True, [FactCell(str(job.attempt)) for job in jobs]),
         FactRow("Commit", False, [_commit(job) for job in jobs]),
+        FactRow("Computed on", False, [_computed_on(job) for job in jobs]),
         FactRow("Created", False, [FactCell(show_moment(job.created_at)) for job in jobs]),
         FactRow("Fixed latents", False, [_latents(track) for track in tracks]),
     ]
+
+
+def describe_threads(jobs: Sequence[JobRead]) -> str:
+    """Say that runs of equal specs are not identical, where their numbers of threads differ; else empty."""
+    counts = [sorted({each.provenance.threads or 0 for each in job.attempts}) for job in jobs]
+    if all(len(own) == 1 and own == counts[0] for own in counts):
+        return ""
+    shown = " and ".join(dict.fromkeys(_show_threads(own) for own in counts))
+    return (
+        f"Computed with {shown}: on a CPU these runs are not identical, for sums differ in their last bits."
+        if all(counts)
+        else ""
+    )
+
+
+def _show_threads(counts: Sequence[int]) -> str:
+    return " then ".join(
+        f"{count} thread{'' if count == 1 else 's'}" if count else "an unrecorded number of threads"
+        for count in counts
+    )
+
+
+def _computed_on(job: JobRead) -> FactCell:
+    if not job.attempts:
+        return FactCell(NOTHING)
+    ran = job.attempts[-1].provenance
+    threads = f", {_show_threads([ran.threads])}" if ran.threads else ""
+    return FactCell(f"{ran.device or NOTHING}{threads}")
 
 
 def _duration(job: JobRead, now: datetime) -> FactCell:

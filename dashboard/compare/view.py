@@ -24,7 +24,7 @@ from dashboard.charts.chart import (
 )
 from dashboard.compare.axis import StepsView, Track, build_steps
 from dashboard.compare.requests import LEAST_RUNS, MOST_RUNS, VIEW_WORDS, VIEWS, Comparison
-from dashboard.compare.tables import FactRow, NumberRow, build_facts, build_numbers
+from dashboard.compare.tables import FactRow, NumberRow, build_facts, build_numbers, describe_threads
 from dashboard.web.formats import show_count, show_duration
 from dashboard.web.layout import STATE_WORDS, Frame, LinkView
 from dashboard.web.specs import SpecDifference, compare_specs
@@ -284,6 +284,7 @@ class ComparePage:
     metrics: list[MetricChoice]
     facts: list[FactRow]
     spec: SpecDifference
+    threads: str
     numbers: list[NumberRow]
     numbers_at: str
     choices: list[RunChoice]
@@ -322,6 +323,7 @@ def build_compare_page(data: CompareData, frame: Frame, now: datetime) -> Compar
         metrics=[MetricChoice(find_metric(name), name in data.drawn) for name in _known(data.jobs)],
         facts=build_facts(data.jobs, tracks, now) if is_ready else [],
         spec=compare_specs([job.spec for job in data.jobs]) if is_ready else SpecDifference([], ""),
+        threads=describe_threads(data.jobs) if is_ready else "",
         numbers=numbers,
         numbers_at=_describe_numbers(steps.at_word, numbers),
         choices=_choices(data),

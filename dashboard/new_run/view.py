@@ -180,7 +180,7 @@ class FieldSpec:
 FIELDS = (
     FieldSpec("name", "Name", "text"),
     FieldSpec("iterations", "Iterations", "integer"),
-    FieldSpec("seed", "Seed", "integer", "The same spec and seed give the same run."),
+    FieldSpec("seed", "Seed", "integer", "The same spec, seed, hardware and number of threads give the same run."),
     FieldSpec("batch_size", "Batch size", "integer"),
     FieldSpec("optimisers.generator.learning_rate", "Learning rate", "decimal", player="generator"),
     FieldSpec("optimisers.discriminator.learning_rate", "Learning rate", "decimal", player="discriminator"),

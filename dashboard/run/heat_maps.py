@@ -1,12 +1,13 @@
-"""Histograms over iterations as heat maps (Winkler, 2018, figure 4.4): logits, and sizes of gradients, in pairs.
+"""Histograms over iterations as heat maps (Winkler, 2018, figure 4.4): logits, sizes of gradients, and layers.
 
 A page holds axes and words; each image has an address of its own, which names the axes.
 """
 
 import math
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlencode
 
 from sqlalchemy.orm import Session
@@ -17,21 +18,28 @@ from dashboard.charts.chart import FURTHEST, NARROWEST, TickView, nice_ticks, ti
 from dashboard.charts.png import write_grey_png
 from dashboard.run.requests import HeatMapAxes, Window
 from dashboard.web.formats import show_count, show_number
-from ganlib.vocabulary import DISCRIMINATOR_GRADIENTS, FAKE_LOGITS, GENERATOR_GRADIENTS, REAL_LOGITS
+from ganlib.spec.layers import watched_layers
+from ganlib.vocabulary import (
+    DISCRIMINATOR_GRADIENTS,
+    FAKE_LOGITS,
+    GENERATOR_GRADIENTS,
+    REAL_LOGITS,
+    layer_histogram,
+)
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A pair of heat maps with common axes.
+    """One or two heat maps with common axes.
 
-    panels: a histogram's name, the player whose hue it has, and its name on the page. has_zero: whether 0 belongs
-    on the axis. is_power: whether the values are powers of ten.
+    group: the id of its section. panels: a histogram's name, the player whose hue it has, and its name on the
+    page. has_zero: whether 0 belongs on the axis. is_power: whether the values are powers of ten.
     """
 
     group: str
     heading: str
     values: str
-    panels: tuple[tuple[str, str, str], tuple[str, str, str]]
+    panels: tuple[tuple[str, str, str], ...]
     has_zero: bool = False
     is_power: bool = False
 
@@ -60,6 +68,40 @@ GRADIENTS = Kind(
     is_power=True,
 )
 KINDS = (LOGITS, GRADIENTS)
+
+
+def list_kinds(spec: Mapping[str, Any]) -> list[Kind]:
+    """Return the kinds of heat maps of a run: logits, gradients, and the layers that its spec names."""
+    layers: dict[str, list[dict[str, Any]]] = {
+        player: (spec.get(player) or {}).get("layers") or [] for player in ("generator", "discriminator")
+    }
+    names = {player: [str(layer.get("layer")) for layer in own] for player, own in layers.items()}
+    watched = watched_layers(spec.get("histogram_layers") or (), names)
+    return [*KINDS, *(_layer_kind(player, index, layers[player]) for player, index in watched)]
+
+
+def _layer_kind(player: str, index: int, layers: Sequence[Mapping[str, Any]]) -> Kind:
+    own, after = ([_name_layer(layer) for layer in layers[index : index + 2]] + [""])[:2]
+    is_before = bool(after) and layers[index + 1].get("layer") == "activation"
+    sides = (
+        (("real", "discriminator", "real images"), ("fake", "generator", "generated images"))
+        if player == "discriminator"
+        else (("", "generator", "the generator"),)
+    )
+    place = f", before {after}" if is_before else ""
+    return Kind(
+        f"layers-{player}-{index}",
+        f"{player.capitalize()}'s layer {index} ({own}){place}, over iterations",
+        "outputs",
+        tuple((layer_histogram(player, index, side), hue, word) for side, hue, word in sides),
+    )
+
+
+def _name_layer(layer: Mapping[str, Any]) -> str:
+    name = layer.get("kind") if layer.get("layer") == "activation" else layer.get("layer")
+    return str(name).replace("_", " ")
+
+
 COLUMNS, ROWS = 200, 64
 # Lines at powers of ten.
 MOST_POWERS, FURTHEST_POWER = 5, 400
@@ -109,7 +151,7 @@ class HeatMapView:
 
 def read_heat_map(session: Session, job_id: str, kind: Kind, window: Window) -> HeatMapData:
     """Read the histograms of a kind in the window, or all where it holds none, as many as are drawn."""
-    known = _known_iterations(session, job_id, kind)
+    known = list_histogram_iterations(session, job_id, kind.names[0])
     chosen = window.choose(known)
     if not chosen:
         chosen, window = known, Window()
@@ -117,9 +159,9 @@ def read_heat_map(session: Session, job_id: str, kind: Kind, window: Window) -> 
     return HeatMapData(kind, window, chosen, list_histograms_at(session, job_id, kind.names, columns))
 
 
-def read_heat_map_png(session: Session, job_id: str, kind: Kind, name: str, axes: HeatMapAxes) -> bytes | None:
+def read_heat_map_png(session: Session, job_id: str, name: str, axes: HeatMapAxes) -> bytes | None:
     """Read and draw the histograms of this name to these axes; None where there is nothing to draw."""
-    known = _known_iterations(session, job_id, kind)
+    known = list_histogram_iterations(session, job_id, name)
     chosen = Window(axes.first, axes.last).choose(known)
     # Halved before they are subtracted: the range may be wider than the largest float.
     if not chosen or axes.high / 2 - axes.low / 2 < NARROWEST / 2:
@@ -127,10 +169,6 @@ def read_heat_map_png(session: Session, job_id: str, kind: Kind, name: str, axes
     columns = choose_columns(chosen)
     histograms = list_histograms_at(session, job_id, [name], sorted(set(columns)))
     return write_grey_png(draw_heat_map(histograms, columns, axes.low, axes.high))
-
-
-def _known_iterations(session: Session, job_id: str, kind: Kind) -> list[int]:
-    return list_histogram_iterations(session, job_id, kind.names[0])
 
 
 def choose_columns(iterations: list[int]) -> list[int]:
@@ -229,11 +267,11 @@ def _panel(
     )
     start = f"{_range(kind, own[0])} up to iteration {show_count(own[0].iteration)}, then " if len(own) > 1 else ""
     return PanelView(
-        id=f"heat-{kind.group}-{short}",
+        id=f"heat-{kind.group}-{short.replace('.', '-')}",
         player=player,
         caption=f"{of} of {word}",
         newest=_range(kind, own[-1]) if own else "",
-        image_url=f"/runs/{job_id}/{kind.group}/{short}.png?{urlencode(axes)}",
+        image_url=f"/runs/{job_id}/{name}.png?{urlencode(axes)}",
         summary=f"{of} of {word} over the iterations: {start}{newest}.",
     )
 

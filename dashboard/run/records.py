@@ -148,6 +148,7 @@ def build_provenance(job: JobRead) -> ProvenanceView:
         FactView("Commit", short_commit(ran.commit), ran.commit or "outside a git checkout", url),
         FactView("Branch", ran.branch or NOTHING),
         FactView("Device", ran.device or NOTHING),
+        FactView("CPU threads", show_count(ran.threads) if ran.threads else NOTHING),
         FactView("Host", ran.hostname or NOTHING, ran.platform),
         FactView("Python", ran.python or NOTHING),
         FactView("Command", ran.command or NOTHING),

@@ -1,9 +1,10 @@
 """The page of one run, the images of its heat maps, and its cancelling."""
 
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Request
+from fastapi import Path as PathField
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -24,7 +25,13 @@ from api.server.services import Services
 from api.workers.queue import QueuePosition, count_queue
 from dashboard.charts.chart import CHART_METRICS, CHART_POINTS, MEASURE_POINTS
 from dashboard.run.curves import choose_words, measured_metrics
-from dashboard.run.heat_maps import GRADIENTS, KINDS, LOGITS, Kind, read_heat_map, read_heat_map_png
+from dashboard.run.heat_maps import (
+    GRADIENTS,
+    LOGITS,
+    list_kinds,
+    read_heat_map,
+    read_heat_map_png,
+)
 from dashboard.run.neighbours import read_neighbours
 from dashboard.run.requests import AxesDep, HeatMapAxes, read_window
 from dashboard.run.view import DATA_NOTES, LOG_LINES, RunData, build_run_page
@@ -82,9 +89,10 @@ def read_run(session: Session, job_id: str, iteration: int | None, request: Requ
         measured=curve_queries.read_curves(session, job_id, measured, MEASURE_POINTS),
         values={name: value for name, (_, value) in values.items()},
         chosen=chosen,
-        evaluation_note=_read_evaluation_note(session, job_id),
+        evaluation_note=_read_newest_line(session, job_id, "evaluation"),
+        sample_note=_read_newest_line(session, job_id, "samples"),
         data_notes=_read_data_notes(session, job_id),
-        heat_maps=[read_heat_map(session, job_id, kind, read_window(request)) for kind in KINDS],
+        heat_maps=[read_heat_map(session, job_id, kind, read_window(request)) for kind in list_kinds(job.spec)],
         neighbours=read_neighbours(session, job_id, iteration),
         log=sample_queries.list_log_lines(session, job_id, LOG_LINES).items,
         queue=count_queue(session, row) if row.state == "queued" else QueuePosition(),
@@ -92,9 +100,9 @@ def read_run(session: Session, job_id: str, iteration: int | None, request: Requ
     )
 
 
-def _read_evaluation_note(session: Session, job_id: str) -> str:
-    """Return the trainer's sentence about the number of evaluated samples and the classifier, or nothing."""
-    notes = select(LogLine.text).where(LogLine.job_id == job_id, LogLine.about == "evaluation")
+def _read_newest_line(session: Session, job_id: str, about: str) -> str:
+    """Return the trainer's newest sentence about its evaluation, or about broken cells of a grid, or nothing."""
+    notes = select(LogLine.text).where(LogLine.job_id == job_id, LogLine.about == about)
     return session.scalars(notes.order_by(LogLine.id.desc()).limit(1)).first() or ""
 
 
@@ -110,20 +118,30 @@ def _add_heat_maps(router: APIRouter) -> None:
     @router.get("/runs/{job_id}/logits/{which}.png", dependencies=[*needs("read"), COSTLY])
     def draw_logits(job_id: str, which: Literal["real", "fake"], axes: AxesDep, services: ServicesDep) -> Response:
         """Draw the logits of real or of generated images."""
-        return _draw_heat_map(services, job_id, LOGITS, which, axes)
+        return _draw_heat_map(services, job_id, f"{LOGITS.group}/{which}", axes)
 
     @router.get("/runs/{job_id}/gradients/{which}.png", dependencies=[*needs("read"), COSTLY])
     def draw_gradients(
         job_id: str, which: Literal["generator", "discriminator"], axes: AxesDep, services: ServicesDep
     ) -> Response:
         """Draw the sizes of one player's gradients."""
-        return _draw_heat_map(services, job_id, GRADIENTS, which, axes)
+        return _draw_heat_map(services, job_id, f"{GRADIENTS.group}/{which}", axes)
+
+    @router.get("/runs/{job_id}/layers/{which}.png", dependencies=needs("read"))
+    def draw_layer(
+        job_id: str,
+        which: Annotated[str, PathField(pattern=r"^(generator|discriminator)\.[0-9]{1,3}(\.real|\.fake)?$")],
+        axes: AxesDep,
+        services: ServicesDep,
+    ) -> Response:
+        """Draw what one layer gives, a discriminator's for real or for generated images."""
+        return _draw_heat_map(services, job_id, f"layers/{which}", axes)
 
 
-def _draw_heat_map(services: Services, job_id: str, kind: Kind, which: str, axes: HeatMapAxes) -> Response:
+def _draw_heat_map(services: Services, job_id: str, name: str, axes: HeatMapAxes) -> Response:
     with services.database.read() as session:
         job_queries.get_job(session, job_id)
-        png = read_heat_map_png(session, job_id, kind, f"{kind.group}/{which}", axes)
+        png = read_heat_map_png(session, job_id, name, axes)
     if png is None:
         raise RouteNotFound
     return Response(png, headers={"Cache-Control": "no-store"}, media_type="image/png")

@@ -32,8 +32,8 @@ def show_waiting(job: JobRead, queue: QueuePosition) -> WaitingView | None:
 
 ADVICE: dict[str, str] = {
     "training_diverged": (
-        "Lower both learning rates by half, or train in float32 (precision: float32); "
-        "the losses just before the end show which player broke first."
+        "A retry repeats the same numbers from the last whole checkpoint: rather make a new run with both "
+        "learning rates halved, or with precision: float32 if it is not set yet."
     ),
     "checkpoint_invalid": (
         "The checkpoint on disk is damaged or from another spec; submit the spec again to start afresh."

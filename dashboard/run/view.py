@@ -158,6 +158,7 @@ class RunPage:
     attempt_marks: list[AttemptMark]
     measures: list[CurveChart]
     evaluation_note: str
+    sample_note: str
     heat_maps: list[tuple[str, HeatMapView | None]]
     neighbours: NeighboursView | None
     metrics: list[MetricView]
@@ -177,8 +178,8 @@ class RunData:
     """All that is read about one run; `chosen` are the metrics of its large chart, each with its word.
 
     curves: of the large chart, and both losses. measured: of the small charts. values: of all these at the
-    selected grid. evaluation_note: names the evaluation's classifier and the number of samples. data_notes: say
-    what of the data is left out, and its parts.
+    selected grid. evaluation_note: names the evaluation's classifier and the number of samples. sample_note: the
+    newest line about cells that are no images. data_notes: say what of the data is left out, and its parts.
     """
 
     job: JobRead
@@ -189,6 +190,7 @@ class RunData:
     chosen: dict[str, str]
     evaluation_note: str
     data_notes: list[str]
+    sample_note: str
     heat_maps: list[HeatMapData]
     neighbours: NeighbourData
     log: list[LogLineRead]
@@ -233,6 +235,7 @@ def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, no
         attempt_marks=build_attempt_marks(job),
         measures=build_measures(measured, axis),
         evaluation_note=data.evaluation_note,
+        sample_note=data.sample_note,
         heat_maps=[(each.kind.group, build_heat_map(job.id, each, axis.cursor)) for each in data.heat_maps],
         neighbours=build_neighbours(job.id, data.neighbours),
         metrics=build_metrics(job),

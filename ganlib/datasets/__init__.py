@@ -20,6 +20,7 @@ from ganlib.datasets.labelled import (
     choose_labelled,
     hold_out,
     take_fingerprint,
+    warn_of_gaps,
 )
 from ganlib.datasets.mnist import load_mnist
 from ganlib.datasets.sources import show_names
@@ -57,11 +58,13 @@ def load_train_and_test(spec: DatasetSpec) -> tuple[LabelledImages, LabelledImag
     """Return a part to learn classes from, and a part to test them.
 
     Data sets without a test part (digits, folders without train and test) have every sixth image held out; a
-    generator is still trained on all of them, `load_training`. Raises DatasetUnavailable.
+    generator is still trained on all of them, `load_training`. The first part's warnings name classes that only
+    one of them has images of. Raises DatasetUnavailable.
     """
     test = DATASETS[spec.name](spec, "test")
     training = load_training(spec)
-    return hold_out(training) if test is None else (training, _fit(test, spec))
+    learned, tested = hold_out(training) if test is None else (training, _fit(test, spec))
+    return warn_of_gaps(learned, tested), tested
 
 
 def load_images(spec: DatasetSpec, device: torch.device) -> Tensor:

@@ -15,6 +15,7 @@ from ganlib.runtime.random_streams import make_generator
 Split = Literal["train", "test"]
 
 _HELD_OUT_EVERY = 6
+_SHOWN_CLASSES = 10
 
 
 @dataclass(frozen=True)
@@ -76,12 +77,50 @@ def hash_tensors(*tensors: Tensor) -> str:
 def hold_out(data: LabelledImages) -> tuple[LabelledImages, LabelledImages]:
     """Split off a test part where the data set has none: every sixth image, the first among them.
 
-    Returns (train, test). Raises DatasetUnavailable for fewer than two images.
+    If that leaves a class without its share in either part, every sixth image of each class is held out instead,
+    the first among them; a class of one image is trained on. Returns (train, test). Raises DatasetUnavailable for
+    fewer than two images.
     """
     if len(data.labels) < 2:
         raise DatasetUnavailable("A data set of one image has no part to hold out; at least two are needed.")
-    held_out = torch.arange(len(data.labels)) % _HELD_OUT_EVERY == 0
+    labels = data.labels.cpu()
+    held_out = torch.arange(len(labels)) % _HELD_OUT_EVERY == 0
+    sizes = torch.bincount(labels)
+    shares = torch.bincount(labels[held_out], minlength=len(sizes)).double() / sizes
+    least, most = 0.5 / _HELD_OUT_EVERY, 2 / _HELD_OUT_EVERY
+    # A share of a few images cannot be nearer: what counts there is that both parts have some.
+    is_fair = (shares >= least) & ((shares <= most) | ((shares < 1) & (sizes < _HELD_OUT_EVERY)))
+    if not bool(is_fair[sizes > 0].all()):
+        held_out = (_rank_in_class(labels) % _HELD_OUT_EVERY == 0) & (sizes[labels] > 1)
+    if not bool(held_out.any()):
+        raise DatasetUnavailable(
+            "No class has two images, one of which could be held out; at least two are needed."
+        )
     return data.pick(~held_out), data.pick(held_out)
+
+
+def _rank_in_class(labels: Tensor) -> Tensor:
+    """Return how many images of its own class come before each image, int64 (N,)."""
+    ranks = torch.empty_like(labels)
+    for label in torch.unique(labels).tolist():
+        members = (labels == label).nonzero().squeeze(1)
+        ranks[members] = torch.arange(len(members))
+    return ranks
+
+
+def warn_of_gaps(training: LabelledImages, test: LabelledImages) -> LabelledImages:
+    """Return the training part with a warning for classes that only one of the two parts has images of."""
+    trained, tested = set(torch.unique(training.labels).tolist()), set(torch.unique(test.labels).tolist())
+    warnings = []
+    for missing, words in (
+        (trained - tested, "No test image shows {}: what is measured says nothing of it."),
+        (tested - trained, "No training image shows {}, but test images do."),
+    ):
+        if missing:
+            names = [training.class_names[label] for label in sorted(missing)]
+            shown = ", ".join(names[:_SHOWN_CLASSES]) + (" and more" if len(names) > _SHOWN_CLASSES else "")
+            warnings.append(words.format(f"the class{'es' if len(names) > 1 else ''} {shown}"))
+    return replace(training, warnings=(*training.warnings, *warnings))
 
 
 def choose_labelled(labels: Tensor, count: int, seed: int, purpose: str = "labels") -> Tensor:

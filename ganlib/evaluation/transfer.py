@@ -4,7 +4,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
-from typing import Self
+from typing import Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -109,7 +109,8 @@ class TransferTask:
     """The training and test images of a classifier, on the run's device.
 
     images, test_images: uint8 (N, C, H, W). labels, test_labels: int64 (N,). pool: how many training images the
-    budget was drawn from. order: which images each step sees, the same for all classifiers of a run.
+    budget was drawn from. order: which images each step sees, the same for all classifiers of a run. warnings:
+    sentences for a person about the images.
     """
 
     images: Tensor
@@ -118,6 +119,7 @@ class TransferTask:
     test_labels: Tensor
     pool: int
     order: DataOrder
+    warnings: tuple[str, ...] = ()
 
 
 def load_task(state: TrainingState, spec: TransferSpec) -> TransferTask:
@@ -134,6 +136,7 @@ def load_task(state: TrainingState, spec: TransferSpec) -> TransferTask:
         test_labels=test.labels.to(device),
         pool=len(training.labels),
         order=DataOrder(job.seed, len(chosen.labels), spec.batch_size, device, "transfer order"),
+        warnings=training.warnings,
     )
 
 
@@ -216,6 +219,10 @@ class TransferReports:
         if state.spec.transfer:
             self._task = load_task(state, state.spec.transfer)
             self._log(_describe(state, state.spec.transfer, self._task))
+            # The run itself has warned of what it loads.
+            for text in self._task.warnings if state.iteration == 0 else ():
+                if text not in state.data.warnings:
+                    self._log(text, "warning")
 
     def observe(self, stopping: bool) -> bool:
         """Train the classifiers that are due after this iteration; return whether the run is to stop.
@@ -256,8 +263,8 @@ class TransferReports:
             for step, wrong in errors.items()
         }
 
-    def _log(self, text: str) -> None:
-        line = LineLogged(iteration=self._state.iteration, text=text)
+    def _log(self, text: str, level: Literal["info", "warning"] = "info") -> None:
+        line = LineLogged(iteration=self._state.iteration, level=level, text=text[:4000])
         self._recorder.put(lambda: line)
 
 

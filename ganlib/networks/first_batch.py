@@ -4,7 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from ganlib.networks.layers import run_layers, takes_labels
+from ganlib.networks.layers import run_layer, takes_labels
+from ganlib.networks.normalisation import MIXING_LAYERS, run_apart
 from ganlib.spec.shapes import Shape
 
 
@@ -13,7 +14,8 @@ class ReferenceNetwork(nn.Sequential):
 
     The reference is a buffer, so a checkpoint holds it, and so are its labels where the network takes labels. Its
     activations are computed anew in each pass, because they change with the weights; gradients flow through them
-    too.
+    too. Layers that look at the whole batch, batch norm and minibatch discrimination, see the items alone; the
+    reference goes through them by itself, and leaves no trace in running statistics.
     """
 
     reference: Tensor
@@ -27,9 +29,17 @@ class ReferenceNetwork(nn.Sequential):
 
     def forward(self, input: Tensor, labels: Tensor | None = None) -> Tensor:  # noqa: A002
         """Return what the layers make of the input, without the reference's share."""
-        together = torch.cat([self.reference.to(input.dtype), input])
+        count = len(self.reference)
+        activations = torch.cat([self.reference.to(input.dtype), input])
+        own_labels = None if labels is None else self.reference_labels
         both_labels = None if labels is None else torch.cat([self.reference_labels, labels])
-        return run_layers(self, together, both_labels)[len(self.reference) :]
+        for layer in self:
+            if isinstance(layer, MIXING_LAYERS):
+                reference = run_apart(layer, activations[:count], own_labels)
+                activations = torch.cat([reference, run_layer(layer, activations[count:], labels)])
+            else:
+                activations = run_layer(layer, activations, both_labels)
+        return activations[count:]
 
 
 class FixedLength(nn.Module):

@@ -147,8 +147,21 @@ class LabelledNetwork(nn.Sequential):
 def run_layers(layers: nn.Sequential, activations: Tensor, labels: Tensor | None) -> Tensor:
     """Call layer after layer, and those that take labels with the labels."""
     for layer in layers:
-        activations = layer(activations, labels) if isinstance(layer, TakesLabels) else layer(activations)
+        activations = run_layer(layer, activations, labels)
     return activations
+
+
+def run_layer(layer: nn.Module, activations: Tensor, labels: Tensor | None) -> Tensor:
+    """Call one layer, with the labels if it takes some."""
+    outputs: Tensor = layer(activations, labels) if isinstance(layer, TakesLabels) else layer(activations)
+    return outputs
+
+
+def find_layers(network: nn.Module, count: int) -> nn.Sequential:
+    """Return the list that the spec's `count` layers of a network became, whatever it is wrapped in."""
+    return next(
+        module for module in network.modules() if isinstance(module, nn.Sequential) and len(module) == count
+    )
 
 
 def takes_labels(network: nn.Module) -> bool:

@@ -5,8 +5,9 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import batch_norm
 
-from ganlib.networks.layers import TakesLabels, at_least_float32
+from ganlib.networks.layers import MinibatchDiscrimination, TakesLabels, at_least_float32, run_layer
 from ganlib.runtime.batch_sharding import global_count, is_sharded, mean_over_processes
 
 
@@ -91,10 +92,32 @@ class ConditionalBatchNorm(TakesLabels):
 
     def forward(self, activations: Tensor, labels: Tensor) -> Tensor:
         """Return the same shape."""
-        normalised: Tensor = self.norm(activations)
-        shape = (len(labels), -1, *(1 for _ in activations.shape[2:]))
+        return self.scale(self.norm(activations), labels)
+
+    def scale(self, normalised: Tensor, labels: Tensor) -> Tensor:
+        """Give normalised activations the gain and the offset of each item's class."""
+        shape = (len(labels), -1, *(1 for _ in normalised.shape[2:]))
         gain, offset = self.gain(labels).reshape(shape), self.offset(labels).reshape(shape)
         return torch.addcmul(offset.to(normalised.dtype), normalised, gain.to(normalised.dtype))
+
+
+# Layers whose output for one item depends on the others of its batch.
+MIXING_LAYERS = (nn.BatchNorm1d, nn.BatchNorm2d, ConditionalBatchNorm, MinibatchDiscrimination)
+
+
+def run_apart(layer: nn.Module, activations: Tensor, labels: Tensor | None) -> Tensor:
+    """Call one of these layers with a batch that its running statistics are not to notice."""
+    if not layer.training or isinstance(layer, MinibatchDiscrimination):
+        return run_layer(layer, activations, labels)
+    if isinstance(layer, ConditionalBatchNorm) and labels is not None:
+        return layer.scale(_normalise_apart(layer.norm, activations), labels)
+    if isinstance(layer, BatchNorm):
+        return _normalise_apart(layer, activations)
+    raise TypeError(f"{type(layer).__name__} cannot be run apart.")
+
+
+def _normalise_apart(norm: BatchNorm, activations: Tensor) -> Tensor:
+    return batch_norm(activations, None, None, norm.weight, norm.bias, training=True, eps=norm.eps)
 
 
 class VirtualBatchNorm(nn.Module):

@@ -21,6 +21,13 @@ def thread_settings(processes: int = 1) -> dict[str, str]:
     }
 
 
+def count_threads() -> int | None:
+    """Return the number of threads that a trainer starts with; None where the environment names no number."""
+    # OpenMP takes a list too, a number for each level of nesting.
+    first = thread_settings()["OMP_NUM_THREADS"].split(",")[0].strip()
+    return int(first) if first.isascii() and first.isdigit() and int(first) > 0 else None
+
+
 def read_cpu_name() -> str:
     """Return the name of the CPU."""
     return _read_cpu_field("model name") or platform.processor() or platform.machine()

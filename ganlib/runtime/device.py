@@ -35,7 +35,8 @@ def describe_device(device: torch.device, processes: int = 1) -> str:
     if device.type == "cuda":
         facts = [torch.cuda.get_device_name(device)]
     else:
-        facts = [read_cpu_name(), f"{torch.get_num_threads()} threads"]
+        threads = torch.get_num_threads()
+        facts = [read_cpu_name(), f"{threads} thread{'' if threads == 1 else 's'}"]
     if processes > 1:
         facts.append(f"{processes} processes")
     return f"{device.type} ({', '.join(facts)})"

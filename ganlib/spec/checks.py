@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ganlib.errors import Problem, ShapeMismatch
 from ganlib.spec.job import JobSpec
-from ganlib.spec.layers import LayerSpec, MinibatchDiscrimination, Norm, takes_labels
+from ganlib.spec.layers import LayerSpec, MinibatchDiscrimination, Norm, split_layer_path, takes_labels
 from ganlib.spec.sections.evaluation import CLASSIFIED_DATASETS, TransferSpec
 from ganlib.spec.sections.losses import POSITIVE_LOSSES, AuxiliarySpec, CategoriesSpec
 from ganlib.spec.shapes import Shape, count_parameters, output_shape, show_shape
@@ -192,6 +192,14 @@ def _check_histograms(spec: JobSpec) -> Problem | None:
     if events > MAX_HISTOGRAM_EVENTS:
         message = f"{events:,} histograms would be kept; at most {MAX_HISTOGRAM_EVENTS:,}: raise histogram_every"
         return Problem("histogram_every", "", message)
+    if spec.histogram_layers and spec.histogram_every is None:
+        return Problem("histogram_layers", "", "how often they are logged is missing: give histogram_every")
+    for place, path in enumerate(spec.histogram_layers):
+        player, index = split_layer_path(path)
+        last = len(getattr(spec, player).layers) - 1
+        if index > last:
+            message = f"the {player}'s layers are counted from 0 to {last}"
+            return Problem(f"histogram_layers.{place}", path, message)
     return None
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from ganlib.spec.fields import Count, Name, Natural, Section, Tag
+from ganlib.spec.layers import LayerPath
 from ganlib.spec.sections.datasets import DatasetSpec
 from ganlib.spec.sections.evaluation import EvaluationSpec, TransferSpec
 from ganlib.spec.sections.execution import QueueSpec, RecipeSpec, SpeedSpec
@@ -19,6 +20,7 @@ from ganlib.spec.sections.optimisers import AdaptiveAdvantageSpec, OptimisersSpe
 from ganlib.techniques import TechniqueSpec
 
 MAX_ITERATIONS = 10_000_000
+MAX_HISTOGRAM_LAYERS = 8
 
 
 class SamplesSpec(Section):
@@ -29,7 +31,7 @@ class SamplesSpec(Section):
 
 
 class JobSpec(Section):
-    """One training run. Same spec and seed, same hardware: same bytes."""
+    """One training run. Same spec and seed, same hardware, as many threads: same bytes."""
 
     name: Name
     description: Annotated[str, Field(max_length=4000)] = ""
@@ -53,6 +55,7 @@ class JobSpec(Section):
     sample_every: Count = 100
     checkpoint_every: Count = 500
     histogram_every: Annotated[Count, Field(le=10_000)] | None = None
+    histogram_layers: Annotated[tuple[LayerPath, ...], Field(max_length=MAX_HISTOGRAM_LAYERS)] = ()
     samples: SamplesSpec = SamplesSpec()
     evaluation: EvaluationSpec | None = None
     transfer: TransferSpec | None = None
@@ -70,11 +73,15 @@ class JobSpec(Section):
 # Fields that alter no weight and no image: a run may be resumed after they were changed.
 FREE_FIELDS = {
     "name", "description", "tags", "recipe", "queue", "iterations", "log_every", "sample_every",
-    "checkpoint_every", "histogram_every", "evaluation", "transfer",
+    "checkpoint_every", "histogram_every", "histogram_layers", "evaluation", "transfer",
 }  # fmt: skip
+
+
+def deciding_fields(spec: JobSpec) -> dict[str, Any]:
+    """Return the fields that decide the bytes of weights and images, as JSON has them."""
+    return spec.model_dump(mode="json", exclude=FREE_FIELDS)
 
 
 def training_identity(spec: JobSpec) -> str:
     """Return the sha256 of the fields that decide the bytes of weights and images."""
-    deciding = spec.model_dump(mode="json", exclude=FREE_FIELDS)
-    return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(deciding_fields(spec), sort_keys=True).encode()).hexdigest()

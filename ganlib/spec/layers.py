@@ -4,7 +4,7 @@ Sizes count features or channels, never bytes; kernels, strides and paddings are
 both directions. A layer without arguments may be written as its bare name: `relu`, `batch_norm`, `flatten`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -220,6 +220,33 @@ LayerSpec = Annotated[
     ],
     BeforeValidator(expand_bare_name),
 ]
+
+
+# The path of a layer in a spec, such as `discriminator.layers.1`.
+LayerPath = Annotated[str, Field(pattern=r"^(generator|discriminator)\.layers\.(0|[1-9][0-9]{0,2})$")]
+
+
+def split_layer_path(path: str) -> tuple[str, int]:
+    """Return the player and the index of `discriminator.layers.1`."""
+    player, _, index = path.split(".")
+    return player, int(index)
+
+
+def watched_layers(paths: Sequence[str], kinds: Mapping[str, Sequence[str]]) -> list[tuple[str, int]]:
+    """Return player and index of the layers whose outputs are watched, in the order of both networks.
+
+    paths: the layers that a spec names. kinds: of each player, the kind of every layer, such as `dense`. A layer
+    right before an activation and the activation belong together: one is watched with the other.
+    """
+    found = set()
+    for player, index in map(split_layer_path, paths):
+        found.add((player, index))
+        own = kinds[player]
+        if own[index] == "activation" and index > 0:
+            found.add((player, index - 1))
+        elif own[index + 1 : index + 2] == ["activation"]:
+            found.add((player, index + 1))
+    return sorted(found, key=lambda place: (place[0] != "generator", place[1]))
 
 
 def takes_labels(layers: Sequence[LayerSpec]) -> bool:

@@ -64,7 +64,12 @@ _MESSAGES = {
 }
 
 # The patterns of a spec's texts in words.
-_PATTERNS = {r"^[0-9a-f]{7,40}$": "must be the first 7 to 40 digits of a commit, 0 to 9 and a to f"}
+_PATTERNS = {
+    r"^[0-9a-f]{7,40}$": "must be the first 7 to 40 digits of a commit, 0 to 9 and a to f",
+    r"^(generator|discriminator)\.layers\.(0|[1-9][0-9]{0,2})$": (
+        "must be the path of a layer, such as discriminator.layers.1, counted from 0"
+    ),
+}
 
 
 def parse_spec(data: Any) -> JobSpec:

@@ -81,16 +81,11 @@ class FeatureMatching(Technique):
         )
         networks.discriminate_eagerly(images, labels)
         hook.remove()
-        # With virtual batch norm the reference's own features come first.
-        return batch_mean(features[0][-len(images) :].float()).flatten()
+        # With virtual batch norm the reference's own features come first, or in a pass of their own before.
+        return batch_mean(features[-1][-len(images) :].float()).flatten()
 
     def _find_layer(self, discriminator: nn.Module) -> nn.Module:
-        """Return the layer in the list that the spec's layers became, whatever it is wrapped in."""
-        from torch import nn
+        from ganlib.networks.layers import find_layers
 
-        layers = next(
-            module
-            for module in discriminator.modules()
-            if isinstance(module, nn.Sequential) and len(module) == self._layer_count
-        )
+        layers = find_layers(discriminator, self._layer_count)
         return layers[-2 if self._section.layer is None else self._section.layer]

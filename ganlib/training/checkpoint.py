@@ -2,12 +2,14 @@
 
 Tensors are named `generator.…`, `discriminator.…`, `optimiser.<player>.<parameter>.<key>`,
 `technique.<index>.…`, `rhythm.…`, `logits.…`, `latents.fixed` and `random.…`. The file's metadata holds one JSON
-object, `ganvas`: format, iteration, identity of the spec, torch's version, a digest of the tensors, and what the
-training images are known by. Nothing is ever unpickled.
+object, `ganvas`: format, iteration, identity of the spec and the fields that make it, torch's version, the device
+with the number of its threads, a digest of the tensors, and what the training images are known by. Nothing is ever
+unpickled.
 """
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,33 +22,67 @@ from torch.optim import Optimizer
 
 from ganlib.datasets import Fingerprint, show_names
 from ganlib.errors import CheckpointInvalid, DataChanged
-from ganlib.spec.job import training_identity
+from ganlib.runtime.device import describe_device
+from ganlib.spec.differences import describe_differences
+from ganlib.spec.job import deciding_fields, training_identity
 from ganlib.training.state import TrainingState
 
 FORMAT = 1
 # The size of a tensor's entry in the file's header, at most.
 _BYTES_OF_A_NAME = 512
+# Logits wait here for their histogram, which counts those that are not finite.
+_MAY_BE_ANY_NUMBER = "logits."
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A copy of a run's state at one moment, still on its device."""
+    """A copy of a run's state at one moment, still on its device. computed_on: names that, with its threads."""
 
     iteration: int
     identity: str
     data: Fingerprint | None
+    spec: dict[str, Any]
+    computed_on: str
     tensors: dict[str, Tensor]
 
 
 def take_snapshot(state: TrainingState) -> Snapshot:
     """Copy the state that the run needs to resume, without waiting for the device."""
     tensors = {name: tensor.detach().clone() for name, tensor in _tensors_of(state).items()}
-    return Snapshot(state.iteration, training_identity(state.spec), state.data.fingerprint, tensors)
+    return Snapshot(
+        state.iteration,
+        training_identity(state.spec),
+        state.data.fingerprint,
+        deciding_fields(state.spec),
+        describe_computer(state),
+        tensors,
+    )
+
+
+def describe_computer(state: TrainingState) -> str:
+    """Name what the last bits of the run's sums depend on: the device, a CPU's threads, the processes."""
+    return describe_device(state.device, state.shard.count if state.shard else 1)
+
+
+def find_broken_tensors(tensors: Mapping[str, Tensor]) -> list[str]:
+    """Return the names of the tensors that hold NaN or infinities; waits for their devices, once for each."""
+    by_device: dict[torch.device, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and tensor.numel() and not name.startswith(_MAY_BE_ANY_NUMBER):
+            by_device.setdefault(tensor.device, {})[name] = tensor
+    broken: list[str] = []
+    for named in by_device.values():
+        # The largest size in a tensor is finite where all of it is, whatever the sum of its squares.
+        largest = torch._foreach_norm(list(named.values()), torch.inf)
+        finite = torch.stack([size.double() for size in largest]).isfinite().tolist()
+        broken += [name for name, is_finite in zip(named, finite, strict=True) if not is_finite]
+    return broken
 
 
 def estimate_bytes(state: TrainingState) -> int:
     """Return how large a checkpoint will be, or more: an optimiser holds nothing before its first step."""
-    size = 0
+    # In the header the spec is text within text, where each quotation mark takes two characters.
+    size = 2 * len(json.dumps(deciding_fields(state.spec)))
     for tensor in _tensors_of(state).values():
         size += tensor.nbytes + _BYTES_OF_A_NAME
     for _, network, optimiser in _players(state):
@@ -74,6 +110,8 @@ def _pack(snapshot: Snapshot) -> tuple[dict[str, Tensor], dict[str, str]]:
         "format": FORMAT,
         "iteration": snapshot.iteration,
         "identity": snapshot.identity,
+        "spec": snapshot.spec,
+        "computed_on": snapshot.computed_on,
         "torch": torch.__version__,
         "digest": digest_tensors(tensors),
         "data": asdict(snapshot.data) if snapshot.data else None,
@@ -83,17 +121,19 @@ def _pack(snapshot: Snapshot) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def load_checkpoint(path: Path, state: TrainingState) -> str:
-    """Bring a freshly built run to the checkpoint's state.
+    """Bring a freshly built run to the checkpoint's state, and let it know what that was computed on.
 
     Returns a sentence for a person where files of the data set changed but not the images trained on, else "".
     Raises CheckpointInvalid, and DataChanged where these images are others than before.
     """
     facts, tensors = _read(path)
     if facts["identity"] != training_identity(state.spec):
+        differences = describe_differences(facts["spec"], deciding_fields(state.spec)) if "spec" in facts else ""
         raise CheckpointInvalid(
-            f"{path.name} belongs to another spec: everything but name, description, tags, recipe, "
-            "iterations, evaluation, transfer and the *_every fields must be as it was. Start anew, or use that "
-            "run's spec."
+            f"{path.name} belongs to another spec{': it differs in ' + differences if differences else ''}. All "
+            "that decides weights and images must be as it was; only name, description, tags, recipe, queue, "
+            "iterations, evaluation, transfer, histogram_layers and the *_every fields may change. Start anew, or "
+            "use that run's spec."
         )
     if facts["iteration"] > state.spec.iterations:
         raise CheckpointInvalid(
@@ -101,11 +141,18 @@ def load_checkpoint(path: Path, state: TrainingState) -> str:
             f"{state.spec.iterations:,}; raise iterations."
         )
     notice = _compare_data(path, facts, state.data.fingerprint)
+    broken = find_broken_tensors(tensors)
+    if broken:
+        raise CheckpointInvalid(
+            f"{path.name} holds numbers that are not finite ({broken[0]}): its run had diverged before it was "
+            "stored. Go on from an earlier checkpoint, or start anew with a smaller learning rate."
+        )
     try:
         _restore(state, tensors)
     except (KeyError, RuntimeError, ValueError) as error:
         raise CheckpointInvalid(f"{path.name} does not fit the networks of this spec: {error}") from error
     state.iteration = facts["iteration"]
+    state.resumed_on = str(facts.get("computed_on", ""))
     return notice
 
 

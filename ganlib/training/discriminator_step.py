@@ -1,7 +1,7 @@
 """One update of the discriminator: real against fake, and the classes of labelled images."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -37,13 +37,19 @@ def draw_fakes(state: TrainingState) -> Fakes:
 
 @dataclass(frozen=True)
 class DiscriminatorUpdate:
-    """One update's numbers, on the device: losses (), logits (N,), accuracy of labelled images ()."""
+    """One update's numbers, on the device: losses (), logits (N,), accuracy of labelled images ().
+
+    adversarial_loss: the part of the loss that real against fake decides. penalty: the sum of the techniques'
+    terms.
+    """
 
     loss: Tensor
     real_logits: Tensor | None = None
     fake_logits: Tensor | None = None
     class_loss: Tensor | None = None
     labelled_accuracy: Tensor | None = None
+    adversarial_loss: Tensor | None = None
+    penalty: Tensor | None = None
 
 
 def update_discriminator(state: TrainingState, real: RealBatch, labelled: RealBatch | None) -> DiscriminatorUpdate:
@@ -82,7 +88,7 @@ def _compare_real_and_fake(
             real_labels=real.labels,
             fake_labels=fakes.labels,
         )
-        loss = state.discriminator_loss(head.source(real_outputs), head.source(fake_outputs))
+        loss = adversarial_loss = state.discriminator_loss(head.source(real_outputs), head.source(fake_outputs))
         classes = None
         labels = (labelled or real).labels
         if labelled_outputs is not None and labels is not None:
@@ -90,13 +96,15 @@ def _compare_real_and_fake(
             loss = loss + state.class_weight * classes.loss
         if state.generator_class_loss is not None and fakes.labels is not None:
             loss = loss + state.class_weight * class_loss(head.class_logits(fake_outputs), fakes.labels)
-        loss = _add_penalties(state, loss, batch)
+        penalty = _sum_penalties(state, batch)
     return DiscriminatorUpdate(
-        loss,
+        loss if penalty is None else loss + penalty,
         batch.real_logits,
         batch.fake_logits,
         classes.class_loss if classes else None,
         classes.labelled_accuracy if classes else None,
+        adversarial_loss,
+        penalty,
     )
 
 
@@ -108,8 +116,9 @@ def _classify(state: TrainingState, labelled: RealBatch) -> DiscriminatorUpdate:
         update = _classify_labelled(state, state.networks.discriminate(labelled.images, None), labelled.labels)
         nothing = torch.empty(0, device=state.device)
         batch = StepBatch(labelled.images, nothing, nothing, None, nothing, state.iteration, labelled.labels)
-        loss = _add_penalties(state, update.loss, batch)
-    return DiscriminatorUpdate(loss, class_loss=update.class_loss, labelled_accuracy=update.labelled_accuracy)
+        penalty = _sum_penalties(state, batch)
+    loss = update.loss if penalty is None else update.loss + penalty
+    return replace(update, loss=loss, penalty=penalty)
 
 
 def _classify_labelled(state: TrainingState, outputs: Tensor, labels: Tensor) -> DiscriminatorUpdate:
@@ -120,11 +129,14 @@ def _classify_labelled(state: TrainingState, outputs: Tensor, labels: Tensor) ->
     return DiscriminatorUpdate(loss, class_loss=loss, labelled_accuracy=accuracy)
 
 
-def _add_penalties(state: TrainingState, loss: Tensor, batch: StepBatch) -> Tensor:
-    for technique in state.techniques:
-        penalty = technique.discriminator_penalty(state.networks, batch)
-        loss = loss if penalty is None else loss + penalty
-    return loss
+def _sum_penalties(state: TrainingState, batch: StepBatch) -> Tensor | None:
+    return add_terms(technique.discriminator_penalty(state.networks, batch) for technique in state.techniques)
+
+
+def add_terms(terms: Iterable[Tensor | None]) -> Tensor | None:
+    """Return the sum of those that there are; None where there is none."""
+    given = [term for term in terms if term is not None]
+    return sum(given[1:], start=given[0]) if given else None
 
 
 def _outputs_of(
@@ -157,5 +169,5 @@ def _joined(labels: Sequence[Tensor | None]) -> Tensor | None:
 
 
 def _detached(update: DiscriminatorUpdate) -> DiscriminatorUpdate:
-    numbers = (update.loss, update.real_logits, update.fake_logits, update.class_loss, update.labelled_accuracy)
-    return DiscriminatorUpdate(*(None if number is None else number.detach() for number in numbers))  # type: ignore[arg-type]
+    numbers = {field.name: getattr(update, field.name) for field in fields(update)}
+    return replace(update, **{name: number.detach() for name, number in numbers.items() if number is not None})

@@ -37,7 +37,8 @@ class StepResult:
     """Numbers of each player's last update in an iteration, on the device; D's logits are (N,).
 
     Without a GAN, where only a classifier is trained, there is neither a generator's loss nor logits; without
-    classes there is neither their loss nor the labelled images' accuracy.
+    classes there is neither their loss nor the labelled images' accuracy. Adversarial losses are the parts that
+    real against fake decides, penalties the sums of what techniques add, None where they add nothing.
     """
 
     discriminator_loss: Tensor
@@ -46,6 +47,10 @@ class StepResult:
     fake_logits: Tensor | None
     class_loss: Tensor | None
     labelled_accuracy: Tensor | None
+    discriminator_adversarial_loss: Tensor | None = None
+    generator_adversarial_loss: Tensor | None = None
+    discriminator_penalty: Tensor | None = None
+    generator_penalty: Tensor | None = None
 
 
 class LogitHistory:
@@ -86,11 +91,12 @@ class TrainingState:
 
     fixed_latents: (rows · columns, L), one for each cell of the grid; fixed_labels: int64 (rows · columns,) beside
     them, None unless the generator takes labels.
+    adversarial_generator_loss: the generator's loss as the spec names it, whatever a technique puts in its place.
     joins_passes: whether real and fake images go through the discriminator as one batch. has_gan: False where only
     a classifier is trained. class_weight: of the labelled images' cross-entropy in D's loss, 0 without labels.
     generator_class_loss: outputs (N, M), labels (N,) → what G pays for fakes of the wrong class, None if nothing.
     real_statistics: D's batch norms whose running statistics are to be those of real images alone. shard: this
-    process's part of each batch, None for all. graph: replays an iteration's updates where the spec asks for it.
+    process's part of each batch, None for all. resumed_on: what its checkpoint was computed on, if known. graph: replays an iteration's updates where the spec asks for it.
     """
 
     spec: JobSpec
@@ -100,6 +106,7 @@ class TrainingState:
     generator_optimiser: Optimizer
     discriminator_optimiser: Optimizer
     generator_loss: GeneratorLoss
+    adversarial_generator_loss: GeneratorLoss
     discriminator_loss: DiscriminatorLoss
     techniques: list[Technique]
     data: TrainingData
@@ -115,7 +122,17 @@ class TrainingState:
     shard: BatchShard | None = None
     graph: StepGraph[StepResult] | None = None
     iteration: int = 0
+    resumed_on: str = ""
     logit_history: LogitHistory = field(default_factory=LogitHistory)
+
+    @property
+    def splits_losses(self) -> bool:
+        """Whether a player's loss holds more than real against fake: classes, or what techniques add."""
+        adding = (Technique.discriminator_penalty, Technique.generator_penalty)
+        return self.spec.losses.classes is not None or any(
+            (type(technique).discriminator_penalty, type(technique).generator_penalty) != adding
+            for technique in self.techniques
+        )
 
     @property
     def images(self) -> Tensor:
@@ -157,6 +174,7 @@ def build_state(spec: JobSpec, device: torch.device, processes: ProcessGroup = S
             spec.optimisers.discriminator, list(networks.discriminator.parameters()), recorded
         ),
         generator_loss=generator_loss,
+        adversarial_generator_loss=GENERATOR_LOSSES[spec.losses.generator],
         discriminator_loss=discriminator_loss,
         techniques=techniques,
         data=data,
@@ -168,8 +186,8 @@ def build_state(spec: JobSpec, device: torch.device, processes: ProcessGroup = S
         has_gan=spec.losses.has_gan,
         class_weight=spec.losses.classes.weight if spec.losses.classes else 0.0,
         generator_class_loss=_choose_generator_class_loss(spec, networks.head),
-        # A classifier is measured in evaluation mode, on real images: its statistics must not depend on fakes.
-        real_statistics=find_batch_norms(networks.discriminator) if spec.losses.classes else [],
+        # Only real images are ever measured in evaluation mode: its statistics must not depend on fakes.
+        real_statistics=find_batch_norms(networks.discriminator),
         shard=processes.shard_of(spec.batch_size),
         graph=build_step_graph(device, generators) if recorded else None,
     )

@@ -22,7 +22,7 @@ class UpdateSchedule:
         return range((iteration - 1) * self.discriminator_steps + 1, iteration * self.discriminator_steps + 1)
 
     def end_iteration(self, iteration: int, discriminator_loss: Tensor, generator_loss: Tensor | None) -> None:
-        """Observe an iteration's last losses; a classifier alone has no generator's."""
+        """Observe an iteration's last adversarial losses; a classifier alone has no generator's."""
 
     def metrics(self) -> dict[str, float]:
         """Return the numbers to log, by name."""
@@ -37,7 +37,7 @@ class UpdateSchedule:
 
 
 class AdaptiveSchedule(UpdateSchedule):
-    """More updates for the player whose loss is larger, changed every few iterations.
+    """More updates for the player whose adversarial loss is larger, changed every few iterations.
 
     The losses are summed on the device and read from it only where a decision is due.
     """

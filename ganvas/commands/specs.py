@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.util import find_spec as find_module
 from pathlib import Path
 from textwrap import fill
@@ -159,7 +160,7 @@ def _row(label: str, text: str) -> str:
 )
 @set_option
 def train_command(spec_path: Path, out_dir: Path, overrides: tuple[str, ...]) -> None:
-    """Train SPEC here and write everything to a folder; Ctrl-C writes a checkpoint first.
+    """Train SPEC here and write everything to a folder; Ctrl-C, or a hang-up, writes a checkpoint first.
 
     On several GPUs: torchrun --standalone --nproc-per-node 2 -m ganvas train SPEC --out DIR
     """
@@ -170,9 +171,7 @@ def train_command(spec_path: Path, out_dir: Path, overrides: tuple[str, ...]) ->
     from ganlib.trainer import StopReason
     from ganlib.training.recording.run_folder import run_in_folder
 
-    stopping: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda received, _: stopping.append(received))
+    stopping = _collect_stop_signals()
     bar = TrainingBar(spec.iterations)
     try:
         reason = run_in_folder(spec, out_dir, bar.show, lambda: bool(stopping))
@@ -181,10 +180,26 @@ def train_command(spec_path: Path, out_dir: Path, overrides: tuple[str, ...]) ->
     if not is_lead():
         return
     if reason is StopReason.STOPPED:
-        click.echo(f"Stopped; the checkpoint is in {out_dir}. Run the same command again to continue.", err=True)
+        # After a hang-up there is no terminal to write to.
+        with suppress(OSError):
+            click.echo(
+                f"Stopped; the checkpoint is in {out_dir}. Run the same command again to continue.", err=True
+            )
         raise click.exceptions.Exit(130)
     done = "Done" if bar.has_started else "This run was complete already"
     click.echo(f"{done}; the grids are in {out_dir / 'samples'}.")
+
+
+def _collect_stop_signals() -> list[int]:
+    """Return a list that Ctrl-C, SIGTERM and a hang-up are added to from now on.
+
+    A hang-up that is ignored, as nohup has it, stays ignored.
+    """
+    received: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda given, _: received.append(given))
+    return received
 
 
 class TrainingBar:

@@ -1,8 +1,9 @@
 """The worker of this process: its own loop decides when to look for jobs, in the main thread.
 
 It looks when a message of the broker says so, and every few seconds without one: often while there is no broker,
-or none that can be used, and every half minute beside one. SIGTERM or Ctrl-C stops the trainer with a checkpoint
-and gives the job back; a second Ctrl-C does not wait for the checkpoint, a third one ends everything at once.
+or none that can be used, and every half minute beside one. SIGTERM, Ctrl-C or a terminal that closes stops the
+trainer with a checkpoint and gives the job back; a second Ctrl-C does not wait for the checkpoint, a third one ends
+everything at once.
 """
 
 import logging
@@ -52,6 +53,9 @@ class PollingWorker:
         """Register, then work until a signal comes; raises ServiceError when the service refuses this worker."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._handle_signal)
+        # Where it is ignored, as by nohup, the worker is to outlive its terminal.
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, self._handle_signal)
         idle_shutdown = IdleShutdown(self.loop, self._settings.exit_when_idle)
         try:
             if register(self._presence, self._settings, self._must_end):

@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from api.attempts.schemas import Provenance
+from ganlib.runtime.cpu import count_threads
 from ganlib.spec.storable import replace_unstorable
 from worker.machine.devices import describe_device
 from worker.machine.git import find_checkout, is_dirty, read_commit, run_git
@@ -51,6 +52,7 @@ def read_provenance() -> Provenance:
         python=platform.python_version(),
         versions=_read_versions(),
         device=describe_device(),
+        threads=count_threads(),
         hostname=replace_unstorable(socket.gethostname())[:200],
         platform=platform.platform()[:200],
         # Not sys.argv, which may hold a broker's password.

@@ -1,7 +1,7 @@
 """The trainer process: `python -m worker.trainer.process RUN_DIR --parent PID` trains one attempt's spec.
 
-It writes events to the spool and has no connection to the service. SIGTERM asks it to stop: it finishes its
-iteration, writes a checkpoint and ends. When its supervisor dies, the kernel kills it.
+It writes events to the spool and has no connection to the service. SIGTERM asks it to stop, and so does a hang-up:
+it finishes its iteration, writes a checkpoint and ends. When its supervisor dies, the kernel kills it.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from types import FrameType
 
 from ganlib.errors import GanlibError
 from ganlib.events import Event, LineLogged
+from ganlib.runtime.failures import is_out_of_memory
 from ganlib.spec.parse import parse_spec
 from worker.attempt.result import EXIT_STATUSES, TrainerResult, write_result
 from worker.attempt.run_dir import RunDir
@@ -25,6 +26,8 @@ from worker.spool.spool import SpoolWriter
 from worker.trainer.parent_death import end_with_parent
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+# Whoever sends one of them gets a checkpoint, and the job goes on elsewhere.
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
 class DiscardingSpool(SpoolWriter):
@@ -46,7 +49,7 @@ def read_rank() -> int:
 
 
 class StopFlag:
-    """Set by SIGTERM. A plain attribute, because a signal handler must not take a lock."""
+    """Set by a signal. A plain attribute, because a signal handler must not take a lock."""
 
     def __init__(self) -> None:
         self.is_set = False
@@ -103,7 +106,8 @@ def main(arguments: list[str]) -> int:
     )
     options = parser.parse_args(arguments)
     stop = StopFlag()
-    signal.signal(signal.SIGTERM, stop.set_by_signal)
+    for number in STOP_SIGNALS:
+        signal.signal(number, stop.set_by_signal)
     if options.parent is not None:
         # SIGKILL: without a supervisor, nobody delivers a checkpoint.
         end_with_parent(options.parent, signal.SIGKILL)
@@ -163,7 +167,7 @@ def _describe_failure(error: BaseException) -> TrainerResult:
     text = f"{error}".strip()
     if isinstance(error, GanlibError):
         code, message = error.code, text
-    elif isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+    elif is_out_of_memory(error):
         code = "out_of_memory"
         message = f"Memory ran out; a smaller batch_size or smaller networks need less. {text}"
     else:

@@ -61,6 +61,7 @@ def _large_kernels(activation: Any, norm: Layers, dropout: Layers) -> Layers:
     ]  # fmt: skip
 
 
+_MAX_POOL = {"layer": "pool", "kind": "max", "kernel": 2}
 _BATCH_NORM: Layers = ["batch_norm"]
 _TO_MAPS: Layers = [_dense(7 * 7 * 40), "relu", "batch_norm", _HALF, _reshape(40, 7)]
 _SMALL_KERNELS: Layers = [
@@ -74,12 +75,12 @@ _ONE_LAYER_RELU = _one_layer("relu")
 _ONE_LAYER_LEAKY = _one_layer(_leaky(0.01))
 
 
-def _cifar_generator(channels: int, *, extra: bool) -> Layers:
-    """Dense 1024 and 8·8·128, then 16 and 32 pixels; `extra` is one more 5×5 layer of 128 (section 4.8)."""
+def _cifar_generator(channels: int, maps: int, *, extra: bool) -> Layers:
+    """Dense 1024 and 8·8·maps, then 16 and 32 pixels; `extra` is one more 5×5 layer of 128 (section 4.8)."""
     more: Layers = [_transposed(128, 5, 1, 2), "relu", "batch_norm"] if extra else []
     return [
         _dense(1024), "relu", "batch_norm",
-        _dense(8 * 8 * 128), "relu", "batch_norm", _reshape(128, 8), *more,
+        _dense(8 * 8 * maps), "relu", "batch_norm", _reshape(maps, 8), *more,
         _transposed(64, 4, 2, 1), "relu", "batch_norm",
         _transposed(channels, 4, 2, 1), "tanh",
     ]  # fmt: skip
@@ -135,6 +136,11 @@ WINKLER_PRESETS: dict[str, Layers] = {
         _dense(1024), "relu", _dense(1024), "relu", _dense(784), "tanh", _reshape(1, 28),
     ],
     "winkler_two_layers_discriminator": [_dense(256), _leaky(0.01), _dense(256), _leaky(0.01), _dense(1)],
+    # 4.7.5, the classifier of MNIST itself (Nielsen's chapter 6) with one output: 28-24-12-8-4
+    "winkler_classifier_discriminator": [
+        _conv(20, 5), "relu", _MAX_POOL, _conv(40, 5), "relu", _MAX_POOL,
+        _dense(100), "relu", _HALF, _dense(1),
+    ],
     # 4.7.5, on the way to the final networks
     "winkler_inferred_generator": [*_TO_MAPS, *_SMALL_KERNELS],
     "winkler_inferred_discriminator": _inferred_discriminator(
@@ -155,13 +161,13 @@ WINKLER_PRESETS: dict[str, Layers] = {
     "winkler_no_norm_discriminator": _inferred_discriminator(
         (32, 64), padded=False, norm=[], end=[*_WIDE_END, _dense(1)]
     ),
-    # 4.8.1 grey and 4.8.2 colour CIFAR-10
-    "winkler_grey_cifar_generator": _cifar_generator(1, extra=False),
-    "winkler_colour_cifar_generator": _cifar_generator(3, extra=False),
+    # 4.8.1 grey CIFAR-10, which prints 8·8·40; 4.8.2 the same in colour
+    "winkler_grey_cifar_generator": _cifar_generator(1, 40, extra=False),
+    "winkler_colour_cifar_generator": _cifar_generator(3, 40, extra=False),
     "winkler_first_cifar_discriminator": _cifar_discriminator(extra=False),
     "winkler_extra_layer_cifar_discriminator": _cifar_discriminator(extra=True),
     # 4.8.2, the final networks
-    "winkler_cifar_generator": _cifar_generator(3, extra=True),
+    "winkler_cifar_generator": _cifar_generator(3, 128, extra=True),
     "winkler_cifar_discriminator": [
         _conv(32, 5, 2, 2), _leaky(),
         _conv(64, 5, 2, 2), _leaky(), "batch_norm",

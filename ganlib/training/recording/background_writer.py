@@ -32,7 +32,7 @@ class BackgroundWriter:
     ) -> None:
         self._deliver = deliver
         self._on_disk_full = on_disk_full
-        self._waiting: queue.Queue[Callable[[], Event] | None] = queue.Queue(max_waiting)
+        self._waiting: queue.Queue[Callable[[], Event | None] | None] = queue.Queue(max_waiting)
         self._error: BaseException | None = None
         self._thread = Thread(target=self._run, name="ganlib-recorder", daemon=True)
 
@@ -48,8 +48,11 @@ class BackgroundWriter:
         if error is None:
             self._raise_error()
 
-    def put(self, make: Callable[[], Event]) -> None:
-        """Queue the making and delivery of one event; raises the thread's error, if it met one."""
+    def put(self, make: Callable[[], Event | None]) -> None:
+        """Queue the making and delivery of one event, or of none where it makes None.
+
+        Raises the thread's error, if it met one.
+        """
         self._raise_error()
         self._waiting.put(make)
 
@@ -69,7 +72,7 @@ class BackgroundWriter:
                 self._make_and_deliver(make)
             self._waiting.task_done()
 
-    def _make_and_deliver(self, make: Callable[[], Event]) -> None:
+    def _make_and_deliver(self, make: Callable[[], Event | None]) -> None:
         try:
             try:
                 event = make()
@@ -78,6 +81,7 @@ class BackgroundWriter:
                     raise
                 self._on_disk_full(error)
             else:
-                self._deliver(event)
+                if event is not None:
+                    self._deliver(event)
         except BaseException as error:  # raised again in the training thread
             self._error = error

@@ -1,4 +1,4 @@
-"""Histograms of logits and gradients while a run trains (Winkler, 2018, section 4.7.2).
+"""Histograms of logits, gradients and layers while a run trains (Winkler, 2018, section 4.7.2).
 
 On the training thread tensors are only kept; they are counted into bins on their device by the background writer.
 """
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ganlib.events import BIN_COUNT, Event, Histogram, HistogramsLogged
+from ganlib.training.recording.activations import record_layers
 from ganlib.training.recording.background_writer import BackgroundWriter
 from ganlib.training.state import StepResult, TrainingState
 from ganlib.vocabulary import DISCRIMINATOR_GRADIENTS, FAKE_LOGITS, GENERATOR_GRADIENTS, REAL_LOGITS
@@ -62,6 +63,8 @@ class HistogramReporter:
             DISCRIMINATOR_GRADIENTS: _copy_gradients(state.networks.discriminator),
         }
         self._writer.put(partial(_make_histograms, state.iteration, tensors, gradients))
+        if layers := record_layers(state):
+            self._writer.put(partial(_make_layer_histograms, state.iteration, layers))
         if is_due:
             state.logit_history.clear()
 
@@ -78,3 +81,7 @@ def _make_histograms(iteration: int, logits: dict[str, list[Tensor]], gradients:
     # A gradient of 0 has no logarithm; it is counted with what is not finite.
     values |= {name: torch.cat(parts).abs().log10() for name, parts in gradients.items() if parts}
     return HistogramsLogged(iteration=iteration, histograms={n: count_bins(v) for n, v in values.items()})
+
+
+def _make_layer_histograms(iteration: int, layers: dict[str, Tensor]) -> Event:
+    return HistogramsLogged(iteration=iteration, histograms={name: count_bins(v) for name, v in layers.items()})

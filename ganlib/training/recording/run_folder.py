@@ -7,16 +7,19 @@ never been interrupted, apart from a second `training_started` where it was resu
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from ganlib.errors import RunFolderTaken, SpecInvalid
 from ganlib.events import CheckpointSaved, Event, TrainingEnded, event_adapter
+from ganlib.runtime.failures import said_plainly
 from ganlib.runtime.files import hash_file, store_file
 from ganlib.runtime.process_group import ProcessGroup, join_process_group
+from ganlib.spec.differences import describe_differences
 from ganlib.spec.documents.render import render_yaml
-from ganlib.spec.job import JobSpec, training_identity
+from ganlib.spec.job import JobSpec, deciding_fields
 from ganlib.spec.parse import load_spec
 from ganlib.trainer import StopReason, train
 
@@ -36,7 +39,7 @@ def run_in_folder(
     event. Started by torchrun, every process calls this; the first of them looks after the folder. Raises
     RunFolderTaken for a folder that holds another run or other files, and what `train` raises.
     """
-    with join_process_group(spec.device) as processes:
+    with said_plainly(), join_process_group(spec.device) as processes:
         if processes.is_lead:
             return _lead_in_folder(spec, out_dir, on_event, should_stop, processes)
         newest = processes.broadcast()
@@ -88,10 +91,11 @@ def _claim_folder(spec: JobSpec, out_dir: Path) -> None:
     """Write spec.yaml, unless the folder holds another run or something else."""
     path = out_dir / SPEC_FILE
     if path.exists():
-        if _stored_identity(path) != training_identity(spec):
+        differences = describe_differences(_stored_fields(path), deciding_fields(spec))
+        if differences:
             raise RunFolderTaken(
-                f"{out_dir} holds a run of another spec ({SPEC_FILE} there): choose another folder, or give that "
-                "spec to resume it."
+                f"{out_dir} holds a run of another spec ({SPEC_FILE} there), which differs in {differences}: "
+                "choose another folder, or give that spec to resume it."
             )
     elif any(entry.name != _LOCK_FILE for entry in out_dir.iterdir()):
         raise RunFolderTaken(f"{out_dir} holds files but no run; choose an empty or a new folder.")
@@ -99,9 +103,9 @@ def _claim_folder(spec: JobSpec, out_dir: Path) -> None:
     store_file(out_dir, SPEC_FILE, lambda temporary: _write_text(temporary, text))
 
 
-def _stored_identity(path: Path) -> str:
+def _stored_fields(path: Path) -> dict[str, Any]:
     try:
-        return training_identity(load_spec(path))
+        return deciding_fields(load_spec(path))
     except SpecInvalid as error:
         raise RunFolderTaken(f"{path} cannot be read, so this run cannot be resumed there: {error}") from None
 

@@ -5,16 +5,17 @@ are made on the background writer's thread.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
-from ganlib.errors import DiskFull, TrainingDiverged
+from ganlib.errors import DiskFull
 from ganlib.evaluation.metrics.neighbours import NeighbourSearch
 from ganlib.events import (
     CheckpointSaved,
@@ -29,26 +30,42 @@ from ganlib.events import (
     TrainingEnded,
     TrainingStarted,
 )
-from ganlib.runtime.device import describe_device
 from ganlib.runtime.files import is_disk_full, store_file
-from ganlib.training.checkpoint import Snapshot, checkpoint_bytes, estimate_bytes, take_snapshot, write_checkpoint
+from ganlib.training.checkpoint import (
+    Snapshot,
+    checkpoint_bytes,
+    describe_computer,
+    estimate_bytes,
+    take_snapshot,
+    write_checkpoint,
+)
 from ganlib.training.recording.background_writer import BackgroundWriter
 from ganlib.training.recording.disk_reserve import DiskReserve
+from ganlib.training.recording.divergence import Break, DivergenceWatch, find_break, find_broken_state
 from ganlib.training.recording.histograms import count_bins
-from ganlib.training.recording.samples import arrange_grid, draw_samples, write_latents, write_png
+from ganlib.training.recording.samples import (
+    arrange_grid,
+    broken_items,
+    draw_floats,
+    to_bytes,
+    write_latents,
+    write_png,
+)
 from ganlib.training.state import StepResult, TrainingState
 from ganlib.vocabulary import (
+    ADVERSARIAL_DISCRIMINATOR_LOSS,
+    ADVERSARIAL_GENERATOR_LOSS,
     CLASS_LOSS,
     DISCRIMINATOR_LOSS,
+    DISCRIMINATOR_PENALTY,
     FAKE_LOGITS,
     GENERATOR_LOSS,
+    GENERATOR_PENALTY,
     LABELLED_ACCURACY,
     LOG_RATIO,
-    LOSS,
     NEIGHBOUR_DISTANCES,
     REAL_LOGITS,
     SPEED,
-    find_metric,
 )
 
 
@@ -67,6 +84,9 @@ class RunReporter:
         self._reserve = reserve
         self._latents_sha256 = ""
         self._checkpoint_waits = False
+        self._watch = DivergenceWatch()
+        # The iteration that the run can go on from; 0 for none.
+        self._newest_checkpoint = state.iteration
         self._timed_iteration = state.iteration
         self._timed_at = perf_counter()
 
@@ -76,10 +96,11 @@ class RunReporter:
         notice: a warning of what changed since the checkpoint, if anything did.
         """
         state = self._state
+        computer = describe_computer(state)
         event = TrainingStarted(
             iteration=state.iteration,
             iterations=state.spec.iterations,
-            device=describe_device(state.device, state.shard.count if state.shard else 1)[:200],
+            device=computer[:200],
             precision=str(state.precision).removeprefix("torch."),
             image_count=len(state.images),
             generator_parameters=sum(weights.numel() for weights in state.networks.generator.parameters()),
@@ -95,6 +116,12 @@ class RunReporter:
         )
         if state.iteration == 0:
             self._writer.put(partial(_pass_on, LineLogged(iteration=0, text=_describe(event))))
+        elif state.resumed_on not in ("", computer):
+            text = (
+                f"Resumed on {computer}; the checkpoint was computed on {state.resumed_on}. Sums differ in their last "
+                "bits, so this run is not identical to one that went on there."
+            )
+            self._writer.put(partial(_pass_on, LineLogged(iteration=state.iteration, text=text[:4000])))
 
     def _log_about_data(self, level: Literal["info", "warning"], texts: tuple[str, ...]) -> None:
         for text in filter(None, texts):
@@ -114,8 +141,16 @@ class RunReporter:
         finally:
             self._timed_at += perf_counter() - started_at
 
+    def observe(self, step: StepResult) -> None:
+        """Keep an iteration's numbers, to find out which was the first that is not finite."""
+        if self._watch.observe(self._state.iteration, step):
+            self._check_losses()
+
     def report_metrics(self, step: StepResult) -> None:
-        """Log losses, mean logits, the classes' loss and accuracy, the players' updates, and the speed."""
+        """Log losses, mean logits, the classes' loss and accuracy, the players' updates, and the speed.
+
+        A loss that is not finite, in this iteration or one before it, ends the run: TrainingDiverged.
+        """
         now, iteration = perf_counter(), self._state.iteration
         speed = (iteration - self._timed_iteration) / max(now - self._timed_at, 1e-9)
         numbers = {**self._state.update_schedule.metrics(), SPEED.name: speed}
@@ -128,14 +163,23 @@ class RunReporter:
             CLASS_LOSS.name: step.class_loss,
             LABELLED_ACCURACY.name: step.labelled_accuracy,
         }
+        if self._state.splits_losses:
+            tensors |= {
+                ADVERSARIAL_GENERATOR_LOSS.name: step.generator_adversarial_loss,
+                ADVERSARIAL_DISCRIMINATOR_LOSS.name: step.discriminator_adversarial_loss,
+                GENERATOR_PENALTY.name: step.generator_penalty,
+                DISCRIMINATOR_PENALTY.name: step.discriminator_penalty,
+            }
         computed = {name: tensor for name, tensor in tensors.items() if tensor is not None}
-        self._writer.put(partial(self._make_metrics, iteration, computed, numbers))
+        self._writer.put(partial(_make_metrics, iteration, computed, numbers))
+        self._check_losses()
 
     def report_samples(self) -> None:
-        """Draw the sample grid of this iteration."""
+        """Draw the sample grid of this iteration, and say so if cells of it are no images."""
         state = self._state
-        images = draw_samples(choose_sampler(state), state.fixed_latents, state.fixed_labels)
-        self._writer.put(partial(self._make_grid, state.iteration, images))
+        images = draw_floats(choose_sampler(state), state.fixed_latents, state.fixed_labels)
+        self._writer.put(partial(self._make_grid, state.iteration, to_bytes(images)))
+        self._writer.put(partial(_make_warning, state.iteration, broken_items(images), len(images)))
 
     def report_neighbours(self, neighbours: NeighbourSearch) -> None:
         """Save the training images nearest to this iteration's samples, laid out like them, and the distances."""
@@ -144,7 +188,12 @@ class RunReporter:
         self._writer.put(partial(_make_distances, iteration, neighbours))
 
     def report_checkpoint(self, *, is_last: bool = False) -> None:
-        """Save all that is needed to resume after this iteration."""
+        """Save all that is needed to resume after this iteration, if all of it is finite.
+
+        Otherwise nothing is stored, so that no broken checkpoint takes the place of a whole one, and the run ends:
+        TrainingDiverged.
+        """
+        self._check_losses()
         if self._checkpoint_waits:
             # A snapshot is a copy of all weights: a second one must not pile up behind a slow disk.
             self._writer.drain()
@@ -170,17 +219,31 @@ class RunReporter:
             self._reserve.reserve(checkpoint_size)
         return LatentsFixed(file=file, count=latents.shape[0], latent_size=latents.shape[1])
 
-    def _make_metrics(self, iteration: int, tensors: dict[str, Tensor], numbers: dict[str, float]) -> Event:
-        # Means are taken here, off the training thread; a loss is the mean of one number.
-        values = {name: tensor.mean().item() for name, tensor in tensors.items()}
-        values |= log_ratio_of(values.get(GENERATOR_LOSS.name, 0), values[DISCRIMINATOR_LOSS.name])
-        return MetricsLogged(iteration=iteration, values={**values, **numbers})
+    def _check_losses(self) -> None:
+        """Queue the check of all losses since the last one; the next call of any method raises what it found."""
+        self._writer.put(partial(self._refuse_break_in, self._watch.take()))
+
+    def _refuse_break_in(self, observed: Sequence[tuple[int, StepResult]]) -> None:
+        self._refuse(find_break(observed))
+
+    def _refuse(self, found: Break | None) -> None:
+        """Raise TrainingDiverged for what broke."""
+        if found is None:
+            return
+        at = self._newest_checkpoint
+        kept = (
+            f"The newest checkpoint is that of iteration {at:,}, from before." if at else "There is no checkpoint."
+        )
+        precision = "" if self._state.precision == torch.float32 else ", or precision: float32,"
+        raise found.error(f"{kept} A smaller learning rate{precision} often helps.")
 
     def _make_checkpoint(self, snapshot: Snapshot, is_last: bool) -> Event:
         try:
+            self._refuse(find_broken_state(snapshot.iteration, snapshot.tensors))
             file = self._store_checkpoint(snapshot, self._reserve if is_last else None)
         finally:
             self._checkpoint_waits = False
+        self._newest_checkpoint = snapshot.iteration
         if self._reserve is not None:
             self._reserve.release() if is_last else self._reserve.reserve(file.size)
         return CheckpointSaved(iteration=snapshot.iteration, file=file)
@@ -215,6 +278,33 @@ class RunReporter:
         }
 
 
+def _make_metrics(iteration: int, tensors: dict[str, Tensor], numbers: dict[str, float]) -> Event:
+    # Means are taken here, off the training thread; a loss is the mean of one number.
+    values = {name: tensor.mean().item() for name, tensor in tensors.items()}
+    # Without penalties and classes, all of a loss is real against fake.
+    generator, discriminator = (
+        values.get(adversarial.name, values.get(whole.name, 0))
+        for adversarial, whole in (
+            (ADVERSARIAL_GENERATOR_LOSS, GENERATOR_LOSS),
+            (ADVERSARIAL_DISCRIMINATOR_LOSS, DISCRIMINATOR_LOSS),
+        )
+    )
+    values |= log_ratio_of(generator, discriminator)
+    return MetricsLogged(iteration=iteration, values={**values, **numbers})
+
+
+def _make_warning(iteration: int, broken: Tensor, count: int) -> Event | None:
+    """Return a line about a grid's cells that are no images, if there are any."""
+    found = int(broken)
+    if not found:
+        return None
+    text = (
+        f"{found:,} of {count:,} cells of the sample grid of iteration {iteration:,} hold numbers that are not "
+        "finite; NaN is drawn black."
+    )
+    return LineLogged(iteration=iteration, level="warning", text=text, about="samples")
+
+
 def _make_distances(iteration: int, neighbours: NeighbourSearch) -> Event:
     histogram = count_bins(neighbours.found.distances)
     return HistogramsLogged(iteration=iteration, histograms={NEIGHBOUR_DISTANCES: histogram})
@@ -225,7 +315,7 @@ def _pass_on(event: Event) -> Event:
 
 
 def log_ratio_of(generator_loss: float, discriminator_loss: float) -> dict[str, float]:
-    """Return log(generator loss / discriminator loss), as in Weaver's figure 1, where it exists.
+    """Return log(generator loss / discriminator loss), both adversarial, as in Weaver's figure 1, if it exists.
 
     It is above 0 where the generator is behind. Without it where a loss is 0 or less, as Wasserstein's usually is.
     """
@@ -248,15 +338,3 @@ def _describe(started: TrainingStarted) -> str:
         f"{started.generator_parameters:,} weights in the generator, "
         f"{started.discriminator_parameters:,} in the discriminator."
     )
-
-
-def refuse_divergence(event: Event) -> None:
-    """Raise TrainingDiverged when a logged loss is NaN or infinite."""
-    if not isinstance(event, MetricsLogged):
-        return
-    for name, value in event.values.items():
-        if find_metric(name).group == LOSS and not math.isfinite(value):
-            raise TrainingDiverged(
-                f"{name} is {value} at iteration {event.iteration:,}: training has diverged. "
-                "A smaller learning rate, or precision: float32, often helps."
-            )

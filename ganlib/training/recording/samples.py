@@ -10,9 +10,14 @@ from torch import Tensor, nn
 _CHUNK = 256
 
 
-@torch.no_grad()
 def draw_samples(generator: nn.Module, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-    """Return images uint8 (N, C, H, W) of latents (N, L), on their device and without waiting for it.
+    """Return images uint8 (N, C, H, W) of latents (N, L), as `draw_floats` and `to_bytes` make them."""
+    return to_bytes(draw_floats(generator, latents, labels))
+
+
+@torch.no_grad()
+def draw_floats(generator: nn.Module, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+    """Return images (N, C, H, W) of latents (N, L), on their device and without waiting for it.
 
     labels: int64 (N,), for a generator that takes labels.
 
@@ -25,7 +30,17 @@ def draw_samples(generator: nn.Module, latents: Tensor, labels: Tensor | None = 
     inputs = [torch.split(given, _CHUNK) for given in (latents, labels) if given is not None]
     images = torch.cat([generator(*chunk) for chunk in zip(*inputs, strict=True)])
     generator.train(was_training)
+    return images
+
+
+def to_bytes(images: Tensor) -> Tensor:
+    """Return images in [-1, 1] as uint8; NaN becomes black, and what lies beyond is clipped."""
     return images.nan_to_num(nan=-1.0).add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def broken_items(images: Tensor) -> Tensor:
+    """Return how many of the images (N, C, H, W) hold a number that is not finite, int64 (), without waiting."""
+    return (~images.isfinite().flatten(1).all(1)).sum()
 
 
 def arrange_grid(images: Tensor, rows: int, columns: int) -> Tensor:

@@ -10,7 +10,7 @@ from api.curves.schemas import Curve
 from dashboard.compare.tables import build_numbers
 from dashboard.web.specs import compare_specs
 from ganlib.vocabulary import find_metric
-from tests.support.fake_worker import FakeWorker, make_spec
+from tests.support.fake_worker import PROVENANCE, FakeWorker, make_spec
 
 
 def make_runs(worker: FakeWorker, count: int = 2, **changes: Any) -> list[str]:
@@ -237,3 +237,32 @@ def test_the_legend_of_compared_curves_explains_their_metrics(client: TestClient
 )
 def test_only_metrics_with_a_meaning_have_a_better_direction(metric: str, direction: str) -> None:
     assert find_metric(metric).better == direction
+
+
+@pytest.mark.parametrize(
+    ("threads", "words"),
+    [
+        ((1, 2), "Computed with 1 thread and 2 threads: on a CPU these runs are not identical"),
+        ((2, 2), ""),
+        ((None, 2), "Computed with an unrecorded number of threads and 2 threads"),
+        ((None, None), ""),
+    ],
+)
+def test_runs_of_equal_specs_and_other_numbers_of_threads_are_not_called_identical(
+    client: TestClient,
+    worker: FakeWorker,
+    monkeypatch: pytest.MonkeyPatch,
+    threads: tuple[int | None, ...],
+    words: str,
+) -> None:
+    jobs = []
+    for place, count in enumerate(threads):
+        monkeypatch.setitem(PROVENANCE, "threads", count)
+        jobs.append(worker.submit(name=f"run-{place}"))
+        worker.claim()
+        worker.train(100)
+    html = read(client, address(jobs))
+    assert "the specs are equal, seed included." in html
+    assert ("not identical" in html) is bool(words)
+    assert words in html
+    assert ("cpu, 2 threads, 2 threads" in html) is (2 in threads)

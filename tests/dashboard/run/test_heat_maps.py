@@ -242,3 +242,23 @@ def test_sizes_of_gradients_have_heat_maps_with_powers_of_ten(client: TestClient
     assert ("/gradients/discriminator.png" in first, "/gradients/generator.png" in second) == (True, True)
     assert read_picture(client, second).size == (10, 64)
     assert client.get(f"/runs/{job}/gradients/other.png?first=0&last=9&low=0&high=1").status_code in (404, 422)
+
+
+def test_a_run_shows_the_layers_that_its_spec_names(client: TestClient, worker: FakeWorker) -> None:
+    layers = [{"layer": "flatten"}, {"layer": "dense", "size": 9}, "sigmoid", {"layer": "dense", "size": 1}]
+    watched = ["discriminator.layers.1", "generator.layers.0"]
+    job = worker.submit(discriminator={"layers": layers}, histogram_every=50, histogram_layers=watched)
+    worker.claim()
+    ranges = {f"layers/discriminator.1.{side}": (-45.0, 43.0) for side in ("real", "fake")}
+    ranges |= {f"layers/discriminator.2.{side}": (0.0, 1.0) for side in ("real", "fake")}
+    for iteration in (50, 100):
+        worker.post(make_histograms(iteration, ranges | {"layers/generator.0": (-3.0, 3.0)}))
+    html = read(client, f"/runs/{job}")
+    shown = words(html)
+    assert "Discriminator's layer 1 (dense), before sigmoid, over iterations" in html.replace("&#39;", "'")
+    assert "Outputs of real images newest −45.0 … 43.0" in shown
+    assert "Outputs of the generator newest −3.00 … 3.00" in shown
+    assert [read_picture(client, url).size for url in picture_urls(html)] == [(2, ROWS)] * 5
+    axes = "first=0&last=100&low=-50&high=50"
+    assert client.get(f"/runs/{job}/layers/discriminator.7.real.png?{axes}").status_code == 404
+    assert client.get(f"/runs/{job}/layers/other.png?{axes}").status_code in (404, 422)

@@ -109,3 +109,14 @@ def test_what_is_said_about_the_data_stands_on_the_page_once(client: TestClient,
 
 def test_a_run_whose_data_is_whole_has_no_such_section(client: TestClient, worker: FakeWorker) -> None:
     assert "<h2>Data</h2>" not in read(client, f"/runs/{worker.submit()}")
+
+
+def test_a_grid_with_cells_that_are_no_images_is_told_beside_it(client: TestClient, worker: FakeWorker) -> None:
+    job = worker.submit()
+    worker.claim()
+    worker.train(100)
+    assert '<div id="sample-note"></div>' in read(client, f"/runs/{job}")
+    text = "3 of 64 cells of the sample grid of iteration 100 hold numbers that are not finite."
+    line = {"kind": "line_logged", "iteration": 100, "level": "warning", "text": text, "about": "samples"}
+    worker.post(line)
+    assert f'<div id="sample-note"><p class="quiet">{text}</p></div>' in read(client, f"/runs/{job}")

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ganlib.datasets import LabelledImages, choose_labelled
-from ganlib.datasets.labelled import hold_out
+from ganlib.datasets.labelled import hold_out, warn_of_gaps
 from ganlib.errors import DatasetUnavailable, LabelBudgetInvalid
 
 # Ten classes in turn, forty images each.
@@ -60,3 +60,53 @@ def test_one_image_cannot_be_split() -> None:
     one = LabelledImages(torch.zeros(1, 1, 4, 4, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64), ("a",))
     with pytest.raises(DatasetUnavailable, match="at least two"):
         hold_out(one)
+
+
+def labelled(*labels: int) -> LabelledImages:
+    count = len(labels)
+    # Each image is known by its brightness.
+    images = torch.arange(count, dtype=torch.uint8).reshape(count, 1, 1, 1).expand(count, 1, 4, 4)
+    return LabelledImages(images, torch.tensor(labels), tuple("abcdefghij"))
+
+
+def picked(part: LabelledImages) -> list[int]:
+    return part.images[:, 0, 0, 0].tolist()
+
+
+def test_every_sixth_is_held_out_where_each_class_has_its_share() -> None:
+    training, test = hold_out(labelled(*[0] * 30, *[1] * 30))
+    assert picked(test) == list(range(0, 60, 6))
+    assert sorted(picked(training) + picked(test)) == list(range(60))
+
+
+@pytest.mark.parametrize(
+    ("labels", "held_out"),
+    [
+        # The small class would get none of every sixth: of each class its first image, and each sixth from there.
+        ((0,) * 13 + (1,) * 4 + (0,), [0, 6, 12, 13]),
+        # Labels that repeat with the same step: all of the test part would be one class.
+        ((0, 1, 2, 3, 4, 5) * 3, [0, 1, 2, 3, 4, 5]),
+        # A class of one image is trained on.
+        ((1, 0, 0), [1]),
+    ],
+)
+def test_a_share_that_leaves_out_a_class_is_taken_of_each_class(
+    labels: tuple[int, ...], held_out: list[int]
+) -> None:
+    training, test = hold_out(labelled(*labels))
+    assert picked(test) == held_out
+    assert sorted(picked(training) + picked(test)) == list(range(len(labels)))
+
+
+def test_classes_that_one_part_alone_shows_are_named() -> None:
+    training, test = hold_out(labelled(1, 0, 0))
+    assert warn_of_gaps(training, test).warnings == (
+        "No test image shows the class b: what is measured says nothing of it.",
+    )
+    assert warn_of_gaps(test, training).warnings == ("No training image shows the class b, but test images do.",)
+    assert warn_of_gaps(*hold_out(labelled(0, 0, 1, 1))).warnings == ()
+
+
+def test_without_two_images_of_any_class_nothing_can_be_held_out() -> None:
+    with pytest.raises(DatasetUnavailable, match="No class has two images"):
+        hold_out(labelled(0, 1, 2))

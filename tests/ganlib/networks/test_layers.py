@@ -221,3 +221,37 @@ def test_normal_initialisation_reaches_weights_that_are_computed(weights: str) -
     kept = network[0].parametrizations["weight"]
     directions = kept.original1 if weights == "weight_norm" else kept.original
     assert directions.std().item() == pytest.approx(0.05, rel=0.02)
+
+
+def test_minibatch_discrimination_beside_virtual_batch_norm_counts_the_items_alone() -> None:
+    torch.manual_seed(0)
+    network = build(
+        {"layer": "dense", "size": 3},
+        "virtual_batch_norm",
+        {"layer": "minibatch_discrimination", "size": 4, "dimensions": 2},
+        shape=(2,),
+        reference_size=50,
+    )
+    # Items that are all alike: each is as near as can be to each of the 6, and to none of the 50 of the reference.
+    show_first_batch(network, torch.randn(50, 2))
+    assert network(torch.ones(6, 2))[:, 3:].tolist() == [[pytest.approx(6)] * 4] * 6
+
+
+def test_batch_norm_beside_virtual_batch_norm_looks_at_the_items_alone() -> None:
+    torch.manual_seed(0)
+    network = build(
+        {"layer": "dense", "size": 3}, "virtual_batch_norm", "batch_norm", shape=(2,), reference_size=50
+    )
+    show_first_batch(network, 5 + torch.randn(50, 2))
+    items = torch.randn(20, 2)
+    outputs = network(items)
+    assert outputs.mean(0).tolist() == pytest.approx([0] * 3, abs=1e-5)
+    norm = network[2]
+    seen: list[Tensor] = []
+    hook = norm.register_forward_pre_hook(lambda module, given: seen.append(given[0]))
+    norm.reset_running_stats()
+    network(items)
+    hook.remove()
+    (own,) = seen
+    assert len(own) == 20
+    assert torch.allclose(norm.running_mean, 0.1 * own.mean(0), atol=1e-6)

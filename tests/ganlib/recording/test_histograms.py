@@ -3,6 +3,7 @@
 import math
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from ganlib import trainer
 from ganlib.errors import SpecInvalid
 from ganlib.events import Histogram, HistogramsLogged
 from ganlib.spec.job import JobSpec
+from ganlib.training.recording import activations
+from ganlib.training.recording.activations import record_layers
 from ganlib.training.recording.histograms import count_bins
 from ganlib.training.state import LogitHistory, StepResult, build_state
 from ganlib.training.step import train_step
@@ -214,3 +217,87 @@ def test_too_many_histograms_are_refused(make_spec: MakeSpec, changes: dict[str,
     with pytest.raises(SpecInvalid, match=words) as caught:
         make_spec(**changes)
     assert [problem.field for problem in caught.value.problems] == ["histogram_every"]
+
+
+LAYERED: dict[str, Any] = {
+    "discriminator": {
+        "layers": [{"layer": "dense", "size": 5}, "sigmoid", "batch_norm", {"layer": "dense", "size": 1}]
+    },
+    "histogram_layers": ["discriminator.layers.0", "generator.layers.5"],
+    "histogram_every": 2,
+}
+
+
+def test_a_named_layer_is_recorded_before_and_after_its_activation(
+    make_spec: MakeSpec, run_training: RunTraining
+) -> None:
+    spec = make_spec(**LAYERED)
+    events = run_training(spec).of_kind("histograms_logged")
+    assert [event.iteration for event in events] == [2, 2, 4, 4, 6, 6]
+    sides = [f"layers/discriminator.{index}" for index in (0, 1)]
+    names = ["layers/generator.4", "layers/generator.5"]
+    names += [f"{layer}.{side}" for side in ("real", "fake") for layer in sides]
+    for event in events[1::2]:
+        found = event.histograms
+        assert list(found) == names
+        # 16 items of five numbers, or of 8×8.
+        assert [sum(each.counts) for each in found.values()] == [1024, 1024, 80, 80, 80, 80]
+        for inner, outer, function in (
+            ("layers/generator.4", "layers/generator.5", math.tanh),
+            (f"{sides[0]}.real", f"{sides[1]}.real", lambda value: 1 / (1 + math.exp(-value))),
+        ):
+            assert (found[outer].low, found[outer].high) == pytest.approx(
+                (function(found[inner].low), function(found[inner].high)), abs=1e-5
+            )
+
+
+def test_the_outputs_are_those_of_the_networks_as_they_are_after_the_iteration(make_spec: MakeSpec) -> None:
+    state = build_state(make_spec(**LAYERED, latents={"size": 8}), torch.device("cpu"))
+    train_step(state)
+    inputs: list[torch.Tensor] = []
+    hook = state.networks.discriminator.register_forward_hook(lambda module, given, _: inputs.append(given[0]))
+    recorded = record_layers(state)
+    hook.remove()
+    assert len(inputs) == 2
+    for images, side in zip(inputs, ("real", "fake"), strict=True):
+        expected = state.networks.discriminator[0](images).flatten()  # type: ignore[index]
+        assert torch.equal(recorded[f"layers/discriminator.0.{side}"], expected.detach())
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+def test_training_does_not_notice_that_its_layers_are_recorded(
+    make_spec: MakeSpec, run_training: RunTraining, monkeypatch: pytest.MonkeyPatch, guarded: bool
+) -> None:
+    """The control leaves in the networks what the extra pass changes."""
+    if not guarded:
+        monkeypatch.setattr(activations, "_unchanged", lambda _: nullcontext())
+    random_layers = {"layers": ["dropout", *LAYERED["discriminator"]["layers"]]}
+    plain = run_training(make_spec(discriminator=random_layers))
+    layers = ["discriminator.layers.2", "generator.layers.2"]
+    watched = run_training(make_spec(discriminator=random_layers, histogram_every=2, histogram_layers=layers))
+    assert (watched.files() == plain.files()) is guarded
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "words"),
+    [
+        ({"histogram_layers": ["discriminator.layers.0"]}, "histogram_layers", "give histogram_every"),
+        (
+            {"histogram_every": 1, "histogram_layers": ["generator.layers.0", "discriminator.layers.3"]},
+            "histogram_layers.1",
+            "the discriminator's layers are counted from 0 to 2",
+        ),
+        (
+            {"histogram_every": 1, "histogram_layers": ["hidden"]},
+            "histogram_layers.0",
+            "must be the path of a layer",
+        ),
+        ({"histogram_every": 1, "histogram_layers": ["generator.layers.0"] * 9}, "histogram_layers", "at most 8"),
+    ],
+)
+def test_layers_that_there_are_not_are_refused(
+    make_spec: MakeSpec, changes: dict[str, Any], field: str, words: str
+) -> None:
+    with pytest.raises(SpecInvalid, match=words) as caught:
+        make_spec(**changes)
+    assert [problem.field for problem in caught.value.problems] == [field]

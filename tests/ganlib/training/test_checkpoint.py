@@ -20,6 +20,7 @@ from ganlib.training.step import train_step
 from tests.support.pictures import picture_bytes, write_files
 
 MakeSpec = Callable[..., JobSpec]
+RunTraining = Callable[..., Any]
 CPU = torch.device("cpu")
 
 
@@ -169,21 +170,63 @@ def test_fields_that_alter_no_bytes_may_change(saved: Path, make_spec: MakeSpec)
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "named"),
     [
-        {"seed": 1},
-        {"batch_size": 17},
-        {"losses": {"generator": "minimax"}},
-        {"precision": "bfloat16"},
-        {"optimisers": {"generator": {"learning_rate": 1e-3}}},
-        {"techniques": [{"technique": "ema_generator"}]},
-        {"samples": {"rows": 1, "columns": 1}},
-        {"discriminator": {"layers": [{"layer": "dense", "size": 1}]}},
+        ({"seed": 1}, "seed (0 there, 1 here)"),
+        ({"batch_size": 17}, "batch_size (16 there, 17 here)"),
+        ({"losses": {"generator": "minimax"}}, "losses.generator (non_saturating there, minimax here)"),
+        ({"precision": "bfloat16"}, "precision (float32 there, bfloat16 here)"),
+        (
+            {"optimisers": {"generator": {"learning_rate": 1e-3}}},
+            "optimisers.generator.learning_rate (0.0002 there, 0.001 here)",
+        ),
+        ({"techniques": [{"technique": "ema_generator"}]}, "techniques (0 items there, 1 items here)"),
+        (
+            {"samples": {"rows": 1, "columns": 1}},
+            "samples.rows (2 there, 1 here), samples.columns (3 there, 1 here)",
+        ),
+        (
+            {"discriminator": {"layers": [{"layer": "dense", "size": 1}]}},
+            "discriminator.layers (3 items there, 1 items here)",
+        ),
     ],
 )
-def test_another_spec_is_refused(saved: Path, make_spec: MakeSpec, changes: dict[str, Any]) -> None:
-    with pytest.raises(CheckpointInvalid, match="belongs to another spec"):
+def test_another_spec_is_refused_with_the_fields_that_differ(
+    saved: Path, make_spec: MakeSpec, changes: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(CheckpointInvalid, match="belongs to another spec") as caught:
         load(saved, make_spec(**changes))
+    assert f"it differs in {named}. " in str(caught.value)
+
+
+def test_a_checkpoint_of_an_earlier_version_is_refused_without_the_field(
+    saved: Path, make_spec: MakeSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts, tensors = checkpoint._read(saved)
+    earlier = {name: fact for name, fact in facts.items() if name not in ("spec", "computed_on")}
+    monkeypatch.setattr(checkpoint, "_read", lambda path: (earlier, tensors))
+    with pytest.raises(CheckpointInvalid, match=r"belongs to another spec\. All that decides"):
+        load(saved, make_spec(seed=1))
+    assert checkpoint.load_checkpoint(saved, build_state(make_spec(), CPU)) == ""
+
+
+def test_a_run_that_goes_on_with_another_number_of_threads_says_that_it_is_not_identical(
+    make_spec: MakeSpec, run_training: RunTraining
+) -> None:
+    threads = torch.get_num_threads()
+    first = run_training(make_spec(), stop_at=3)
+    newest = first.out_dir / "checkpoints/00000003.safetensors"
+    same = run_training(make_spec(), resume_from=newest)
+    torch.set_num_threads(threads + 1)
+    try:
+        other = run_training(make_spec(), resume_from=newest)
+    finally:
+        torch.set_num_threads(threads)
+    assert same.of_kind("line_logged") == []
+    (line,) = other.of_kind("line_logged")
+    assert f"{threads + 1} threads); the checkpoint was computed on cpu" in line.text
+    assert f"{threads} thread{'s' if threads > 1 else ''})" in line.text
+    assert "not identical" in line.text
 
 
 def test_a_checkpoint_beyond_the_specs_end_is_refused(saved: Path, make_spec: MakeSpec) -> None:

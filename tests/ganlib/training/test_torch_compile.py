@@ -1,6 +1,7 @@
 """torch.compile: the same training up to rounding, and a sentence where it cannot be done."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ from torch import nn
 
 from ganlib.errors import CompilationFailed
 from ganlib.networks.players import Networks
+from ganlib.runtime.compile_cache import compile_cache
 from ganlib.spec.job import JobSpec
+from ganlib.training import torch_compile
 
 MakeSpec = Callable[..., JobSpec]
 RunTraining = Callable[..., Any]
@@ -70,10 +73,21 @@ def greatest_difference(first: Any, second: Any) -> float:
     return max(abs(one[name] - other[name]) for (_, one), (_, other) in pairs for name in one)
 
 
-@pytest.mark.parametrize("changes", [CONDITIONAL, SEMI_SUPERVISED], ids=["conditional", "semi-supervised"])
+# Making libraries is what takes long, and torch's: one case does it. The other goes through all but that, the
+# capture of the passes and the rewriting of their operations.
+@pytest.mark.parametrize(
+    ("changes", "backend"),
+    [(CONDITIONAL, "aot_eager_decomp_partition"), (SEMI_SUPERVISED, "inductor")],
+    ids=["conditional", "semi-supervised"],
+)
 def test_compiled_training_is_the_same_within_rounding_and_resumes_to_the_same_bytes(
-    make_spec: MakeSpec, run_training: RunTraining, changes: dict[str, Any]
+    make_spec: MakeSpec,
+    run_training: RunTraining,
+    monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, Any],
+    backend: str,
 ) -> None:
+    monkeypatch.setattr(torch_compile, "BACKEND", backend)
     cadence = {"iterations": ITERATIONS, "log_every": 1, "sample_every": 10, "checkpoint_every": 10}
     plain = run_training(make_spec(**changes, **cadence))
     spec = make_spec(**changes, **cadence, speed={"compile": True})
@@ -117,3 +131,39 @@ def test_only_training_passes_are_compiled() -> None:
     assert torch.equal(networks.discriminate(inputs, None), networks.discriminator(inputs) + 1)
     assert torch.equal(networks.discriminate_eagerly(inputs, None), networks.discriminator(inputs))
     assert torch.equal(networks.realness(inputs, None), networks.discriminator(inputs).squeeze(1))
+
+
+@pytest.mark.parametrize("is_mended", [True, False])
+def test_a_cache_that_cannot_be_loaded_is_thrown_away_once_and_the_pass_compiled_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_mended: bool
+) -> None:
+    """Where a fresh cache fails too, the error is said in a sentence."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+    with compile_cache("a spec"):
+        pass
+    compiled: list[nn.Module] = []
+
+    def stand_in(network: nn.Module) -> Any:
+        compiled.append(network)
+        if len(compiled) > 1 and is_mended:
+            return network
+
+        def fail(*_: Any) -> None:
+            raise OSError("kernel.so: file too short")
+
+        return fail
+
+    monkeypatch.setattr(torch_compile, "_compile", stand_in)
+    networks = Networks(nn.Linear(2, 2), nn.Linear(2, 1))
+    inputs = torch.ones(3, 2)
+    with compile_cache("a spec") as cache:
+        assert not cache.is_fresh
+        run = torch_compile._compile_network(networks.generator)
+        if is_mended:
+            assert torch.equal(run(inputs), networks.generator(inputs))
+        else:
+            with pytest.raises(CompilationFailed, match="file too short"):
+                run(inputs)
+        assert cache.is_fresh
+    assert len(compiled) == 2

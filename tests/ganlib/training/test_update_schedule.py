@@ -184,3 +184,59 @@ def test_the_log_ratio_is_logged_where_it_exists(make_spec: MakeSpec, run_traini
         assert values["loss/log_ratio"] == log_ratio_of(generator, discriminator)["loss/log_ratio"]
     minimax = make_spec(losses={"generator": "minimax"})
     assert all("loss/log_ratio" not in values for _, values in run_training(minimax).numbers())
+
+
+MATCHING = {"technique": "feature_matching", "weight": 1000.0}
+
+
+@pytest.mark.parametrize(
+    ("techniques", "own"),
+    [
+        ([MATCHING], {"loss/generator_penalty"}),
+        ([{**MATCHING, "mode": "add"}], {"loss/generator_penalty"}),
+        ([{"technique": "r1", "gamma": 1000}], {"loss/discriminator_penalty"}),
+        ([{"technique": "historical_averaging"}], {"loss/generator_penalty", "loss/discriminator_penalty"}),
+        ([{"technique": "label_smoothing"}], set()),
+    ],
+)
+def test_the_ratio_is_that_of_the_adversarial_losses_and_penalties_are_logged_apart(
+    make_spec: MakeSpec, run_training: RunTraining, techniques: list[dict[str, Any]], own: set[str]
+) -> None:
+    for _, values in run_training(make_spec(techniques=techniques)).numbers():
+        assert {name for name in values if name.endswith("_penalty")} == own
+        adversarial = {
+            player: values.get(f"loss/{player}_adversarial", values[f"loss/{player}"])
+            for player in ("generator", "discriminator")
+        }
+        expected = log_ratio_of(adversarial["generator"], adversarial["discriminator"])
+        assert values["loss/log_ratio"] == expected["loss/log_ratio"]
+        # Both are near those of a discriminator that cannot tell, whatever is added to them.
+        assert abs(values["loss/log_ratio"]) < 1.5
+        for player, loss in adversarial.items():
+            added = values.get(f"loss/{player}_penalty", 0.0)
+            replaced = loss if techniques == [MATCHING] and player == "generator" else 0.0
+            assert values[f"loss/{player}"] == pytest.approx(loss - replaced + added, rel=1e-5)
+
+
+def test_the_class_loss_is_no_part_of_the_ratio(make_spec: MakeSpec, run_training: RunTraining) -> None:
+    discriminator = {"layers": [{"layer": "dense", "size": 10}]}
+    classes = {"classes": {"kind": "semi_supervised", "weight": 100.0}}
+    for _, values in run_training(make_spec(discriminator=discriminator, losses=classes)).numbers():
+        assert values["loss/discriminator"] > 100
+        assert values["loss/log_ratio"] == pytest.approx(
+            log_ratio_of(values["loss/generator"], values["loss/discriminator_adversarial"])["loss/log_ratio"]
+        )
+
+
+@pytest.mark.parametrize("technique", [MATCHING, {**MATCHING, "mode": "add"}, {"technique": "r1", "gamma": 1000}])
+def test_penalties_leave_the_adaptive_advantage_to_the_player_that_is_behind(
+    make_spec: MakeSpec, technique: dict[str, Any]
+) -> None:
+    advantage = {"adaptive_advantage": {"every": 1, "tolerance": 0.001}}
+    states = [build_state(make_spec(**advantage, techniques=part), CPU) for part in ([], [technique])]
+    for state in states:
+        train_step(state)
+    # Before its first update the generator is the same with a penalty and without, and so is the ratio.
+    steps = [(each.update_schedule.discriminator_steps, each.update_schedule.generator_steps) for each in states]
+    assert steps[0] == steps[1]
+    assert steps[0] != (1, 1)

@@ -1,6 +1,9 @@
 """`ganvas train`: no service at all."""
 
+import errno
 import json
+import signal
+import sys
 import time
 from dataclasses import replace
 from hashlib import sha256
@@ -8,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from ganlib.events import LineLogged
+from ganvas.commands.specs import TrainingBar, _collect_stop_signals
+from ganvas.progress import PLAIN_LINES
 from tests.ganvas.conftest import RunCommand
 from tests.support.processes import Command
 
@@ -39,35 +45,101 @@ def test_lines_that_a_run_logs_stand_above_the_bar(
     assert "Evaluation metrics are of 16 samples each" in outcome.err
 
 
-def test_interrupted_training_goes_on_to_the_same_grids(
+def test_training_that_lost_its_terminal_and_was_interrupted_goes_on_to_the_same_grids(
     ganvas: RunCommand, tiny_spec: Path, tmp_path: Path
 ) -> None:
     changes = ("--set", "iterations=3000", "--set", "sample_every=500")
     assert ganvas("train", tiny_spec, "--out", tmp_path / "whole", *changes).status == 0
 
-    command = Command("train", tiny_spec, "--out", tmp_path / "halved", *changes)
-    while not (tmp_path / "halved" / "samples" / "00000500.png").exists():
-        assert command.process.poll() is None
-        time.sleep(0.01)
-    assert command.end() == 130
-    assert "Run the same command again" in command.output
+    for number, grid in ((signal.SIGHUP, "00000500.png"), (signal.SIGINT, "00001000.png")):
+        command = Command("train", tiny_spec, "--out", tmp_path / "parted", *changes)
+        while not (tmp_path / "parted" / "samples" / grid).exists():
+            assert command.process.poll() is None
+            time.sleep(0.01)
+        assert command.end(number) == 130
+        assert "Run the same command again" in command.output
 
-    assert ganvas("train", tiny_spec, "--out", tmp_path / "halved", *changes).status == 0
-    assert digests(tmp_path / "halved") == digests(tmp_path / "whole")
+    assert ganvas("train", tiny_spec, "--out", tmp_path / "parted", *changes).status == 0
+    assert digests(tmp_path / "parted") == digests(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("change", ["seed=1", "batch_size=4"])
-def test_folder_of_another_run_is_refused(
-    ganvas: RunCommand, tiny_spec: Path, tmp_path: Path, change: str
+@pytest.mark.parametrize(
+    ("change", "named"), [("seed=1", "seed (0 there, 1 here)"), ("batch_size=4", "batch_size (8 there, 4 here)")]
+)
+def test_folder_of_another_run_is_refused_with_the_field_that_differs(
+    ganvas: RunCommand, tiny_spec: Path, tmp_path: Path, change: str, named: str
 ) -> None:
     ganvas("train", tiny_spec, "--out", tmp_path / "run")
     before = digests(tmp_path / "run")
     outcome = ganvas("train", tiny_spec, "--out", tmp_path / "run", "--set", change)
     assert outcome.status == 1
     assert "--out" in outcome.err or "another" in outcome.err
+    assert f"which differs in {named}: choose another folder" in outcome.err
     assert digests(tmp_path / "run") == before
 
 
 def test_bad_spec_makes_no_folder(ganvas: RunCommand, tiny_spec: Path, tmp_path: Path) -> None:
     outcome = ganvas("train", tiny_spec, "--out", tmp_path / "run", "--set", "iterations=0")
     assert (outcome.status, (tmp_path / "run").exists()) == (1, False)
+
+
+def test_without_a_terminal_there_are_few_lines(ganvas: RunCommand, tiny_spec: Path, tmp_path: Path) -> None:
+    changes = ("--set", "iterations=200", "--set", "log_every=1", "--set", "sample_every=200")
+    outcome = ganvas("train", tiny_spec, "--out", tmp_path / "run", *changes)
+    assert outcome.status == 0, outcome.err
+    progress = [line for line in outcome.err.splitlines() if line.startswith("training  ")]
+    assert len(progress) <= PLAIN_LINES + 2
+    assert progress[-1].startswith("training  200 / 200  G ")
+    assert "%|" not in outcome.err
+    assert "\r" not in outcome.err
+
+
+def test_a_terminal_that_is_gone_does_not_end_training(
+    ganvas: RunCommand, tiny_spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Gone:
+        """What is left of a terminal after a hang-up."""
+
+        def isatty(self) -> bool:
+            return False
+
+        def write(self, text: str) -> int:
+            raise OSError(errno.EIO, "Input/output error")
+
+        flush = write
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", Gone())
+        bar = TrainingBar(20)
+        bar.show(LineLogged(iteration=0, text="Training on cpu."))
+        bar.close()
+    assert ganvas("train", tiny_spec, "--out", tmp_path / "run").status == 0
+
+
+def test_a_hang_up_that_nohup_has_ignored_stays_ignored() -> None:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        received = _collect_stop_signals()
+        signal.raise_signal(signal.SIGHUP)
+        assert received == []
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        received = _collect_stop_signals()
+        signal.raise_signal(signal.SIGHUP)
+        assert received == [signal.SIGHUP]
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def test_a_full_disk_is_an_error_in_one_sentence(
+    ganvas: RunCommand, tiny_spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("ganlib.training.recording.run_reporter.write_checkpoint", fail)
+    outcome = ganvas("train", tiny_spec, "--out", tmp_path / "run")
+    assert outcome.status == 1
+    assert "Error: The disk is full. Free some space and start the run again" in outcome.err
+    assert "Traceback" not in outcome.err

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from ganlib.runtime.cpu import thread_settings
 from worker.machine import git as checkouts
 from worker.machine.provenance import MAX_DIFF_BYTES, read_provenance
 
@@ -35,6 +36,7 @@ def test_a_clean_checkout_has_commit_and_branch_and_no_diff(checkout: Path) -> N
     assert (found.branch, found.uncommitted_diff, found.diff_truncated) == ("trunk", "", False)
     assert found.versions["ganvas"]
     assert found.device
+    assert found.threads == int(thread_settings()["OMP_NUM_THREADS"])
     assert found.python.startswith("3.")
 
 

@@ -55,6 +55,7 @@ def test_a_stop_that_was_asked_for_ends_with_a_checkpoint(run_dir: RunDir) -> No
     [
         (DatasetUnavailable("mnist is not there"), "dataset_unavailable", "mnist is not there"),
         (MemoryError("no more"), "out_of_memory", "batch_size"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "out_of_memory", "batch_size"),
         (ZeroDivisionError("division by zero"), "trainer_crashed", "ZeroDivisionError: division by zero"),
         (KeyboardInterrupt(), "trainer_crashed", "KeyboardInterrupt"),
     ],
