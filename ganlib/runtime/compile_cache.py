@@ -85,7 +85,7 @@ def compile_cache(content: str) -> Iterator[CompileCache]:
         finally:
             _current = None
             if before is None:
-                del os.environ[TORCH_VARIABLE]
+                os.environ.pop(TORCH_VARIABLE, None)
             else:
                 os.environ[TORCH_VARIABLE] = before
 

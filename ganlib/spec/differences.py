@@ -24,7 +24,7 @@ def describe_differences(there: Any, here: Any) -> str:
 def _differences(there: Any, here: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
     """Yield path and both values; lists of unequal length, and sections of unequal kinds, differ as a whole."""
     if isinstance(there, dict) and isinstance(here, dict):
-        for key in dict.fromkeys([*there, *here]):
+        for key in dict.fromkeys([*here, *there]):
             below = f"{path}.{key}" if path else str(key)
             yield from _differences(there.get(key, _ABSENT), here.get(key, _ABSENT), below)
     elif isinstance(there, list) and isinstance(here, list) and len(there) == len(here):
@@ -38,6 +38,6 @@ def _show(value: Any) -> str:
     if value is _ABSENT:
         return "none"
     if isinstance(value, list):
-        return f"{len(value)} items"
+        return f"{len(value)} item{'' if len(value) == 1 else 's'}"
     text = json.dumps(value, ensure_ascii=False) if isinstance(value, dict | bool) or value is None else str(value)
     return text if len(text) <= _MAX_LENGTH else f"{text[: _MAX_LENGTH - 1]}…"

@@ -388,25 +388,3 @@ def test_measured_steps_are_spread_evenly_and_end_with_the_last() -> None:
     assert steps(1000, 4) == [250, 500, 750, 1000]
     assert steps(10, 3) == [3, 6, 10]
     assert steps(2, 5) == [1, 2]
-
-
-@pytest.mark.parametrize("guarded", [True, False])
-def test_the_statistics_that_frozen_layers_keep_are_of_real_images_alone(
-    make_spec: MakeSpec, guarded: bool
-) -> None:
-    """The control lets the discriminator's batch norm count fakes too, which are two of its three passes."""
-    frozen = TRANSFER | {"frozen": True}
-    state = build_state(make_spec(discriminator=DISCRIMINATOR, transfer=frozen), CPU)
-    if not guarded:
-        state.real_statistics = []
-    norm = state.networks.discriminator[1]  # type: ignore[index]
-    means: list[Tensor] = []
-    norm.register_forward_pre_hook(lambda module, given: means.append(given[0].mean((0, 2, 3))))
-    for _ in range(4):
-        train_step(state)
-    # Each iteration: real, fake, and the generator's fakes; the running mean moves by a tenth each time.
-    expected = torch.zeros_like(norm.running_mean)
-    for real in means[::3]:
-        expected = torch.lerp(expected, real.detach(), 0.1)
-    kept = copy_layers(state.networks.discriminator, 2)[1].running_mean
-    assert torch.allclose(kept, expected, atol=1e-6) is guarded

@@ -110,9 +110,11 @@ def test_what_was_listed_before_a_kill_is_kept() -> None:
         assert (cache.is_fresh, library.read_bytes()) == (False, LIBRARY)
 
 
-def test_two_runs_at_once_share_no_folder() -> None:
+def test_two_runs_at_once_share_no_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     with compile_cache("a spec"):
         first = own_folder()
+        # As another process begins.
+        monkeypatch.delenv(TORCH_VARIABLE)
         with compile_cache("a spec") as second:
             assert second.is_fresh
             own = own_folder()

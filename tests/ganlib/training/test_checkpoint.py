@@ -180,14 +180,14 @@ def test_fields_that_alter_no_bytes_may_change(saved: Path, make_spec: MakeSpec)
             {"optimisers": {"generator": {"learning_rate": 1e-3}}},
             "optimisers.generator.learning_rate (0.0002 there, 0.001 here)",
         ),
-        ({"techniques": [{"technique": "ema_generator"}]}, "techniques (0 items there, 1 items here)"),
+        ({"techniques": [{"technique": "ema_generator"}]}, "techniques (0 items there, 1 item here)"),
         (
             {"samples": {"rows": 1, "columns": 1}},
             "samples.rows (2 there, 1 here), samples.columns (3 there, 1 here)",
         ),
         (
             {"discriminator": {"layers": [{"layer": "dense", "size": 1}]}},
-            "discriminator.layers (3 items there, 1 items here)",
+            "discriminator.layers (3 items there, 1 item here)",
         ),
     ],
 )

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ganlib.evaluation.evaluator import AccuracyMeter
+from ganlib.evaluation.transfer import copy_layers
 from ganlib.networks.normalisation import frozen_statistics
 from ganlib.spec.job import JobSpec
 from ganlib.training import discriminator_step, state, step
@@ -80,6 +81,8 @@ def test_labels_draw_images_of_other_classes_from_the_same_latents(make_spec: Ma
 
 LOGGED = {"loss/discriminator", "loss/generator", "logits/real", "logits/fake"}
 TOLD = {"loss/classes", "accuracy/labelled"}
+# Beside classes, real against fake is only a part of each loss.
+PARTS = {"loss/discriminator_adversarial", "loss/generator_adversarial"}
 
 
 def logged_names(run: Any) -> set[str]:
@@ -90,7 +93,7 @@ def logged_names(run: Any) -> set[str]:
 def test_a_run_that_tells_classes_logs_their_loss_and_how_many_were_told_right(
     make_spec: MakeSpec, run_training: RunTraining
 ) -> None:
-    assert logged_names(run_training(make_spec(**FAKE_CLASS))) == LOGGED | TOLD
+    assert logged_names(run_training(make_spec(**FAKE_CLASS))) == LOGGED | TOLD | PARTS
     assert logged_names(run_training(make_spec())) == LOGGED
 
 
@@ -210,3 +213,27 @@ def test_evaluating_a_classifier_changes_nothing_of_its_training(
     without = run_training(make_spec(**{**SEMI_SUPERVISED, "evaluation": None}))
     assert with_accuracy.files() == without.files()
     assert len(with_accuracy.of_kind("metrics_logged")) > len(without.of_kind("metrics_logged"))
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+def test_the_statistics_that_frozen_layers_keep_are_of_real_images_alone(
+    make_spec: MakeSpec, guarded: bool
+) -> None:
+    """The control lets the discriminator's batch norm count fakes too, which are two of its three passes."""
+    layers = [{"layer": "conv", "size": 4, "kernel": 3}, "batch_norm", "leaky_relu", {"layer": "dense", "size": 1}]
+    head = [{"layer": "dense", "size": 10}]
+    frozen = {"kept_layers": 2, "head": head, "labels": 100, "frozen": True}
+    state = build_state(make_spec(discriminator={"layers": layers}, transfer=frozen), CPU)
+    if not guarded:
+        state.real_statistics = []
+    norm = state.networks.discriminator[1]  # type: ignore[index]
+    means: list[Tensor] = []
+    norm.register_forward_pre_hook(lambda module, given: means.append(given[0].mean((0, 2, 3))))
+    for _ in range(4):
+        train_step(state)
+    # Each iteration: real, fake, and the generator's fakes; the running mean moves by a tenth each time.
+    expected = torch.zeros_like(norm.running_mean)
+    for real in means[::3]:
+        expected = torch.lerp(expected, real.detach(), 0.1)
+    kept = copy_layers(state.networks.discriminator, 2)[1].running_mean
+    assert torch.allclose(kept, expected, atol=1e-6) is guarded

@@ -1,5 +1,6 @@
 """torch.compile: the same training up to rounding, and a sentence where it cannot be done."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from torch import nn
+from torch._dynamo.utils import counters
 
 from ganlib.errors import CompilationFailed
 from ganlib.networks.players import Networks
@@ -73,11 +75,11 @@ def greatest_difference(first: Any, second: Any) -> float:
     return max(abs(one[name] - other[name]) for (_, one), (_, other) in pairs for name in one)
 
 
-# Making libraries is what takes long, and torch's: one case does it. The other goes through all but that, the
-# capture of the passes and the rewriting of their operations.
+# Making libraries is what takes long, and torch's: one case does it. The other goes through all before that, the
+# capture of both passes and of their gradients, whose operations are then computed as they are.
 @pytest.mark.parametrize(
     ("changes", "backend"),
-    [(CONDITIONAL, "aot_eager_decomp_partition"), (SEMI_SUPERVISED, "inductor")],
+    [(CONDITIONAL, "aot_eager"), (SEMI_SUPERVISED, "inductor")],
     ids=["conditional", "semi-supervised"],
 )
 def test_compiled_training_is_the_same_within_rounding_and_resumes_to_the_same_bytes(
@@ -90,10 +92,14 @@ def test_compiled_training_is_the_same_within_rounding_and_resumes_to_the_same_b
     monkeypatch.setattr(torch_compile, "BACKEND", backend)
     cadence = {"iterations": ITERATIONS, "log_every": 1, "sample_every": 10, "checkpoint_every": 10}
     plain = run_training(make_spec(**changes, **cadence))
+    captured = counters["stats"]["unique_graphs"]
     spec = make_spec(**changes, **cadence, speed={"compile": True})
     whole = run_training(spec)
     assert len(whole.numbers()) == ITERATIONS
-    assert 0 < greatest_difference(plain, whole) < TOLERANCE
+    assert counters["stats"]["unique_graphs"] > captured
+    assert greatest_difference(plain, whole) < TOLERANCE
+    # A library rounds otherwise than torch's own operations.
+    assert backend != "inductor" or greatest_difference(plain, whole) > 0
 
     names = [load_file(run.out_dir / "checkpoints/00000020.safetensors").keys() for run in (plain, whole)]
     assert names[0] == names[1]
@@ -141,7 +147,7 @@ def test_a_cache_that_cannot_be_loaded_is_thrown_away_once_and_the_pass_compiled
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
     with compile_cache("a spec"):
-        pass
+        Path(os.environ["TORCHINDUCTOR_CACHE_DIR"], "kernel.so").touch()
     compiled: list[nn.Module] = []
 
     def stand_in(network: nn.Module) -> Any:
