@@ -23,8 +23,8 @@ from torch.optim import Optimizer
 from ganlib.datasets import Fingerprint, show_names
 from ganlib.errors import CheckpointInvalid, DataChanged
 from ganlib.runtime.device import describe_device
-from ganlib.spec.differences import describe_differences
 from ganlib.spec.job import deciding_fields, training_identity
+from ganlib.spec.paths import describe_differences
 from ganlib.training.state import TrainingState
 
 FORMAT = 1

@@ -2,8 +2,8 @@
 
 It looks when a message of the broker says so, and every few seconds without one: often while there is no broker,
 or none that can be used, and every half minute beside one. SIGTERM, Ctrl-C or a terminal that closes stops the
-trainer with a checkpoint and gives the job back; a second Ctrl-C does not wait for the checkpoint, a third one ends
-everything at once.
+trainer with a checkpoint and gives the job back; a second Ctrl-C does not wait for the checkpoint, a third one
+ends everything at once.
 """
 
 import logging

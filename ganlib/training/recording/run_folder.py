@@ -17,10 +17,10 @@ from ganlib.events import CheckpointSaved, Event, TrainingEnded, event_adapter
 from ganlib.runtime.failures import said_plainly
 from ganlib.runtime.files import hash_file, store_file
 from ganlib.runtime.process_group import ProcessGroup, join_process_group
-from ganlib.spec.differences import describe_differences
 from ganlib.spec.documents.render import render_yaml
 from ganlib.spec.job import JobSpec, deciding_fields
 from ganlib.spec.parse import load_spec
+from ganlib.spec.paths import describe_differences
 from ganlib.trainer import StopReason, train
 
 SPEC_FILE = "spec.yaml"
