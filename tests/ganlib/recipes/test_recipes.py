@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ganlib.spec.parse import load_spec
-from ganlib.spec.shapes import output_shape
+from ganlib.spec.shapes import output_shape, trace_shapes
 
 RECIPES = sorted((Path(__file__).parents[3] / "recipes").glob("*.yaml"))
 
@@ -20,7 +20,13 @@ def test_a_recipe_is_valid_named_like_its_file_and_says_where_it_is_from(path: P
     spec = load_spec(path)
     assert spec.name == path.stem
     assert spec.description
-    assert path.read_text(encoding="utf-8").startswith("# ")
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith("# ")
+    # How far it was run: all of it, or so many iterations and no more than there are.
+    run = re.search(r"^# Run here: (?:all |the first )?([\d,]+|one) iterations?\b", text, re.MULTILINE)
+    assert run is not None
+    done = 1 if run[1] == "one" else int(run[1].replace(",", ""))
+    assert done == spec.iterations if " all " in run[0] else done <= spec.iterations
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=[path.stem for path in RECIPES])
@@ -89,3 +95,45 @@ def test_each_ablation_takes_out_what_it_says_and_nothing_else() -> None:
         ["leaky_relu" if kind == "relu" else kind for kind in without_norm],
         discriminator_without_norm,
     )
+
+
+def test_the_posters_recipes_are_one_network_and_what_each_adds() -> None:
+    plain_generator, plain_discriminator = layers_of("poster-dcgan")
+    assert layers_of("poster-feature-matching") == (plain_generator, plain_discriminator)
+    assert layers_of("poster-conditional-dcgan") == (
+        ["labels", *plain_generator],
+        ["labels", *plain_discriminator],
+    )
+    assert layers_of("poster-minibatch-discrimination") == (
+        plain_generator,
+        [*plain_discriminator[:-1], "minibatch_discrimination", "dense"],
+    )
+    spec = load_spec(Path(__file__).parents[3] / "recipes" / "poster-feature-matching.yaml")
+    (matching,) = spec.techniques
+    # 4,096 features of the last hidden layer: a weight near 1 would replace the loss that they are added to.
+    assert (matching.mode, matching.weight) == ("add", 0.01)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("name", "maps"), [("winkler-grey-cifar", 40), ("winkler-colour-cifar", 40), ("winkler-cifar", 128)]
+)
+def test_winklers_networks_for_cifar_begin_as_printed(name: str, maps: int) -> None:
+    layers = load_spec(Path(__file__).parents[3] / "recipes" / f"{name}.yaml").generator.layers
+    assert trace_shapes(layers, (96,))[6] == (maps, 8, 8)
+
+
+def test_the_wider_discriminator_is_as_wide_as_the_generator() -> None:
+    folder = Path(__file__).parents[3] / "recipes"
+    usual, wide = (load_spec(folder / f"winkler-two-layers{end}.yaml") for end in ("", "-wide"))
+    assert layers_of("winkler-two-layers") == layers_of("winkler-two-layers-wide")
+    assert wide.generator == usual.generator
+    for spec, width in ((usual, 256), (wide, 1024)):
+        assert [layer.size for layer in spec.discriminator.layers if layer.layer == "dense"] == [width, width, 1]
+
+
+def test_the_exact_classifier_pools_where_the_inferred_network_strides() -> None:
+    spec = load_spec(Path(__file__).parents[3] / "recipes" / "winkler-exact-classifier.yaml")
+    shapes = trace_shapes(spec.discriminator.layers, (1, 28, 28))
+    assert shapes[0] == (20, 24, 24)
+    assert [shape for shape in shapes if len(shape) == 3][-1] == (40, 4, 4)
+    assert shapes[-4:] == [(100,), (100,), (100,), (1,)]
