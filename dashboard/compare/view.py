@@ -35,8 +35,6 @@ PLAYERS = {metric.name: metric.player for metric in (GENERATOR_LOSS, DISCRIMINAT
 MOST_IN_HUES = 3
 # Stretches that a script requests of each line: about one for each two pixels.
 POINTS = 300
-
-
 # The side of a grid in pixels by the number of runs; the smallest for more runs.
 SIDES = {2: 560, 3: 448}
 SMALLEST_SIDE = 300
