@@ -96,7 +96,8 @@ class TrainingState:
     a classifier is trained. class_weight: of the labelled images' cross-entropy in D's loss, 0 without labels.
     generator_class_loss: outputs (N, M), labels (N,) → what G pays for fakes of the wrong class, None if nothing.
     real_statistics: D's batch norms whose running statistics are to be those of real images alone. shard: this
-    process's part of each batch, None for all. resumed_on: what its checkpoint was computed on, if known. graph: replays an iteration's updates where the spec asks for it.
+    process's part of each batch, None for all. resumed_on: what its checkpoint was computed on, if known. graph:
+    replays an iteration's updates where the spec asks for it.
     """
 
     spec: JobSpec

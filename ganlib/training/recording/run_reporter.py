@@ -118,8 +118,8 @@ class RunReporter:
             self._writer.put(partial(_pass_on, LineLogged(iteration=0, text=_describe(event))))
         elif state.resumed_on not in ("", computer):
             text = (
-                f"Resumed on {computer}; the checkpoint was computed on {state.resumed_on}. Sums differ in their last "
-                "bits, so this run is not identical to one that went on there."
+                f"Resumed on {computer}; the checkpoint was computed on {state.resumed_on}. Sums differ in their "
+                "last bits, so this run is not identical to one that went on there."
             )
             self._writer.put(partial(_pass_on, LineLogged(iteration=state.iteration, text=text[:4000])))
 
