@@ -85,7 +85,7 @@ def test_a_service_that_was_down_past_the_lease_reaps_nobody_who_is_alive(
     start_service, connect, say, tampering
 ) -> None:
     times, holders = long_or_short(5, 1), 5
-    service = start_service(*tampering, "quick", lease_seconds=2, attempts_allowed=100)
+    service = start_service(*tampering, "quick", lease_seconds=4, attempts_allowed=100)
     client: Client = connect(service.url)
     for _ in range(holders):
         client.submit(FOREVER)
@@ -95,10 +95,10 @@ def test_a_service_that_was_down_past_the_lease_reaps_nobody_who_is_alive(
             stack.enter_context(hold(service.url, claim))
         for _ in range(times):
             service.kill()
-            time.sleep(2.5)
+            time.sleep(5)
             service.start(*tampering, "quick")
             # By the clock on the wall the reaper acts at once; after its own wait, when a lease has passed.
-            time.sleep(0.5 if tampering else 2.5)
+            time.sleep(0.5 if tampering else 5)
         states = {client.get(claim.job_id).state for claim in claims}
         if tampering:
             assert "queued" in states

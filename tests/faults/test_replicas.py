@@ -109,7 +109,7 @@ def test_the_stream_of_one_replica_shows_what_was_posted_to_the_other(start_repl
 
 def test_two_reapers_take_each_silent_attempt_once_and_no_other(start_replicas, connect, say) -> None:
     silent, held = long_or_short(200, 20), 3
-    first, second = start_replicas("quick", lease_seconds=5, reap_every_seconds=0.01, attempts_allowed=100)
+    first, second = start_replicas("quick", lease_seconds=8, reap_every_seconds=0.01, attempts_allowed=100)
     client = connect(first.url)
     for _ in range(silent + held):
         client.submit(SPEC)
