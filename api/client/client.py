@@ -142,8 +142,7 @@ class Client:
 
     def cancel(self, job_id: str) -> JobRead:
         """Cancel the job: a queued one ends at once, a running one after a last checkpoint."""
-        path = f"/jobs/{_checked_id(job_id)}/cancel"
-        return self._transport.fetch(JobRead, "POST", path, delays=READ_DELAYS)
+        return self._transport.fetch(JobRead, "POST", f"/jobs/{_checked_id(job_id)}/cancel", delays=READ_DELAYS)
 
     def edit(
         self,
@@ -173,8 +172,7 @@ class Client:
 
     def restore(self, job_id: str) -> JobRead:
         """Bring a deleted job back as it was."""
-        path = f"/jobs/{_checked_id(job_id)}/restore"
-        return self._transport.fetch(JobRead, "POST", path, delays=READ_DELAYS)
+        return self._transport.fetch(JobRead, "POST", f"/jobs/{_checked_id(job_id)}/restore", delays=READ_DELAYS)
 
     def retry(self, job_id: str, *, from_start: bool = False, idempotency_key: str | None = None) -> JobRead:
         """Make a new job from a failed or cancelled one; it resumes from the newest checkpoint.

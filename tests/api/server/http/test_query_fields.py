@@ -14,7 +14,7 @@ from dashboard.web.requests import SCRIPT_FIELDS
 from ganvas.app import build_app
 from tests.support.services import HOST, TINY_SPEC
 
-DASHBOARD = Path(__file__).parents[3] / "dashboard"
+DASHBOARD = Path(__file__).parents[4] / "dashboard"
 
 
 @pytest.fixture
