@@ -17,9 +17,6 @@ BAR_FORMAT = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{r
 PLAIN_LINES = 20
 
 
-PARTS = 10
-
-
 def open_progress(iterations: int, iteration: int = 0, state: str = "queued") -> "ProgressBar | ProgressLines":
     """Return a bar where a person watches a terminal, else lines without anything that steers one."""
     is_watched = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
@@ -27,23 +24,23 @@ def open_progress(iterations: int, iteration: int = 0, state: str = "queued") ->
 
 
 class ProgressLines:
-    """Progress as whole lines: one for each new state and each tenth of the iterations."""
+    """Progress as whole lines, as in a file or a cluster's log; a reader that is gone disturbs nothing."""
 
     def __init__(self, iterations: int) -> None:
         self._iterations = iterations
         self._shown: tuple[str, int] | None = None
 
     def update(self, state: str, iteration: int, losses: str) -> None:
-        """Print a line, if the state or the tenth is another."""
-        now = (state, iteration * PARTS // self._iterations)
+        """Print a line, if the state is a new one or another twentieth of the iterations has passed."""
+        now = (state, iteration * PLAIN_LINES // self._iterations)
         if now != self._shown:
             self._shown = now
-            at = f"{state}, iteration {iteration:,} of {self._iterations:,}"
-            self.say(f"{at}  {losses}".rstrip())
+            self.say(f"{state}, iteration {iteration:,} of {self._iterations:,}  {losses}".rstrip())
 
     def say(self, text: str) -> None:
         """Print a line."""
-        print(text, file=sys.stderr, flush=True)
+        with suppress(OSError):
+            print(text, file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """Nothing is open."""
@@ -52,60 +49,39 @@ class ProgressLines:
 class ProgressBar:
     """One line that shows state, iterations a second, both losses and the time left.
 
-    Without a terminal, as in a file or a cluster's log, there is a plain line now and then in its place. A
-    terminal that is gone disturbs nothing.
+    A terminal that is gone disturbs nothing.
     """
 
     def __init__(self, iterations: int, iteration: int = 0, state: str = "queued") -> None:
-        self._iterations = iterations
-        self._printed: tuple[str, int] | None = None
-        self._bar: Any = None
-        if sys.stderr.isatty():
-            self._bar = tqdm(
-                total=iterations,
-                initial=iteration,
-                unit="it",
-                desc=state,
-                dynamic_ncols=True,
-                bar_format=BAR_FORMAT,
-            )
+        self._bar: Any = tqdm(
+            total=iterations,
+            initial=iteration,
+            unit="it",
+            desc=state,
+            dynamic_ncols=True,
+            bar_format=BAR_FORMAT,
+        )
 
     def update(self, state: str, iteration: int, losses: str) -> None:
         """Move to this iteration; it may be earlier, when a job went back to its checkpoint."""
         with suppress(OSError):
-            if self._bar is None:
-                self._print(state, iteration, losses)
-            else:
-                self._move(state, iteration, losses)
-
-    def _print(self, state: str, iteration: int, losses: str) -> None:
-        reached = (state, iteration * PLAIN_LINES // self._iterations)
-        if reached != self._printed:
-            self._printed = reached
-            print(f"{state}  {iteration:,} / {self._iterations:,}  {losses}".rstrip(), file=sys.stderr, flush=True)
-
-    def _move(self, state: str, iteration: int, losses: str) -> None:
-        if iteration < self._bar.n:
-            self._bar.reset(total=self._bar.total)
-            self._bar.initial = self._bar.n = iteration
-        self._bar.set_description_str(state, refresh=False)
-        self._bar.set_postfix_str(losses, refresh=False)
-        self._bar.update(iteration - self._bar.n)
-        self._bar.refresh()
+            if iteration < self._bar.n:
+                self._bar.reset(total=self._bar.total)
+                self._bar.initial = self._bar.n = iteration
+            self._bar.set_description_str(state, refresh=False)
+            self._bar.set_postfix_str(losses, refresh=False)
+            self._bar.update(iteration - self._bar.n)
+            self._bar.refresh()
 
     def say(self, text: str) -> None:
         """Print a line above the bar."""
         with suppress(OSError):
-            if self._bar is None:
-                print(text, file=sys.stderr, flush=True)
-            else:
-                self._bar.write(text, file=sys.stderr)
+            self._bar.write(text, file=sys.stderr)
 
     def close(self) -> None:
         """Close the bar; its last line stays."""
-        if self._bar is not None:
-            with suppress(OSError):
-                self._bar.close()
+        with suppress(OSError):
+            self._bar.close()
 
 
 def follow_job(client: Client, job_id: str, *, show_bar: bool = True) -> JobRead:

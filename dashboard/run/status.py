@@ -32,8 +32,8 @@ def show_waiting(job: JobRead, queue: QueuePosition) -> WaitingView | None:
 
 ADVICE: dict[str, str] = {
     "training_diverged": (
-        "A retry repeats the same numbers from the last whole checkpoint: rather make a new run with both "
-        "learning rates halved, or with precision: float32 if it is not set yet."
+        "Lower both learning rates, for example by half, or set precision: float32, in a new run: a retry repeats "
+        "the same numbers from the last whole checkpoint."
     ),
     "checkpoint_invalid": (
         "The checkpoint on disk is damaged or from another spec; submit the spec again to start afresh."

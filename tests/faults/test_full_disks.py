@@ -153,7 +153,7 @@ def test_a_service_that_finds_its_disk_full_at_the_start_shows_everything_and_go
         with filled_disk(home):
             service.start()
             read_everything(service.url, job_id)
-            with pytest.raises(StorageFull, match="only reads"):
+            with pytest.raises(StorageFull):
                 client.submit(SPEC)
             service.kill()
         service.start()

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ganvas import Client
+from tests.support.faults.machines import wait_until
 from tests.support.processes import Command
 
 
@@ -21,8 +22,10 @@ def test_demo_falls_back_to_digits_and_goes_on_after_ctrl_c(tmp_path: Path, no_m
     arguments = ("demo", "--exit", "--iterations", 1_000_000, "--port", 0, "--data-dir", tmp_path / "home")
     demo = Command(*arguments, GANVAS_DATA=str(no_mnist))
     demo.read_until(r"MNIST .* Training on scikit-learn's 1,797 digits instead")
-    job_id = demo.read_until(r"Watch it learn:\s+http://\S+/runs/(\w+)").group(1)
-    demo.read_until(r"running .* [1-9]\d*/1000000 .*G \d+\.\d+  D \d+\.\d+")
+    url, job_id = demo.read_until(r"Watch it learn:\s+(http://\S+)/runs/(\w+)").groups()
+    demo.read_until(r"^running, iteration \d+ of 1,000,000")
+    with Client(url) as client:
+        wait_until(lambda: client.get(job_id).iteration)
     assert demo.end() == 130
     assert "run the same command again" in demo.output
 

@@ -5,23 +5,23 @@ import logging
 import re
 from collections.abc import Iterable
 from contextlib import suppress
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import AttemptFenced, NotAuthenticated, RequestInvalid, ServiceError
+from api.errors import AttemptFenced, NotAuthenticated, ServiceError
 from api.server.access.authenticator import Authenticator
 from api.server.access.grants import FULL_GRANT, OPEN_GRANT, OPEN_SCOPES, Grant
 from api.server.access.origins import LOOPBACK_HOSTS, SECURITY_HEADERS, check_host, check_origin
 from api.server.access.scopes import GRANT, OPEN_PATHS, OPEN_PREFIX
+from api.server.http.query_fields import replace_unstorable_query
 from api.server.http.request_bodies import MAX_BODY_BYTES as MAX_BODY_BYTES
 from api.server.http.request_bodies import STREAMED_PREFIX, BodyReader, RequestBody, linger, open_body
 from api.server.http.responses import error_response
 from api.settings import MIB, Settings
-from ganlib.spec.storable import UNSTORABLE_TEXT, is_storable
 
 logger = logging.getLogger(__name__)
 # Routes of one attempt: each of their writes passes the fence.
@@ -75,11 +75,11 @@ class AccessMiddleware:
     async def _check(self, scope: Scope) -> Grant:
         headers = Headers(scope=scope)
         method, path = scope["method"], scope["path"]
+        replace_unstorable_query(scope)
         check_host(headers.get("host"), self._hosts)
         check_origin(method, headers)
         if path in OPEN_PATHS or path.startswith(OPEN_PREFIX):
             scope[GRANT] = OPEN_GRANT
-            _check_query(scope["query_string"])
             return OPEN_GRANT
         grant = await self._authenticator.find_grant(
             headers,
@@ -90,7 +90,6 @@ class AccessMiddleware:
         if grant.is_over and method in ("POST", "PUT") and path.startswith(STREAMED_PREFIX.rstrip("/")):
             raise AttemptFenced
         scope[GRANT] = grant
-        _check_query(scope["query_string"])
         return grant
 
     async def _pass_on(self, scope: Scope, receive: Receive, answer: "Answer", grant: Grant) -> None:
@@ -231,16 +230,6 @@ def _is_workers(scope: Scope, grant: Grant) -> bool:
 def _is_long(headers: Headers) -> bool:
     length = headers.get("content-length", "")
     return not (length.isascii() and length.isdigit() and len(length) < 8 and int(length) <= _LONG_UPLOAD)
-
-
-def _check_query(query: bytes) -> None:
-    """Refuse U+0000; other characters that no database can store cannot be written in a query."""
-    if b"%00" not in query and b"\0" not in query:
-        return
-    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
-        if not (is_storable(name) and is_storable(value)):
-            problem = {"field": f"query.{name}", "given": repr(value)[:80], "message": UNSTORABLE_TEXT}
-            raise RequestInvalid(f"query.{name}: {UNSTORABLE_TEXT}.".replace("\0", ""), problems=[problem])
 
 
 def _redirect_to_login(scope: Scope) -> Response | None:

@@ -1,19 +1,25 @@
 """Refuses query fields that a route does not take: a misspelt filter would otherwise list everything.
 
+U+0000 in a query is refused by the routes of the API; for a page it becomes U+FFFD, which is found nowhere.
+
 What FastAPI reads is known from the route itself; a route that reads the query on its own declares its fields.
 """
 
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
+from urllib.parse import parse_qsl
 
 from fastapi import Request
 from pydantic import BaseModel
+from starlette.types import Scope
 
 from api.server.http.bodies import refuse_request
 from ganlib.spec.documents.suggestions import find_near
+from ganlib.spec.storable import UNSTORABLE_TEXT, is_storable
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 _DECLARED = "query_fields"
+_UNSTORABLE = "ganvas.unstorable_query"
 _MAX_SHOWN = 80
 _MAX_PROBLEMS = 20
 
@@ -32,14 +38,35 @@ def takes_query(*fields: str | type[BaseModel]) -> Callable[[Endpoint], Endpoint
     return declare
 
 
+def replace_unstorable_query(scope: Scope) -> None:
+    """Replace U+0000 in the query, and keep the query as it came for routes that refuse it.
+
+    Other characters that no database can store cannot be written in a query.
+    """
+    query: bytes = scope["query_string"]
+    if b"%00" in query or b"\0" in query:
+        scope[_UNSTORABLE] = query
+        scope["query_string"] = query.replace(b"%00", b"%EF%BF%BD").replace(b"\0", b"%EF%BF%BD")
+
+
 async def refuse_unknown_fields(request: Request) -> None:
     """Dependency of every route: raise RequestInvalid for query fields that the route does not take."""
     if not request.scope["query_string"]:
         return
+    if _UNSTORABLE in request.scope and getattr(request.scope.get("route"), "include_in_schema", False):
+        raise refuse_request(_list_unstorable(request.scope[_UNSTORABLE]))
     known = _list_known(request)
     unknown = [name for name in request.query_params if not _is_known(name, known)]
     if unknown:
         raise refuse_request([_describe(name, known) for name in unknown[:_MAX_PROBLEMS]])
+
+
+def _list_unstorable(query: bytes) -> list[dict[str, str]]:
+    return [
+        {"field": f"query.{name}"[:_MAX_SHOWN], "given": repr(value)[:_MAX_SHOWN], "message": UNSTORABLE_TEXT}
+        for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True)[:_MAX_PROBLEMS]
+        if not (is_storable(name) and is_storable(value))
+    ]
 
 
 def _is_known(name: str, known: frozenset[str]) -> bool:

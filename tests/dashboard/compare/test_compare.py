@@ -101,7 +101,7 @@ def test_unknown_runs_are_named_and_the_others_shown(client: TestClient, worker:
     jobs = make_runs(worker, 2)
     html = read(client, address([*jobs, "nosuchrun", "../x%00<b>"]))
     assert "There is no run nosuchrun" in html
-    assert "There is no run ../x&lt;b&gt;" in html
+    assert "There is no run ../x\ufffd&lt;b&gt;" in html
     assert iterations(html) == ["300", "300"]
 
 

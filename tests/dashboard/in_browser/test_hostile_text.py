@@ -146,7 +146,23 @@ def encode(**fields: str) -> str:
     return urlencode(fields)
 
 
+# A scheme, a colon and a word: letters that a tag may have, and nothing that a page could take for markup.
+PLAIN_TAG = "javascript:window.broken=1"
+
+
 def test_specs_take_no_markup_where_a_name_is_wanted(worker: FakeWorker) -> None:
     for text in SCRIPTS:
         for changes in ({"name": text}, {"tags": [text]}, {"dataset": text}, {"device": text}):
-            assert worker.client.post("/jobs", json=make_spec(**changes)).status_code == 422, changes
+            wanted = 201 if changes == {"tags": [PLAIN_TAG]} else 422
+            assert worker.client.post("/jobs", json=make_spec(**changes)).status_code == wanted, changes
+
+
+def test_a_tag_like_a_scripts_address_leads_to_the_runs_that_have_it(
+    open_page: OpenPage, worker: FakeWorker
+) -> None:
+    worker.client.post("/jobs", json=make_spec(tags=[PLAIN_TAG])).raise_for_status()
+    page = open_page("/")
+    page.get_by_role("link", name=PLAIN_TAG).first.click()
+    page.wait_for_url(re.compile(r"/\?.*javascript"))
+    assert page.get_by_role("link", name=PLAIN_TAG).count() >= 1
+    assert_nothing_ran(page)

@@ -153,7 +153,11 @@ def test_times_say_their_distance_from_utc_and_lines_steer_no_terminal(
     ganvas: RunCommand, live_service: LiveService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     line = LogLineRead(
-        at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), iteration=1000, level="info", text="\x1b[31mred\u202e é\ttab"
+        at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+        attempt=1,
+        iteration=1000,
+        level="info",
+        text="\x1b[31mred\u202e é\ttab",
     )
     monkeypatch.setattr(Client, "log", lambda *_, **__: Page[LogLineRead](items=[line]))
     monkeypatch.setenv("TZ", "IST-5:30")

@@ -87,9 +87,9 @@ def test_without_a_terminal_there_are_few_lines(ganvas: RunCommand, tiny_spec: P
     changes = ("--set", "iterations=200", "--set", "log_every=1", "--set", "sample_every=200")
     outcome = ganvas("train", tiny_spec, "--out", tmp_path / "run", *changes)
     assert outcome.status == 0, outcome.err
-    progress = [line for line in outcome.err.splitlines() if line.startswith("training  ")]
+    progress = [line for line in outcome.err.splitlines() if line.startswith("training, ")]
     assert len(progress) <= PLAIN_LINES + 2
-    assert progress[-1].startswith("training  200 / 200  G ")
+    assert progress[-1].startswith("training, iteration 200 of 200  G ")
     assert "%|" not in outcome.err
     assert "\r" not in outcome.err
 

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from api.curves import queries as curve_queries
 from dashboard.web import formats
-from tests.support.browser import OpenPage, eventually
+from tests.support.browser import OpenPage, Watch, eventually
 from tests.support.fake_worker import FakeWorker, once
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("shares_service")]
@@ -220,7 +220,7 @@ def test_every_number_of_lists_and_files_is_the_api_s(open_page: OpenPage, worke
 
 
 def test_a_page_that_takes_thinned_curves_for_points_is_found_out(
-    open_page: OpenPage, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
+    open_page: OpenPage, worker: FakeWorker, watches: list[Watch], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = once(worker, make_run)
     points = read_points(worker, job)
@@ -243,3 +243,5 @@ def test_a_page_that_takes_thinned_curves_for_points_is_found_out(
     page.goto(f"/runs/{job}?iteration=1500")
     expect(page.locator(".bench [data-metric='loss/generator'] [data-field=value]")).to_contain_text("≈")
     page.close()
+    # The request that was kept from it.
+    assert [complaint for complaint in watches.pop().complaints if "ERR_FAILED" not in complaint] == []
