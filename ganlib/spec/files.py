@@ -21,7 +21,7 @@ MAX_SPEC_BYTES = 1_048_576
 TEXT_FIELDS = frozenset(
     {
         "name", "description", "tags", "recipe.paper", "recipe.section", "recipe.expected", "recipe.cost",
-        "queue.worker_labels", "queue.commit", "dataset.path",
+        "queue.worker_labels", "queue.commit", "dataset.path", "histogram_layers",
     }
 )  # fmt: skip
 _IS_MAPPING = "a spec is a mapping of fields to values"
