@@ -14,7 +14,7 @@ from api.errors import IdempotencyConflict, JobAmbiguous, JobNotFound, JobStateC
 from api.events.log import insert_service_events, log_line_event
 from api.jobs.filters import build_condition, has_tag, is_of_recipe
 from api.jobs.schemas import JobSummary
-from api.jobs.search import MetricComparison, Term, Word
+from api.jobs.search import MetricComparison, Term, Word, is_metric
 from api.jobs.serializers import job_summaries
 from api.jobs.sorting import ColumnOrder, build_order, show_key
 from api.server.database.clock import database_now
@@ -249,7 +249,7 @@ def check_metrics(session: Session, sort: str, terms: Sequence[Term]) -> None:
     usual = {metric.name for metric in METRICS}
     named = {
         "where": [term.metric for term in terms if isinstance(term, MetricComparison)],
-        "sort": [sort.removeprefix("-")],
+        "sort": [name for name in [sort.removeprefix("-")] if is_metric(name)],
     }
     for field, names in named.items():
         for name in names:

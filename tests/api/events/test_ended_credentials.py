@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from tests.conftest import LiveService
 from tests.support.servers import make_home
 from tests.support.services import TINY_SPEC
 
+# A busy machine is patient, too.
+post, get = (partial(call, timeout=60) for call in (httpx.post, httpx.get))
 BOSS = "a token of some length"
 
 
@@ -59,7 +62,7 @@ def expire(database: Database, _: str, __: str) -> None:
 
 
 def log_out(_: Database, url: str, cookie: str) -> None:
-    assert httpx.post(f"{url}/logout", headers={"cookie": cookie}).status_code == 303
+    assert post(f"{url}/logout", headers={"cookie": cookie}).status_code == 303
 
 
 ENDS = {"revoked": revoke, "expired": expire, "logged out": log_out, "revoked behind a login": revoke}
@@ -68,12 +71,12 @@ ENDS = {"revoked": revoke, "expired": expire, "logged out": log_out, "revoked be
 @pytest.mark.parametrize("path", ["/events", "/jobs/{job}/events"])
 @pytest.mark.parametrize("end", ENDS)
 def test_a_stream_ends_with_what_opened_it(service: LiveService, database: Database, end: str, path: str) -> None:
-    job = httpx.post(f"{service.url}/jobs", json=TINY_SPEC).json()["id"]
+    job = post(f"{service.url}/jobs", json=TINY_SPEC).json()["id"]
     token = make_token(database)
     other = bearer(make_token(database))
     cookie = ""
     if "log" in end:
-        cookie = httpx.post(f"{service.url}/login", data={"token": token}).headers["set-cookie"].partition(";")[0]
+        cookie = post(f"{service.url}/login", data={"token": token}).headers["set-cookie"].partition(";")[0]
     headers = {"cookie": cookie} if cookie else bearer(token)
     with httpx.stream("GET", f"{service.url}{path.format(job=job)}", headers=headers, timeout=20) as stream:
         lines = stream.iter_lines()
@@ -82,8 +85,8 @@ def test_a_stream_ends_with_what_opened_it(service: LiveService, database: Datab
         # It ends as a whole answer does, so that a browser asks again and is refused.
         assert [line for line in lines if line.startswith("data:") and "after the end" in line] == []
         spec = {**TINY_SPEC, "name": "after the end"}
-        assert httpx.post(f"{service.url}/jobs", json=spec, headers=other).status_code == 201
-    assert httpx.get(f"{service.url}/jobs", headers=headers).status_code == 401
+        assert post(f"{service.url}/jobs", json=spec, headers=other).status_code == 201
+    assert get(f"{service.url}/jobs", headers=headers).status_code == 401
 
 
 def test_a_stream_that_was_open_to_all_ends_with_the_first_token(service: LiveService, database: Database) -> None:
@@ -110,7 +113,7 @@ def test_control_without_the_look_the_stream_brings_new_runs(
         assert next(lines) == ": connected"
         revoke(database, "", "")
         other = bearer(make_token(database))
-        httpx.post(f"{service.url}/jobs", json={**TINY_SPEC, "name": "after the end"}, headers=other)
+        post(f"{service.url}/jobs", json={**TINY_SPEC, "name": "after the end"}, headers=other)
         assert any("after the end" in line for line in lines if line.startswith("data:"))
     assert looks
 
@@ -130,7 +133,7 @@ def test_a_stream_whose_token_is_valid_goes_on(
         lines = stream.iter_lines()
         assert next(lines) == ": connected"
         while looks.qsize() < 3:
-            httpx.post(f"{service.url}/jobs", json=TINY_SPEC, headers=headers)
+            post(f"{service.url}/jobs", json=TINY_SPEC, headers=headers)
             assert any(line.startswith("data:") for line in lines)
     assert {looks.get_nowait() for _ in range(3)} == {True}
 
@@ -141,8 +144,8 @@ def test_what_was_revoked_ends_within_two_seconds() -> None:
 
 
 def test_an_upload_ends_with_its_attempt(service: LiveService, database: Database) -> None:
-    httpx.post(f"{service.url}/jobs", json=TINY_SPEC)
-    claim = httpx.post(f"{service.url}/workers/claim", json={"worker": "w"}).json()
+    post(f"{service.url}/jobs", json=TINY_SPEC)
+    claim = post(f"{service.url}/workers/claim", json={"worker": "w"}).json()
     make_token(database)
     path = f"{service.url}/jobs/{claim['job_id']}/attempts/{claim['attempt']}"
     own = bearer(claim["token"])
@@ -155,7 +158,7 @@ def test_an_upload_ends_with_its_attempt(service: LiveService, database: Databas
             yield b"x" * 65_536
             sent += 1
             if sent == 2:
-                assert httpx.post(f"{path}/finish", json=finish, headers=own).status_code == 200
+                assert post(f"{path}/finish", json=finish, headers=own).status_code == 200
 
     headers = {**own, "content-type": "application/octet-stream"}
     try:
