@@ -59,11 +59,6 @@ class LiveService:
 
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    forget_settings(monkeypatch)
-
-
-def forget_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take no setting from the environment of whoever runs the tests."""
     for name in ("GANVAS_URL", "GANVAS_HOME", "GANVAS_TOKEN", "GANVAS_BROKER_URL", "GANVAS_DATABASE_URL"):
         monkeypatch.delenv(name, raising=False)
 
@@ -71,12 +66,8 @@ def forget_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _quick_sqlite(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let SQLite wait for its disk in tests that are marked `durable` alone."""
-    if "durable" not in request.keywords:
-        quicken_sqlite(monkeypatch)
-
-
-def quicken_sqlite(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no database that is opened from now on wait for its disk."""
+    if "durable" in request.keywords:
+        return
     set_up = engine._set_up_sqlite
 
     def set_up_quickly(connection: sqlite3.Connection, record: object) -> None:

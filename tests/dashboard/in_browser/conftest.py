@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from api.settings import Settings
-from tests.conftest import LiveService, forget_settings, quicken_sqlite, run_services
+from tests.conftest import LiveService, run_services
 from tests.support.browser import PATIENCE_SECONDS, OpenPage, Watch, open_browser
 from tests.support.fake_worker import FakeWorker, connect
 from tests.support.servers import make_home
@@ -43,9 +43,8 @@ def pytest_runtest_teardown(nextitem: pytest.Item | None) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def kept_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveService]:
     """The service that tests of one module share."""
-    with pytest.MonkeyPatch.context() as patch, run_services() as start:
-        forget_settings(patch)
-        quicken_sqlite(patch)
+    # It begins with a test that asks for it, whose fixtures have seen to the environment and to SQLite.
+    with run_services() as start:
         home = make_home(tmp_path_factory.mktemp("kept") / "home")
         # Nobody renews the leases of its runs.
         yield start(Settings(home=home, port=0, reap_every_seconds=3600.0))
