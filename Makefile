@@ -4,10 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INPUTS := pyproject.toml requirements.lock
 # compat: the clone itself goes on Python's path, so that a folder named ganvas beside a script does not hide the package.
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-compile \
-  --constraint requirements.lock --config-settings editable_mode=compat
-# By all processors at once, unlike pip. Some packages hold files that are not Python 3; they fail, and nothing needs them.
-COMPILE := $(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1 || true
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint requirements.lock \
+  --config-settings editable_mode=compat
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test watch faults compose-test kube-test check format lock screenshots fuzz bench clean
@@ -25,13 +23,11 @@ $(VENV)/.python:
 $(VENV)/.run: $(VENV)/.python $(INPUTS)
 	@echo "Installing Ganvas and PyTorch into $(VENV) (once; a few minutes and about 6 GB) …"
 	@$(PIP) --editable '.[server,figures,train]'
-	@$(COMPILE)
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run $(INPUTS)
 	@echo "Installing what the tests need into $(VENV) …"
 	@$(PIP) --editable '.[dev]'
-	@$(COMPILE)
 	@touch $@
 
 install: $(VENV)/.run ## make .venv with the service, the worker and the trainer
