@@ -294,6 +294,8 @@ def test_drawing_stops_when_its_reader_has_left(
     worker.client.close()
 
 
+# A forked one may be done before anybody looks.
+@pytest.mark.executed
 def test_a_drawing_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     from dashboard.figures.drawing.plans import FigureOversize
     from tests.support.figures import GRID, make_grid, make_movie, to_png
