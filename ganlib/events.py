@@ -12,6 +12,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    JsonValue,
     PlainSerializer,
     TypeAdapter,
     model_validator,
@@ -197,6 +198,34 @@ class LineLogged(_Data):
     ] = None
 
 
+Severity = Literal["note", "warning", "serious"]
+RuleName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+Action = Literal["notify", "stop", "rollback"]
+
+
+class FindingReported(_Data):
+    """What a rule found: that a fault began, what has changed of it, or that it ended; `rule` and `since` name it.
+
+    A later event of the same rule and the same `since` takes the place of an earlier one. iteration: the one that
+    it was found, changed or ended at. since: the first iteration whose signals showed it. ended: the first one
+    whose signals no longer did; None while it lasts. text: the fault in one line for a person, without its
+    iterations. evidence: the signals that the rule judged by, as they were. action: what the spec says is done
+    about it; with `rollback`, the iteration that the run went back to, and the fields that were changed.
+    """
+
+    kind: Literal["finding_reported"] = "finding_reported"
+    iteration: Iteration
+    rule: RuleName
+    since: Iteration
+    ended: Iteration | None = None
+    severity: Severity
+    text: Annotated[PrintedText, Field(max_length=200)]
+    evidence: Annotated[dict[MetricName, MetricValue], Field(max_length=32)]
+    action: Action | None = None
+    rolled_back_to: Iteration | None = None
+    changes: Annotated[dict[str, JsonValue], Field(max_length=16)] = {}
+
+
 class TrainingEnded(_Data):
     """The loop has ended; `completed` ran every iteration, `stopped` was asked to stop."""
 
@@ -214,6 +243,7 @@ Event = Annotated[
     | HistogramsLogged
     | CheckpointSaved
     | LineLogged
+    | FindingReported
     | TrainingEnded,
     Field(discriminator="kind"),
 ]

@@ -19,6 +19,7 @@ from ganlib.events import (
     METRIC_NAME_PATTERN,
     CheckpointSaved,
     Event,
+    FindingReported,
     HistogramsLogged,
     LatentsFixed,
     LineLogged,
@@ -56,6 +57,7 @@ OtherEvent = (
     | HistogramsLogged
     | CheckpointSaved
     | LineLogged
+    | FindingReported
     | TrainingEnded
 )
 

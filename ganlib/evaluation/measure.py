@@ -46,13 +46,9 @@ class Measure:
     def __post_init__(self) -> None:
         """Refuse what the vocabulary, by which a spec is checked, says otherwise; raises ValueError."""
         if not self.metric.asked_as:
-            raise ValueError(
-                f"{self.metric.name} needs asked_as in ganlib/vocabulary.py, or no spec can ask for it"
-            )
+            raise ValueError(f"{self.metric.name} needs asked_as in ganlib/vocabulary/, or no spec can ask for it")
         if self.metric.by_classifier != bool(CLASSIFIER_INPUTS & set(self.inputs)):
-            raise ValueError(
-                f"by_classifier of {self.metric.name} in ganlib/vocabulary.py does not fit its inputs"
-            )
+            raise ValueError(f"by_classifier of {self.metric.name} in ganlib/vocabulary/ does not fit its inputs")
 
     def measure(self, inputs: Mapping[Input, Any]) -> dict[str, float]:
         """Return the values by the names that they are logged under; none where an input is missing."""

@@ -93,7 +93,7 @@ def test_no_other_module_names_a_metric() -> None:
         f"{path.relative_to(ROOT)}: {name}"
         for package in PACKAGES
         for path in (ROOT / package).rglob("*.py")
-        if path != ROOT / "ganlib/vocabulary.py"
+        if path.parent != ROOT / "ganlib/vocabulary"
         for text in strings_of(path.read_text(encoding="utf-8"))
         for name in names_in(text)
     }

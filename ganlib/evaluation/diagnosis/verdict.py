@@ -1,0 +1,76 @@
+"""The verdict on a run: one line of its findings, the same everywhere."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from ganlib.events import Severity
+
+Tone = Literal["unknown", "good", "note", "warning", "serious"]
+_RANKS: dict[str, int] = {"note": 0, "warning": 1, "serious": 2}
+
+
+class Finding(Protocol):
+    """What a verdict needs of a finding; events and stored findings have it."""
+
+    @property
+    def rule(self) -> str:
+        """The rule's name."""
+
+    @property
+    def since(self) -> int:
+        """The first iteration that showed the fault."""
+
+    @property
+    def ended(self) -> int | None:
+        """The first iteration that no longer did; None while it lasts."""
+
+    @property
+    def severity(self) -> Severity:
+        """How bad it is."""
+
+    @property
+    def text(self) -> str:
+        """The fault in one line, without its iterations."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One line on a run.
+
+    tone: the severity of what is wrong, `good` or `unknown`. rule, since: of the finding that it names; empty and
+    None without one.
+    """
+
+    text: str
+    tone: Tone
+    rule: str = ""
+    since: int | None = None
+
+
+def judge(findings: Sequence[Finding], examined_at: int | None) -> Verdict:
+    """Return the verdict on a run: its worst finding that lasts, the newest of equally bad ones.
+
+    examined_at: the iteration of the newest signals; None where there are none.
+    """
+    lasting = [finding for finding in findings if finding.ended is None]
+    if lasting:
+        worst = max(lasting, key=lambda finding: (_RANKS[finding.severity], finding.since))
+        return Verdict(describe(worst), worst.severity, worst.rule, worst.since)
+    if examined_at is None:
+        return Verdict("Not examined: this run logs no signals", "unknown")
+    ended = max(findings, key=lambda finding: finding.ended or 0, default=None)
+    if ended is not None:
+        return Verdict(f"No fault now; {describe(ended)}", "good", ended.rule, ended.since)
+    return Verdict(f"No fault found up to iteration {examined_at:,}", "good")
+
+
+def describe(finding: Finding) -> str:
+    """Return a finding with its iterations: `Collapsed since iteration 1,200: 64 cells, 1 kind`."""
+    what, colon, evidence = finding.text.partition(": ")
+    when = (
+        f"since iteration {finding.since:,}"
+        if finding.ended is None
+        else f"from iteration {finding.since:,} to {finding.ended:,}"
+    )
+    return f"{what} {when}{colon}{evidence}"
