@@ -22,7 +22,7 @@ from api.server.operations import health
 from api.server.operations.availability import AvailabilityMiddleware
 from api.server.operations.prometheus import PrometheusMiddleware
 from api.server.services import Services, build_services
-from api.settings import Settings
+from api.server.settings import Settings
 from api.workers import routes as worker_routes
 
 

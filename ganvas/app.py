@@ -4,7 +4,7 @@ from fastapi import FastAPI
 
 from api.main import build_service
 from api.server.services import Services
-from api.settings import Settings
+from api.server.settings import Settings
 from dashboard.pages import add_dashboard
 
 

@@ -20,7 +20,7 @@ from api.client.client import Client
 from api.errors import ServiceError
 from api.jobs.schemas import JobRead, JobSummary
 from api.server.files import make_private
-from api.settings import Settings
+from api.server.settings import Settings
 from ganlib.spec.files import read_spec_text
 from ganvas.address import forget_service_url, read_service_url
 from ganvas.local import open_log

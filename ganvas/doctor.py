@@ -23,7 +23,7 @@ from api.errors import NotAuthenticated, ServiceError
 from api.server.files import make_private
 
 if TYPE_CHECKING:
-    from api.settings import Settings
+    from api.server.settings import Settings
 
 State = Literal["ok", "warning", "failed"]
 Place = TypeVar("Place")

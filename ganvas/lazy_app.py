@@ -24,7 +24,7 @@ from api.errors import OriginRefused
 from api.server.access.origins import LOOPBACK_HOSTS, SECURITY_HEADERS, check_host, check_origin
 from api.server.access.proxies import strip_root
 from api.server.database.status import HEAD_REVISION, Status, read_status
-from api.settings import Settings
+from api.server.settings import Settings
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send

@@ -16,7 +16,7 @@ import uvicorn
 
 from api.server.database import engine
 from api.server.http.connections import build_config
-from api.settings import Settings
+from api.server.settings import Settings
 from ganvas.app import build_app
 from tests.support import endings
 from tests.support.processes import run_starter

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from api.client.transport import DEFAULT_URL
-from api.settings import SecretSettings
+from api.server.settings import SecretSettings
 from ganlib.spec.sections.execution import MAX_WORKER_LABELS, WorkerLabel
 from ganlib.spec.storable import replace_unstorable
 

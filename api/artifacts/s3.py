@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from api.artifacts.storage import BlobWriter, CheckedWriter
 from api.errors import ServiceUnavailable
-from api.settings import MIB
+from api.server.settings import MIB
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MISSING = ("404", "NoSuchKey", "NoSuchUpload", "NotFound")

@@ -19,7 +19,7 @@ from api.server.operations.availability import Availability
 from api.server.operations.costly import CostlyAnswers
 from api.server.operations.housekeeping import DAY_SECONDS, Housekeeping, delete_unused_blobs
 from api.server.operations.housekeeping import purge_deleted_jobs as purge_deleted_jobs
-from api.settings import Settings
+from api.server.settings import Settings
 
 if TYPE_CHECKING:
     from api.server.operations.prometheus import PrometheusMetrics

@@ -20,7 +20,7 @@ from sqlalchemy import func, select
 from api.jobs import queries as job_queries
 from api.server.database.engine import Database, build_database, migrate
 from api.server.database.models import Job
-from api.settings import Settings
+from api.server.settings import Settings
 from ganlib.spec.parse import parse_spec
 
 ORDERS = (

@@ -12,7 +12,7 @@ from api.server.database.engine import HEAD_REVISION, Database, build_database, 
 from api.server.database.models import Base, Job
 from api.server.http.schemas import Reason
 from api.server.services import build_blobs
-from api.settings import Settings
+from api.server.settings import Settings
 from ganvas.backup.manifest import CHUNK_BYTES, BackupInvalid, Say, blob_path, list_files, verify_backup
 from ganvas.backup.rows import find_tables, read_rows
 

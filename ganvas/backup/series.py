@@ -7,7 +7,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from api.server.files import make_private
-from api.settings import Settings
+from api.server.settings import Settings
 from ganvas.backup.manifest import MANIFEST, BackupInvalid, Manifest, Say, read_manifest
 from ganvas.backup.writing import Previous, write_backup
 

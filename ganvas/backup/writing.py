@@ -24,7 +24,7 @@ from api.server.database.engine import (
 from api.server.database.models import Artifact
 from api.server.files import fsync_folder, make_private
 from api.server.services import build_blobs
-from api.settings import Settings
+from api.server.settings import Settings
 from ganvas.backup.manifest import (
     CHUNK_BYTES,
     FORMAT,

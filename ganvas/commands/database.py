@@ -11,7 +11,7 @@ import click
 from ganvas.commands.options import data_dir_option, read_settings
 
 if TYPE_CHECKING:
-    from api.settings import Settings
+    from api.server.settings import Settings
 
 RETRY_SECONDS = 1.0
 Answer = TypeVar("Answer")

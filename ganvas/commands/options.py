@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from api.client.client import Client
-    from api.settings import Settings
+    from api.server.settings import Settings
 
 Command = Callable[..., Any]
 
@@ -110,7 +110,7 @@ def read_settings(data_dir: Path | None, **values: Any) -> "Settings":
     need_server_extra()
     from pydantic import ValidationError
 
-    from api.settings import Settings
+    from api.server.settings import Settings
 
     try:
         return Settings(**values) if data_dir is None else Settings(**values, home=data_dir)

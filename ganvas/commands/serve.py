@@ -21,7 +21,7 @@ from ganvas.commands.options import (
 
 if TYPE_CHECKING:
     from api.server.services import Services
-    from api.settings import Settings
+    from api.server.settings import Settings
 
 
 @click.command()

@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 
 from api.main import build_service
 from api.server.database.engine import Database, build_database, migrate
-from api.settings import Settings
+from api.server.settings import Settings
 from tests.support.servers import empty_tables, make_home
 from tests.support.services import HOST, QUIET
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from fastapi.testclient import TestClient
 
-from api.settings import Settings
+from api.server.settings import Settings
 from ganvas.lazy_app import LazyApp
 from tests.containers.engines import find_kubectl, has_docker_compose
 from tests.containers.pods import render_overlay

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from fastapi.testclient import TestClient
 
-from api.settings import Settings
+from api.server.settings import Settings
 from dashboard.figures.drawing import process as drawing_process
 from ganvas.app import build_app
 from tests.support.fake_worker import FakeWorker

@@ -19,7 +19,7 @@ from api.main import build_service
 from api.server.database.clock import database_now
 from api.server.database.models import Artifact, Checkpoint, NeighbourGrid, Sample
 from api.server.operations.housekeeping import ORPHAN_SECONDS, Housekeeping
-from api.settings import Settings
+from api.server.settings import Settings
 from ganvas.backup import verify_backup, write_backup
 from ganvas.backup.manifest import MANIFEST
 from ganvas.backup.rows import find_tables

@@ -9,7 +9,7 @@ import pytest
 
 from api.server.database.engine import HEAD_REVISION, build_database, find_revision
 from api.server.database.models import Base
-from api.settings import Settings
+from api.server.settings import Settings
 from tests.faults.conftest import long_or_short
 from tests.support.faults.machines import is_alive, wait_until
 from tests.support.faults.postgres import run_postgres

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from api.server.access.scopes import list_undeclared_routes
-from api.settings import Settings
+from api.server.settings import Settings
 from ganvas.app import build_app
 
 

@@ -14,7 +14,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import make_url, text
 
 from api.server.database.engine import build_engine
-from api.settings import Settings
+from api.server.settings import Settings
 from ganvas.app import build_app
 from ganvas.cli import cli
 from ganvas.local import hold_home

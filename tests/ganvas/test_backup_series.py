@@ -8,7 +8,7 @@ import pytest
 from filelock import FileLock
 
 from api.server.services import purge_deleted_jobs
-from api.settings import Settings
+from api.server.settings import Settings
 from ganvas.backup import rows
 from tests.ganvas.test_backup import CHECKPOINT, PNG, fill, run, serve, shown
 from tests.support.services import QUIET, TINY_SPEC, sha256

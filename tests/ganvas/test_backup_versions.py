@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from api.server.database.engine import HEAD_REVISION, build_engine, find_revision, migrate
-from api.settings import Settings
+from api.server.settings import Settings
 from tests.ganvas.conftest import RunCommand
 from tests.ganvas.test_backup import CHECKPOINT, PNG, fill, run, serve
 from tests.support.services import QUIET, sha256

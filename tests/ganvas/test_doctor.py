@@ -18,7 +18,7 @@ from api.errors import NotAuthenticated
 from api.server.database import engine
 from api.server.database.clock import database_now
 from api.server.database.models import Job
-from api.settings import Settings
+from api.server.settings import Settings
 from ganvas import doctor
 from ganvas.address import write_service_url
 from ganvas.app import build_app

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from api.server import services as services_module
 from api.server.access.origins import SECURITY_HEADERS
-from api.settings import Settings
+from api.server.settings import Settings
 from ganvas.lazy_app import LazyApp
 
 URL = "http://127.0.0.1"

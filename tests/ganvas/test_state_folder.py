@@ -15,7 +15,7 @@ from api.server import files
 from api.server.access import tokens
 from api.server.database.engine import build_database
 from api.server.files import has_room, tighten
-from api.settings import Settings
+from api.server.settings import Settings
 from ganvas.app import build_app
 from tests.support.servers import make_home
 from tests.support.services import HOST, QUIET, TINY_SPEC

@@ -15,7 +15,7 @@ from sqlalchemy import text
 
 from api.server.database.engine import Database, build_database, migrate
 from api.server.database.models import Base
-from api.settings import Settings
+from api.server.settings import Settings
 
 DATABASE_NAME = "ganvas.sqlite3"
 # What is lost with the power is nothing here, and waiting for disks takes most of a test.

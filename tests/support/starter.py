@@ -43,7 +43,7 @@ def import_everything() -> dict[str, RunModule]:
     import ganvas.cli
     import worker.main
     from api.server.database.engine import build_engine, migrate
-    from api.settings import Settings
+    from api.server.settings import Settings
     from dashboard.figures.drawing import __main__ as drawing
     from worker.trainer import process, torchrun
 

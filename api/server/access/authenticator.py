@@ -25,7 +25,7 @@ from api.server.access.grants import (
 )
 from api.server.access.rate_limits import RateLimits
 from api.server.database.engine import Database, build_database, prepare_tables
-from api.settings import Settings
+from api.server.settings import Settings
 
 logger = logging.getLogger(__name__)
 LOGIN_COOKIE = "ganvas_login"

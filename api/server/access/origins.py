@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from api.errors import OriginRefused
-from api.settings import Settings
+from api.server.settings import Settings
 
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 # A name or an address with an optional port.

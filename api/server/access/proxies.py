@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 
-from api.settings import ROOT_PATH, Settings
+from api.server.settings import ROOT_PATH, Settings
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network

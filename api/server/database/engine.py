@@ -16,7 +16,7 @@ from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 from api.errors import StorageFull
 from api.server.database.status import HEAD_REVISION as HEAD_REVISION
 from api.server.files import make_private, make_private_file
-from api.settings import Settings
+from api.server.settings import Settings
 from ganlib.spec.storable import replace_all
 
 _BUSY_SECONDS = 30.0

@@ -13,7 +13,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from api.server.access.grants import GRANT, OPEN_GRANT
 from api.server.access.proxies import is_trusted, limit_key
-from api.settings import Settings
+from api.server.settings import Settings
 
 # Connections of one address on which nobody has shown a valid token; those of trusted proxies are not counted.
 STRANGERS_AN_ADDRESS = 100

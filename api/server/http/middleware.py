@@ -21,7 +21,7 @@ from api.server.http.query_fields import replace_unstorable_query
 from api.server.http.request_bodies import MAX_BODY_BYTES as MAX_BODY_BYTES
 from api.server.http.request_bodies import STREAMED_PREFIX, BodyReader, RequestBody, linger, open_body
 from api.server.http.responses import error_response
-from api.settings import MIB, Settings
+from api.server.settings import MIB, Settings
 
 logger = logging.getLogger(__name__)
 # Routes of one attempt: each of their writes passes the fence.

@@ -16,7 +16,7 @@ from starlette.types import Message, Receive, Scope
 
 from api.artifacts.bundles import MAX_BUNDLE_BYTES
 from api.errors import BodyTooLarge, TooManyRequests
-from api.settings import MIB
+from api.server.settings import MIB
 
 MAX_BODY_BYTES = MIB
 # Bodies of those who need no token: a token's form, or the choice of a theme.

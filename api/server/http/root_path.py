@@ -11,7 +11,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.server.access.proxies import ROOT, ProxyReader
-from api.settings import Settings
+from api.server.settings import Settings
 
 
 class RootPathMiddleware:

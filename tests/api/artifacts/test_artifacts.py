@@ -19,7 +19,7 @@ from api.main import build_service
 from api.server.database.clock import database_now
 from api.server.database.models import Artifact
 from api.server.services import Services
-from api.settings import Settings
+from api.server.settings import Settings
 from tests.support.services import HOST, QUIET, TINY_SPEC, make_png, sha256
 
 BYTES = "application/octet-stream"

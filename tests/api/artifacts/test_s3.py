@@ -16,7 +16,7 @@ from api.artifacts import s3
 from api.artifacts.s3 import S3Blobs
 from api.errors import ArtifactRefused, ServiceUnavailable
 from api.main import build_service
-from api.settings import Settings
+from api.server.settings import Settings
 from tests.support.servers import serve_s3
 from tests.support.services import HOST, QUIET, make_png, sha256
 

@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from api.curves.columns import MEDIA_TYPE, StoredCurve, StoredCurves, read_curves, write_curves
 from api.curves.points import Points
 from api.server.database.engine import Database, build_database
-from api.settings import Settings
+from api.server.settings import Settings
 from tests.support.services import add_claimed_job, make_metrics, post
 
 INFINITY = float("inf")

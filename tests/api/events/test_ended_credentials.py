@@ -13,7 +13,7 @@ from api.server.access import authenticator, tokens
 from api.server.access.authenticator import Authenticator
 from api.server.database.engine import Database, build_database
 from api.server.http import middleware
-from api.settings import Settings
+from api.server.settings import Settings
 from tests.conftest import LiveService
 from tests.support.servers import make_home
 from tests.support.services import TINY_SPEC

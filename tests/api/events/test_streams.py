@@ -13,7 +13,7 @@ import uvicorn
 
 from api.events import log
 from api.main import build_service, end_streams
-from api.settings import Settings
+from api.server.settings import Settings
 from tests.support.services import TINY_SPEC
 
 AT = "2026-01-02T03:04:05Z"

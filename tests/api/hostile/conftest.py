@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from api.settings import Settings
+from api.server.settings import Settings
 from ganvas.app import build_app
 from tests.api.hostile.attempt import HeldAttempt
 from tests.api.hostile.judging import judge

@@ -27,7 +27,7 @@ from schemathesis.specs.openapi.checks import (
 
 from api.main import build_service
 from api.server.http.openapi import build_openapi
-from api.settings import Settings
+from api.server.settings import Settings
 from ganvas.app import build_app
 from tests.api.hostile.attempt import HeldAttempt
 from tests.api.hostile.judging import judge_error

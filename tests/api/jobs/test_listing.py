@@ -13,7 +13,7 @@ from api.jobs.queries import JobFilters
 from api.main import build_service
 from api.server.database.engine import Database
 from api.server.http.openapi import CLAIM_EXAMPLE, EVENTS_EXAMPLE, FINISH_EXAMPLE
-from api.settings import Settings
+from api.server.settings import Settings
 from ganlib.spec.parse import parse_spec
 from tests.support.services import HOST, QUIET, TINY_SPEC, add_job, make_spec
 

@@ -15,7 +15,7 @@ from api.main import build_service
 from api.server.broker import celery
 from api.server.broker.celery import build_broker
 from api.server.broker.waker import WorkerWaker
-from api.settings import Settings
+from api.server.settings import Settings
 from tests.support.faults.redis_server import run_redis
 from tests.support.services import HOST, QUIET, TINY_SPEC
 

@@ -20,7 +20,7 @@ from api.server.database.engine import Database
 from api.server.database.models import Job
 from api.server.operations.housekeeping import DAY_SECONDS, Housekeeping, Returned, read_record
 from api.server.services import Services
-from api.settings import Settings
+from api.server.settings import Settings
 from tests.support.services import HOST, QUIET, add_claimed_job, add_job, finish, make_line, post, sha256
 
 MIB = 1_048_576

@@ -17,7 +17,7 @@ from api.server.database import migrations
 from api.server.database.engine import Database, build_engine, migrate
 from api.server.database.migrations import build_config
 from api.server.database.models import Base
-from api.settings import Settings
+from api.server.settings import Settings
 from tests.support.services import add_claimed_job, add_job
 
 

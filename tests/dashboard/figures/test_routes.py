@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 from pypdf import PdfReader
 
-from api.settings import Settings
+from api.server.settings import Settings
 from dashboard.figures import planning, render_queue
 from dashboard.figures.drawing import process
 from dashboard.figures.drawing.plans import Plan

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from api.settings import Settings
+from api.server.settings import Settings
 from tests.conftest import LiveService, run_services
 from tests.support.browser import PATIENCE_SECONDS, OpenPage, Watch, open_browser
 from tests.support.fake_worker import FakeWorker, connect

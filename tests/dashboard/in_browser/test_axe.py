@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from api.settings import Settings
+from api.server.settings import Settings
 from tests.conftest import LiveService
 from tests.dashboard.in_browser.test_reading import LOW_CONTRAST
 from tests.support.browser import THEMES, OpenPage, find_violations, find_violations_in_both_themes

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from api.settings import Settings
+from api.server.settings import Settings
 from dashboard.timeline.sheet_cache import KEPT_SECONDS, DiskCache, Sheet, SheetCache
 from ganvas.app import build_app
 from tests.dashboard.timeline.test_sheets import make_run, name_of, read_timeline

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from api.server.access import tokens
 from api.server.access.grants import TokenScope
-from api.settings import Settings
+from api.server.settings import Settings
 from dashboard.web import rendering
 from dashboard.web.layout import Frame
 from ganvas.app import build_app

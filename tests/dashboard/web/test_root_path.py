@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from api.client.client import Client
-from api.settings import Settings
+from api.server.settings import Settings
 from dashboard.web import rendering
 from tests.conftest import LiveService
 from tests.support.fake_worker import FakeWorker, connect, make_spec

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
-from api.settings import Settings
+from api.server.settings import Settings
 from dashboard.web.rendering import load_rooms
 from dashboard.web.static_files import MEDIA_TYPES, ROOT, StaticTree
 from ganvas.app import build_app

@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from api.server.database import engine as engine_module
 from api.server.database.engine import TablesOutdated, build_engine, find_revision
-from api.settings import Settings
+from api.server.settings import Settings
 from ganvas.app import build_app
 from tests.ganvas.conftest import RunCommand
 from tests.support.services import HOST, QUIET

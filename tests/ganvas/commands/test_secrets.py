@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 from click.testing import CliRunner
 
-from api.settings import SecretsDirMissing, Settings
+from api.server.settings import SecretsDirMissing, Settings
 from ganvas.cli import cli
 from ganvas.commands.access import write_cluster_secrets
 from worker.settings import WorkerSettings

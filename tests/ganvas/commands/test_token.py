@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 from fastapi.testclient import TestClient
 
-from api.settings import Settings
+from api.server.settings import Settings
 from ganvas.app import build_app
 from ganvas.cli import cli
 from ganvas.commands.access import write_cluster_secrets

@@ -14,7 +14,7 @@ from api.attempts.schemas import ClaimRequest, ResumePoint
 from api.client.client import Client, WorkerClient
 from api.client.transport import ServiceUnreachable
 from api.errors import ArtifactRefused
-from api.settings import Settings
+from api.server.settings import Settings
 from tests.support.processes import Process, start
 from tests.support.training import read_record
 from worker.attempt.lease import Lease

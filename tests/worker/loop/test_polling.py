@@ -16,7 +16,7 @@ import pytest
 from api.client.client import Client
 from api.server.access import tokens
 from api.server.database.engine import build_database
-from api.settings import Settings
+from api.server.settings import Settings
 from tests.support.faults.trainers import interrupt_until_it_ends, paused_trainer, wait_until_gone
 from tests.support.processes import Command
 

@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from api.client.client import Client
-from api.settings import Settings
+from api.server.settings import Settings
 from tests.support.faults.redis_server import run_redis
 from tests.support.faults.trainers import paused_trainer, wait_for_stop_request
 from tests.support.processes import Process

@@ -13,7 +13,7 @@ from api.server.access import authenticator, tokens
 from api.server.access.authenticator import Authenticator
 from api.server.access.grants import TokenScope, hash_token
 from api.server.services import Services
-from api.settings import Settings
+from api.server.settings import Settings
 from ganvas.app import build_app
 from tests.support.services import HOST, QUIET, TINY_SPEC, make_png, sha256
 

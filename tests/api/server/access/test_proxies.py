@@ -13,7 +13,7 @@ from api.errors import TooManyRequests
 from api.server.access import proxies, rate_limits
 from api.server.access.origins import BindRefused, check_bind, check_token
 from api.server.access.proxies import ROOT, ProxyReader, find_client, limit_key
-from api.settings import Settings
+from api.server.settings import Settings
 from ganvas.app import build_app
 from tests.support.services import HOST, QUIET
 

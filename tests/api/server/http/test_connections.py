@@ -11,7 +11,7 @@ import pytest
 
 from api.server.http import connections
 from api.server.http.connections import GuardedConnection
-from api.settings import Settings
+from api.server.settings import Settings
 from tests.conftest import LiveService
 from tests.support.servers import make_home
 from tests.support.services import TINY_SPEC

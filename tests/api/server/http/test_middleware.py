@@ -14,7 +14,7 @@ from api.server.access import authenticator, scopes
 from api.server.access.origins import BindRefused, check_bind
 from api.server.access.scopes import list_undeclared_routes, needs
 from api.server.http import middleware
-from api.settings import Settings
+from api.server.settings import Settings
 from tests.support.services import HOST, QUIET, TINY_SPEC
 
 TOKEN = "correct horse"

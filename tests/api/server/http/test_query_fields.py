@@ -9,7 +9,7 @@ from fastapi.routing import iter_route_contexts
 from fastapi.testclient import TestClient
 
 from api.server.http import query_fields
-from api.settings import Settings
+from api.server.settings import Settings
 from dashboard.web.requests import SCRIPT_FIELDS
 from ganvas.app import build_app
 from tests.support.services import HOST, TINY_SPEC

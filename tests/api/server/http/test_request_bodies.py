@@ -11,7 +11,7 @@ from api.server.access.grants import ALL_SCOPES, ATTEMPT_SCOPES, Grant
 from api.server.http import middleware, request_bodies
 from api.server.http.middleware import AccessMiddleware
 from api.server.http.request_bodies import LINGER_BYTES, MAX_OPEN_BODY_BYTES, ByteBudget
-from api.settings import MIB, Settings
+from api.server.settings import MIB, Settings
 
 PIECE = 65_536
 USER = Grant(ALL_SCOPES, "user")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from api.settings import Settings
+from api.server.settings import Settings
 from tests.conftest import LiveService
 from tests.support.browser import PATIENCE_SECONDS, Watch
 from tests.support.fake_worker import FakeWorker, connect
