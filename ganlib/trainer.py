@@ -5,6 +5,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from ganlib.evaluation.evaluator import prepare_evaluation
+from ganlib.evaluation.examiner import Examiner
 from ganlib.evaluation.transfer import TransferReports
 from ganlib.events import Event
 from ganlib.runtime.device import choose_device
@@ -70,12 +71,15 @@ def train(
         reporter.report_start(notice)
         evaluation, stopping = prepare_evaluation(state, reporter, writer, should_stop)
         histograms = HistogramReporter(state, writer)
+        examiner = Examiner(state, writer)
+        reporter.remember = examiner.memory
         transfers = TransferReports(state, reporter, writer, should_stop)
         stopping = processes.any(transfers.observe(stopping))
         reporter.start_clock()
         if state.iteration == 0:
             reporter.report_samples()
         while state.iteration < spec.iterations and not stopping:
+            examiner.before_step()
             step = train_step(state)
             reporter.observe(step)
             last = state.iteration == spec.iterations
@@ -85,6 +89,7 @@ def train(
             histograms.observe(step)
             if last or state.iteration % spec.sample_every == 0:
                 reporter.report_samples()
+            examiner.observe(step)
             if evaluation and (last or state.iteration % evaluation.every == 0):
                 evaluation.report()
             stopping = processes.any(transfers.observe(stopping))

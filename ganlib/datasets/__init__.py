@@ -67,6 +67,12 @@ def load_train_and_test(spec: DatasetSpec) -> tuple[LabelledImages, LabelledImag
     return warn_of_gaps(learned, tested), tested
 
 
+def load_test_part(spec: DatasetSpec) -> LabelledImages | None:
+    """Return the test part of a data set that has one of its own, else None. Raises DatasetUnavailable."""
+    test = DATASETS[spec.name](spec, "test")
+    return None if test is None else _fit(test, spec)
+
+
 def load_images(spec: DatasetSpec, device: torch.device) -> Tensor:
     """Return all training images as uint8 (N, C, H, W) on the device; raises DatasetUnavailable."""
     return load_training(spec).images.to(device)

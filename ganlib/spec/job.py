@@ -9,9 +9,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
+from ganlib.events import RuleName
 from ganlib.spec.fields import Count, Name, Natural, Section, Tag
 from ganlib.spec.layers import LayerPath
 from ganlib.spec.sections.datasets import DatasetSpec
+from ganlib.spec.sections.diagnosis import DiagnosisSpec, Reaction
 from ganlib.spec.sections.evaluation import EvaluationSpec, TransferSpec
 from ganlib.spec.sections.execution import QueueSpec, RecipeSpec, SpeedSpec
 from ganlib.spec.sections.losses import LossesSpec
@@ -59,6 +61,8 @@ class JobSpec(Section):
     samples: SamplesSpec = SamplesSpec()
     evaluation: EvaluationSpec | None = None
     transfer: TransferSpec | None = None
+    diagnosis: DiagnosisSpec = DiagnosisSpec()
+    on: Annotated[dict[RuleName, Reaction], Field(default_factory=dict)]
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     speed: SpeedSpec = SpeedSpec()
@@ -74,6 +78,7 @@ class JobSpec(Section):
 FREE_FIELDS = {
     "name", "description", "tags", "recipe", "queue", "iterations", "log_every", "sample_every",
     "checkpoint_every", "histogram_every", "histogram_layers", "evaluation", "transfer",
+    "diagnosis", "on",
 }  # fmt: skip
 
 

@@ -1,7 +1,8 @@
 """Checkpoints: all that is needed to resume training exactly, in one safetensors file.
 
 Tensors are named `generator.…`, `discriminator.…`, `optimiser.<player>.<parameter>.<key>`,
-`technique.<index>.…`, `rhythm.…`, `logits.…`, `latents.fixed` and `random.…`. The file's metadata holds one JSON
+`technique.<index>.…`, `rhythm.…`, `logits.…`, `diagnosis.…`, `latents.fixed` and `random.…`. The file's metadata
+holds one JSON
 object, `ganvas`: format, iteration, identity of the spec and the fields that make it, torch's version, the device
 with the number of its threads, a digest of the tensors, and what the training images are known by. Nothing is ever
 unpickled.
@@ -217,6 +218,7 @@ def _restore(state: TrainingState, tensors: dict[str, Tensor]) -> None:
         for name, parameter in network.named_parameters():
             kept = _below(tensors, f"optimiser.{player}.{name}")
             optimiser.state[parameter] = {key: _like(parameter, tensor) for key, tensor in kept.items()}
+    state.diagnosis = _below(tensors, "diagnosis")
     state.logit_history.load_state_dict(_below(tensors, "logits"), state.device)
     state.update_schedule.load_state_dict(_below(tensors, "rhythm"))
     for index, technique in enumerate(state.techniques):

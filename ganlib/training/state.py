@@ -97,7 +97,9 @@ class TrainingState:
     generator_class_loss: outputs (N, M), labels (N,) → what G pays for fakes of the wrong class, None if nothing.
     real_statistics: D's batch norms whose running statistics are to be those of real images alone. shard: this
     process's part of each batch, None for all. resumed_on: what its checkpoint was computed on, if known. graph:
-    replays an iteration's updates where the spec asks for it.
+    replays an iteration's updates where the spec asks for it. diagnosis: what a checkpoint remembers of signals
+    and
+    findings.
     """
 
     spec: JobSpec
@@ -125,6 +127,7 @@ class TrainingState:
     iteration: int = 0
     resumed_on: str = ""
     logit_history: LogitHistory = field(default_factory=LogitHistory)
+    diagnosis: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def splits_losses(self) -> bool:

@@ -19,8 +19,8 @@ FEATURE_DIVERSITY = Metric(
 KINDS = Metric(
     "signals/kinds",
     "Kinds of samples",
-    "Count of samples that are left when each one near to an earlier one is taken away; near is half as far as a "
-    "real image's nearest fellow is.",
+    "Count of samples that are left when each one near to an earlier one is taken away; near is 0.3 of the mean "
+    "distance of two real images.",
     better="higher",
 )
 KIND_SHARE = Metric(
@@ -33,9 +33,8 @@ KIND_SHARE = Metric(
 DUPLICATES = Metric(
     "signals/duplicates",
     "Near-duplicates",
-    "Share of the samples whose nearest other sample is nearer than half as far as real images' usually is.",
+    "Share of the samples that have another one nearer than 0.3 of the mean distance of two real images.",
     better="lower",
-    reference=0.0,
 )
 CONTRAST = Metric(
     "signals/contrast",
@@ -59,16 +58,23 @@ MOVEMENT = Metric(
 CHECKERBOARD = Metric(
     "signals/checkerboard",
     "Checkerboard",
-    "Strength of a pattern that repeats each 2 or 4 pixels at the same place in all samples, divided by that of "
-    "real images.",
+    "Strength of a pattern that repeats each 2 or 4 pixels at the same place in all samples, beside other fine "
+    "detail, divided by that of real images.",
     better="lower",
     reference=1.0,
 )
 LABEL_EFFECT = Metric(
     "signals/label_effect",
     "Effect of the label",
-    "How much a sample changes with its label alone, divided by how much real images of different classes differ "
-    "beyond those of one class; near 0 the label is ignored.",
+    "Mean distance that a sample moves when its label alone changes, divided by that between two real images: "
+    "near 0 the label is ignored.",
+)
+LABEL_AGREEMENT_SIGNAL = Metric(
+    "signals/label_agreement",
+    "Samples near to their class",
+    "Share of the samples that are nearest to the mean image of the class that was asked for, divided by the same "
+    "share of real images.",
+    better="higher",
     reference=1.0,
 )
 
@@ -86,6 +92,18 @@ COPIES = Metric(
     "Share of the samples that lie nearer to a training image than nearly any image that was held out does.",
     better="lower",
     reference=0.0,
+)
+TRAINING_LOGITS = Metric(
+    "signals/training_logit",
+    "Mean logit of training images",
+    "Mean output of the discriminator for some of its training images, in evaluation mode.",
+    player="discriminator",
+)
+GENERATED_LOGITS = Metric(
+    "signals/generated_logit",
+    "Mean logit of samples",
+    "Mean output of the discriminator for samples, in evaluation mode.",
+    player="generator",
 )
 HELD_OUT_LOGITS = Metric(
     "signals/held_out_logit",

@@ -32,7 +32,7 @@ class BackgroundWriter:
     ) -> None:
         self._deliver = deliver
         self._on_disk_full = on_disk_full
-        self._waiting: queue.Queue[Callable[[], Event | None] | None] = queue.Queue(max_waiting)
+        self._waiting: queue.Queue[Callable[[], Event | list[Event] | None] | None] = queue.Queue(max_waiting)
         self._error: BaseException | None = None
         self._thread = Thread(target=self._run, name="ganlib-recorder", daemon=True)
 
@@ -48,13 +48,17 @@ class BackgroundWriter:
         if error is None:
             self._raise_error()
 
-    def put(self, make: Callable[[], Event | None]) -> None:
-        """Queue the making and delivery of one event, or of none where it makes None.
+    def put(self, make: Callable[[], Event | list[Event] | None]) -> None:
+        """Queue the making and delivery of one event, of several, or of none where it makes None.
 
         Raises the thread's error, if it met one.
         """
         self._raise_error()
         self._waiting.put(make)
+
+    def deliver(self, event: Event) -> None:
+        """Deliver an event at once; only for what is called while an event is made, on the writer's own thread."""
+        self._deliver(event)
 
     def drain(self) -> None:
         """Wait until nothing is waiting; raises the thread's error, if it met one."""
@@ -72,16 +76,17 @@ class BackgroundWriter:
                 self._make_and_deliver(make)
             self._waiting.task_done()
 
-    def _make_and_deliver(self, make: Callable[[], Event | None]) -> None:
+    def _make_and_deliver(self, make: Callable[[], Event | list[Event] | None]) -> None:
         try:
             try:
-                event = make()
+                made = make()
             except Exception as error:
                 if self._on_disk_full is None or not is_disk_full(error):
                     raise
                 self._on_disk_full(error)
             else:
-                if event is not None:
-                    self._deliver(event)
+                for event in made if isinstance(made, list) else [made]:
+                    if event is not None:
+                        self._deliver(event)
         except BaseException as error:  # raised again in the training thread
             self._error = error

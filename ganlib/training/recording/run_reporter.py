@@ -5,8 +5,9 @@ are made on the background writer's thread.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -72,6 +73,8 @@ from ganlib.vocabulary import (
 class RunReporter:
     """Makes the events of one run from its state, on the background writer.
 
+    remember: returns what checkpoints hold beside the training's state, on the writer's thread.
+
     reserve: disk space for the last checkpoint where there is none elsewhere; without it that is an error.
     """
 
@@ -85,6 +88,7 @@ class RunReporter:
         self._latents_sha256 = ""
         self._checkpoint_waits = False
         self._watch = DivergenceWatch()
+        self.remember: Callable[[], dict[str, Tensor]] = dict
         # The iteration that the run can go on from; 0 for none.
         self._newest_checkpoint = state.iteration
         self._timed_iteration = state.iteration
@@ -240,6 +244,9 @@ class RunReporter:
     def _make_checkpoint(self, snapshot: Snapshot, is_last: bool) -> Event:
         try:
             self._refuse(find_broken_state(snapshot.iteration, snapshot.tensors))
+            # All signals up to this iteration have been computed on this thread by now.
+            remembered = {f"diagnosis.{name}": tensor for name, tensor in self.remember().items()}
+            snapshot = replace(snapshot, tensors={**snapshot.tensors, **remembered})
             file = self._store_checkpoint(snapshot, self._reserve if is_last else None)
         finally:
             self._checkpoint_waits = False

@@ -1,0 +1,41 @@
+"""`python -m bench.diagnosis FOLDER`: how often the rules find planted faults, and what they say of healthy runs.
+
+Runs that a folder holds already are not trained again.
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from bench.diagnosis.faults import FAULTS, HEALTHY_COUNT, PLANTED_COUNT, healthy, plant
+from bench.diagnosis.record import RESULT, record
+
+
+def main() -> None:
+    """Train what is missing."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--kind", choices=["tuning", "reported"], default="reported")
+    parser.add_argument("--planted", type=int, default=PLANTED_COUNT)
+    parser.add_argument("--healthy", type=int, default=HEALTHY_COUNT)
+    parser.add_argument("--share", default="0/1", help="This process's part of the runs, such as 0/2.")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    part, parts = map(int, arguments.share.split("/"))
+    specs = {
+        f"{fault}-{index}": plant(fault, index, arguments.kind)
+        for index in range(arguments.planted)
+        for fault in FAULTS
+    }
+    specs |= {f"healthy-{index}": healthy(index, arguments.kind) for index in range(arguments.healthy)}
+    for number, (name, spec) in enumerate(specs.items()):
+        folder = arguments.folder / arguments.kind / name
+        if number % parts == part and not (folder / RESULT).exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            record(spec, folder)
+            print(name, flush=True)
+
+
+if __name__ == "__main__":
+    main()

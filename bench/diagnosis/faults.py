@@ -1,0 +1,173 @@
+"""Plants faults in specs, each in several ways, and lists the healthy runs beside them."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from random import Random
+from typing import Any
+
+from bench.diagnosis import networks
+from bench.diagnosis.networks import Spec
+
+PLANTED_COUNT, HEALTHY_COUNT = 20, 60
+
+
+def change(spec: Spec, **changes: Any) -> Spec:
+    """Return a copy with fields set; `__` in a name goes a level down."""
+    changed = deepcopy(spec)
+    for path, value in changes.items():
+        *parents, last = path.split("__")
+        target = changed
+        for parent in parents:
+            target = target.setdefault(parent, {})
+        target[last] = value
+    return changed
+
+
+def rates(spec: Spec, generator: float, discriminator: float) -> Spec:
+    """Set both learning rates."""
+    return change(
+        spec,
+        optimisers__generator__learning_rate=generator,
+        optimisers__discriminator__learning_rate=discriminator,
+    )
+
+
+def sgd(spec: Spec, generator: float, discriminator: float) -> Spec:
+    """Train both players by plain gradient descent."""
+    players = {"generator": generator, "discriminator": discriminator}
+    return change(
+        spec, optimisers={name: {"kind": "sgd", "learning_rate": rate} for name, rate in players.items()}
+    )
+
+
+Plant = Callable[[Random, dict[str, Spec], str], Spec]
+
+
+def _any(random: Random, named: dict[str, Spec], *words: str) -> Spec:
+    return named[random.choice([name for name in named if not words or any(word in name for word in words)])]
+
+
+def sigmoid_networks(random: Random, named: dict[str, Spec], kind: str) -> Spec:
+    """One sigmoid layer and plain gradient descent (Winkler, 2018, section 4.7.1)."""
+    spec = random.choice(networks.SIGMOID[kind])
+    return change(sgd(spec, *[random.uniform(0.2, 0.5)] * 2), iterations=1500, batch_size=128)
+
+
+def generator_ahead(random: Random, named: dict[str, Spec], kind: str) -> Spec:
+    """Many updates of the generator for one of a slow discriminator."""
+    spec = rates(_any(random, named, "mnist", "ring", "grid", "digits"), 0.002, random.uniform(1e-4, 2e-4))
+    return change(spec, generator_advantage=random.choice([8, 12]), iterations=500)
+
+
+def fast_without_norm(random: Random, named: dict[str, Spec], kind: str) -> Spec:
+    """Convolutions without batch norm at a high rate."""
+    width = random.choice([16, 24]) if kind == "tuning" else random.choice([12, 20])
+    spec = networks.convolutional(networks.MNIST_16, 16, 1, width, 4, norm=False)
+    return change(rates(spec, random.uniform(0.01, 0.02), 0.002), iterations=600)
+
+
+def fast_generator(random: Random, named: dict[str, Spec], kind: str) -> Spec:
+    """A generator that is somewhat faster, on the modes of a mixture and on small digits."""
+    spec = rates(_any(random, named, "ring", "grid", "digits"), random.uniform(0.002, 0.004), 5e-4)
+    return change(spec, generator_advantage=random.choice([4, 6]), iterations=600)
+
+
+def slow_discriminator(random: Random, named: dict[str, Spec], kind: str) -> Spec:
+    """A generator that is some times as fast: few kinds."""
+    spec = rates(_any(random, named, "mnist16 dense", "mnist28"), random.uniform(0.004, 0.008), 2e-4)
+    return change(spec, generator_advantage=random.choice([3, 4]), iterations=900)
+
+
+def explosion(random: Random, named: dict[str, Spec], kind: str) -> Spec:
+    """Learning rates far too high."""
+    way = random.randrange(3)
+    spec = _any(random, named, "mnist", "digits", "ring", "grid")
+    if way == 0:
+        return change(rates(spec, random.uniform(0.5, 3), random.uniform(0.5, 3)), iterations=300)
+    if way == 1:
+        spec = change(spec, losses={"discriminator": "least_squares", "generator": "least_squares"})
+        return change(sgd(spec, random.uniform(2, 8), random.uniform(2, 8)), iterations=400)
+    spec = change(spec, losses={"discriminator": "wasserstein", "generator": "wasserstein"})
+    return change(rates(spec, random.uniform(0.003, 0.01), random.uniform(0.003, 0.01)), iterations=700)
+
+
+def stillness(random: Random, named: dict[str, Spec], kind: str) -> Spec:
+    """Rates far too low, or dead units."""
+    if random.random() < 0.5:
+        return change(rates(_any(random, named), *[random.uniform(1e-8, 1e-7)] * 2), iterations=800)
+    width = 100 if kind == "tuning" else random.choice([60, 140])
+    spec = networks.dense(networks.MNIST, 28, 1, width, 1, "relu", norm=False)
+    spec["discriminator"]["layers"][1] = "relu"
+    return change(sgd(spec, *[random.uniform(1.0, 2.0)] * 2), iterations=1500)
+
+
+def overpowering(random: Random, named: dict[str, Spec], kind: str) -> Spec:
+    """A discriminator that is too fast for its generator."""
+    way = random.randrange(3)
+    spec = _any(random, named, "mnist", "digits")
+    if way == 0:
+        spec = change(spec, losses__generator="minimax", discriminator_steps=random.choice([3, 5]))
+        return change(rates(spec, 1e-4, 0.002), iterations=500)
+    if way == 1:
+        return change(rates(spec, random.uniform(1e-6, 5e-6), 0.001), iterations=600)
+    return change(rates(spec, random.uniform(1e-5, 3e-5), 0.003), discriminator_steps=4, iterations=400)
+
+
+def tiny_data(random: Random, named: dict[str, Spec], kind: str) -> Spec:
+    """A hundred or two of the training images, and a discriminator that sees each of them again and again."""
+    left = random.choice([40, 60, 100])
+    spec = _any(random, named, "mnist16")
+    return change(spec, limit=left + 100, dataset__validation=100, iterations=1500)
+
+
+def learnt_by_heart(random: Random, named: dict[str, Spec], kind: str) -> Spec:
+    """A dozen images and enough weights to hold them."""
+    left = random.choice([10, 20, 30])
+    spec = _any(random, named, "mnist16 dense 2", "mnist16 dense 3")
+    return change(spec, limit=left + 60, dataset__validation=40, iterations=1500, batch_size=32)
+
+
+def labels_without_use(random: Random, named: dict[str, Spec], kind: str) -> Spec:
+    """A discriminator that never sees the label, or labels that were shuffled."""
+    if random.random() < 0.5:
+        return change(random.choice(networks.IGNORED[kind]), iterations=1200)
+    spec = random.choice(networks.CONDITIONAL[kind][:2])
+    return change(spec, iterations=1200, shuffled_labels=True)
+
+
+FAULTS: dict[str, tuple[Plant, ...]] = {
+    "mode_collapse": (sigmoid_networks, generator_ahead, fast_without_norm),
+    "partial_collapse": (fast_generator, slow_discriminator),
+    "divergence": (explosion,),
+    "no_progress": (stillness,),
+    "discriminator_overpowers": (overpowering,),
+    "discriminator_overfits": (tiny_data,),
+    "memorisation": (learnt_by_heart,),
+    "label_ignored": (labels_without_use,),
+}
+
+
+def plant(fault: str, index: int, kind: str) -> Spec:
+    """Return planted run `index` of a fault; kind: `tuning` or `reported`."""
+    random = Random(f"{kind}/{fault}/{index}")
+    named = networks.TUNING if kind == "tuning" else networks.REPORTED
+    plants = FAULTS[fault]
+    spec = plants[index % len(plants)](random, named, kind)
+    return change(spec, seed=(0 if kind == "tuning" else 1000) + index, name=f"{fault}-{index}")
+
+
+def healthy(index: int, kind: str) -> Spec:
+    """Return healthy run `index`: the networks as they are, conditional ones, and other losses."""
+    random = Random(f"{kind}/healthy/{index}")
+    named = networks.TUNING if kind == "tuning" else networks.REPORTED
+    choices = [*named.values(), *networks.CONDITIONAL[kind]]
+    spec = choices[index % len(choices)]
+    if index % 4 == 3:
+        spec = change(spec, losses={"discriminator": "least_squares", "generator": "least_squares"})
+        spec = rates(spec, 5e-4, 5e-4)
+    iterations = 1500 if spec["dataset"]["name"] == "gaussians" else random.choice([800, 1200, 1600])
+    if spec["dataset"]["name"] == "folder":
+        iterations = 200
+    return change(
+        spec, iterations=iterations, seed=(500 if kind == "tuning" else 5000) + index, name=f"healthy-{index}"
+    )

@@ -1,0 +1,72 @@
+"""Divergence: losses or weights explode, or pictures are black or constant."""
+
+import math
+
+from ganlib.evaluation.diagnosis import remedies
+from ganlib.evaluation.diagnosis.history import History
+from ganlib.evaluation.diagnosis.rule import Evidence, Rule
+from ganlib.vocabulary import (
+    CONTRAST,
+    DISCRIMINATOR_LOSS,
+    DISCRIMINATOR_WEIGHTS,
+    DIVERSITY,
+    FAKE_LOGITS,
+    GENERATOR_LOSS,
+    GENERATOR_WEIGHTS,
+    REAL_LOGITS,
+    find_metric,
+)
+
+# Networks that learn give losses and logits of some tens at most.
+LARGEST = 1e3
+# Weights grow by some times while networks learn.
+LARGEST_GROWTH = 20.0
+LEAST_CONTRAST = 0.02
+_NUMBERS = (GENERATOR_LOSS, DISCRIMINATOR_LOSS, REAL_LOGITS, FAKE_LOGITS)
+_WEIGHTS = (GENERATOR_WEIGHTS, DISCRIMINATOR_WEIGHTS)
+
+
+def look(history: History) -> Evidence | None:
+    """Return evidence where a number is not finite or very large, or pictures are plain."""
+    newest = history.points[-1].values
+    for metric in _NUMBERS:
+        value = newest.get(metric.name)
+        if value is not None and (not math.isfinite(value) or abs(value) > LARGEST):
+            return Evidence(f"Diverged: {_lower(metric.label)} is {value:.3g}", {metric.name: value})
+    for metric in _WEIGHTS:
+        value, least = newest.get(metric.name), history.lowest.get(metric.name)
+        if value is not None and least and (not math.isfinite(value) or value > LARGEST_GROWTH * least):
+            text = f"Diverged: {_lower(metric.label)} have grown {value / least:,.0f}-fold"
+            return Evidence(text, {metric.name: value})
+    contrast, diversity = history.value(CONTRAST.name), history.value(DIVERSITY.name)
+    if contrast is not None and diversity is not None and contrast < LEAST_CONTRAST and not history.is_early():
+        return Evidence("Pictures of one plain colour", {CONTRAST.name: contrast, DIVERSITY.name: diversity})
+    return None
+
+
+def _lower(label: str) -> str:
+    return label[:1].lower() + label[1:]
+
+
+def describe_break(name: str, iteration: int, value: float) -> Evidence:
+    """Return the evidence of a loss that is not finite, which ends a run at once."""
+    return Evidence(f"Diverged: {_lower(find_metric(name).label)} is {value}", {name: value})
+
+
+RULE = Rule(
+    name="divergence",
+    title="Divergence",
+    severity="serious",
+    meaning="Losses or weights explode, or the pictures are one plain colour: nothing will be learnt from here.",
+    threshold="a loss or mean logit beyond 1,000 or not finite, weights 20 times as large as at first, or a "
+    "contrast "
+    "below 0.02 of real images'",
+    window=1,
+    look=look,
+    remedies=(
+        remedies.lower_rates,
+        remedies.gradient_penalty_for_critic,
+        remedies.batch_norm_in_generator,
+        remedies.float32,
+    ),
+)

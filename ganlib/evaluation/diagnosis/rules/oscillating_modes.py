@@ -1,0 +1,39 @@
+"""Oscillating modes: the few kinds that there are give way to others, and those too (Metz et al., 2017)."""
+
+from ganlib.evaluation.diagnosis import remedies
+from ganlib.evaluation.diagnosis.history import History
+from ganlib.evaluation.diagnosis.rule import Evidence, Rule
+from ganlib.vocabulary import KIND_SHARE, MOVEMENT
+
+MOST_SHARE = 0.2
+LEAST_MOVEMENT = 0.35
+_POINTS = 4
+
+
+def look(history: History) -> Evidence | None:
+    """Return evidence where samples are of few kinds and move as far as from one kind to another."""
+    shares, moves = history.last(KIND_SHARE.name, _POINTS), history.last(MOVEMENT.name, _POINTS)
+    if history.is_early() or len(moves) < _POINTS or len(shares) < _POINTS:
+        return None
+    if max(shares) > MOST_SHARE or sorted(moves)[1] < LEAST_MOVEMENT:
+        return None
+    values = {KIND_SHARE.name: shares[-1], MOVEMENT.name: moves[-1]}
+    return Evidence("Modes oscillate: all cells turn into other kinds again and again", values)
+
+
+RULE = Rule(
+    name="oscillating_modes",
+    title="Oscillating modes",
+    severity="warning",
+    meaning="The generator draws few kinds at a time and goes from one to the next, as from 2 to 0 to 9.",
+    threshold="kinds below 0.2 of real images', and cells that move by 0.35 of the distance of two real images "
+    "between measurements, at four in a row",
+    window=1,
+    look=look,
+    remedies=(
+        remedies.minibatch_discrimination,
+        remedies.historical_averaging,
+        remedies.lower_rates,
+        remedies.average_generator,
+    ),
+)

@@ -1,0 +1,40 @@
+"""Partial collapse: few kinds of pictures where the data have many (Metz et al., 2017, section 1)."""
+
+from ganlib.evaluation.diagnosis import remedies
+from ganlib.evaluation.diagnosis.history import History
+from ganlib.evaluation.diagnosis.rule import Evidence, Rule
+from ganlib.evaluation.diagnosis.rules.mode_collapse import LEAST_DIVERSITY, MOST_KINDS
+from ganlib.vocabulary import DIVERSITY, KIND_SHARE, KINDS
+
+LEAST_SHARE = 0.2
+
+
+def look(history: History) -> Evidence | None:
+    """Return evidence where samples are of more than two kinds, but of far fewer than real images."""
+    kinds, share, diversity = (history.value(metric.name) for metric in (KINDS, KIND_SHARE, DIVERSITY))
+    if kinds is None or share is None or diversity is None or history.is_early():
+        return None
+    if kinds <= MOST_KINDS or diversity <= LEAST_DIVERSITY:
+        return None
+    recent = history.last(KIND_SHARE.name, 4)
+    if len(recent) < 4 or max(recent) > LEAST_SHARE or recent[-1] > 1.5 * recent[0]:
+        return None
+    text = f"Few kinds: {history.sample_count} cells, {int(kinds)} kinds"
+    return Evidence(text, {KINDS.name: kinds, KIND_SHARE.name: share})
+
+
+RULE = Rule(
+    name="partial_collapse",
+    title="Partial collapse",
+    severity="warning",
+    meaning="The generator draws far fewer kinds of pictures than there are among real images.",
+    threshold="kinds of samples below 0.2 of those of real images at four measurements, and not rising",
+    window=2,
+    look=look,
+    remedies=(
+        remedies.minibatch_discrimination,
+        remedies.smaller_advantage,
+        remedies.lower_generator_rate,
+        remedies.batch_norm_in_generator,
+    ),
+)
