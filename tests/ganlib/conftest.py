@@ -49,6 +49,8 @@ def make_spec_data() -> Callable[..., dict[str, Any]]:
             "samples": {"rows": 2, "columns": 3},
             "device": "cpu",
             "precision": "float32",
+            # Signals have tests of their own.
+            "diagnosis": {"enabled": False},
         }
         return spec | changes
 
