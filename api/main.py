@@ -11,6 +11,7 @@ from api.artifacts import routes as artifact_routes
 from api.attempts import routes as attempt_routes
 from api.curves import routes as curve_routes
 from api.events import routes as event_routes
+from api.findings import routes as finding_routes
 from api.jobs import routes as job_routes
 from api.samples import routes as sample_routes
 from api.server.http import openapi
@@ -59,6 +60,7 @@ def build_service(settings: Settings, running: Services | None = None) -> FastAP
         attempt_routes.read,
         curve_routes.router,
         sample_routes.router,
+        finding_routes.router,
         job_routes.edit,
         event_routes.router,
         attempt_routes.claim,

@@ -14,6 +14,8 @@ from api.attempts.schemas import ClaimRequest, FinishPost, Provenance
 from api.curves.queries import discard_points, fold_tail
 from api.errors import AttemptFenced, JobStateConflict, SequenceConflict
 from api.events.log import insert_service_events, log_line_event
+from api.findings.outbox import announce_failure
+from api.findings.reports import discard_reports
 from api.jobs.queries import join_labels, state_changed_event, update_job
 from api.server.database.clock import database_now
 from api.server.database.models import Attempt, Checkpoint, HistogramRow, Job, NeighbourGrid, Sample
@@ -94,6 +96,7 @@ def discard_after(session: Session, job: Job, iteration: int) -> None:
     discard_points(session, job, iteration)
     for table in (Sample, NeighbourGrid, HistogramRow, Checkpoint):
         session.execute(delete(table).where(table.job_id == job.id, table.iteration > iteration))
+    discard_reports(session, job.id, iteration)
     newest = select(Sample.id).where(Sample.job_id == job.id).order_by(Sample.iteration.desc()).limit(1)
     values = {"iteration": max(iteration, 0), "newest_sample_id": newest.scalar_subquery()}
     session.execute(update(Job).where(Job.id == job.id).values(values))
@@ -152,6 +155,8 @@ def end_attempt(session: Session, job: Job, end: AttemptEnd, reason: Reason | No
     session.refresh(job)
     text, level = describe_end(job.attempt, end, reason, outcome)
     insert_service_events(session, job, state_changed_event(job), log_line_event(job, text, level))
+    if outcome.state == "failed":
+        announce_failure(session, job)
     return outcome
 
 

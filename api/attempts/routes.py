@@ -101,6 +101,7 @@ def post_events(job_id: str, attempt: AttemptPath, raw: RawBody, services: Servi
     services.feed.notify()
     services.prometheus.events.inc(accepted.new_events)
     services.prometheus.points.inc(accepted.new_points)
+    services.prometheus.findings.count(accepted.found)
     services.delete_unused_blobs(accepted.retired)
     answer = EventsAccepted(
         lease_seconds=settings.lease_seconds,

@@ -48,7 +48,8 @@ _JOB_UPDATE = (
 class Accepted:
     """The number that is expected after a batch, and checkpoints whose files may be deleted.
 
-    cancel_requested: the trainer must stop. new_events, new_points: counts of those not stored before.
+    cancel_requested: the trainer must stop. new_events, new_points: counts of those not stored before. found: the
+    rules whose findings began.
     """
 
     next_seq: int
@@ -56,6 +57,7 @@ class Accepted:
     retired: list[str] = field(default_factory=list)
     new_events: int = 0
     new_points: int = 0
+    found: list[str] = field(default_factory=list)
 
 
 def insert_events(
@@ -82,10 +84,11 @@ def insert_events(
     )
     # Before the batch has its id: from then on the watermark waits for this transaction.
     is_folded = fold_long_tail(session, job, arriving)
-    retired = apply_events(session, job, new, arriving, checkpoints_kept)
+    applied = apply_events(session, job, new, arriving, checkpoints_kept)
     _store(session, job, new, reached, is_folded)
     points = sum(_count_points(item.event) for item in new)
-    return Accepted(next_seq, job.cancel_requested_at is not None, retired, len(new), points)
+    is_cancelled = job.cancel_requested_at is not None
+    return Accepted(next_seq, is_cancelled, applied.retired, len(new), points, applied.found)
 
 
 def encode_event(event: PostedEvent) -> bytes:

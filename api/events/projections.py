@@ -1,6 +1,7 @@
-"""Projects events into read models: newest values, timeline, histograms, log lines, checkpoints."""
+"""Projects events into read models: newest values, timeline, histograms, log lines, checkpoints, findings."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -13,11 +14,14 @@ from api.curves.histograms import insert_histograms
 from api.curves.queries import Tail, latest_columns
 from api.errors import ArtifactMissing
 from api.events.parsing import MetricsRow, PostedEvent
+from api.findings.outbox import announce_finding
+from api.findings.reports import apply_report
 from api.server.database.clock import database_now
 from api.server.database.engine import dialect_name, insert_for, insert_into
 from api.server.database.models import Artifact, Checkpoint, Job, LatestValue, LogLine, NeighbourGrid, Sample
 from ganlib.events import (
     CheckpointSaved,
+    FindingReported,
     HistogramsLogged,
     LatentsFixed,
     LineLogged,
@@ -26,22 +30,27 @@ from ganlib.events import (
 )
 
 
+@dataclass
+class Applied:
+    """What events changed beyond their own rows: sha256 of retired checkpoints, and rules whose findings began."""
+
+    retired: list[str] = field(default_factory=list)
+    found: list[str] = field(default_factory=list)
+
+
 def apply_events(
     session: Session, job: LeasedJob, events: Sequence[PostedEvent], points: Tail, checkpoints_kept: int
-) -> list[str]:
-    """Update all read models; returns the sha256 of retired checkpoints.
-
-    points: the metric values of the events.
-    """
+) -> Applied:
+    """Update all read models. points: the metric values of the events."""
     _apply_points(session, job.id, points)
     # Metrics are most events; only the others are scanned several times.
     others = [item for item in events if not isinstance(item.event, MetricsRow)]
-    return _apply_others(session, job, others, checkpoints_kept) if others else []
+    return _apply_others(session, job, others, checkpoints_kept) if others else Applied()
 
 
 def _apply_others(
     session: Session, job: LeasedJob, others: Sequence[PostedEvent], checkpoints_kept: int
-) -> list[str]:
+) -> Applied:
     files = [
         item.event.file.sha256
         for item in others
@@ -51,7 +60,7 @@ def _apply_others(
     _apply_lines(session, job, others)
     insert_histograms(session, job.id, [item.event for item in others if isinstance(item.event, HistogramsLogged)])
     _apply_samples(session, job, others, artifacts)
-    has_checkpoint = False
+    applied, has_checkpoint = Applied(), False
     for item in others:
         event = item.event
         if isinstance(event, NeighbourGridSaved):
@@ -61,7 +70,14 @@ def _apply_others(
             has_checkpoint = True
         elif isinstance(event, LatentsFixed):
             _update_job(session, job, latents_sha256=event.file.sha256)
-    return retire_checkpoints(session, job.id, checkpoints_kept) if has_checkpoint else []
+        elif isinstance(event, FindingReported):
+            change = apply_report(session, job.id, job.attempt, event)
+            announce_finding(session, job.id, event, change)
+            if change == "began":
+                applied.found.append(event.rule)
+    if has_checkpoint:
+        applied.retired = retire_checkpoints(session, job.id, checkpoints_kept)
+    return applied
 
 
 def _apply_points(session: Session, job_id: str, points: Tail) -> None:

@@ -11,6 +11,7 @@ from api.attempts.claims import find_resume_point
 from api.curves.queries import discard_points
 from api.errors import JobStateConflict, RequestInvalid, SpecRefused
 from api.events.log import insert_service_events, log_line_event
+from api.findings.reports import copy_reports
 from api.jobs.queries import get_job, insert_job, lock_job, update_job
 from api.jobs.schemas import JobEdit
 from api.server.database.clock import database_now
@@ -158,6 +159,7 @@ def _copy_history(session: Session, source: Job, job: Job, iteration: int) -> No
         _copy_rows(session, table, kept, job.id)
     for points in (CurveChunk, LatestValue):
         _copy_rows(session, points, [points.job_id == source.id], job.id)
+    copy_reports(session, source.id, job.id, iteration)
     newest = select(func.max(Sample.id)).where(Sample.job_id == job.id).scalar_subquery()
     values = {"iteration": iteration, "latents_sha256": source.latents_sha256, "newest_sample_id": newest}
     session.execute(update(Job).where(Job.id == job.id).values(values))

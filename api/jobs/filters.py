@@ -22,6 +22,7 @@ from sqlalchemy import (
     select,
 )
 
+from api.findings.queries import has_finding, has_verdict
 from api.jobs.search import FieldComparison, MetricComparison, Operator, Term, Word
 from api.jobs.spec_columns import postgresql_number, spec_column
 from api.server.database.models import Job, LatestValue
@@ -91,6 +92,10 @@ def _match_word(word: Word, dialect: str) -> Condition:
             return Job.commit_hash.startswith(word.value, autoescape=True)
         case "recipe":
             return is_of_recipe(word.value, dialect)
+        case "verdict":
+            return has_verdict(word.value)  # type: ignore[arg-type]  # the search checked it
+        case "finding":
+            return has_finding(word.value)
         case "from":
             return Job.made_from.startswith(word.value, autoescape=True)
         case "name":

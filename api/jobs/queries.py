@@ -7,11 +7,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, exists, func, select, update
+from sqlalchemy import ColumnElement, exists, func, or_, select, update
 from sqlalchemy.orm import Session, defer
 
 from api.errors import IdempotencyConflict, JobAmbiguous, JobNotFound, JobStateConflict, RequestInvalid
 from api.events.log import insert_service_events, log_line_event
+from api.findings.queries import has_finding, has_verdict
+from api.findings.schemas import VerdictTone
 from api.jobs.filters import build_condition, has_tag, is_of_recipe
 from api.jobs.schemas import JobSummary
 from api.jobs.search import MetricComparison, Term, Word, is_metric
@@ -203,7 +205,8 @@ class JobFilters:
     """Filters of the list of jobs, which must all match.
 
     `name`: a part of the name; `tag`: one of the tags; `commit`: the first digits; `recipe`: a part of the paper
-    that the job repeats; `terms`: parsed by `api.jobs.search`; `has`: only jobs with a grid, or with a curve.
+    that the job repeats; `verdicts`: one of these; `finding`: a rule that found something; `terms`: parsed by
+    `api.jobs.search`; `has`: only jobs with a grid, or with a curve.
     """
 
     states: Sequence[JobState] = ()
@@ -212,6 +215,8 @@ class JobFilters:
     commit: str | None = None
     recipe: str | None = None
     terms: Sequence[Term] = ()
+    verdicts: Sequence[VerdictTone] = ()
+    finding: str | None = None
     has: Literal["grids", "curves"] | None = None
 
 
@@ -280,6 +285,10 @@ def _conditions(filters: JobFilters, dialect: str) -> list[ColumnElement[bool]]:
         conditions.append(Job.commit_hash.startswith(filters.commit.lower(), autoescape=True))
     if filters.recipe:
         conditions.append(is_of_recipe(filters.recipe, dialect))
+    if filters.verdicts:
+        conditions.append(or_(*map(has_verdict, filters.verdicts)))
+    if filters.finding:
+        conditions.append(has_finding(filters.finding))
     if filters.has == "grids":
         conditions.append(Job.newest_sample_id.is_not(None))
     if filters.has == "curves":

@@ -13,6 +13,7 @@ from api.errors import (
     RequestInvalid,
     SpecRefused,
 )
+from api.findings.schemas import VerdictTone
 from api.jobs import edits, serializers, sorting, submission
 from api.jobs import queries as job_queries
 from api.jobs.ids import NAMED_JOB
@@ -24,6 +25,7 @@ from api.server.http.dependencies import Caller, Cursor, RawBody, ServicesDep
 from api.server.http.openapi import EDIT_EXAMPLE, SPEC_EXAMPLE, request_body
 from api.server.http.responses import documented
 from api.server.http.schemas import JobState, Page
+from ganlib.events import RuleName
 from ganlib.spec.job import JobSpec
 
 read = APIRouter(tags=["jobs"], dependencies=[*needs("read"), NAMED_JOB])
@@ -76,6 +78,8 @@ def list_jobs(
     tag: Annotated[str | None, _Text] = None,
     commit: Annotated[str | None, Query(pattern=r"^[0-9a-fA-F]{1,40}$")] = None,
     recipe: Annotated[str | None, _Text] = None,
+    verdict: Annotated[list[VerdictTone], Query(description="may be given several times")] = [],  # noqa: B006
+    finding: Annotated[RuleName | None, Query(description="a rule that found something: mode_collapse")] = None,
     where: Annotated[list[_Condition], _Where] = [],  # noqa: B006
     q: Annotated[str, _Search] = "",
     sort: Annotated[str, Query(pattern=sorting.SORT_PATTERN)] = "-created_at",
@@ -90,7 +94,7 @@ def list_jobs(
     the spec, with `-` in front for the other direction; jobs without a value come last.
     """
     terms = check_count([*map(parse_comparison, where), *parse_search(q)], "where")
-    filters = job_queries.JobFilters(state, name, tag, commit, recipe, terms)
+    filters = job_queries.JobFilters(state, name, tag, commit, recipe, terms, verdict, finding)
     with services.database.read() as session:
         return job_queries.list_jobs(session, filters, sort, limit, cursor)
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from api.attempts.schemas import AttemptRead
+from api.findings.schemas import FindingAdvised, VerdictRead
 from api.samples.schemas import CheckpointRead, SampleRead
 from api.server.http.schemas import JobState, Reason, Request, Schema
 from ganlib.events import MetricValue
@@ -20,7 +21,9 @@ class LatestMetric(Schema):
 
 
 class JobSummary(Schema):
-    """A job as the list shows it. `obstacle`: what a queued job requires and no living worker offers.
+    """A job as the list shows it. `verdict`: what is wrong with its training, in one line.
+
+    obstacle: what a queued job requires and no living worker offers.
 
     sorted_by: the value that the list is sorted by, unless every job has it as a field of its own.
     """
@@ -39,6 +42,7 @@ class JobSummary(Schema):
     commit: str | None
     obstacle: str | None = None
     sorted_by: float | str | None = None
+    verdict: VerdictRead = VerdictRead.model_construct()
     reason: Reason | None
     latest: dict[str, LatestMetric]
     newest_sample: SampleRead | None
@@ -60,6 +64,7 @@ class JobRead(JobSummary):
     latents_sha256: str | None
     attempts: list[AttemptRead]
     checkpoints: list[CheckpointRead]
+    findings: list[FindingAdvised] = []
     last_event_id: int
     waiting: list[str] = []
 

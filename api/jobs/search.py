@@ -1,9 +1,11 @@
 """The search language of the list of jobs.
 
-    digits tag:sweep state:failed commit:ab12 recipe:winkler from:ID losses.generator=wasserstein eval/coverage<0.5
+    digits tag:sweep state:failed verdict:serious commit:ab12 recipe:winkler losses.generator=wasserstein
+    eval/coverage<0.5 finding:mode_collapse from:ID
 
 A bare word matches a part of the name or of a tag, or the beginning of an id. A comparison names a field of the
-spec, a metric (its newest value), or one of JOB_FIELDS. `from:` with the beginning of a job's id finds the jobs
+spec, a metric (its newest value), or one of JOB_FIELDS. `verdict:` is how bad the worst fault is that lasts;
+`finding:` a fault that was found, also one that has ended. `from:` with the beginning of a job's id finds the jobs
 made from it. A leading minus excludes; quotes group words. Every error is a RequestInvalid that says what to
 write.
 """
@@ -15,6 +17,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from api.errors import RequestInvalid
+from api.findings.schemas import VerdictTone
 from api.server.http.schemas import JobState
 from ganlib.events import METRIC_NAME_PATTERN
 from ganlib.spec.documents.suggestions import ask_near, find_near
@@ -22,7 +25,7 @@ from ganlib.spec.paths import NoSuchField, Step, resolve_field
 from ganlib.vocabulary import GENERATOR_LOSS
 
 Operator = Literal["=", "!=", "<", "<=", ">", ">=", "~"]
-Key = Literal["name", "tag", "state", "commit", "recipe", "from"]
+Key = Literal["name", "tag", "state", "commit", "recipe", "from", "verdict", "finding"]
 KEYS: tuple[Key, ...] = get_args(Key)
 # Comparable columns of a job.
 JOB_FIELDS = ("iteration", "attempt")
@@ -44,6 +47,7 @@ _TERM = re.compile(
     re.X,
 )
 _METRIC = re.compile(METRIC_NAME_PATTERN)
+_RULE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
 @dataclass(frozen=True)
@@ -150,9 +154,15 @@ def _check_value(key: Key, value: str, text: str) -> str:
     if key == "state" and value.lower() not in states:
         meant = ask_near(value, states)
         raise _refuse("q", text, f"there is no state {value[:40]}; the states are {', '.join(states)}{meant}")
+    tones = get_args(VerdictTone)
+    if key == "verdict" and value.lower() not in tones:
+        meant = ask_near(value, tones)
+        raise _refuse("q", text, f"there is no verdict {value[:40]}; the verdicts are {', '.join(tones)}{meant}")
+    if key == "finding" and not _RULE.fullmatch(value.lower()):
+        raise _refuse("q", text, f"{value[:40]} is not a rule's name: write finding:mode_collapse")
     if key == "commit" and not re.fullmatch(r"[0-9a-fA-F]{1,40}", value):
         raise _refuse("q", text, f"{value[:40]} is not the beginning of a commit: write up to 40 of 0-9 and a-f")
-    return value.lower() if key in ("state", "commit") else value
+    return value.lower() if key in ("state", "commit", "verdict", "finding") else value
 
 
 def _compare_metric(

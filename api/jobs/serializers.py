@@ -6,6 +6,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.attempts.queries import list_attempts
+from api.findings.queries import judge_job, list_job_findings, read_findings
+from api.findings.schemas import add_advice
 from api.jobs.schemas import JobRead, JobSummary, LatestMetric
 from api.samples.queries import list_checkpoints, sample_read
 from api.server.database.models import Job, LatestValue, Sample
@@ -18,8 +20,9 @@ _FLAGGED = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
 
 
 def job_summaries(session: Session, jobs: Sequence[Job]) -> list[JobSummary]:
-    """Return the summaries of jobs with two queries, or three where a queued job has special requirements."""
+    """Return the summaries of jobs with three queries, or four where a queued job has special requirements."""
     latest = _latest_metrics(session, [job.id for job in jobs])
+    findings = read_findings(session, [job.id for job in jobs])
     sample_ids = [job.newest_sample_id for job in jobs if job.newest_sample_id is not None]
     rows = session.scalars(select(Sample).where(Sample.id.in_(sample_ids))) if sample_ids else ()
     samples = {sample.id: sample_read(sample) for sample in rows}
@@ -39,6 +42,7 @@ def job_summaries(session: Session, jobs: Sequence[Job]) -> list[JobSummary]:
             cancel_requested_at=job.cancel_requested_at,
             commit=job.commit_hash,
             obstacle=unmet.get(job.id),
+            verdict=judge_job(job, findings.get(job.id, ()), latest.get(job.id, {})),
             reason=_reason(job.reason),
             latest=latest.get(job.id, {}),
             newest_sample=samples.get(job.newest_sample_id) if job.newest_sample_id is not None else None,
@@ -70,6 +74,7 @@ def job_read(session: Session, job: Job, *, with_waiting: bool = False) -> JobRe
         latents_sha256=job.latents_sha256,
         attempts=list_attempts(session, job.id),
         checkpoints=list_checkpoints(session, job.id),
+        findings=add_advice(list_job_findings(session, job.id), job.spec),
         last_event_id=job.last_event_id,
     )
     if with_waiting and job.state == "queued":

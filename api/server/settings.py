@@ -6,7 +6,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -46,6 +46,7 @@ class SecretSettings(BaseSettings):
 
 
 MIB = 1_048_576
+SHORTEST_SECRET = 16
 # A path prefix: no empty, `.` or `..` segments, and nothing that HTML, cookies or headers would read otherwise.
 ROOT_PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~@-]+)+")
 
@@ -87,6 +88,12 @@ class Settings(SecretSettings):
     # Connections that are open at once; fewer where the system allows fewer files.
     max_connections: Annotated[int, Field(ge=16, le=100_000)] = 1000
 
+    # Where findings and failed jobs are posted, and what signs the posts; no spec can set them.
+    webhook_url: Annotated[str, Field(pattern=r"^https?://[^/\s?#@]+(/[^\s#]*)?$", max_length=2000)] | None = None
+    webhook_secret: Annotated[str | None, Field(validate_default=True, max_length=1000)] = None
+    # Whether that address may lie in a private network.
+    webhook_private: bool = False
+
     submits_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 600
     login_failures_per_minute: Annotated[int, Field(ge=1, le=1000)] = 10
 
@@ -126,11 +133,25 @@ class Settings(SecretSettings):
             raise ValueError("must be a path such as /ganvas or /user/me/ganvas")
         return root
 
-    @field_validator("database_url", "broker_url", "blobs_url", "s3_endpoint_url", "token", mode="before")
+    @field_validator(
+        "database_url", "broker_url", "blobs_url", "s3_endpoint_url", "token", "webhook_url", mode="before"
+    )
     @classmethod
     def read_empty_as_none(cls, value: Any) -> Any:
         """Treat an empty variable as not set."""
         return value or None
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def check_webhook_secret(cls, value: str | None, info: ValidationInfo) -> str | None:
+        """Refuse a webhook whose posts could not be told from a stranger's."""
+        secret = (value or "").strip()
+        if info.data.get("webhook_url") is not None and len(secret) < SHORTEST_SECRET:
+            raise ValueError(
+                f"must have at least {SHORTEST_SECRET} characters where GANVAS_WEBHOOK_URL is set; make one with "
+                "`openssl rand -hex 32`"
+            )
+        return secret or None
 
     @property
     def sqlalchemy_url(self) -> str:

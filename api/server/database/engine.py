@@ -23,6 +23,8 @@ _BUSY_SECONDS = 30.0
 # A connection for each of the service's 40 threads, so that none waits for one that a slow reader holds.
 _POOL: dict[str, Any] = {"pool_size": 20, "max_overflow": 20}
 _READ_ONLY = "ganvas_read_only"
+# In a session's info: whether messages to a webhook are stored.
+HAS_WEBHOOK = "ganvas_has_webhook"
 # What one large transaction took of the disk for its log is returned down to this.
 _MOST_LOG_BYTES = 64 * 1024**2
 # Any fixed number: it names the lock that lets one process migrate at a time.
@@ -62,13 +64,13 @@ class Database:
     `read()` see the same snapshot of the database.
     """
 
-    def __init__(self, engine: Engine, *, is_read_only: bool = False) -> None:
+    def __init__(self, engine: Engine, *, is_read_only: bool = False, has_webhook: bool = False) -> None:
         self.engine = engine
         self._is_read_only = is_read_only
         options: dict[str, Any] = {_READ_ONLY: True}
         if engine.dialect.name == "postgresql":
             options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-        self._write = sessionmaker(engine, expire_on_commit=False)
+        self._write = sessionmaker(engine, expire_on_commit=False, info={HAS_WEBHOOK: has_webhook})
         self._read = sessionmaker(engine.execution_options(**options), expire_on_commit=False)
 
     @contextmanager
@@ -133,7 +135,8 @@ def _build_reader(path: Path, options: dict[str, Any]) -> Engine:
 
 def build_database(settings: Settings) -> Database:
     """Build the database for the settings."""
-    return Database(build_engine(settings), is_read_only=settings.read_only)
+    has_webhook = settings.webhook_url is not None
+    return Database(build_engine(settings), is_read_only=settings.read_only, has_webhook=has_webhook)
 
 
 def insert_into(session: Session, table: type[DeclarativeBase]) -> Any:

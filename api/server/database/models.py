@@ -286,6 +286,73 @@ class LogLine(Base):
     at: Mapped[datetime]
 
 
+class FindingRow(Base):
+    """A fault that a rule found, as it was last reported (`report_id`)."""
+
+    __tablename__ = "findings"
+    __table_args__ = (
+        Index("uq_findings_job_id_rule_since", "job_id", "rule", "since", unique=True),
+        Index("ix_findings_rule_id", "rule", "id"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    rule: Mapped[str] = mapped_column(String(64))
+    since: Mapped[int] = mapped_column(Integer)
+    report_id: Mapped[int] = mapped_column(BigId)
+    attempt: Mapped[int] = mapped_column(Integer)
+    iteration: Mapped[int] = mapped_column(Integer)
+    ended: Mapped[int | None] = mapped_column(Integer)
+    severity: Mapped[str] = mapped_column(String(16))
+    text: Mapped[str] = mapped_column(Text)
+    evidence: Mapped[dict[str, Any]] = mapped_column(JSON)
+    action: Mapped[str | None] = mapped_column(String(16))
+    rolled_back_to: Mapped[int | None] = mapped_column(Integer)
+    changes: Mapped[dict[str, Any]] = mapped_column(JSON)
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class FindingReport(Base):
+    """One report of a finding, so that an earlier one counts again when a job goes back to a checkpoint.
+
+    `iteration`: the one that the run was at after the report. `event`: the report as it was sent.
+    """
+
+    __tablename__ = "finding_reports"
+    __table_args__ = (Index("ix_finding_reports_job_id_id", "job_id", "id"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    attempt: Mapped[int] = mapped_column(Integer)
+    rule: Mapped[str] = mapped_column(String(64))
+    since: Mapped[int] = mapped_column(Integer)
+    iteration: Mapped[int] = mapped_column(Integer)
+    event: Mapped[dict[str, Any]] = mapped_column(JSON)
+    created_at: Mapped[datetime]
+
+
+class Delivery(Base):
+    """A message to the webhook; tried at `due_at` until `done_at`: delivered, or given up if it has an error."""
+
+    __tablename__ = "webhook_deliveries"
+    __table_args__ = (
+        Index("ix_webhook_deliveries_done_at_due_at", "done_at", "due_at"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
+    key: Mapped[str] = mapped_column(String(200), unique=True)
+    body: Mapped[dict[str, Any]] = mapped_column(JSON)
+    tries: Mapped[int] = mapped_column(Integer, default=0)
+    error: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime]
+    due_at: Mapped[datetime]
+    done_at: Mapped[datetime | None]
+
+
 class Token(Base):
     """A token; its text is shown once and only its hash is stored. The row of a revoked token stays."""
 

@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.attempts import queries as attempt_queries
+from api.findings import queries as finding_queries
 from api.jobs import queries as job_queries
 from api.server.database.engine import Database
 from api.workers import queries as worker_queries
@@ -17,6 +18,8 @@ from api.workers import queue
 from api.workers.schemas import WorkerRead
 
 _LATENCIES = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+# At most so many rules: workers of other versions, and loops of others, have their own.
+_MAX_RULES = 50
 # At most this many commits get their own series.
 _MAX_COMMITS = 20
 _DEMAND = ("waiting", "running")
@@ -38,11 +41,29 @@ class PrometheusMetrics:
         )
         self.events = Counter("ganvas_events", "Events that trainers reported.", registry=self._registry)
         self.points = Counter("ganvas_points", "Points of curves that trainers reported.", registry=self._registry)
+        self.findings = RuleCounter(self._registry)
         self.artifact_bytes = Counter("ganvas_artifact_bytes", "Bytes of stored files.", registry=self._registry)
 
     def render(self) -> bytes:
         """Return the metrics in Prometheus' text format."""
         return generate_latest(self._registry)
+
+
+class RuleCounter:
+    """Counts findings by rule; those of rules beyond the first few are counted together."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._counter = Counter(
+            "ganvas_findings", "Faults that rules found in runs, by rule.", ["rule"], registry=registry
+        )
+        self._known: set[str] = set()
+
+    def count(self, rules: Iterable[str]) -> None:
+        """Count one finding of each of these rules."""
+        for rule in rules:
+            if len(self._known) < _MAX_RULES:
+                self._known.add(rule)
+            self._counter.labels(rule if rule in self._known else "other").inc()
 
 
 class DatabaseCollector(Collector):
@@ -62,6 +83,7 @@ class DatabaseCollector(Collector):
             ends = attempt_queries.count_attempt_ends(session)
             workers = worker_queries.list_workers(session)
             demand = queue.list_demand(session)
+            lasting = finding_queries.count_lasting(session)
         jobs = GaugeMetricFamily(
             "ganvas_jobs", "Jobs in each state; queued ones wait for a worker.", labels=["state"]
         )
@@ -73,6 +95,7 @@ class DatabaseCollector(Collector):
             attempts.add_metric([end], ends.get(end, 0))
         yield attempts
         yield _describe_demand(demand)
+        yield _describe_findings(lasting)
         yield from _describe_workers([worker for worker in workers if worker.is_alive])
 
 
@@ -120,6 +143,22 @@ def _describe_demand(demand: Sequence[queue.Demand]) -> Metric:
         "ganvas_queue_jobs",
         "Jobs that can be claimed now, or run, by what they need and the commit that they are pinned to.",
         labels=["needs", "commit", "state"],
+    )
+    for labels, count in counts.items():
+        metric.add_metric(labels, count)
+    return metric
+
+
+def _describe_findings(lasting: Sequence[tuple[str, str, int]]) -> Metric:
+    """Return the faults of running jobs; those of rules beyond the most frequent are counted together."""
+    named = set(list(dict.fromkeys(rule for rule, _, _ in lasting))[:_MAX_RULES])
+    counts: Counts[tuple[str, str]] = Counts()
+    for rule, severity, count in lasting:
+        counts[rule if rule in named else "other", severity] += count
+    metric = GaugeMetricFamily(
+        "ganvas_active_findings",
+        "Faults that last in running jobs, by rule and severity.",
+        labels=["rule", "severity"],
     )
     for labels, count in counts.items():
         metric.add_metric(labels, count)

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from ganlib.errors import TrainingDiverged
 from ganlib.events import Severity
 
 Tone = Literal["unknown", "good", "note", "warning", "serious"]
-_RANKS: dict[str, int] = {"note": 0, "warning": 1, "serious": 2}
+SEVERITY_RANKS: dict[str, int] = {"note": 0, "warning": 1, "serious": 2}
 
 
 class Finding(Protocol):
@@ -48,21 +49,46 @@ class Verdict:
     since: int | None = None
 
 
-def judge(findings: Sequence[Finding], examined_at: int | None) -> Verdict:
+@dataclass(frozen=True)
+class Standing:
+    """How far a run has come. has_ended: no more is to come. failure: the code of why it failed, None if not."""
+
+    iteration: int = 0
+    has_ended: bool = True
+    failure: str | None = None
+
+
+def judge(findings: Sequence[Finding], examined_at: int | None, standing: Standing | None = None) -> Verdict:
     """Return the verdict on a run: its worst finding that lasts, the newest of equally bad ones.
 
-    examined_at: the iteration of the newest signals; None where there are none.
+    A failed run is never called good: without a finding that lasts, the verdict says that it diverged, or that it
+    failed. examined_at: the iteration of the newest signals; None where there are none.
     """
+    standing = standing or Standing()
     lasting = [finding for finding in findings if finding.ended is None]
     if lasting:
-        worst = max(lasting, key=lambda finding: (_RANKS[finding.severity], finding.since))
+        worst = max(lasting, key=lambda finding: (SEVERITY_RANKS[finding.severity], finding.since))
         return Verdict(describe(worst), worst.severity, worst.rule, worst.since)
+    if standing.failure == TrainingDiverged.code:
+        return Verdict(
+            f"Diverged at iteration {standing.iteration:,}: losses or weights are not finite", "serious"
+        )
     if examined_at is None:
-        return Verdict("Not examined: this run logs no signals", "unknown")
+        return Verdict(_say_unexamined(standing), "unknown")
     ended = max(findings, key=lambda finding: finding.ended or 0, default=None)
+    if standing.failure is not None:
+        return Verdict(f"Failed; no fault of the training up to iteration {examined_at:,}", "unknown")
     if ended is not None:
         return Verdict(f"No fault now; {describe(ended)}", "good", ended.rule, ended.since)
     return Verdict(f"No fault found up to iteration {examined_at:,}", "good")
+
+
+def _say_unexamined(standing: Standing) -> str:
+    if standing.failure is not None:
+        return "Failed before it was examined"
+    return (
+        "Not examined: this run logs no signals" if standing.has_ended else "Not examined yet: no signals so far"
+    )
 
 
 def describe(finding: Finding) -> str:

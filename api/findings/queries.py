@@ -1,0 +1,135 @@
+"""Reads of findings, and the verdict on runs: as an object, and as a condition of a list."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, case, exists, func, not_, or_, select
+from sqlalchemy.orm import Session
+
+from api.findings.schemas import FindingListed, FindingRead, VerdictRead, VerdictTone, rule_meaning, rule_title
+from api.server.database.cursors import read_cursor, write_cursor
+from api.server.database.models import FindingRow, Job, LatestValue
+from api.server.http.schemas import TERMINAL_STATES, Page
+from ganlib.errors import TrainingDiverged
+from ganlib.evaluation.diagnosis.verdict import SEVERITY_RANKS, Standing, describe, judge
+from ganlib.events import Severity
+
+SIGNALS = "signals/"
+
+
+@dataclass(frozen=True)
+class FindingFilters:
+    """Filters of the list of findings, which must all match; `is_active`: only those that last, or that ended."""
+
+    job_id: str | None = None
+    rule: str | None = None
+    severity: Severity | None = None
+    is_active: bool | None = None
+
+
+def list_findings(
+    session: Session, filters: FindingFilters, limit: int = 50, cursor: str | None = None
+) -> Page[FindingListed]:
+    """Return one page of the findings of all jobs that are not deleted, the newest first."""
+    query = select(FindingRow, Job.name).join(Job, Job.id == FindingRow.job_id).where(Job.deleted_at.is_(None))
+    query = query.where(*_conditions(filters)).order_by(FindingRow.id.desc()).limit(limit + 1)
+    if cursor is not None:
+        query = query.where(FindingRow.id < read_cursor(cursor, int)[0])
+    rows = session.execute(query).all()
+    items = [
+        FindingListed(**dict(finding_read(row)), job_id=row.job_id, job_name=name, url=f"/runs/{row.job_id}")
+        for row, name in rows[:limit]
+    ]
+    return Page(items=items, next=write_cursor(rows[limit - 1][0].id) if len(rows) > limit else None)
+
+
+def list_job_findings(session: Session, job_id: str) -> list[FindingRead]:
+    """Return a job's findings: those that last first, then by how bad they are, then the newest."""
+    rows = session.scalars(select(FindingRow).where(FindingRow.job_id == job_id))
+    return [
+        finding_read(row)
+        for row in sorted(rows, key=lambda row: (row.ended is not None, -SEVERITY_RANKS[row.severity], -row.since))
+    ]
+
+
+def read_findings(session: Session, job_ids: Sequence[str]) -> dict[str, list[Any]]:
+    """Return what the verdict on each of these jobs needs of its findings, with one query."""
+    columns = (FindingRow.rule, FindingRow.since, FindingRow.ended, FindingRow.severity, FindingRow.text)
+    found: dict[str, list[Any]] = {}
+    query = select(FindingRow.job_id, *columns).where(FindingRow.job_id.in_(job_ids)).order_by(FindingRow.id)
+    for row in session.execute(query):
+        found.setdefault(row.job_id, []).append(row)
+    return found
+
+
+def judge_job(job: Job, findings: Sequence[Any], latest: Mapping[str, Any]) -> VerdictRead:
+    """Return the verdict on a job. latest: its metrics' newest points by name, each with an `iteration`."""
+    examined = [metric.iteration for name, metric in latest.items() if name.startswith(SIGNALS)]
+    failure = (job.reason or {}).get("code", "") if job.state == "failed" else None
+    standing = Standing(job.iteration, job.state in TERMINAL_STATES, failure)
+    return VerdictRead.model_validate(judge(findings, max(examined, default=None), standing))
+
+
+def count_lasting(session: Session) -> list[tuple[str, str, int]]:
+    """Return (rule, severity, count) of the findings that last in running jobs."""
+    count = func.count().label("findings")
+    query = select(FindingRow.rule, FindingRow.severity, count).join(Job, Job.id == FindingRow.job_id)
+    query = query.where(Job.state == "running", FindingRow.ended.is_(None))
+    rows = session.execute(query.group_by(FindingRow.rule, FindingRow.severity).order_by(count.desc()))
+    return [(row.rule, row.severity, row.findings) for row in rows]
+
+
+def has_verdict(tone: VerdictTone) -> ColumnElement[bool]:
+    """Return the condition that the verdict on a job has this tone, as `judge` decides it."""
+    rank = _lasting_rank()
+    diverged = and_(
+        Job.state == "failed", func.coalesce(Job.reason["code"].as_string(), "") == TrainingDiverged.code
+    )
+    of_findings = {name: func.coalesce(rank, -1) == number for name, number in SEVERITY_RANKS.items()}
+    if tone == "serious":
+        return or_(of_findings["serious"], and_(rank.is_(None), diverged))
+    if tone in of_findings:
+        return of_findings[tone]
+    is_good = and_(_has_signals(), Job.state != "failed")
+    return and_(rank.is_(None), is_good if tone == "good" else and_(not_(is_good), not_(diverged)))
+
+
+def has_finding(rule: str) -> ColumnElement[bool]:
+    """Return the condition that this rule found something in a job, whether or not it has ended."""
+    return exists().where(FindingRow.job_id == Job.id, FindingRow.rule == rule).correlate(Job)
+
+
+def finding_read(row: FindingRow) -> FindingRead:
+    """Return the schema of a finding."""
+    names = set(FindingRead.model_fields) - {"title", "meaning", "description"}
+    return FindingRead(
+        **{name: getattr(row, name) for name in names},
+        title=rule_title(row.rule),
+        meaning=rule_meaning(row.rule),
+        description=describe(row),  # type: ignore[arg-type]  # the severity was checked when it came
+    )
+
+
+def _conditions(filters: FindingFilters) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if filters.job_id is not None:
+        conditions.append(FindingRow.job_id == filters.job_id)
+    if filters.rule is not None:
+        conditions.append(FindingRow.rule == filters.rule)
+    if filters.severity is not None:
+        conditions.append(FindingRow.severity == filters.severity)
+    if filters.is_active is not None:
+        conditions.append(FindingRow.ended.is_(None) if filters.is_active else FindingRow.ended.is_not(None))
+    return conditions
+
+
+def _lasting_rank() -> Any:
+    """Return the SQL of how bad the worst finding is that lasts in a job; NULL without any."""
+    rank = case(SEVERITY_RANKS, value=FindingRow.severity)
+    lasting = select(func.max(rank)).where(FindingRow.job_id == Job.id, FindingRow.ended.is_(None))
+    return lasting.correlate(Job).scalar_subquery()
+
+
+def _has_signals() -> ColumnElement[bool]:
+    return exists().where(LatestValue.job_id == Job.id, LatestValue.metric.startswith(SIGNALS)).correlate(Job)
