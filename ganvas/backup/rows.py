@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 from sqlalchemy import Column, Connection, DateTime, LargeBinary, MetaData, Select, Table, func, select
 from sqlalchemy.orm import Session
 
-from api.server.database.models import Base, Login
+from api.server.database.models import Base, Delivery, Login
 from ganvas.backup.manifest import CHUNK_BYTES, BackupInvalid, TableFacts, read_lines, table_path
 
 ROWS_AT_ONCE = 500
@@ -26,10 +26,10 @@ GROWING = ("event_batches", "log_lines")
 
 
 def find_tables(connection: Connection) -> list[Table]:
-    """Return the tables as the database has them, each after those that it refers to; without logins."""
+    """Return the tables as the database has them, each after those that it refers to; without logins and posts."""
     metadata = MetaData()
-    # Logins are left out: people log in anew.
-    known = set(Base.metadata.tables) - {Login.__tablename__}
+    # People log in anew, and a service that was restored does not announce what another one has announced.
+    known = set(Base.metadata.tables) - {Login.__tablename__, Delivery.__tablename__}
     metadata.reflect(connection, only=lambda name, _: name in known)
     return [table for table in metadata.sorted_tables if table.name in known]
 

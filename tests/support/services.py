@@ -21,13 +21,14 @@ from api.events.schemas import NumberedEvent
 from api.jobs import queries as job_queries
 from api.server.database.models import Job
 from api.server.http.schemas import Reason
-from ganlib.events import CheckpointSaved, LineLogged, MetricsLogged, SampleGridSaved, StoredFile
+from ganlib.events import CheckpointSaved, FindingReported, LineLogged, MetricsLogged, SampleGridSaved, StoredFile
 from ganlib.spec.parse import parse_spec
 
 HOST = "http://localhost"
 # Settings under which nothing happens by itself.
 QUIET: dict[str, Any] = {"reap_every_seconds": 3600.0, "stream_poll_seconds": 0.02}
 LEASE = 60.0
+COLLAPSED = "Collapsed: 64 cells, 1 kind"
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 TINY_SPEC: dict[str, Any] = {
@@ -68,6 +69,21 @@ def make_metrics(iteration: int, **values: float) -> MetricsLogged:
 
 def make_line(iteration: int, text: str) -> LineLogged:
     return LineLogged(iteration=iteration, text=text)
+
+
+def make_finding(iteration: int, since: int | None = None, **changes: Any) -> FindingReported:
+    """A collapse that is found at an iteration and was there since an earlier one."""
+    fields: dict[str, Any] = {
+        "rule": "mode_collapse",
+        "severity": "serious",
+        "text": COLLAPSED,
+        "evidence": {"signals/kinds": 1.0, "signals/diversity": 0.01},
+    }
+    return FindingReported(iteration=iteration, since=iteration if since is None else since, **fields | changes)
+
+
+def make_signals(iteration: int) -> MetricsLogged:
+    return MetricsLogged(iteration=iteration, values={"signals/kinds": 60.0, "loss/generator": 1.0})
 
 
 def make_stored_file(content: bytes) -> StoredFile:

@@ -14,8 +14,18 @@ from api.jobs import edits
 from api.server.database.clock import database_now
 from api.server.database.engine import Database
 from api.server.database.models import FindingReport, FindingRow, Job
-from tests.support.findings import COLLAPSED, make_finding, make_signals
-from tests.support.services import add_claimed_job, claim, finish, kinds, make_checkpoint, post, reap
+from tests.support.services import (
+    COLLAPSED,
+    add_claimed_job,
+    claim,
+    finish,
+    kinds,
+    make_checkpoint,
+    make_finding,
+    make_signals,
+    post,
+    reap,
+)
 
 
 def shown(session: Session, job_id: str) -> list[tuple[str, int, int | None, str]]:

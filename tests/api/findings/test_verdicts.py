@@ -15,8 +15,7 @@ from api.jobs.queries import JobFilters
 from api.jobs.search import parse_search
 from api.server.database.engine import Database
 from api.server.database.models import Job
-from tests.support.findings import make_finding, make_signals
-from tests.support.services import add_claimed_job, add_job, finish, make_metrics, post
+from tests.support.services import add_claimed_job, add_job, finish, make_finding, make_metrics, make_signals, post
 
 Make = Callable[[Session], Job]
 
