@@ -125,6 +125,16 @@ class TrainingDiverged(GanlibError):
         super().__init__(message)
 
 
+class StoppedByFault(GanlibError):
+    """A fault was found for which the run's spec says `stop`; iteration: the last one that was trained."""
+
+    code = "stopped_by_fault"
+
+    def __init__(self, message: str, iteration: int = 0) -> None:
+        self.iteration = iteration
+        super().__init__(message)
+
+
 class OutOfMemory(GanlibError):
     """The memory of the machine or of the graphics card ran out; the message says what needs less."""
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 
+from ganlib.errors import StoppedByFault
 from ganlib.evaluation.evaluator import prepare_evaluation
 from ganlib.evaluation.examiner import Examiner
 from ganlib.evaluation.transfer import TransferReports
@@ -53,7 +54,7 @@ def train(
     checkpoint then has room that was reserved for it at the beginning.
 
     Raises DatasetUnavailable, DeviceUnavailable, CheckpointInvalid, DataChanged, TrainingDiverged,
-    CompilationFailed, NotShardable, ProcessLost, DiskFull, OutOfMemory, and any error of on_event.
+    CompilationFailed, StoppedByFault, NotShardable, ProcessLost, DiskFull, OutOfMemory, and any error of on_event.
     """
     device = choose_device(spec.device)
     with (
@@ -72,9 +73,10 @@ def train(
         evaluation, stopping = prepare_evaluation(state, reporter, writer, should_stop)
         histograms = HistogramReporter(state, writer)
         examiner = Examiner(state, writer)
-        reporter.remember = examiner.memory
+        reporter.remember, reporter.on_break = examiner.memory, examiner.report_break
         transfers = TransferReports(state, reporter, writer, should_stop)
         stopping = processes.any(transfers.observe(stopping))
+        examiner.keep()
         reporter.start_clock()
         if state.iteration == 0:
             reporter.report_samples()
@@ -89,14 +91,17 @@ def train(
             histograms.observe(step)
             if last or state.iteration % spec.sample_every == 0:
                 reporter.report_samples()
-            examiner.observe(step)
+            fault = examiner.observe(step)
             if evaluation and (last or state.iteration % evaluation.every == 0):
                 evaluation.report()
-            stopping = processes.any(transfers.observe(stopping))
+            stopping = processes.any(transfers.observe(stopping or bool(fault)))
             if last or stopping or state.iteration % spec.checkpoint_every == 0:
                 reporter.report_checkpoint(is_last=last or stopping)
+                examiner.keep()
                 if compiled:
                     compiled.seal()
+            if fault:
+                raise StoppedByFault(fault, state.iteration)
         reason = StopReason.STOPPED if stopping else StopReason.COMPLETED
         reporter.report_end(reason.value)
     return reason

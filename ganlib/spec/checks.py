@@ -5,8 +5,12 @@
 
 from collections.abc import Sequence
 
+from pydantic import ValidationError
+
 from ganlib.errors import Problem, ShapeMismatch
-from ganlib.spec.job import JobSpec
+from ganlib.evaluation.diagnosis.rules import RULES
+from ganlib.spec.documents.suggestions import ask_near
+from ganlib.spec.job import JobSpec, changed_fields
 from ganlib.spec.layers import LayerSpec, MinibatchDiscrimination, Norm, split_layer_path, takes_labels
 from ganlib.spec.sections.evaluation import CLASSIFIED_DATASETS, TransferSpec
 from ganlib.spec.sections.losses import POSITIVE_LOSSES, AuxiliarySpec, CategoriesSpec
@@ -37,6 +41,7 @@ def find_problem(spec: JobSpec) -> Problem | None:
         _check_evaluation,
         _check_transfer,
         _check_speed,
+        _check_reactions,
     ):
         problem = check(spec)
         if problem is not None:
@@ -359,3 +364,23 @@ _NEEDS_MORE = "looks at labels or at a reference batch beside the images, which 
 def _needs_only_its_input(layer: LayerSpec) -> bool:
     """Return whether the layer needs only its input, no labels and no reference batch."""
     return not takes_labels([layer]) and not (isinstance(layer, Norm) and layer.kind == "virtual_batch")
+
+
+def _check_reactions(spec: JobSpec) -> Problem | None:
+    for name, reaction in spec.on.items():
+        if name not in RULES:
+            near = ask_near(name, RULES)
+            return Problem("on", name, f"there is no such fault; known: {', '.join(RULES)}{near}")
+        if reaction.action == "rollback" and (spec.speed.cuda_graphs or (spec.queue.gpus or 1) > 1):
+            return Problem(f"on.{name}", "", "a rollback works on one card and without speed.cuda_graphs alone")
+        counts = {"discriminator_steps", "generator_advantage"} & reaction.change.keys()
+        if counts and spec.adaptive_advantage is not None:
+            field = f"on.{name}.change.{min(counts)}"
+            return Problem(field, "", "adaptive_advantage decides it; change a learning rate instead")
+        try:
+            changed_fields(spec, reaction.change)
+        except ValidationError as error:
+            return Problem(f"on.{name}.change", "", f"does not fit: {error.errors()[0]['msg']}")
+    if spec.on and not spec.diagnosis.enabled:
+        return Problem("on", "", "no fault is looked for without diagnosis.enabled: set it, or drop on")
+    return None

@@ -5,6 +5,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
@@ -90,3 +91,15 @@ def deciding_fields(spec: JobSpec) -> dict[str, Any]:
 def training_identity(spec: JobSpec) -> str:
     """Return the sha256 of the fields that decide the bytes of weights and images."""
     return hashlib.sha256(json.dumps(deciding_fields(spec), sort_keys=True).encode()).hexdigest()
+
+
+def changed_fields(spec: JobSpec, changes: Mapping[str, Any]) -> JobSpec:
+    """Return the spec with fields, by their path, changed; raises ValidationError."""
+    data = spec.model_dump(mode="json")
+    for path, value in changes.items():
+        *parents, last = path.split(".")
+        section = data
+        for parent in parents:
+            section = section[parent]
+        section[last] = value
+    return JobSpec.model_validate(data)

@@ -197,6 +197,17 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     return facts, tensors
 
 
+def go_back(state: TrainingState, snapshot: Snapshot) -> None:
+    """Take back both players, their optimisers and techniques from a snapshot of the same run.
+
+    The iteration stays, and random numbers go on from where they are: the same ones would lead to the same fault.
+    """
+    iteration, drawn = state.iteration, _random_states(state)
+    diagnosis = state.diagnosis
+    _restore(state, {**{name: tensor.clone() for name, tensor in snapshot.tensors.items()}, **drawn})
+    state.iteration, state.diagnosis = iteration, diagnosis
+
+
 def _tensors_of(state: TrainingState) -> dict[str, Tensor]:
     named: dict[str, Tensor] = {"latents.fixed": state.fixed_latents, **_random_states(state)}
     for player, network, optimiser in _players(state):

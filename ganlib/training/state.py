@@ -24,6 +24,7 @@ from ganlib.spec.checks import find_sharding_problem
 from ganlib.spec.job import JobSpec
 from ganlib.spec.layers import takes_labels
 from ganlib.spec.sections.losses import AuxiliarySpec
+from ganlib.spec.sections.optimisers import OptimisersSpec
 from ganlib.techniques.base import Technique
 from ganlib.training.cuda_graph import StepGraph, build_step_graph
 from ganlib.training.data import TrainingData, draw_latents, load_training_data
@@ -98,8 +99,7 @@ class TrainingState:
     real_statistics: D's batch norms whose running statistics are to be those of real images alone. shard: this
     process's part of each batch, None for all. resumed_on: what its checkpoint was computed on, if known. graph:
     replays an iteration's updates where the spec asks for it. diagnosis: what a checkpoint remembers of signals
-    and
-    findings.
+    and findings. changed_optimisers: those that a rollback has put in the place of the spec's.
     """
 
     spec: JobSpec
@@ -128,6 +128,12 @@ class TrainingState:
     resumed_on: str = ""
     logit_history: LogitHistory = field(default_factory=LogitHistory)
     diagnosis: dict[str, Tensor] = field(default_factory=dict)
+    changed_optimisers: OptimisersSpec | None = None
+
+    @property
+    def optimisers(self) -> OptimisersSpec:
+        """The optimisers' settings as they are now."""
+        return self.changed_optimisers or self.spec.optimisers
 
     @property
     def splits_losses(self) -> bool:

@@ -34,8 +34,8 @@ def train_step(state: TrainingState) -> StepResult:
     The update schedule says how often each is updated; each of the discriminator's updates sees a new batch.
     """
     state.iteration += 1
-    set_learning_rate(state.discriminator_optimiser, state.spec.optimisers.discriminator, state.iteration)
-    set_learning_rate(state.generator_optimiser, state.spec.optimisers.generator, state.iteration)
+    set_learning_rate(state.discriminator_optimiser, state.optimisers.discriminator, state.iteration)
+    set_learning_rate(state.generator_optimiser, state.optimisers.generator, state.iteration)
     batches = [state.data.choose(batch) for batch in state.update_schedule.batches(state.iteration)]
     update = partial(update_players, state)
     with sharded(state.shard):

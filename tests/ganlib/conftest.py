@@ -70,6 +70,7 @@ class Run:
     out_dir: Path
     events: list[Event] = field(default_factory=list)
     reason: StopReason | None = None
+    error: Exception | None = None
 
     def kinds(self) -> list[tuple[str, int | None]]:
         """Return (kind, iteration) of each event."""
@@ -100,15 +101,26 @@ class Run:
 
 @pytest.fixture
 def run_training(tmp_path: Path) -> Callable[..., Run]:
-    """Return a function that trains a spec in a new folder; stop_at stops it after that many calls."""
+    """Return a function that trains a spec in a new folder; stop_at stops it after that many calls.
+
+    expected: an error that ends the run and is kept beside its events.
+    """
     counter = iter(range(100))
 
-    def run(spec: JobSpec, stop_at: int | None = None, resume_from: Path | None = None) -> Run:
+    def run(
+        spec: JobSpec,
+        stop_at: int | None = None,
+        resume_from: Path | None = None,
+        expected: type[Exception] | tuple[type[Exception], ...] = (),
+    ) -> Run:
         result = Run(tmp_path / f"run{next(counter)}")
         asked = iter(range(1, 1_000_000))
-        result.reason = train(
-            spec, result.out_dir, result.events.append, lambda: next(asked) == stop_at, resume_from
-        )
+        try:
+            result.reason = train(
+                spec, result.out_dir, result.events.append, lambda: next(asked) == stop_at, resume_from
+            )
+        except expected as error:
+            result.error = error
         return result
 
     return run

@@ -38,6 +38,17 @@ class Casebook:
         changes = (self._ask(rule, self._cases[name], point.iteration) for name, rule in self._rules.items())
         return [change for change in changes if change is not None]
 
+    def close(self, iteration: int) -> list[FindingReported]:
+        """End all findings, because the run went back to before them, and return them as ended."""
+        ended = [
+            self._report(self._rules[name], case, iteration, ended=iteration)
+            for name, case in self._cases.items()
+            if case.since is not None
+        ]
+        self._cases = {name: _Case() for name in self._rules}
+        self.history.points.clear()
+        return ended
+
     def lasting(self) -> dict[str, int]:
         """Return the rules whose findings last, each with its first iteration."""
         return {name: case.since for name, case in self._cases.items() if case.since is not None}

@@ -73,7 +73,9 @@ from ganlib.vocabulary import (
 class RunReporter:
     """Makes the events of one run from its state, on the background writer.
 
-    remember: returns what checkpoints hold beside the training's state, on the writer's thread.
+    remember: returns what checkpoints hold beside the training's state. on_break: is told what is not finite
+    before
+    the run ends. Both are called on the writer's thread.
 
     reserve: disk space for the last checkpoint where there is none elsewhere; without it that is an error.
     """
@@ -89,6 +91,7 @@ class RunReporter:
         self._checkpoint_waits = False
         self._watch = DivergenceWatch()
         self.remember: Callable[[], dict[str, Tensor]] = dict
+        self.on_break: Callable[[Break], None] = lambda found: None
         # The iteration that the run can go on from; 0 for none.
         self._newest_checkpoint = state.iteration
         self._timed_iteration = state.iteration
@@ -234,6 +237,7 @@ class RunReporter:
         """Raise TrainingDiverged for what broke."""
         if found is None:
             return
+        self.on_break(found)
         at = self._newest_checkpoint
         kept = (
             f"The newest checkpoint is that of iteration {at:,}, from before." if at else "There is no checkpoint."

@@ -14,7 +14,6 @@ from ganlib.vocabulary import (
     GENERATOR_LOSS,
     GENERATOR_WEIGHTS,
     REAL_LOGITS,
-    find_metric,
 )
 
 # Networks that learn give losses and logits of some tens at most.
@@ -46,11 +45,6 @@ def look(history: History) -> Evidence | None:
 
 def _lower(label: str) -> str:
     return label[:1].lower() + label[1:]
-
-
-def describe_break(name: str, iteration: int, value: float) -> Evidence:
-    """Return the evidence of a loss that is not finite, which ends a run at once."""
-    return Evidence(f"Diverged: {_lower(find_metric(name).label)} is {value}", {name: value})
 
 
 RULE = Rule(

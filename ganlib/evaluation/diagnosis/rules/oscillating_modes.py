@@ -3,19 +3,23 @@
 from ganlib.evaluation.diagnosis import remedies
 from ganlib.evaluation.diagnosis.history import History
 from ganlib.evaluation.diagnosis.rule import Evidence, Rule
-from ganlib.vocabulary import KIND_SHARE, MOVEMENT
+from ganlib.evaluation.diagnosis.rules.mode_collapse import MOST_KINDS
+from ganlib.vocabulary import KIND_SHARE, KINDS, MOVEMENT
 
 MOST_SHARE = 0.2
-LEAST_MOVEMENT = 0.35
+# From one picture to the next where all cells are one, and further where they are few.
+LEAST_MOVEMENT, LEAST_MOVEMENT_OF_FEW = 0.35, 0.8
 _POINTS = 4
 
 
 def look(history: History) -> Evidence | None:
-    """Return evidence where samples are of few kinds and move as far as from one kind to another."""
+    """Return evidence where samples are of few kinds, which do not become more, and move from kind to kind."""
     shares, moves = history.last(KIND_SHARE.name, _POINTS), history.last(MOVEMENT.name, _POINTS)
-    if history.is_early() or len(moves) < _POINTS or len(shares) < _POINTS:
+    kinds = history.last(KINDS.name, _POINTS)
+    if history.is_early() or min(map(len, (shares, moves, kinds))) < _POINTS:
         return None
-    if max(shares) > MOST_SHARE or sorted(moves)[1] < LEAST_MOVEMENT:
+    least = LEAST_MOVEMENT if max(kinds) <= MOST_KINDS else LEAST_MOVEMENT_OF_FEW
+    if max(shares) > MOST_SHARE or sorted(moves)[1] < least:
         return None
     values = {KIND_SHARE.name: shares[-1], MOVEMENT.name: moves[-1]}
     return Evidence("Modes oscillate: all cells turn into other kinds again and again", values)
@@ -26,8 +30,9 @@ RULE = Rule(
     title="Oscillating modes",
     severity="warning",
     meaning="The generator draws few kinds at a time and goes from one to the next, as from 2 to 0 to 9.",
-    threshold="kinds below 0.2 of real images', and cells that move by 0.35 of the distance of two real images "
-    "between measurements, at four in a row",
+    threshold="kinds below 0.2 of those of real images, and cells that move by 0.35 of the distance of two real "
+    "images "
+    "between measurements, by 0.8 where there are more than two kinds, at four in a row",
     window=1,
     look=look,
     remedies=(

@@ -6,7 +6,7 @@ from ganlib.evaluation.diagnosis.rule import Evidence, Rule
 from ganlib.evaluation.diagnosis.rules.mode_collapse import LEAST_DIVERSITY, MOST_KINDS
 from ganlib.vocabulary import DIVERSITY, KIND_SHARE, KINDS
 
-LEAST_SHARE = 0.2
+LEAST_SHARE = 0.22
 
 
 def look(history: History) -> Evidence | None:
@@ -28,7 +28,7 @@ RULE = Rule(
     title="Partial collapse",
     severity="warning",
     meaning="The generator draws far fewer kinds of pictures than there are among real images.",
-    threshold="kinds of samples below 0.2 of those of real images at four measurements, and not rising",
+    threshold="kinds of samples below 0.22 of those of real images at four measurements, and not rising",
     window=2,
     look=look,
     remedies=(
