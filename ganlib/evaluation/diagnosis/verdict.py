@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from ganlib.errors import TrainingDiverged
+from ganlib.evaluation.diagnosis.rules import RULES
 from ganlib.events import Severity
 
 Tone = Literal["unknown", "good", "note", "warning", "serious"]
@@ -59,7 +60,7 @@ class Standing:
 
 
 def judge(findings: Sequence[Finding], examined_at: int | None, standing: Standing | None = None) -> Verdict:
-    """Return the verdict on a run: its worst finding that lasts, the newest of equally bad ones.
+    """Return the verdict on a run: its worst finding that lasts, the most telling of equally bad ones.
 
     A failed run is never called good: without a finding that lasts, the verdict says that it diverged, or that it
     failed. examined_at: the iteration of the newest signals; None where there are none.
@@ -67,7 +68,7 @@ def judge(findings: Sequence[Finding], examined_at: int | None, standing: Standi
     standing = standing or Standing()
     lasting = [finding for finding in findings if finding.ended is None]
     if lasting:
-        worst = max(lasting, key=lambda finding: (SEVERITY_RANKS[finding.severity], finding.since))
+        worst = min(lasting, key=_rank)
         return Verdict(describe(worst), worst.severity, worst.rule, worst.since)
     if standing.failure == TrainingDiverged.code:
         return Verdict(
@@ -81,6 +82,13 @@ def judge(findings: Sequence[Finding], examined_at: int | None, standing: Standi
     if ended is not None:
         return Verdict(f"No fault now; {describe(ended)}", "good", ended.rule, ended.since)
     return Verdict(f"No fault found up to iteration {examined_at:,}", "good")
+
+
+def _rank(finding: Finding) -> tuple[int, int, int]:
+    """Sort the worst first; of equally bad ones that which tells the most, as the rules are listed."""
+    names = list(RULES)
+    place = names.index(finding.rule) if finding.rule in names else len(names)
+    return -SEVERITY_RANKS[finding.severity], place, finding.since
 
 
 def _say_unexamined(standing: Standing) -> str:

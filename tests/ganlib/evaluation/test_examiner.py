@@ -123,7 +123,7 @@ def test_rollback_goes_back_changes_the_rate_and_says_so(make_spec: MakeSpec, ru
     assert (ended.since, ended.ended, ended.action, ended.rolled_back_to) == (80, 100, "rollback", 60)
     lines = [event.text for event in run.of_kind("line_logged") if event.level == "warning"]
     assert any("Both players are those of iteration 60 again" in line for line in lines)
-    # Nothing that was recorded is taken back, and where the fault comes again the run ends: one rollback was allowed.
+    # Nothing that was recorded is taken back; where the fault comes again the run ends.
     grids = [event.iteration for event in run.of_kind("sample_grid_saved")]
     assert grids == list(range(0, grids[-1] + 1, 20))
     assert run.error is None or "allows no further rollback" in str(run.error)

@@ -31,7 +31,8 @@ def pages(settings: Settings) -> Iterator[TestClient]:
         ("/jobs?tga=x", "tga: there is no such query field; did you mean tag?"),
         (
             "/jobs?format=csv",
-            "this address takes: commit, cursor, finding, limit, name, q, recipe, sort, state, tag, verdict, where",
+            "this address takes: commit, cursor, finding, limit, name, q, recipe, sort, state, tag, verdict, "
+            "where",
         ),
         ("/jobs?limit=5&stat=failed", "did you mean state?"),
         ("/jobs?state=runing", "or 'cancelled'; did you mean running?"),
