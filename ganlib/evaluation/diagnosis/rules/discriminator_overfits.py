@@ -24,8 +24,13 @@ def look(history: History) -> Evidence | None:
     lost = sum(training - held_out for training, held_out, _ in logits)
     if gap <= 0 or lost < MOST * gap:
         return None
-    text = f"The discriminator overfits: held-out images are {lost / gap:.0%} of the way to generated ones"
+    text = f"The discriminator overfits: held-out images are {_round(lost / gap)} of the way to generated ones"
     return Evidence(text, dict(zip(names, logits[-1], strict=True)))
+
+
+def _round(share: float) -> str:
+    """Return a share to the next tenth, so that a line for people does not change with each measurement."""
+    return f"{round(share, 1):.0%}"
 
 
 RULE = Rule(

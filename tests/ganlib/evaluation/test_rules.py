@@ -1,0 +1,187 @@
+"""Rules over signals: each finds its fault, keeps silent without it, and has advice that is a valid spec."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ganlib.evaluation.diagnosis.advice import advise
+from ganlib.evaluation.diagnosis.casebook import Casebook
+from ganlib.evaluation.diagnosis.history import Point
+from ganlib.evaluation.diagnosis.rules import RULES
+from ganlib.evaluation.diagnosis.verdict import describe, judge
+from ganlib.events import FindingReported
+from ganlib.spec.job import changed_fields
+from ganlib.spec.parse import load_spec
+from ganlib.vocabulary import (
+    CHECKERBOARD,
+    CONTRAST,
+    COPIES,
+    DISCRIMINATOR_ACCURACY,
+    DISCRIMINATOR_LOSS,
+    DISCRIMINATOR_SATURATED,
+    DIVERSITY,
+    GENERATED_LOGITS,
+    GENERATOR_CHANGE,
+    GENERATOR_GRADIENT,
+    GENERATOR_WEIGHTS,
+    HELD_OUT_LOGITS,
+    KIND_SHARE,
+    KINDS,
+    LABEL_AGREEMENT_SIGNAL,
+    LABEL_EFFECT,
+    MOVEMENT,
+    NEAREST_TRAINING,
+    REAL_DISTANCE,
+    TRAINING_LOGITS,
+    Metric,
+)
+
+Signals = Mapping[Metric, float]
+HEALTHY: dict[Metric, float] = {
+    KINDS: 60, KIND_SHARE: 0.95, DIVERSITY: 0.9, CONTRAST: 1.0, REAL_DISTANCE: 0.03, MOVEMENT: 0.4,
+    CHECKERBOARD: 1.2, COPIES: 0.0, NEAREST_TRAINING: 1.1, LABEL_EFFECT: 0.8, LABEL_AGREEMENT_SIGNAL: 0.95,
+    DISCRIMINATOR_ACCURACY: 0.8,
+    GENERATOR_GRADIENT: 1.0, GENERATOR_WEIGHTS: 20.0, GENERATOR_CHANGE: 5e-3, TRAINING_LOGITS: 1.0,
+    HELD_OUT_LOGITS: 0.95, GENERATED_LOGITS: -1.0, DISCRIMINATOR_LOSS: 1.1, DISCRIMINATOR_SATURATED.member(2): 0.2,
+}  # fmt: skip
+ONE_KIND: dict[Metric, float] = {KINDS: 1, KIND_SHARE: 0.016, DIVERSITY: 0.02}
+FAULTS: dict[str, dict[Metric, float]] = {
+    "mode_collapse": ONE_KIND | {MOVEMENT: 0.2},
+    "partial_collapse": {KINDS: 8, KIND_SHARE: 0.13, DIVERSITY: 0.5},
+    "oscillating_modes": {KINDS: 7, KIND_SHARE: 0.11, DIVERSITY: 0.5, MOVEMENT: 1.1},
+    "saturated_units": {DISCRIMINATOR_SATURATED.member(2): 0.97},
+    "discriminator_overpowers": {DISCRIMINATOR_ACCURACY: 1.0, REAL_DISTANCE: 0.3},
+    "generator_starved": {DISCRIMINATOR_ACCURACY: 0.97, REAL_DISTANCE: 0.3, GENERATOR_GRADIENT: 1e-5},
+    "no_progress": {MOVEMENT: 1e-4, GENERATOR_CHANGE: 0.0, REAL_DISTANCE: 0.2},
+    "divergence": {DISCRIMINATOR_LOSS: 6.5e6},
+    "discriminator_overfits": {HELD_OUT_LOGITS: -0.2},
+    "memorisation": {COPIES: 0.8, NEAREST_TRAINING: 0.3},
+    "label_ignored": {LABEL_EFFECT: 0.1},
+    "checkerboard": {CHECKERBOARD: 12.0},
+}
+
+
+def point(iteration: int, *changes: Signals) -> Point:
+    values: dict[Metric, float] = dict(HEALTHY)
+    for change in changes:
+        values |= change
+    return Point(iteration, {metric.name: value for metric, value in values.items()})
+
+
+def examine(casebook: Casebook, start: int, count: int, *changes: Signals) -> list[FindingReported]:
+    found: list[FindingReported] = []
+    for index in range(count):
+        found += casebook.add(point(start + 100 * index, *changes))
+    return found
+
+
+def test_every_rule_has_a_fault_here() -> None:
+    assert FAULTS.keys() == RULES.keys()
+    for rule in RULES.values():
+        assert rule.meaning.endswith(".")
+        assert rule.threshold
+        assert rule.remedies
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_rule_finds_its_fault_where_it_begins_and_ends_it_where_it_ends(name: str) -> None:
+    casebook = Casebook(10_000, {})
+    assert examine(casebook, 100, 10) == []
+    found = [finding for finding in examine(casebook, 1100, 10, FAULTS[name]) if finding.rule == name]
+    assert len({finding.since for finding in found}) == 1
+    assert 1100 <= found[0].since <= 1100 + 100 * 7
+    assert found[0].severity == RULES[name].severity
+    assert found[0].evidence
+    ended = [finding for finding in examine(casebook, 2100, 10) if finding.rule == name]
+    assert [finding.since for finding in ended] == [found[0].since]
+    assert ended[0].ended is not None
+    assert ended[0].ended >= 2100
+    assert casebook.lasting() == {}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_a_rule_says_nothing_of_a_healthy_run_and_of_one_without_signals(name: str) -> None:
+    casebook = Casebook(10_000, {}, {name: RULES[name]})
+    assert examine(casebook, 100, 30) == []
+    assert [finding for index in range(10) for finding in casebook.add(Point(100 * index, {}))] == []
+
+
+def test_samples_that_are_alike_at_first_are_not_learnt_yet_and_later_collapsed() -> None:
+    assert examine(Casebook(10_000, {}), 100, 4, ONE_KIND) == []
+    late = examine(Casebook(10_000, {}), 500, 4, ONE_KIND, {MOVEMENT: 0.1})
+    assert [finding.rule for finding in late] == ["mode_collapse"]
+    # Sooner, where there were many kinds before.
+    fallen = Casebook(10_000, {})
+    examine(fallen, 50, 1)
+    assert {finding.rule for finding in examine(fallen, 150, 3, ONE_KIND, {MOVEMENT: 0.1})} == {"mode_collapse"}
+
+
+def test_kinds_that_become_more_are_no_partial_collapse() -> None:
+    casebook = Casebook(10_000, {})
+    shares = [0.02, 0.04, 0.07, 0.12, 0.18, 0.25, 0.4]
+    found = [
+        finding
+        for index, share in enumerate(shares)
+        for finding in casebook.add(point(600 + 100 * index, {KINDS: 64 * share + 2, KIND_SHARE: share}))
+    ]
+    assert found == []
+
+
+def test_a_single_measurement_is_no_finding_where_the_rule_has_a_window() -> None:
+    casebook = Casebook(10_000, {})
+    examine(casebook, 100, 8)
+    assert examine(casebook, 900, 1, ONE_KIND) == []
+    assert examine(casebook, 1000, 5) == []
+
+
+def test_what_a_casebook_remembers_makes_the_same_findings() -> None:
+    one, other = Casebook(10_000, {}), Casebook(10_000, {})
+    examine(one, 100, 12, FAULTS["memorisation"])
+    other.restore(one.state())
+    assert examine(one, 1300, 6) == examine(other, 1300, 6) != []
+
+
+def finding(rule: str, since: int, ended: int | None = None, text: str = "Collapsed: 64 cells, 1 kind") -> Any:
+    severity = RULES[rule].severity
+    return FindingReported(
+        iteration=since, rule=rule, since=since, ended=ended, severity=severity, text=text, evidence={}
+    )
+
+
+def test_the_verdict_names_the_worst_and_then_the_most_telling() -> None:
+    collapse, overpowers = finding("mode_collapse", 1200), finding("discriminator_overpowers", 300)
+    saturated = finding("saturated_units", 2000)
+    verdict = judge([saturated, overpowers, collapse], 2000)
+    assert (verdict.text, verdict.tone) == ("Collapsed since iteration 1,200: 64 cells, 1 kind", "serious")
+    assert (verdict.rule, verdict.since) == ("mode_collapse", 1200)
+    assert judge([saturated], 2000).tone == "warning"
+    assert judge([], 2000).text == "No fault found up to iteration 2,000"
+    assert judge([finding("mode_collapse", 100, 300)], 500).tone == "good"
+    assert describe(finding("mode_collapse", 100, 300)) == "Collapsed from iteration 100 to 300: 64 cells, 1 kind"
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[3] / "recipes").glob("*.yaml")), ids=lambda p: p.stem
+)
+def test_advice_changes_each_recipe_into_a_valid_spec(path: Path) -> None:
+    spec = load_spec(path)
+    data = spec.model_dump(mode="json")
+    for rule in RULES.values():
+        for advice in advise(rule.remedies, data):
+            assert advice.title
+            assert advice.text.endswith(".")
+            changed = changed_fields(spec, advice.changes)
+            assert (changed != spec) == bool(advice.changes)
+            load = changed.model_dump(mode="json")
+            assert load["generator"]["layers"]
+
+
+def test_a_sigmoid_run_is_told_to_take_relu_first() -> None:
+    data = load_spec(Path(__file__).parents[3] / "recipes/winkler-one-layer.yaml").model_dump(mode="json")
+    first = advise(RULES["mode_collapse"].remedies, data)[0]
+    assert first.title == "ReLU for sigmoid"
+    layers = first.changes["discriminator.layers"]
+    assert "sigmoid" not in {layer.get("kind") for layer in layers}
+    assert "Winkler" in first.source
