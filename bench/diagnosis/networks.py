@@ -110,28 +110,28 @@ TUNING: dict[str, Spec] = {
     "emoji32 conv 24 norm": convolutional(EMOJI, 32, 3, 24, 4, True),
 }
 REPORTED: dict[str, Spec] = {
-    "mnist28 dense 1×64 leaky": dense(MNIST, 28, 1, 64, 1, "leaky_relu", False),
-    "mnist16 dense 2×96 leaky norm": dense(MNIST_16, 16, 1, 96, 2, "leaky_relu", True),
-    "mnist16 dense 3×160 norm": dense(MNIST_16, 16, 1, 160, 3, "relu", True),
-    "mnist16 conv 12 norm": convolutional(MNIST_16, 16, 1, 12, 4, True),
-    "mnist16 conv 20 kernel 5 norm": convolutional(MNIST_16, 16, 1, 20, 5, True),
-    "grid dense 2×96 norm": dense(GRID, 16, 1, 96, 2, "relu", True),
-    "digits conv 16 norm": convolutional(DIGITS, 8, 1, 16, 4, True),
-    "emoji32 conv 16 norm": convolutional(EMOJI, 32, 3, 16, 4, True),
+    "mnist28 dense 1×72 leaky": dense(MNIST, 28, 1, 72, 1, "leaky_relu", False),
+    "mnist16 dense 2×112 leaky norm": dense(MNIST_16, 16, 1, 112, 2, "leaky_relu", True),
+    "mnist16 dense 3×144 norm": dense(MNIST_16, 16, 1, 144, 3, "relu", True),
+    "mnist16 conv 14 norm": convolutional(MNIST_16, 16, 1, 14, 4, True),
+    "mnist16 conv 10 kernel 5 norm": convolutional(MNIST_16, 16, 1, 10, 5, True),
+    "grid dense 2×112 norm": dense(GRID, 16, 1, 112, 2, "relu", True),
+    "digits conv 12 norm": convolutional(DIGITS, 8, 1, 12, 4, True),
+    "digits dense 3×80 norm": dense(DIGITS, 8, 1, 80, 3, "relu", True),
 }
 CONDITIONAL: dict[str, list[Spec]] = {
     "tuning": [conditional(MNIST_16, 16, 1, 128), conditional(DIGITS, 8, 1, 64)],
-    "reported": [conditional(MNIST_16, 16, 1, 160), conditional(DIGITS, 8, 1, 96), conditional(RING, 16, 1, 96)],
+    "reported": [conditional(MNIST_16, 16, 1, 144), conditional(DIGITS, 8, 1, 112), conditional(RING, 16, 1, 112)],
 }
 IGNORED: dict[str, list[Spec]] = {
     "tuning": [conditional(MNIST_16, 16, 1, 128, False), conditional(DIGITS, 8, 1, 64, False)],
-    "reported": [conditional(MNIST_16, 16, 1, 160, False), conditional(DIGITS, 8, 1, 96, False)],
+    "reported": [conditional(MNIST_16, 16, 1, 144, False), conditional(DIGITS, 8, 1, 112, False)],
 }
 SIGMOID: dict[str, list[Spec]] = {
     "tuning": [dense(MNIST, 28, 1, 100, 1, "sigmoid", False), dense(MNIST_16, 16, 1, 100, 2, "sigmoid", False)],
     "reported": [
-        dense(MNIST, 28, 1, 60, 1, "sigmoid", False),
-        dense(MNIST_16, 16, 1, 150, 1, "sigmoid", False),
-        dense(DIGITS, 8, 1, 80, 1, "sigmoid", False),
+        dense(MNIST, 28, 1, 80, 1, "sigmoid", False),
+        dense(MNIST_16, 16, 1, 120, 1, "sigmoid", False),
+        dense(DIGITS, 8, 1, 64, 1, "sigmoid", False),
     ],
 }

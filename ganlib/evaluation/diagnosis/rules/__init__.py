@@ -20,12 +20,12 @@ RULES: dict[str, Rule] = {
     module.RULE.name: module.RULE
     for module in (
         divergence,
-        no_progress,
         mode_collapse,
         memorisation,
         label_ignored,
         generator_starved,
         discriminator_overpowers,
+        no_progress,
         partial_collapse,
         oscillating_modes,
         discriminator_overfits,

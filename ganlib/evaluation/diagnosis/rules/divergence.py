@@ -18,6 +18,10 @@ from ganlib.vocabulary import (
 
 # Networks that learn give losses and logits of some tens at most.
 LARGEST = 1e3
+# A critic's are a distance; beyond this it is no longer Lipschitz in any useful sense.
+LARGEST_OF_CRITIC = 200.0
+# Losses that jump may be small for a moment.
+_POINTS = 4
 # Weights grow by some times while networks learn.
 LARGEST_GROWTH = 20.0
 LEAST_CONTRAST = 0.02
@@ -28,10 +32,12 @@ _WEIGHTS = (GENERATOR_WEIGHTS, DISCRIMINATOR_WEIGHTS)
 def look(history: History) -> Evidence | None:
     """Return evidence where a number is not finite or very large, or pictures are plain."""
     newest = history.points[-1].values
+    largest = LARGEST_OF_CRITIC if history.facts.get("is_critic") else LARGEST
     for metric in _NUMBERS:
-        value = newest.get(metric.name)
-        if value is not None and (not math.isfinite(value) or abs(value) > LARGEST):
-            return Evidence(f"Diverged: {_lower(metric.label)} is {value:.3g}", {metric.name: value})
+        recent = [point.values.get(metric.name, 0.0) for point in history.points[-_POINTS:]]
+        worst = max(recent, key=lambda value: abs(value) if math.isfinite(value) else math.inf)
+        if not abs(worst) <= largest:
+            return Evidence(f"Diverged: {_lower(metric.label)} is {worst:.3g}", {metric.name: worst})
     for metric in _WEIGHTS:
         value, least = newest.get(metric.name), history.lowest.get(metric.name)
         if value is not None and least and (not math.isfinite(value) or value > LARGEST_GROWTH * least):
@@ -52,8 +58,8 @@ RULE = Rule(
     title="Divergence",
     severity="serious",
     meaning="Losses or weights explode, or the pictures are one plain colour: nothing will be learnt from here.",
-    threshold="a loss or mean logit beyond 1,000 or not finite, weights 20 times as large as at first, or a "
-    "contrast "
+    threshold="a loss or mean logit beyond 1,000 (a critic's: 200) or not finite at one of four measurements, "
+    "weights 20 times as large as at first, or a contrast "
     "below 0.02 of real images'",
     window=1,
     look=look,

@@ -8,7 +8,7 @@ from ganlib.vocabulary import DIVERSITY, KIND_SHARE, KINDS, MOVEMENT
 MOST_KINDS = 2
 # Of the diversity of real images; noise alone keeps samples from being equal.
 LEAST_DIVERSITY = 0.1
-FROZEN = 1e-3
+FROZEN = 0.015
 
 
 def look(history: History) -> Evidence | None:

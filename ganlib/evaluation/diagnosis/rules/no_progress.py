@@ -3,10 +3,10 @@
 from ganlib.evaluation.diagnosis import remedies
 from ganlib.evaluation.diagnosis.history import History
 from ganlib.evaluation.diagnosis.rule import Evidence, Rule
-from ganlib.vocabulary import GENERATOR_CHANGE, GENERATOR_GRADIENT, MOVEMENT, REAL_DISTANCE
+from ganlib.vocabulary import DISCRIMINATOR_CHANGE, GENERATOR_CHANGE, GENERATOR_GRADIENT, MOVEMENT, REAL_DISTANCE
 
 MOST_MOVEMENT = 0.01
-MOST_CHANGE = 1e-5
+MOST_CHANGE, MOST_OPPOSING_CHANGE = 1e-5, 3e-4
 FAR = 0.05
 _POINTS = 4
 
@@ -15,11 +15,13 @@ def look(history: History) -> Evidence | None:
     """Return evidence where the samples hardly move, and are not like real images."""
     moves, distance = history.last(MOVEMENT.name, _POINTS), history.value(REAL_DISTANCE.name)
     changes = history.last(GENERATOR_CHANGE.name, _POINTS)
+    opposing = history.last(DISCRIMINATOR_CHANGE.name, _POINTS)
     if distance is None or distance < FAR or len(moves) < _POINTS or len(changes) < _POINTS:
         return None
     if max(moves) > MOST_MOVEMENT and max(changes) > MOST_CHANGE:
         return None
-    if sorted(moves)[-2] > 10 * MOST_MOVEMENT:
+    # A discriminator that still learns is another fault: it overpowers.
+    if sorted(moves)[-2] > 10 * MOST_MOVEMENT or max(opposing, default=0.0) > MOST_OPPOSING_CHANGE:
         return None
     gradient = history.value(GENERATOR_GRADIENT.name)
     values = {MOVEMENT.name: moves[-1], REAL_DISTANCE.name: distance}
@@ -33,11 +35,9 @@ RULE = Rule(
     title="No progress",
     severity="serious",
     meaning="The samples no longer change, or hardly, and are nothing like real images.",
-    threshold="cells move by less than 0.01 of the distance of two real images, or the generator's weights "
-    "change by "
-    ""
-    "less than a hundred-thousandth an update, at four measurements in a row, at a distance to real images "
-    "above 0.05",
+    threshold="cells move by less than 0.01 of the distance of two real images, or the generator's weights change "
+    "by less than a hundred-thousandth an update, and the discriminator's by less than 0.0003, at four "
+    "measurements in a row, at a distance to real images above 0.05",
     window=1,
     look=look,
     remedies=(
