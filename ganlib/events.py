@@ -210,7 +210,8 @@ class FindingReported(_Data):
     it was found, changed or ended at. since: the first iteration whose signals showed it. ended: the first one
     whose signals no longer did; None while it lasts. text: the fault in one line for a person, without its
     iterations. evidence: the signals that the rule judged by, as they were. action: what the spec says is done
-    about it; with `rollback`, the iteration that the run went back to, and the fields that were changed.
+    about it; with `rollback`, the iteration whose players took the place of the present ones, and the fields that
+    were changed; the run's own iterations continue, and nothing that was recorded is replaced.
     """
 
     kind: Literal["finding_reported"] = "finding_reported"

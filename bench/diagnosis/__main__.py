@@ -1,6 +1,6 @@
 """`python -m bench.diagnosis FOLDER`: how often the rules find planted faults, and what they say of healthy runs.
 
-Runs that a folder holds already are not trained again.
+Runs that a folder holds already are not trained again. Processes may share them: --share 0/2 and --share 1/2.
 """
 
 import argparse
@@ -10,10 +10,11 @@ import torch
 
 from bench.diagnosis.faults import FAULTS, HEALTHY_COUNT, PLANTED_COUNT, healthy, plant
 from bench.diagnosis.record import RESULT, record
+from bench.diagnosis.report import summarise
 
 
 def main() -> None:
-    """Train what is missing."""
+    """Train what is missing, and sum up once nothing is."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--kind", choices=["tuning", "reported"], default="reported")
@@ -35,6 +36,8 @@ def main() -> None:
             folder.mkdir(parents=True, exist_ok=True)
             record(spec, folder)
             print(name, flush=True)
+    if all((arguments.folder / arguments.kind / name / RESULT).exists() for name in specs):
+        print(summarise(arguments.folder / arguments.kind))
 
 
 if __name__ == "__main__":
