@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from dashboard.charts.marks import Span, SpanView, place_spans
+from dashboard.charts.references import Reference, ReferenceView, reach_references, show_references
 from dashboard.web.formats import show_count, show_duration, show_number, show_tick
 from dashboard.web.layout import Figure, figure_of
 from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS, Metric
@@ -126,6 +128,7 @@ class LineView:
 
     run: the run that is named before the word, where runs are compared. about: the metric that the word names, if
     any. url: of its run's metrics, or empty. scale: length of an iteration on the axis, or empty where it varies.
+    real: what real images get, if that is known.
     """
 
     metric: str
@@ -138,6 +141,7 @@ class LineView:
     dots: list[DotView]
     url: str
     scale: str
+    real: Figure | None
 
 
 @dataclass(frozen=True)
@@ -145,7 +149,8 @@ class CurveChart:
     """Curves of one axis; `cursor` is the chosen position as a percentage, or empty.
 
     id: its own on the page. about: the metric that the heading names, if any. player: of the one metric that it
-    shows, or empty. points: stretches of each curve that a script requests.
+    shows, or empty. points: stretches of each curve that a script requests. references: what real images get.
+    spans: stretches of the axis that something is said of.
     """
 
     id: str
@@ -165,15 +170,18 @@ class CurveChart:
     view_box: str
     metrics_url: str
     points: int
+    references: list[ReferenceView]
+    spans: list[SpanView]
 
 
 @dataclass(frozen=True)
 class ChartAxis:
-    """The axis that charts share, its length, and the chosen position on it (None: the end)."""
+    """The axis that charts share, its length, the chosen position on it (None: the end), and marks along it."""
 
     axis: Axis
     length: int
     at: float | None
+    spans: Sequence[Span] = ()
 
 
 @dataclass(frozen=True)
@@ -181,7 +189,8 @@ class Line:
     """One curve to draw: its points by their positions on the axis, and its value at the chosen position.
 
     The points may be thinned, so the value is given: that of the last point up to the position, None before the
-    first. is_thinned: whether there are more points than these. The other fields are those of LineView.
+    first. is_thinned: whether there are more points than these. real: what real images get. The other fields are
+    those of LineView.
     """
 
     metric: str
@@ -195,6 +204,7 @@ class Line:
     url: str = ""
     scale: str = "1"
     about: Metric | None = None
+    real: float | None = None
 
     @property
     def name(self) -> str:
@@ -216,7 +226,8 @@ class ChartFrame:
 def build_chart(frame: ChartFrame, lines: Sequence[Line], axis: ChartAxis) -> CurveChart:
     """Return the chart of these lines, from the axis's beginning to its end."""
     values = [value for line in lines for value in line.values if math.isfinite(value)]
-    low, high = usual_range(values)
+    references = [Reference(line.real, line.word) for line in lines if line.real is not None]
+    low, high = reach_references(usual_range(values), references)
     return CurveChart(
         id="-".join(re.findall(r"\w+", frame.heading.lower())),
         heading=frame.heading,
@@ -235,6 +246,8 @@ def build_chart(frame: ChartFrame, lines: Sequence[Line], axis: ChartAxis) -> Cu
         view_box=f"0 0 {WIDTH} {HEIGHT}",
         metrics_url=frame.metrics_url,
         points=frame.points,
+        references=show_references(references, low, high),
+        spans=place_spans(axis.spans, 0, axis.length),
     )
 
 
@@ -250,6 +263,7 @@ def _draw(line: Line, axis: ChartAxis, low: float, high: float) -> LineView:
         dots=_dots(line, axis.length, low, high),
         url=line.url,
         scale=line.scale,
+        real=figure_of(line.real) if line.real is not None else None,
     )
 
 

@@ -3,7 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from urllib.parse import urlencode
 
@@ -12,29 +12,17 @@ from api.curves.schemas import Curve
 from api.jobs.schemas import JobRead, JobSummary
 from api.samples.queries import GridRow
 from api.server.http.schemas import JobState
-from dashboard.charts.chart import (
-    AXES,
-    AXIS_WORDS,
-    ChartAxis,
-    ChartFrame,
-    CurveChart,
-    Line,
-    build_chart,
-    label_position,
-)
+from dashboard.charts.chart import AXES, AXIS_WORDS, ChartAxis, CurveChart, label_position
+from dashboard.charts.references import find_dataset
 from dashboard.compare.axis import StepsView, Track, build_steps
+from dashboard.compare.curves import RunCurves, build_charts, find_spans
 from dashboard.compare.requests import LEAST_RUNS, MOST_RUNS, VIEW_WORDS, VIEWS, Comparison
 from dashboard.compare.tables import FactRow, NumberRow, build_facts, build_numbers, describe_threads
 from dashboard.web.formats import show_count, show_duration
 from dashboard.web.layout import STATE_WORDS, Frame, LinkView
 from dashboard.web.specs import SpecDifference, compare_specs
-from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS, GROUP_LABELS, LOSS, Metric, find_metric
+from ganlib.vocabulary import Metric, find_metric
 
-PLAYERS = {metric.name: metric.player for metric in (GENERATOR_LOSS, DISCRIMINATOR_LOSS)}
-# Two hues tell the players' lines of at most so many runs apart.
-MOST_IN_HUES = 3
-# Stretches that a script requests of each line: about one for each two pixels.
-POINTS = 300
 # The side of a grid in pixels by the number of runs; the smallest for more runs.
 SIDES = {2: 560, 3: 448}
 SMALLEST_SIDE = 300
@@ -159,54 +147,6 @@ def _note(track: Track, at: float | None) -> str:
         return f"after {label_position('time', position)}"
     away = show_count(round(at - position))
     return "" if away == "0" else f"nearest before, by {away}{' images' if track.axis == 'images' else ''}"
-
-
-@dataclass(frozen=True)
-class RunCurves:
-    """One run's curves by metric, the positions of their points on the axis, and their points at the cursor.
-
-    scale: length of an iteration on the axis, or empty where it varies.
-    """
-
-    number: int
-    id: str
-    name: str
-    curves: Mapping[str, Curve]
-    positions: Mapping[str, list[float]]
-    points: Mapping[str, tuple[int, float]]
-    scale: str
-
-
-def build_charts(runs: Sequence[RunCurves], metrics: Sequence[str], axis: ChartAxis) -> list[CurveChart]:
-    """Return the charts of these metrics; both players' losses share one while there are few runs."""
-    both = len(runs) <= MOST_IN_HUES and PLAYERS.keys() <= set(metrics)
-    charts = [_build(runs, tuple(PLAYERS), GROUP_LABELS[LOSS], axis)] if both else []
-    alone = [metric for metric in metrics if not (both and metric in PLAYERS)]
-    return charts + [_build(runs, (name,), find_metric(name).heading, axis) for name in alone]
-
-
-def _build(runs: Sequence[RunCurves], metrics: Sequence[str], heading: str, axis: ChartAxis) -> CurveChart:
-    player = PLAYERS.get(metrics[0], "") if len(metrics) == 1 else ""
-    lines = [_line(run, metric, len(metrics) > 1) for run in runs for metric in metrics if metric in run.curves]
-    about = find_metric(metrics[0]) if len(metrics) == 1 else None
-    return build_chart(ChartFrame(heading, POINTS, player, about=about), lines, axis)
-
-
-def _line(run: RunCurves, metric: str, is_pair: bool) -> Line:
-    hue = f"player-{PLAYERS[metric]}" if is_pair else f"run-{run.number}"
-    return Line(
-        metric=metric,
-        word=PLAYERS[metric] if is_pair else "",
-        style=f"{hue} dash-{run.number}",
-        positions=run.positions[metric],
-        values=run.curves[metric].values,
-        value=run.points[metric][1] if metric in run.points else None,
-        is_thinned=len(run.curves[metric].values) < run.curves[metric].total,
-        run=f"{run.number} {run.name}",
-        about=find_metric(metric) if is_pair else None,
-        url=f"/jobs/{run.id}/metrics",
-        scale=run.scale,
-    )
 
 
 @dataclass(frozen=True)
@@ -358,12 +298,14 @@ def _charts(data: CompareData, axis: ChartAxis, now: datetime) -> list[CurveChar
             {metric: track.positions_of(curve.iterations, now) for metric, curve in curves.items()},
             points,
             "" if track.axis == "time" else str(track.scale),
+            find_dataset(track.job.spec),
         )
         for number, (track, name, curves, points) in enumerate(
             zip(data.tracks, name_runs(data.jobs), data.curves, data.points, strict=True), 1
         )
     ]
-    return build_charts(runs, data.drawn, axis)
+    spans = [span for run, track in zip(runs, data.tracks, strict=True) for span in find_spans(run, track, now)]
+    return build_charts(runs, data.drawn, replace(axis, spans=spans))
 
 
 def _describe_numbers(at_word: str, numbers: Sequence[NumberRow]) -> str:

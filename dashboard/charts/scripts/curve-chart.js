@@ -5,7 +5,7 @@
 // data-url: the metrics of the curve's own run, by default the chart's; data-scale: the length of an iteration on the
 // axis (axis.js). Add or remove a row and call `load()`.
 // All charts of a page share their settings and the selected place (curve-settings.js).
-//   in:  ganvas:update, :frames, :compared, :point, :curves, :theme, :clocks, :grown {urls}
+//   in:  ganvas:update, :frames, :compared, :point, :curves, :theme, :clocks, :refreshed, :grown {urls}
 //   out: ganvas:pick {iteration} or, where runs are compared, ganvas:place {at}; ganvas:point {at}, ganvas:curves
 import { announce, listen, setField, stopListening } from "../../static/core/dom.js";
 import { showCount, showNumber } from "../../static/core/format.js";
@@ -67,6 +67,12 @@ function readStroke(row) {
   return { stroke: style.stroke, width: parseFloat(style.strokeWidth), dash };
 }
 
+/** What real images get of a curve's metric, if that is known, and the word that tells the curve from others. */
+function readReal({ dataset: { real }, cells: [name] }) {
+  const word = (name.querySelector("dfn") ?? name).textContent.trim();
+  return real === undefined ? {} : { real: Number(real), word };
+}
+
 /** The colours of a chart's axes in the present theme. */
 function readColours(host) {
   const style = getComputedStyle(host.querySelector(".axis"));
@@ -118,7 +124,7 @@ function takeOver(host) {
 function linesOf(rows, sources) {
   return rows.map((row) => {
     const [curve, url] = [sources.curve(row), sources.urlOf(row)];
-    return { row, curve, url, positions: positionsOf(row), ...readStroke(row) };
+    return { row, curve, url, positions: positionsOf(row), ...readReal(row), ...readStroke(row) };
   });
 }
 
@@ -146,6 +152,8 @@ class CurveChart extends HTMLElement {
     listen(this, "grown", ({ urls }) => this.plot && this.sources.reload(urls).then(() => this.renew()));
     listen(this, "curves", ({ changed }) => this.reshow(changed));
     listen(this, "theme", () => this.plot && this.rebuild());
+    // There may be other marks, and other lanes for them.
+    listen(this, "refreshed", () => this.plot?.fit(this.box));
     // A chart out of sight fetches nothing.
     this.stopWaiting = whenSeen(this, () => this.load());
     this.observer = new ResizeObserver(() => this.plot?.fit(this.box));

@@ -19,8 +19,7 @@ export class Plot {
     this.distribution = distributionOf(settings.y, this.values());
     const isLog = settings.x === "log";
     const options = {
-      width: box.clientWidth,
-      height: box.clientHeight,
+      ...sizeOf(box),
       legend: { show: false },
       cursor: {
         x: false,
@@ -36,7 +35,7 @@ export class Plot {
       ...buildAxes({ axis, length, isLog }, colours),
       series: [{}, ...this.lines.map(describe)],
       hooks: {
-        drawAxes: [(u) => drawBehind(u, this.lines)],
+        drawAxes: [(u) => drawReals(u, this.reals, colours), (u) => drawBehind(u, this.lines)],
         setSelect: [() => this.zoom()],
         setCursor: [(u) => on.hover(u.cursor.left >= 0 ? u.posToVal(u.cursor.left, "x") : undefined)],
         draw: [() => on.move()],
@@ -59,6 +58,14 @@ export class Plot {
     });
   }
 
+  /** What real images get, each value once: [{value, label}]. */
+  get reals() {
+    const known = this.lines.filter(({ real }) => real !== undefined);
+    const lines = [...Map.groupBy(known, ({ real }) => real)];
+    const label = (some) => (lines.length === 1 ? "real images" : `real images: ${some.map(({ word }) => word).join(", ")}`);
+    return lines.map(([value, some]) => ({ value, label: label(some) }));
+  }
+
   columns() {
     const gap = (value) => (Number.isFinite(value) ? value : null);
     const tables = this.lines.map((line) => [line.x, line.smoothed.map(gap)]);
@@ -71,7 +78,8 @@ export class Plot {
 
   rangeY() {
     const isThinned = this.lines.some(({ curve }) => curve.isThinned);
-    const { range, beyond } = rangeOfValues(this.settings.y, this.values(), this.distribution, isThinned);
+    const reals = this.reals.map(({ value }) => value);
+    const { range, beyond } = rangeOfValues(this.settings.y, this.values(), this.distribution, isThinned, reals);
     this.beyond = beyond;
     return range;
   }
@@ -94,13 +102,18 @@ export class Plot {
     return true;
   }
 
-  fit({ clientWidth: width, clientHeight: height }) {
-    this.u.setSize({ width, height });
+  fit(box) {
+    this.u.setSize(sizeOf(box));
   }
 
   destroy() {
     this.u.destroy();
   }
+}
+
+/** The size of a plot in its box, below the lanes of its marks. */
+function sizeOf(box) {
+  return { width: box.clientWidth, height: box.clientHeight - (box.querySelector(".marks")?.offsetHeight ?? 0) };
 }
 
 /** A line as a series of uPlot; few points are also drawn as dots. */
@@ -149,6 +162,27 @@ function buildAxes({ axis, length, isLog }, colours) {
     values: (u, ticks) => ticks.map((tick) => (tick === null ? null : showTick(tick))),
   };
   return { axes: [below, left], padding: [8, Math.ceil(widest / 2) + LABEL_GAP, 0, 0] };
+}
+
+const LABEL_ABOVE = 4;
+
+/** Draw what real images get as thin lines across the plot, behind the curves. */
+function drawReals(u, reals, { text, font }) {
+  const { ctx, bbox } = u;
+  const scale = devicePixelRatio;
+  ctx.save();
+  Object.assign(ctx, { strokeStyle: text, fillStyle: text, lineWidth: scale, font: font.replace(/[\d.]+/, (size) => size * scale), textAlign: "right" });
+  ctx.setLineDash([scale, 3 * scale]);
+  for (const { value, label } of reals) {
+    if (u.scales.y.distr === LOG && value <= 0) continue;
+    const y = u.valToPos(value, "y", true);
+    ctx.beginPath();
+    ctx.moveTo(bbox.left, y);
+    ctx.lineTo(bbox.left + bbox.width, y);
+    ctx.stroke();
+    ctx.fillText(label, bbox.left + bbox.width, y - LABEL_ABOVE * scale);
+  }
+  ctx.restore();
 }
 
 const BAND_OPACITY = { plain: 0.2, smoothed: 0.12 };
@@ -232,6 +266,26 @@ export class Marks {
   settle(at) {
     this.select(at);
     for (const { iteration, tick } of this.attempts) this.place(tick, iteration);
+    this.settleSpans();
+  }
+
+  /** The server's marks of stretches lie above the plot, from their beginning to their end as zoomed. */
+  settleSpans() {
+    const { over, root, scales: { x } } = this.u;
+    const host = root.parentElement.querySelector(".marks");
+    if (!host) return;
+    Object.assign(host.style, { left: `${over.offsetLeft}px`, width: `${over.offsetWidth}px` });
+    for (const mark of host.querySelectorAll(".mark")) {
+      const [since, ended] = [Number(mark.dataset.since), Number(mark.dataset.ended ?? Infinity)];
+      const isOut = since > x.max || ended < x.min;
+      mark.style.display = isOut ? "none" : "";
+      if (!isOut) this.stretch(mark.querySelector("line"), Math.max(since, x.min), Math.min(ended, x.max));
+    }
+  }
+
+  stretch(line, since, ended) {
+    line.setAttribute("x1", this.u.valToPos(since, "x"));
+    line.setAttribute("x2", this.u.valToPos(Math.max(since, ended), "x"));
   }
 
   place(mark, at) {

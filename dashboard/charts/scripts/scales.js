@@ -1,4 +1,5 @@
-// The ranges and scales of a chart's axes. usualRange, fullRange and describeBeyond do what the server's chart does.
+// The ranges and scales of a chart's axes. usualRange, reachReals and describeBeyond do what the server's
+// chart does.
 import { showCount, showNumber } from "../../static/core/format.js";
 
 // uPlot's codes of scales; asinh is logarithmic away from 0 and also shows values at and below 0.
@@ -31,14 +32,26 @@ export function distributionOf(y, values) {
   return values.every((value) => value > 0) ? LOG : ASINH;
 }
 
-/** The range of the y axis, [low, high], and a sentence about values beyond it. */
-export function rangeOfValues(y, values, distribution, isThinned) {
+/** The range of the y axis, [low, high], and a sentence about values beyond it. reals: what real images get. */
+export function rangeOfValues(y, values, distribution, isThinned, reals = []) {
   if (distribution === LOG && values.length) {
-    const [low, high] = [values.reduce((a, b) => Math.min(a, b)), values.reduce((a, b) => Math.max(a, b))];
+    const shown = [...values, ...reals.filter((real) => real > 0)];
+    const [low, high] = [shown.reduce((a, b) => Math.min(a, b)), shown.reduce((a, b) => Math.max(a, b))];
     return { range: [low / ROOM, high * ROOM], beyond: "" };
   }
-  const range = (y === "usual" ? usualRange : fullRange)(values);
+  const range = reachReals((y === "usual" ? usualRange : fullRange)(values), reals);
   return { range, beyond: describeBeyond(values, ...range, isThinned) };
+}
+
+const REAL_ROOM = 0.08;
+
+/** The range, wide enough for what real images get. */
+export function reachReals([low, high], reals) {
+  for (const real of reals) {
+    if (real < low) low = real === 0 ? 0 : real - REAL_ROOM * (high - real);
+    else if (real > high) high = real + REAL_ROOM * (real - low);
+  }
+  return [low, high];
 }
 
 const SPIKE_REACH = 3;

@@ -2,6 +2,7 @@
 // address.
 import { writeAddress } from "../../static/core/address.js";
 import { build, buildSvg } from "../../static/core/dom.js";
+import { showNumber } from "../../static/core/format.js";
 
 const STROKES = 8;
 
@@ -35,17 +36,19 @@ class MetricChoice extends HTMLElement {
   }
 
   buildRow(box) {
-    const { value: metric, dataset: { player } } = box;
+    const { value: metric, dataset: { player, real } } = box;
     const style = player ? `player-${player}` : `stroke-${this.freeStroke()}`;
     const mark = buildSvg("svg", { class: `curve-mark ${style}`, width: 24, height: 8, "aria-hidden": "true" });
     mark.append(buildSvg("line", { x1: 0, x2: 24, y1: 4, y2: 4 }));
-    const cells = ["value", "range", "smoothed"].map((field) => {
+    const cells = ["value", "range", "smoothed", "real"].map((field) => {
       const cell = build("td", { className: "number" });
       cell.dataset.field = field;
       return cell;
     });
+    if (real !== undefined) cells.at(-1).append(`real images ${showNumber(Number(real))}`);
     const row = build("tr", {}, build("th", { scope: "row" }, mark, " ", buildLabel(box)), ...cells);
     row.dataset.metric = metric;
+    if (real !== undefined) row.dataset.real = real;
     return row;
   }
 

@@ -1,6 +1,6 @@
 // <fresh-sections>: refreshes sections that only the server renders (a state, a reason, an attempt): it fetches this page
 // anew and replaces the requested sections.
-import { listen, stopListening } from "./dom.js";
+import { announce, listen, stopListening } from "./dom.js";
 
 const PAUSE_MS = 700;
 
@@ -51,6 +51,7 @@ class FreshSections extends HTMLElement {
       if (customElements.get(old.localName)) old.replaceWith(document.importNode(young, true));
       else if (!old.isEqualNode(young)) old.replaceChildren(...document.importNode(young, true).childNodes);
     }
+    announce("refreshed");
   }
 }
 

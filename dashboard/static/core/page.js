@@ -8,6 +8,7 @@
 //   ganvas:cell     {row, column}                follow this cell of the grid, counted from 1; {}: none
 //   ganvas:pause    {}                           stop playing
 //   ganvas:refresh  {ids}                        fetch these sections of the page anew
+//   ganvas:refreshed {}                          sections of the page were replaced
 //   ganvas:point    {at}                         the pointer is at this place of a chart's axis; undefined: nowhere
 //   ganvas:curves   {…settings, changed}         the settings of charts have changed (curve-settings.js)
 //   ganvas:place    {at}                         show compared runs at this place of their axis

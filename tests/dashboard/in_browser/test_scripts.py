@@ -5,6 +5,7 @@ import json
 import pytest
 
 from dashboard.charts.chart import describe_beyond, usual_range
+from dashboard.charts.references import Reference, reach_references
 from dashboard.timeline.sheet_layout import evenly_spaced
 from dashboard.timeline.view import nearest_index
 from dashboard.web import formats
@@ -65,6 +66,7 @@ def test_scripts_write_numbers_as_the_server_does(open_page: OpenPage) -> None:
 
 
 VALUES = [[], [1.0], [0.0, 0.0], [1.0, 1.1, 0.9, 1.2, 18.2], [5.0, 5.1, 5.2, 5.05, -9.0], [-3.0, -2.0, -1.0, 0.5]]
+REALS = [[], [0.0], [9.76], [1.0, -2.5]]
 TIMELINES = [(1, 24), (24, 24), (25, 24), (40, 24), (1000, 24)]
 
 
@@ -73,9 +75,10 @@ def test_scripts_place_axis_and_frames_as_the_server_does(open_page: OpenPage) -
     iterations = [100, 200, 400]
     wanted = [0, 149, 150, 151, 299, 301, 9999]
     shown = page.evaluate(
-        """async ([values, timelines, iterations, wanted]) => {
+        """async ([values, timelines, iterations, wanted, reals]) => {
           const base = document.querySelector("script[type=module]").src;
-          const { describeBeyond, usualRange } = await import(new URL("../../charts/scripts/scales.js", base));
+          const scales = await import(new URL("../../charts/scripts/scales.js", base));
+          const { describeBeyond, reachReals, usualRange } = scales;
           const { evenlySpaced, nearestFrame } = await import(new URL("../../timeline/scripts/frames.js", base));
           const frames = iterations.map((iteration) => ({ iteration }));
           return [
@@ -83,13 +86,16 @@ def test_scripts_place_axis_and_frames_as_the_server_does(open_page: OpenPage) -
             [false, true].map((thin) => values.map((each) => describeBeyond(each, ...usualRange(each), thin))),
             timelines.map(([count, most]) => evenlySpaced(count, most)),
             wanted.map((iteration) => nearestFrame(frames, iteration)),
+            reals.map((real) => reachReals([0.5, 2], real)),
           ];
         }""",
-        [VALUES, TIMELINES, iterations, wanted],
+        [VALUES, TIMELINES, iterations, wanted, REALS],
     )
-    ranges, beyond, strips, nearest = json.loads(json.dumps(shown))
+    ranges, beyond, strips, nearest, reached = json.loads(json.dumps(shown))
     assert ranges == [pytest.approx(usual_range(values)) for values in VALUES]
     for said, is_thinned in zip(beyond, (False, True), strict=True):
         assert said == [describe_beyond(each, *usual_range(each), is_thinned=is_thinned) for each in VALUES]
     assert strips == [evenly_spaced(*timeline) for timeline in TIMELINES]
     assert nearest == [nearest_index(iterations, each) for each in wanted]
+    lines = [[Reference(value, "") for value in reals] for reals in REALS]
+    assert reached == [pytest.approx(reach_references((0.5, 2.0), each)) for each in lines]

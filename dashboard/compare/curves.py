@@ -1,0 +1,82 @@
+"""Curves of compared runs, each run with a number, on the axis that they share."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from api.curves.schemas import Curve
+from dashboard.charts.chart import ChartAxis, ChartFrame, CurveChart, Line, build_chart
+from dashboard.charts.marks import Span
+from dashboard.charts.references import find_real
+from dashboard.compare.axis import Track
+from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS, GROUP_LABELS, LOSS, find_metric
+
+PLAYERS = {metric.name: metric.player for metric in (GENERATOR_LOSS, DISCRIMINATOR_LOSS)}
+# Two hues tell the players' lines of at most so many runs apart.
+MOST_IN_HUES = 3
+# Stretches that a script requests of each line: about one for each two pixels.
+POINTS = 300
+
+
+@dataclass(frozen=True)
+class RunCurves:
+    """One run's curves by metric, the positions of their points on the axis, and their points at the cursor.
+
+    scale: length of an iteration on the axis, or empty where it varies. dataset: whose real images its metrics are
+    compared with.
+    """
+
+    number: int
+    id: str
+    name: str
+    curves: Mapping[str, Curve]
+    positions: Mapping[str, list[float]]
+    points: Mapping[str, tuple[int, float]]
+    scale: str
+    dataset: str
+
+
+def build_charts(runs: Sequence[RunCurves], metrics: Sequence[str], axis: ChartAxis) -> list[CurveChart]:
+    """Return the charts of these metrics; both players' losses share one while there are few runs."""
+    both = len(runs) <= MOST_IN_HUES and PLAYERS.keys() <= set(metrics)
+    charts = [_build(runs, tuple(PLAYERS), GROUP_LABELS[LOSS], axis)] if both else []
+    alone = [metric for metric in metrics if not (both and metric in PLAYERS)]
+    return charts + [_build(runs, (name,), find_metric(name).heading, axis) for name in alone]
+
+
+def _build(runs: Sequence[RunCurves], metrics: Sequence[str], heading: str, axis: ChartAxis) -> CurveChart:
+    player = PLAYERS.get(metrics[0], "") if len(metrics) == 1 else ""
+    lines = [_line(run, metric, len(metrics) > 1) for run in runs for metric in metrics if metric in run.curves]
+    about = find_metric(metrics[0]) if len(metrics) == 1 else None
+    return build_chart(ChartFrame(heading, POINTS, player, about=about), lines, axis)
+
+
+def _line(run: RunCurves, metric: str, is_pair: bool) -> Line:
+    hue = f"player-{PLAYERS[metric]}" if is_pair else f"run-{run.number}"
+    return Line(
+        metric=metric,
+        word=PLAYERS[metric] if is_pair else "",
+        style=f"{hue} dash-{run.number}",
+        positions=run.positions[metric],
+        values=run.curves[metric].values,
+        value=run.points[metric][1] if metric in run.points else None,
+        is_thinned=len(run.curves[metric].values) < run.curves[metric].total,
+        run=f"{run.number} {run.name}",
+        about=find_metric(metric) if is_pair else None,
+        url=f"/jobs/{run.id}/metrics",
+        scale=run.scale,
+        real=find_real(find_metric(metric), run.dataset),
+    )
+
+
+def find_spans(run: RunCurves, track: Track, now: datetime) -> list[Span]:
+    """Return what was found in a run as stretches of the axis that compared runs share, a lane for each run."""
+    spans = []
+    for finding in track.job.findings:
+        ends = [finding.since, *([finding.ended] if finding.ended is not None else [])]
+        since, *ended = track.positions_of(ends, now)
+        text = f"{run.number} {run.name}: {finding.description}"
+        href = f"/runs/{run.id}#finding-{finding.rule}-{finding.since}"
+        end = ended[0] if ended else track.length(now)
+        spans.append(Span(str(run.number), since, end, finding.severity, text, href))
+    return spans
