@@ -8,6 +8,7 @@ from starlette.middleware import Middleware
 
 from api.server.access.grants import Scope
 from dashboard.compare import routes as compare
+from dashboard.faults import routes as faults
 from dashboard.figures import routes as figures
 from dashboard.new_run import routes as new_run
 from dashboard.run import routes as run
@@ -39,6 +40,7 @@ ROOMS = (
     Room(compare.build_router, "Compare", "/compare"),
     Room(new_run.build_router, "New run", "/new", "user"),
     Room(figures.build_router, "Figures", "/figures"),
+    Room(faults.build_router, "Faults", "/faults"),
     Room(workers.build_router, "Workers", "/queue-and-workers"),
     Room(web.build_router, "API", "/docs"),
 )
