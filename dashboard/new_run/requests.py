@@ -2,7 +2,9 @@
 
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from dashboard.new_run.view import FIELDS, YAML_FIELD, Draft
 from ganlib.errors import Problem, SpecInvalid
@@ -14,6 +16,8 @@ from ganlib.spec.parse import parse_spec
 MAX_YAML = 65_536
 _KEY = re.compile(r"[\w-]{16,64}", re.ASCII)
 WAS = "was."
+# Of a spec by an address.
+MAX_CHANGES = 32
 
 
 def new_key() -> str:
@@ -39,6 +43,29 @@ def read_spec(draft: Draft) -> JobSpec:
             continue
         data = {**data, field.path: typed} if field.kind == "text" else _override(data, field.path, typed)
     return parse_spec(data)
+
+
+@dataclass(frozen=True)
+class ChangedSpec:
+    """A spec before and after changes, and what is wrong with it afterwards; where one cannot be made, none is."""
+
+    before: dict[str, Any]
+    after: dict[str, Any]
+    problems: list[Problem]
+
+
+def change_spec(spec: dict[str, Any], changes: Sequence[str]) -> ChangedSpec:
+    """Return the spec with each `path=value` set."""
+    if not changes:
+        return ChangedSpec(spec, spec, [])
+    before = after = spec
+    try:
+        # With the fields that came since: nobody changes those.
+        before = after = parse_spec(spec).model_dump(mode="json")
+        after = apply_overrides(before, list(changes))
+        return ChangedSpec(before, parse_spec(after).model_dump(mode="json"), [])
+    except SpecInvalid as error:
+        return ChangedSpec(before, after, error.problems)
 
 
 def _override(data: dict[str, object], path: str, typed: str) -> dict[str, object]:

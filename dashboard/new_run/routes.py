@@ -2,8 +2,9 @@
 
 import hashlib
 from collections.abc import Mapping
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from api.errors import JobStateConflict, RouteNotFound, TooManyRequests
@@ -13,7 +14,7 @@ from api.jobs.schemas import JobRead
 from api.server.access.scopes import needs
 from api.server.http.dependencies import Caller, ServicesDep
 from api.server.services import Services
-from dashboard.new_run.requests import new_key, read_draft, read_spec
+from dashboard.new_run.requests import MAX_CHANGES, change_spec, new_key, read_draft, read_spec
 from dashboard.new_run.view import (
     Draft,
     Source,
@@ -25,7 +26,7 @@ from dashboard.new_run.view import (
 )
 from dashboard.web.rendering import Renderer, Site
 from dashboard.web.requests import FormFields, read_frame
-from dashboard.web.specs import show_spec
+from dashboard.web.specs import compare_specs, show_spec
 from ganlib.errors import Problem, SpecInvalid
 from ganlib.spec.documents.suggestions import find_near
 from ganlib.spec.job import JobSpec
@@ -61,12 +62,25 @@ def build_router(site: Site) -> APIRouter:
         return submit(renderer, request, fields, services, caller, source, "/new")
 
     @router.get("/runs/{job_id}/again", dependencies=needs("user"))
-    def show_again(job_id: str, request: Request, services: ServicesDep) -> HTMLResponse:
-        """Show a run's spec in a form."""
+    def show_again(
+        job_id: str,
+        request: Request,
+        services: ServicesDep,
+        changes: Annotated[list[str], Query(alias="set", max_length=MAX_CHANGES, default_factory=list)],
+    ) -> HTMLResponse:
+        """Show a run's spec in a form, changed as the address says: `?set=path=value`, any number of times."""
         job = _read_job(services, job_id)
-        draft = draft_of(job.spec, show_spec(job.spec), new_key())
-        page = build_run_form(_source_of_run(job), draft, f"/runs/{job.id}/again", read_frame(request))
-        return renderer.render_page(request, "new_run/form.html", page)
+        changed = change_spec(job.spec, changes)
+        draft = draft_of(changed.after, show_spec(changed.after), new_key())
+        page = build_run_form(
+            _source_of_run(job),
+            draft,
+            f"/runs/{job.id}/again",
+            read_frame(request),
+            changed.problems,
+            changes=compare_specs([changed.before, changed.after]).rows,
+        )
+        return renderer.render_page(request, "new_run/form.html", page, 422 if changed.problems else 200)
 
     @router.post("/runs/{job_id}/again", dependencies=needs("user"))
     def start_again(

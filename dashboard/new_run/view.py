@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 import recipes
 from dashboard.web.layout import Frame, LinkView
+from dashboard.web.specs import FieldRow
 from ganlib.errors import Problem
 from ganlib.spec.files import read_spec_text
 from ganlib.spec.sections.losses import PARTNERS
@@ -249,7 +250,7 @@ class Draft:
 
 @dataclass(frozen=True)
 class RunFormPage:
-    """The form, and after a refusal its problems."""
+    """The form, after a refusal its problems, and the fields that the address changed: value before, value now."""
 
     title: str
     frame: Frame
@@ -259,6 +260,7 @@ class RunFormPage:
     yaml_problem: str
     key: str
     problems: list[ProblemView]
+    changes: Sequence[FieldRow]
     summary: str
     action: str
 
@@ -270,7 +272,13 @@ def draft_of(spec: Mapping[str, Any], yaml_text: str, key: str) -> Draft:
 
 
 def build_run_form(
-    source: Source, draft: Draft, action: str, frame: Frame, problems: Sequence[Problem] = (), refusal: str = ""
+    source: Source,
+    draft: Draft,
+    action: str,
+    frame: Frame,
+    problems: Sequence[Problem] = (),
+    refusal: str = "",
+    changes: Sequence[FieldRow] = (),
 ) -> RunFormPage:
     """Return the form with what was typed, and each problem beside its field.
 
@@ -288,6 +296,7 @@ def build_run_form(
         yaml_problem=" ".join(f"{problem}." for problem in elsewhere),
         key=draft.key,
         problems=[_problem(problem, shown) for problem in problems],
+        changes=changes,
         summary=refusal or ("Nothing was queued yet: " + _count(len(problems)) if problems else ""),
         action=action,
     )

@@ -10,16 +10,29 @@ from api.jobs.schemas import JobRead, JobSummary
 from api.server.http.schemas import TERMINAL_STATES
 from api.workers.waiting import ATTEMPT_ENDS
 from dashboard.charts.chart import CHART_METRICS, ChartAxis, ChartFrame, CurveChart, Line, build_chart
+from dashboard.charts.marks import Span
+from dashboard.charts.references import find_real
 from dashboard.web.formats import show_count
+from dashboard.web.layout import Figure, figure_of
 from ganlib.vocabulary import (
     CLASS_SHARES,
+    COPIES,
+    DIVERSITY,
     EVALUATION,
     FAKE_LOGITS,
+    FEATURE_DIVERSITY,
     GROUP_LABELS,
+    HELD_OUT_LOGITS,
+    KINDS,
     LABELLED_ACCURACY,
     LOG_RATIO,
+    MOVEMENT,
+    NEAREST_TRAINING,
+    OVERFITTING,
+    REAL_DISTANCE,
     REAL_LOGITS,
     SCRATCH_ACCURACY,
+    SIGNALS,
     TEST_ACCURACY,
     TEST_ERRORS,
     TRANSFER_ACCURACY,
@@ -46,10 +59,11 @@ class AttemptMark:
 
 @dataclass(frozen=True)
 class ChoiceView:
-    """A metric that can be chosen."""
+    """A metric that can be chosen, and what real images get, if that is known."""
 
     metric: Metric
     is_chosen: bool
+    real: Figure | None
 
 
 @dataclass(frozen=True)
@@ -57,12 +71,15 @@ class RunAxis:
     """The axis that the charts of a run share: its run, its length, the selected iteration, and the values there.
 
     values: of each metric that has a point up to the selected iteration; the newest ones where none is selected.
+    dataset: whose real images a curve is compared with. spans: stretches of it that something was found on.
     """
 
     job_id: str
     iterations: int
     cursor: int | None = None
     values: Mapping[str, float] = field(default_factory=dict)
+    dataset: str = ""
+    spans: Sequence[Span] = ()
 
 
 def axis_length(job: JobSummary) -> int:
@@ -76,19 +93,24 @@ def build_curve_chart(
     """Return the chart of these metrics, each with its word, from iteration 0 to the end of the axis."""
     by_name = {curve.name: curve for curve in curves}
     styles = _choose_styles(list(words))
-    lines = [
-        _line(find_metric(name), word, styles[name], by_name.get(name), axis.values.get(name))
-        for name, word in words.items()
-    ]
+    lines = [_line(find_metric(name), word, styles[name], by_name.get(name), axis) for name, word in words.items()]
     alone = find_metric(next(iter(words))) if list(words.values()) == [""] else None
     frame = ChartFrame(heading, points, metrics_url=f"/jobs/{axis.job_id}/metrics", about=alone)
-    return build_chart(frame, lines, ChartAxis("iteration", axis.iterations, axis.cursor))
+    return build_chart(frame, lines, ChartAxis("iteration", axis.iterations, axis.cursor, axis.spans))
 
 
-def _line(metric: Metric, word: str, style: str, curve: Curve | None, value: float | None) -> Line:
+def _line(metric: Metric, word: str, style: str, curve: Curve | None, axis: RunAxis) -> Line:
     points = (curve.iterations, curve.values) if curve else ([], [])
-    is_thinned = curve is not None and len(curve.values) < curve.total
-    return Line(metric.name, word, style, *points, value, is_thinned, about=metric if word else None)
+    return Line(
+        metric.name,
+        word,
+        style,
+        *points,
+        value=axis.values.get(metric.name),
+        is_thinned=curve is not None and len(curve.values) < curve.total,
+        about=metric if word else None,
+        real=find_real(metric, axis.dataset),
+    )
 
 
 def choose_words(chosen: Sequence[str], known: Iterable[str]) -> dict[str, str]:
@@ -97,13 +119,31 @@ def choose_words(chosen: Sequence[str], known: Iterable[str]) -> dict[str, str]:
     return {name: find_metric(name).label for name in metrics or CHART_METRICS}
 
 
-def build_choices(known: Iterable[str], chosen: Iterable[str]) -> list[tuple[str, list[ChoiceView]]]:
+def build_choices(known: Iterable[str], chosen: Iterable[str], dataset: str) -> list[tuple[str, list[ChoiceView]]]:
     """Return every metric of a run by its group, such as losses, and which are chosen."""
-    groups: dict[str, list[ChoiceView]] = {group: [] for group in GROUP_LABELS}
+    groups: dict[str, list[ChoiceView]] = {}
     for name in sorted(known):
         metric = find_metric(name)
-        groups.setdefault(metric.group, []).append(ChoiceView(metric, name in set(chosen)))
-    return [(label_group(group), choices) for group, choices in groups.items() if choices]
+        real = find_real(metric, dataset)
+        choice = ChoiceView(metric, name in set(chosen), figure_of(real) if real is not None else None)
+        groups.setdefault(_name_group(metric), []).append(choice)
+    order = [
+        label
+        for group, label in GROUP_LABELS.items()
+        for label in (SIGNAL_LABELS if group == SIGNALS else [label])
+    ]
+    return [(label, groups[label]) for label in dict.fromkeys([*order, *groups]) if label in groups]
+
+
+# There are too many signals for one list.
+MEMORY = (NEAREST_TRAINING, COPIES, OVERFITTING, HELD_OUT_LOGITS)
+SIGNAL_LABELS = ("Signals of the samples", "Signals of what is remembered", "Signals of the networks")
+
+
+def _name_group(metric: Metric) -> str:
+    if metric.group != SIGNALS:
+        return label_group(metric.group)
+    return SIGNAL_LABELS[1 if metric in MEMORY else 2 if metric.player else 0]
 
 
 def build_attempt_marks(job: JobRead) -> list[AttemptMark]:
@@ -138,7 +178,14 @@ def _choose_styles(metrics: list[str]) -> dict[str, str]:
 
 
 # Metrics that share one chart, each with its word; every other one of the evaluation has a chart of its own.
+# Of the signals these are the most telling: all others can be chosen for the large chart.
 TOGETHER: dict[str, dict[str, str]] = {
+    REAL_DISTANCE.heading: {REAL_DISTANCE.name: ""},
+    DIVERSITY.heading: {DIVERSITY.name: "in pixels", FEATURE_DIVERSITY.name: "for the discriminator"},
+    KINDS.heading: {KINDS.name: ""},
+    MOVEMENT.heading: {MOVEMENT.name: ""},
+    NEAREST_TRAINING.heading: {NEAREST_TRAINING.name: ""},
+    OVERFITTING.heading: {OVERFITTING.name: ""},
     LOG_RATIO.heading: {LOG_RATIO.name: ""},
     "Mean logits": {REAL_LOGITS.name: "real images", FAKE_LOGITS.name: "generated images"},
     "Classifier on the discriminator's layers": {

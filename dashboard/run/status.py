@@ -1,15 +1,92 @@
-"""The state of a run in words: why it waits, why it failed and what to try, and the actions that are open."""
+"""The state of a run in words: what it has learnt, why it waits or failed, and the actions that are open."""
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from api.curves.schemas import Curve
 from api.jobs.schemas import JobRead
 from api.server.http.schemas import TERMINAL_STATES
 from api.workers.queue import QueuePosition
-from dashboard.web.formats import show_count
-from dashboard.web.layout import Moment, find_moment
+from dashboard.charts.references import find_dataset, find_real
+from dashboard.web.formats import NOTHING, show_count, show_number
+from dashboard.web.layout import Figure, Moment, figure_of, find_moment
+from ganlib.vocabulary import (
+    CLASSIFIER_SCORE,
+    FRECHET_DISTANCE,
+    LABELLED_ACCURACY,
+    REAL_DISTANCE,
+    TEST_ACCURACY,
+    VALIDATION_ACCURACY,
+    Metric,
+)
+
+# What tells whether a run learns: the first of these that it measures.
+LEARNING = (
+    REAL_DISTANCE,
+    FRECHET_DISTANCE,
+    CLASSIFIER_SCORE,
+    TEST_ACCURACY,
+    VALIDATION_ACCURACY,
+    LABELLED_ACCURACY,
+)
+
+
+@dataclass(frozen=True)
+class LearningView:
+    """A run's own measure of what it has learnt, and what it was at first and is for real images; None without."""
+
+    metric: Metric | None
+    value: Figure
+    text: str
+
+
+def build_learning(job: JobRead, curves: Sequence[Curve]) -> LearningView:
+    """Return what the run's metrics say of its learning, unjudged; `curves` begin at their first point."""
+    metric = next((metric for metric in LEARNING if metric.name in job.latest), None)
+    if metric is None:
+        return LearningView(None, figure_of(None), _why_unmeasured(job))
+    newest = job.latest[metric.name]
+    first = next((curve for curve in curves if curve.name == metric.name and curve.values), None)
+    facts = []
+    if first and first.iterations[0] < newest.iteration:
+        facts.append(f"{show_number(first.values[0])} at iteration {show_count(first.iterations[0])}")
+    real = find_real(metric, find_dataset(job.spec))
+    if real is not None:
+        facts.append(f"real images get {show_number(real)}")
+    return LearningView(metric, figure_of(newest.value), "; ".join(facts))
+
+
+def _why_unmeasured(job: JobRead) -> str:
+    if job.state == "queued":
+        return "It is measured once it trains."
+    if job.state in TERMINAL_STATES:
+        return "This run measured nothing that tells." if job.iteration else "It ended before its first iteration."
+    if not job.latest:
+        return "The trainer loads its data and builds the networks."
+    return "Nothing that tells was measured so far."
+
+
+@dataclass(frozen=True)
+class FaultsView:
+    """How many findings last, and what else there is to know: those that ended, warnings, attempts."""
+
+    count: str
+    text: str
+
+
+def build_faults(job: JobRead, warning_count: int) -> FaultsView:
+    """Return the count of a run's findings that last, and the facts beside it."""
+    lasting = sum(finding.ended is None for finding in job.findings)
+    ended = len(job.findings) - lasting
+    facts = [f"{ended} ended"] if ended else []
+    if job.attempt > 1:
+        facts.append(f"attempt {job.attempt}")
+    if warning_count:
+        facts.append(f"{warning_count} warning{'s' if warning_count > 1 else ''} in the log")
+    return FaultsView(show_count(lasting) if job.verdict.tone != "unknown" else NOTHING, "; ".join(facts))
 
 
 @dataclass(frozen=True)

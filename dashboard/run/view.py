@@ -4,12 +4,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from api.curves.schemas import Curve, CurvesRead
+from api.findings.schemas import VerdictRead
 from api.jobs.lineage import Lineage
 from api.jobs.schemas import JobRead
 from api.samples.schemas import LogLineRead
 from api.server.http.schemas import TERMINAL_STATES, JobState
 from api.workers.queue import QueuePosition
 from dashboard.charts.chart import CurveChart
+from dashboard.charts.marks import SpanView, place_spans
+from dashboard.charts.references import find_dataset
 from dashboard.run.curves import (
     WIDE_POINTS,
     AttemptMark,
@@ -21,7 +24,14 @@ from dashboard.run.curves import (
     build_curve_chart,
     build_measures,
 )
-from dashboard.run.health import Verdict, judge_health, judge_learning, read_mean_logits
+from dashboard.run.findings import (
+    BestView,
+    FindingView,
+    build_findings,
+    build_spans,
+    build_timeline_spans,
+    find_best,
+)
 from dashboard.run.heat_maps import HeatMapData, HeatMapView, build_heat_map
 from dashboard.run.neighbours import NeighbourData, NeighboursView, build_neighbours
 from dashboard.run.records import (
@@ -43,9 +53,13 @@ from dashboard.run.records import (
 from dashboard.run.status import (
     ActionsView,
     FailureView,
+    FaultsView,
+    LearningView,
     WaitingView,
     build_actions,
     build_failure,
+    build_faults,
+    build_learning,
     show_waiting,
 )
 from dashboard.timeline.view import CellView, TimelineData, TimelineView, build_cell, build_timeline
@@ -57,6 +71,7 @@ from dashboard.web.layout import (
     LinkView,
     Moment,
     figure_of,
+    find_verdict,
     latest_value,
     moment_of,
     search_href,
@@ -65,12 +80,12 @@ from dashboard.web.layout import (
     write_tag_term,
 )
 from dashboard.web.specs import show_spec
-from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS, LOSS, SPEED, find_metric
+from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS, LOSS, SIGNALS, SPEED, find_metric
 
 
 @dataclass(frozen=True)
 class SummaryView:
-    """The answers of the first screen: is it learning, is it healthy, how long will it take."""
+    """The answers of the first screen below the verdict: how far it is, how long it takes, what it has learnt."""
 
     iteration: int
     iterations: int
@@ -81,13 +96,12 @@ class SummaryView:
     time: str
     generator_loss: Figure
     discriminator_loss: Figure
-    learning: Verdict
-    health: Verdict
+    learning: LearningView
+    faults: FaultsView
 
 
 def build_summary(job: JobRead, curves: list[Curve], warning_count: int, now: datetime) -> SummaryView:
-    """Return the summary; `curves` holds the discriminator's loss and mean logits, if there are any."""
-    curve = next((c for c in curves if c.name == DISCRIMINATOR_LOSS.name), None)
+    """Return the summary; `curves` are those of what was measured."""
     left = seconds_left(job)
     is_over = job.state in TERMINAL_STATES
     return SummaryView(
@@ -100,10 +114,8 @@ def build_summary(job: JobRead, curves: list[Curve], warning_count: int, now: da
         time=show_duration(seconds_taken(job, now) if is_over else left),
         generator_loss=figure_of(latest_value(job, GENERATOR_LOSS.name)),
         discriminator_loss=figure_of(latest_value(job, DISCRIMINATOR_LOSS.name)),
-        learning=judge_learning(
-            job, curve.values if curve else [], curve.total if curve else 0, read_mean_logits(curves)
-        ),
-        health=judge_health(job, warning_count),
+        learning=build_learning(job, curves),
+        faults=build_faults(job, warning_count),
     )
 
 
@@ -139,6 +151,8 @@ class RunPage:
     tags: list[LinkView]
     state: JobState
     state_word: str
+    verdict: VerdictRead | None
+    verdict_href: str
     is_deleted: bool
     note: str
     lineage: LineageView | None
@@ -153,6 +167,9 @@ class RunPage:
     no_grids: str
     timeline: TimelineView | None
     cell: CellView | None
+    marks: list[SpanView]
+    best: BestView | None
+    findings: list[FindingView]
     chart: CurveChart
     choices: list[tuple[str, list[ChoiceView]]]
     attempt_marks: list[AttemptMark]
@@ -162,6 +179,7 @@ class RunPage:
     heat_maps: list[tuple[str, HeatMapView | None]]
     neighbours: NeighboursView | None
     metrics: list[MetricView]
+    signals: list[MetricView]
     data_notes: list[str]
     log: list[LogLineView]
     spec_yaml: str
@@ -205,8 +223,11 @@ def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, no
     waiting = show_waiting(job, data.queue)
     is_over = job.state in TERMINAL_STATES
     warning_count = sum(line.level != "info" for line in data.log)
-    axis = RunAxis(job.id, axis_length(job), timeline.iteration if timeline else None, data.values)
     curves, measured = data.curves.curves, data.measured.curves
+    dataset, best = find_dataset(job.spec), find_best(job.id, measured)
+    cursor = timeline.iteration if timeline else None
+    axis = RunAxis(job.id, axis_length(job), cursor, data.values, dataset, build_spans(job.findings))
+    verdict, newest = find_verdict(job), build_metrics(job)
     return RunPage(
         title=job.name,
         frame=frame,
@@ -216,6 +237,8 @@ def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, no
         tags=[LinkView(tag, search_href(write_tag_term(tag)), current=False) for tag in job.tags],
         state=job.state,
         state_word=STATE_WORDS[job.state],
+        verdict=verdict,
+        verdict_href=f"#finding-{verdict.rule}-{verdict.since}" if verdict and verdict.rule else "",
         is_deleted=job.deleted_at is not None,
         note=job.note,
         lineage=build_lineage(job, data.lineage),
@@ -224,21 +247,25 @@ def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, no
         failure=build_failure(job),
         waiting=waiting,
         actions=build_actions(job, now),
-        summary=build_summary(job, [*curves, *measured], warning_count, now),
+        summary=build_summary(job, measured, warning_count, now),
         is_over=is_over,
         has_bench=not is_over or timeline is not None or any(curve.values for curve in [*curves, *measured]),
         no_grids=NO_GRIDS if is_over else FIRST_GRID,
         timeline=timeline,
         cell=build_cell(job.id, data.timeline.grids, data.timeline.cell, wanted_iteration),
+        marks=_place_marks(data, best),
+        best=best,
+        findings=build_findings(job),
         chart=build_curve_chart(_name_chart(data.chosen), data.chosen, curves, axis, WIDE_POINTS),
-        choices=build_choices(job.latest, data.chosen),
+        choices=build_choices(job.latest, data.chosen, dataset),
         attempt_marks=build_attempt_marks(job),
         measures=build_measures(measured, axis),
         evaluation_note=data.evaluation_note,
         sample_note=data.sample_note,
         heat_maps=[(each.kind.group, build_heat_map(job.id, each, axis.cursor)) for each in data.heat_maps],
         neighbours=build_neighbours(job.id, data.neighbours),
-        metrics=build_metrics(job),
+        metrics=[each for each in newest if each.metric.group != SIGNALS],
+        signals=[each for each in newest if each.metric.group == SIGNALS],
         data_notes=data.data_notes,
         log=build_log(data.log, now),
         spec_yaml=show_spec(job.spec),
@@ -249,6 +276,14 @@ def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, no
         json_url=f"/jobs/{job.id}",
         last_event_id=job.last_event_id,
     )
+
+
+def _place_marks(data: RunData, best: BestView | None) -> list[SpanView]:
+    """Return the marks of the timeline, whose axis goes from its first grid to its newest."""
+    grids = data.timeline.grids
+    if not grids:
+        return []
+    return place_spans(build_timeline_spans(data.job, best), grids[0].iteration, grids[-1].iteration)
 
 
 def _name_chart(chosen: dict[str, str]) -> str:

@@ -7,9 +7,9 @@ from typing import Any, get_args
 from xml.sax.saxutils import quoteattr
 
 from api.curves.points import OUTLINED_METRICS, Stretch
+from api.findings.schemas import VerdictRead
 from api.jobs.schemas import JobSummary
 from api.server.http.schemas import TERMINAL_STATES, JobState, Page
-from dashboard.run.health import Verdict, judge_health
 from dashboard.runs.bulk_actions import ResultView
 from dashboard.runs.columns import VIEWS, Column, ColumnChoice, HeadingView, Listing, show_choices, show_headings
 from dashboard.web.commit_links import short_commit
@@ -22,6 +22,7 @@ from dashboard.web.layout import (
     Moment,
     Thumbnail,
     figure_of,
+    find_verdict,
     latest_value,
     moment_of,
     seconds_left,
@@ -88,7 +89,7 @@ class RowView:
     generator_loss: Figure
     discriminator_loss: Figure
     has_losses: bool
-    verdict: Verdict
+    verdict: VerdictRead | None
     attempt: int
     commit: str
     commit_exact: str
@@ -197,7 +198,7 @@ def _row(
         generator_loss=figure_of(latest_value(job, GENERATOR_LOSS.name)),
         discriminator_loss=figure_of(latest_value(job, DISCRIMINATOR_LOSS.name)),
         has_losses=GENERATOR_LOSS.name in job.latest or DISCRIMINATOR_LOSS.name in job.latest,
-        verdict=judge_health(job, 0) if job.state != "queued" else Verdict("Waiting", "For a worker."),
+        verdict=find_verdict(job),
         attempt=job.attempt,
         commit=short_commit(job.commit),
         commit_exact=job.commit or "no commit recorded",

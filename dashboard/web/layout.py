@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Literal, get_args
 from urllib.parse import urlencode
 
+from api.findings.schemas import VerdictRead
 from api.jobs.schemas import JobSummary
 from api.samples.schemas import SampleRead
 from api.server.http.schemas import JobState
@@ -105,6 +106,11 @@ def latest_value(job: JobSummary, metric: str) -> float | None:
     """Return a metric's newest value, or None."""
     newest = job.latest.get(metric)
     return newest.value if newest else None
+
+
+def find_verdict(job: JobSummary) -> VerdictRead | None:
+    """Return the verdict on a run; None of one that waits and was never examined: its state says it all."""
+    return None if job.state == "queued" and job.verdict.tone == "unknown" else job.verdict
 
 
 def seconds_left(job: JobSummary) -> float | None:

@@ -3,14 +3,18 @@ import { announce, findField, listen, setField, stopListening } from "../../stat
 import { readValue, secondsLeft, showCount, showDuration, showNumber, showPercent } from "../../static/core/format.js";
 
 const WAITING_MS = 10_000;
-const RECORDS = ["notice", "actions", "verdicts", "attempts", "checkpoints", "provenance", "data", "metrics", "measures", "logits", "gradients", "neighbours"];
+const JUDGED = ["verdict", "findings", "verdicts", "best"];
+const RECORDS = [...JUDGED, "notice", "actions", "attempts", "checkpoints", "provenance", "data", "metrics", "measures", "logits", "gradients", "neighbours"];
 // The sections to refresh after an event of this kind.
 const SECTIONS = {
   // Histograms may come every iteration; they are refreshed with the next grid.
-  sample_grid_saved: ["verdicts", "metrics", "logits", "gradients"],
+  sample_grid_saved: ["verdicts", "best", "metrics", "logits", "gradients"],
   neighbour_grid_saved: ["neighbours"],
   checkpoint_saved: ["checkpoints"],
   latents_fixed: ["provenance"],
+  finding_reported: JUDGED,
+  // Findings after the checkpoint that an attempt goes on from are gone.
+  attempt_started: JUDGED,
   training_started: RECORDS,
   training_ended: RECORDS,
 };
@@ -33,6 +37,8 @@ class RunVitals extends HTMLElement {
   take({ job, events }) {
     this.write(job);
     const stale = new Set(events.flatMap((event) => SECTIONS[event.kind] ?? []));
+    this.writeVerdict(job.verdict);
+    if (stale.has("best")) for (const { id } of document.querySelectorAll(".marks")) stale.add(id);
     if (events.some((event) => event.kind === "line_logged" && event.level !== "info")) stale.add("verdicts");
     if (events.some((event) => event.kind === "line_logged" && event.about === "data")) stale.add("data");
     // The first loss: the trainer has started.
@@ -46,6 +52,13 @@ class RunVitals extends HTMLElement {
     if (this.stands !== stands) RECORDS.forEach((id) => stale.add(id));
     this.stands = stands;
     if (stale.size) announce("refresh", { ids: [...stale] });
+  }
+
+  /** A verdict that names no other finding is written at once; the server renders links to findings. */
+  writeVerdict({ text, tone }) {
+    const node = findField(document.querySelector("#verdict"), "verdict");
+    if (node.textContent && !node.querySelector("a")) setField(node.parentElement, "verdict", text);
+    node.dataset.tone = tone;
   }
 
   /** Whether one of these metrics was never logged before: it may have a chart, which the server renders. */

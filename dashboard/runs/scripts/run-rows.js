@@ -56,6 +56,14 @@ class RunRows extends HTMLElement {
       setField(row, name, showNumber(value), value === undefined ? "" : String(value));
     }
     if (job.newest_sample) this.showSample(row, job.newest_sample);
+    this.showVerdict(row, job);
+  }
+
+  /** The verdict on a run that waits and was never examined is not said, as in the server's `find_verdict`. */
+  showVerdict(row, { state, verdict }) {
+    const node = findField(row, "verdict");
+    node.dataset.tone = verdict.tone;
+    setField(row, "verdict", state === "queued" && verdict.tone === "unknown" ? "" : verdict.text);
   }
 
   showSample(row, sample) {

@@ -32,6 +32,11 @@ export class Slider {
     this.input.setAttribute("aria-valuetext", label);
   }
 
+  /** The place of an iteration on the slider, from 0 to 1. */
+  place(iteration) {
+    return this.axis ? positionOf(this.axis, iteration) : 0;
+  }
+
   press(event, step) {
     const count = stepOf(event.key);
     if (count === undefined || event.ctrlKey || event.metaKey || event.altKey) return;

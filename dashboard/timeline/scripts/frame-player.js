@@ -40,9 +40,13 @@ class FramePlayer extends HTMLElement {
     speed.addEventListener("change", () => this.timer && this.play());
     const choices = build("div", { className: "choices" }, speedChoice, this.slider.choice, build("look-choice"));
     this.classList.add("player");
-    this.replaceChildren(this.button, this.slider.input, choices);
+    // The server's marks of findings lie below the slider, at its places.
+    this.marks = this.parentElement.querySelector(".marks");
+    this.replaceChildren(this.button, this.slider.input, this.marks, choices);
     listen(this, "frames", (detail) => this.draw(detail));
     listen(this, "pause", () => this.pause());
+    listen(this, "refreshed", () => this.placeMarks());
+    choices.addEventListener("change", () => this.placeMarks());
     document.addEventListener("keydown", (event) => this.press(event), { signal: this.listeners.signal });
     const picture = this.parentElement.querySelector("grid-view");
     if (picture) listenToWheel(picture, (count, towards) => this.turn(count, towards));
@@ -59,6 +63,16 @@ class FramePlayer extends HTMLElement {
     const label = `Iteration ${showCount(iteration)}, grid ${index + 1} of ${frames.length}`;
     this.slider.draw({ first: frames[0].iteration, last: frames.at(-1).iteration }, iteration, label);
     this.button.disabled = frames.length < 2;
+    this.placeMarks();
+  }
+
+  placeMarks() {
+    for (const mark of this.marks.querySelectorAll(".mark")) {
+      const [since, ended] = [Number(mark.dataset.since), Number(mark.dataset.ended ?? Infinity)];
+      const line = mark.querySelector("line");
+      line.setAttribute("x1", `${100 * this.slider.place(since)}%`);
+      line.setAttribute("x2", `${100 * this.slider.place(ended)}%`);
+    }
   }
 
   press(event) {

@@ -1,5 +1,7 @@
 """What changes on an open page while a worker reports."""
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 
@@ -195,7 +197,7 @@ def test_run_that_fails_before_it_drew_anything_takes_its_empty_film_away(
     worker.finish("failed", "dataset_unavailable", "MNIST is not here.")
     expect(page.locator("#notice")).to_contain_text("MNIST is not here.")
     expect(page.locator("grid-timeline, curve-chart")).to_have_count(0)
-    expect(page.locator("#verdicts")).to_contain_text("Never began")
+    expect(page.locator("#verdicts")).to_contain_text("It ended before its first iteration.")
 
 
 def test_list_moves_and_takes_in_new_runs(open_page: OpenPage, worker: FakeWorker) -> None:
@@ -288,3 +290,92 @@ WATCH_TEXT = """() => {
     return draw.apply(this, arguments);
   };
 }"""
+
+
+def report_collapse(worker: FakeWorker, iteration: int, **changes: object) -> None:
+    finding = {"rule": "mode_collapse", "since": 200, "severity": "serious", "text": "Collapsed: 64 cells, 1 kind"}
+    evidence = {"evidence": {"signals/kinds": 1.0}}
+    worker.post({"kind": "finding_reported", "iteration": iteration, **finding, **evidence, **changes})
+
+
+@pytest.mark.usefixtures("shares_service")
+def test_a_finding_arrives_at_the_top_of_the_page_along_its_axes_and_in_the_list(
+    open_page: OpenPage, worker: FakeWorker
+) -> None:
+    job = worker.submit()
+    worker.claim()
+    worker.train(300)
+    page, runs = open_live(open_page, job), open_page("/")
+    verdict, row = page.locator("#verdict .verdict"), runs.locator(f"tr[data-run='{job}'] .verdict")
+    expect(verdict).to_have_text("Not examined yet: no signals so far")
+    expect(row).to_have_text("Not examined yet: no signals so far")
+    expect_points(page, 30)
+    page.evaluate("window.neverReloaded = true")
+    report_collapse(worker, 300)
+    text = "Collapsed since iteration 200: 64 cells, 1 kind"
+    for shown in (verdict, row):
+        expect(shown).to_have_text(text)
+        expect(shown).to_have_attribute("data-tone", "serious")
+    expect(page.locator("#findings")).to_contain_text(text)
+    # From 200 to the end: of 1,000 iterations in the chart, of the grids from 100 to 300 on the slider.
+    mark = page.get_by_role("link", name=text)
+    expect(page.locator("#marks-losses line")).to_have_attribute("x1", re.compile(r"^\d"))
+    ends = page.evaluate(
+        """() => {
+          const box = (selector) => document.querySelector(selector).getBoundingClientRect();
+          const [over, line] = [box(".bench .u-over"), box("#marks-losses line")];
+          return (line.left - over.left) / over.width;
+        }"""
+    )
+    assert ends == pytest.approx(0.2, abs=0.03)
+    expect(page.locator("frame-player #marks-timeline .tone-serious line")).to_have_attribute("x1", "50%")
+    page.locator("frame-player #marks-timeline .tone-serious").click()
+    expect(shown_iteration(page)).to_have_text("200")
+    mark.and_(page.locator("#marks-losses a")).focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#finding-mode_collapse-200")).to_be_in_viewport()
+    # It ends: the verdict says so, and is no longer bad.
+    report_collapse(worker, 400, ended=400)
+    expect(verdict).to_have_attribute("data-tone", "unknown")
+    expect(page.locator("#findings")).to_contain_text("from iteration 200 to 400")
+    assert page.evaluate("window.neverReloaded")
+
+
+@pytest.mark.usefixtures("shares_service")
+def test_the_browser_tells_of_serious_faults_once_it_was_asked_to(open_page: OpenPage, worker: FakeWorker) -> None:
+    job = worker.submit()
+    worker.claim()
+    page = open_page(f"/runs/{job}", permissions=["notifications"])
+    page.evaluate(
+        """() => {
+          window.told = [];
+          window.Notification = class {
+            static permission = "default";
+            static async requestPermission() { return (this.permission = window.answer); }
+            constructor(title, { body }) { window.told.push(`${title}: ${body}`); }
+          };
+          window.answer = "denied";
+        }"""
+    )
+    expect(page.locator("live-stream")).to_have_text("Live")
+    button = page.get_by_role("button", name="Notify me")
+    button.click()
+    expect(page.locator(".alerts [role=status]")).to_contain_text("allow them in its settings")
+    expect(button).to_have_attribute("aria-pressed", "false")
+    report_collapse(worker, 200)
+    expect(page.locator("#findings")).to_contain_text("Collapsed since iteration 200")
+    page.evaluate("window.answer = 'granted'")
+    button.click()
+    expect(button).to_have_attribute("aria-pressed", "true")
+    expect(page.locator(".alerts [role=status]")).to_have_text("")
+    report_collapse(worker, 310, since=300, severity="warning")
+    report_collapse(worker, 320, since=310)
+    report_collapse(worker, 330, since=310, evidence={})
+    report_collapse(worker, 340, since=310, ended=340)
+    expect(page.locator("#findings")).to_contain_text("from iteration 310 to 340")
+    # Of a serious one, once; neither of what came before it was asked for, nor of a warning, nor of an end.
+    assert page.evaluate("window.told") == ["first-light: Collapsed: 64 cells, 1 kind"]
+    button.click()
+    report_collapse(worker, 360, since=350)
+    expect(page.locator("#findings")).to_contain_text("since iteration 350")
+    assert page.evaluate("window.told.length") == 1

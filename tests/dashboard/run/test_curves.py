@@ -102,3 +102,37 @@ def test_values_that_are_not_finite_leave_a_gap_and_many_points_have_no_dots() -
     )
     assert chart.lines[0].dots == []
     assert build_measures([make_curve("eval/recall", {0: nan})], RunAxis("job", 100)) == []
+
+
+SIGNALS = ("diversity", "kinds", "real_distance", "movement", "nearest_training", "overfitting")
+
+
+def test_of_many_signals_only_the_most_telling_have_charts_and_all_can_be_chosen(
+    client: TestClient, worker: FakeWorker
+) -> None:
+    job_id = worker.submit()
+    worker.claim()
+    others = (
+        "feature_diversity",
+        "contrast",
+        "copies",
+        "generator_gradient",
+        "generator_dead_3",
+        "spectral_norm_1",
+    )
+    log(worker, 100, **{f"signals__{name}": 0.5 for name in (*SIGNALS, *others)})
+    html = read(client, f"/runs/{job_id}")
+    measures = html.split('<section id="measures"')[1].split("</section>")[0]
+    assert measures.count("<figure>") == len(SIGNALS)
+    assert re.findall(r'data-metric="signals/(\w+)"', measures) == [
+        "real_distance", "diversity", "feature_diversity", "kinds", "movement", "nearest_training", "overfitting",
+    ]  # fmt: skip
+    groups = re.findall(r"<legend>([^<]*)</legend>(.*?)</fieldset>", html.split("<metric-choice>")[1])
+    chosen = {group: re.findall(r'value="signals/(\w+)"', boxes) for group, boxes in groups}
+    assert chosen["Signals of the samples"] == [
+        "contrast", "diversity", "feature_diversity", "kinds", "movement", "real_distance",
+    ]  # fmt: skip
+    assert chosen["Signals of what is remembered"] == ["copies", "nearest_training", "overfitting"]
+    assert chosen["Signals of the networks"] == ["generator_dead_3", "generator_gradient", "spectral_norm_1"]
+    # Their newest values are folded: there are too many.
+    assert "<summary>12 signals</summary>" in html

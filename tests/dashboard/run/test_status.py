@@ -20,8 +20,9 @@ def show(client: TestClient, job: str) -> str:
 def test_run_that_nobody_claimed_says_how_to_start_a_worker(client: TestClient, worker: FakeWorker) -> None:
     shown = show(client, worker.submit())
     assert NO_WORKER in shown
-    # The verdict does not say it a second time.
-    assert "Waiting The reason is at the top." in shown
+    # Neither a verdict nor what it has learnt says it a second time.
+    assert "Learning – It is measured once it trains." in shown
+    assert "Not examined" not in shown
     assert shown.count("No worker has") == 1
     assert "The first sample grid appears here" in shown
 

@@ -118,8 +118,9 @@ def test_gallery_shows_newest_grids_state_losses_and_verdict(client: TestClient,
     html = read(client, "/?view=gallery")
     assert f'<img src="/artifacts/{newest}" alt="Samples of alpha at iteration 300"' in html
     shown = words(html)
-    for part in ("Running", "Steady", "300 / 1,000", "No grid yet", "Queued", "Waiting"):
+    for part in ("Running", "Not examined yet: no signals so far", "300 / 1,000", "No grid yet", "Queued"):
         assert part in shown, part
+    assert shown.count("Not examined") == 1
     assert "<table" not in html
 
 
