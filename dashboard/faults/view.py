@@ -85,15 +85,16 @@ def _build_fault(
     name = name_recipe(rule.name)
     recipe = recipes.get(name)
     run = runs.get(name)
-    shows = f"{rule.window} measurements in a row show" if rule.window > 1 else "one measurement shows"
     return FaultView(
         name=rule.name,
         title=rule.title,
         tone=rule.severity,
         severity=SEVERITY_WORDS[rule.severity],
         meaning=rule.meaning,
-        threshold=rule.threshold,
-        window=f"Found once {shows} it, ended once as many do not.",
+        threshold=f"{rule.threshold[:1].upper()}{rule.threshold[1:].rstrip('.')}.",
+        window=f"{rule.window} measurements in a row must show it, and as many no longer."
+        if rule.window > 1
+        else "",
         advice=advise(rule.remedies, spec),
         recipe=name if recipe else "",
         recipe_href=f"/new?{urlencode({'recipe': name})}" if recipe else "",
