@@ -35,6 +35,8 @@ class Lease:
         self._run_dir = run_dir
         self._period = min(lease_seconds / 3, MAX_PERIOD_SECONDS)
         self._renewed_at = time.monotonic()
+        # The last cause that was told; empty while all is well.
+        self._trouble = ""
         self._ended = Flag()
         self._thread = Thread(target=self._keep, name="lease", daemon=True)
 
@@ -43,6 +45,9 @@ class Lease:
         self._renewed_at = time.monotonic()
         self._period = min(answer.lease_seconds / 3, MAX_PERIOD_SECONDS)
         self.cancel_requested = self.cancel_requested or answer.cancel_requested
+        if self._trouble:
+            logger.info("the lease is renewed again")
+        self._trouble = ""
 
     def mark_lost(self) -> None:
         """Record that the service has fenced the attempt."""
@@ -68,7 +73,13 @@ class Lease:
                 # The token ends with the attempt, and with a deleted job.
                 self.mark_lost()
             except ServiceError as error:
-                logger.warning("the lease could not be renewed: %s", error)
+                self._record_trouble(error)
                 if not is_temporary(error):
                     self.mark_lost()
                 self._ended.wait(min(self._period, RETRY_SECONDS))
+
+    def _record_trouble(self, error: ServiceError) -> None:
+        """Say once for each cause what keeps the lease from being renewed: it is tried every second."""
+        if error.code != self._trouble:
+            logger.warning("the lease could not be renewed: %s", error)
+        self._trouble = error.code

@@ -1,19 +1,29 @@
 """The reporter against a real service, with a connection that fails in every way it can."""
 
 import hashlib
+import logging
 import threading
 from collections.abc import Callable, Iterator
+from copy import copy
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from api.attempts.schemas import ClaimRead
+from api.attempts.schemas import ClaimRead, LeaseRead
 from api.client.client import Client, WorkerClient
 from api.client.transport import ServiceUnreachable
-from api.errors import ArtifactMissing, BodyTooLarge, RequestInvalid, SequenceConflict, StorageFull
+from api.errors import (
+    ArtifactMissing,
+    BodyTooLarge,
+    RequestInvalid,
+    SequenceConflict,
+    ServiceUnavailable,
+    StorageFull,
+)
 from api.events.schemas import EventsAccepted, EventsPost
 from ganlib.events import CheckpointSaved, LineLogged, MetricsLogged, StoredFile
+from worker.attempt import lease as lease_module
 from worker.attempt import reporter as reporter_module
 from worker.attempt.lease import Lease
 from worker.attempt.reporter import Reporter
@@ -215,3 +225,26 @@ def test_a_cancel_that_a_user_asked_for_arrives_with_the_answer_to_a_batch(
         threading.Event().wait(0.01)
     reporter.abandon()
     assert not reporter.is_running
+
+
+def test_a_lease_that_cannot_be_renewed_says_so_once_for_each_cause_and_again_when_it_is(
+    worker_client, run_dir, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(lease_module, "RETRY_SECONDS", 0.0)
+    away, no_database = ServiceUnreachable("here"), ServiceUnavailable()
+    outcomes = iter([None, *[away] * 20, *[no_database] * 20, None, away, None])
+    is_over = threading.Event()
+
+    def heartbeat(*_: object) -> LeaseRead:
+        if failure := next(outcomes, None):
+            raise failure
+        if next(copy(outcomes), is_over) is is_over:
+            is_over.set()
+        return LeaseRead(lease_seconds=0.01, cancel_requested=False)
+
+    monkeypatch.setattr(worker_client, "heartbeat", heartbeat)
+    with caplog.at_level(logging.INFO, lease_module.__name__), Lease(worker_client, run_dir, 0.01):
+        assert is_over.wait(60)
+    unreachable, broken = (f"the lease could not be renewed: {error}" for error in (away, no_database))
+    renewed = "the lease is renewed again"
+    assert caplog.messages == [unreachable, broken, renewed, unreachable, renewed]
