@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -68,9 +69,7 @@ def run(cluster: Cluster, iterations: int, *, build: bool) -> None:
     cut_off(cluster, "worker", find_container(cluster, client, job.id, "worker"))
     ended = client.wait(job.id, timeout=4 * PATIENCE_SECONDS)
     check(client, job.id, ended.state, iterations)
-    again = client.submit({**spec, "iterations": 200})
-    state = client.wait(again.id, timeout=PATIENCE_SECONDS).state
-    expect(state == "succeeded", f"a second job ends: {state}")
+    lose_redis_at_the_end(cluster, client, {**spec, "iterations": 1000})
     if "s3" in cluster.profiles:
         beside = cluster.execute("service", "sh", "-c", "find /data/blobs -type f 2>/dev/null | wc -l")
         expect(beside == "0", f"{beside} of the files lie in the service's volume")
@@ -84,6 +83,24 @@ def find_container(cluster: Cluster, client: Client, job_id: str, part: str) -> 
     # A container's host name is how its id begins, and a worker's name begins with the host's.
     holder = client.get(job_id).attempts[-1].worker
     return next(container for container in found if holder.startswith(container[:12]))
+
+
+def lose_redis_at_the_end(cluster: Cluster, client: Client, spec: dict[str, Any]) -> None:
+    """Let a job end while there is no Redis, and see that the next two are taken, without it and with it again."""
+    first = client.submit(spec)
+    wait("another job trains", lambda: client.get(first.id).state != "queued")
+    redis = cluster.container("redis")
+    cluster.engine.run("kill", redis)
+    for job, what in (
+        (first, "it ends while redis is away"),
+        (client.submit(spec), "so does one that came meanwhile"),
+    ):
+        state = client.wait(job.id, timeout=PATIENCE_SECONDS).state
+        expect(state == "succeeded", f"{what}: {state}")
+    cluster.engine.run("start", redis)
+    wait("redis is healthy again", lambda: cluster.is_healthy("redis"))
+    state = client.wait(client.submit(spec).id, timeout=PATIENCE_SECONDS).state
+    expect(state == "succeeded", f"the next job ends: {state}")
 
 
 def kill_and_start(cluster: Cluster, part: str, container: str) -> None:

@@ -5,7 +5,8 @@
 #
 # Needs: root on Debian or a system derived from it; podman, debootstrap, and a Debian mirror and PyPI (or mirrors of
 # both) that can be reached; 2 GB. MIRROR names another Debian mirror; BUILD_OPTIONS is handed to `podman build`, such as
-# "--network host --volume /path/to/ca.crt:/etc/ssl/certs/ca-certificates.crt:ro" behind a proxy with its own certificate.
+# "--network host --volume /path/to/ca.crt:/etc/ssl/certs/ca-certificates.crt:ro" behind a proxy with its own certificate:
+# the file alone, for Debian's PostgreSQL writes a certificate of its own into that folder.
 set -euo pipefail
 cd "$(dirname "$0")"
 mirror="${MIRROR:-http://deb.debian.org/debian}"
