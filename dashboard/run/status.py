@@ -134,6 +134,7 @@ ADVICE: dict[str, str] = {
 # Errors whose own message says what to do.
 SELF_EXPLAINED = frozenset(
     {
+        "stopped_by_fault",
         "dataset_unavailable",
         "data_changed",
         "device_unavailable",
