@@ -18,18 +18,21 @@ from uuid import uuid4
 from pydantic import BaseModel
 
 from api.client.downloads import Query, download_artifact, download_figure
-from api.client.event_stream import STREAM_SILENCE_SECONDS, read_stream
-from api.client.transport import Model, ServiceUnreachable, Transport, UnexpectedAnswer, is_temporary, quote_id
+from api.client.event_stream import read_stream
+from api.client.transport import Model, ServiceUnreachable, Transport, UnexpectedAnswer, quote_id
+from api.client.watching import JobUpdate, WaitTimedOut, follow_updates
 from api.client.worker_client import WorkerClient
 from api.curves.columns import StoredCurves, read_curves
 from api.curves.points import Points
 from api.curves.schemas import Curve, CurvesRead, HistogramRead
 from api.errors import JobNotFound, ServiceError
 from api.events.schemas import StreamEvent
+from api.findings.schemas import FindingAdvised, FindingFacts, FindingListed, VerdictTone
 from api.jobs.schemas import JobRead, JobSummary
 from api.samples.schemas import CheckpointRead, LogLineRead, NeighbourGridRead, SampleRead
 from api.server.http.schemas import TERMINAL_STATES, HealthRead, JobState, Page
 from api.workers.schemas import WorkerRead
+from ganlib.events import Severity
 from ganlib.spec.files import read_spec_file
 from ganlib.spec.job import JobSpec
 
@@ -38,22 +41,12 @@ __all__ = ["Client", "ServiceUnreachable", "UnexpectedAnswer", "WaitTimedOut", "
 # A read on a connection that the service had just closed is retried once.
 READ_DELAYS = (0.0,)
 SUBMIT_DELAYS = (0.1, 0.3, 0.6)
-POLL_SECONDS = 0.5
-# `wait` tolerates an unreachable service for this long, as during a restart.
-PATIENCE_SECONDS = 60.0
 
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 Item = TypeVar("Item", bound=BaseModel)
 UpdateCallback = Callable[[JobSummary], None]
-
-
-class WaitTimedOut(TimeoutError):
-    """The job had not ended when `wait` timed out; it still runs. `job` is its last state."""
-
-    def __init__(self, job: JobSummary, timeout: float) -> None:
-        self.job = job
-        super().__init__(f"The job {job.id} was still {job.state} after {timeout:g} seconds.")
+FindingCallback = Callable[[FindingFacts], None]
 
 
 class Client:
@@ -112,24 +105,40 @@ class Client:
         """
         return self._get(JobRead, f"/jobs/{_checked_id(job_id)}")
 
-    def wait(self, job_id: str, timeout: float | None = None, on_update: UpdateCallback | None = None) -> JobRead:
+    def wait(
+        self,
+        job_id: str,
+        timeout: float | None = None,
+        on_update: UpdateCallback | None = None,
+        on_finding: FindingCallback | None = None,
+    ) -> JobRead:
         """Return the job once it has ended, however it ended; raises WaitTimedOut after `timeout` seconds.
 
-        on_update: called with the job's summary now and after each change. Updates come from the event stream,
-        which is resumed after a break; without a stream, the job is polled every half second. A service that does
-        not answer for a minute raises ServiceUnreachable.
+        on_update: called with the job's summary now and after each change. on_finding: called with each fault that
+        a rule has found, and again when it gets worse or ends. Updates come from the event stream, which is resumed
+        after a break; without a stream, the job is polled every half second. A service that does not answer for a
+        minute raises ServiceUnreachable.
 
-        >>> client.wait(job.id, timeout=3600).state  # doctest: +SKIP
-        'succeeded'
+        >>> client.wait(job.id, timeout=3600).verdict.text  # doctest: +SKIP
+        'No fault found up to iteration 20,000'
         """
-        job = self.get(job_id)
-        ends_at = None if timeout is None else time.monotonic() + timeout
-        for update in self._updates(job, ends_at):
+        for update in self.watch(job_id, timeout):
+            for finding in update.findings if on_finding is not None else ():
+                on_finding(finding)
             if on_update is not None:
-                on_update(update)
-            if update.state in TERMINAL_STATES:
+                on_update(update.job)
+            if update.job.state in TERMINAL_STATES:
                 return self.get(job_id)
         raise WaitTimedOut(self.get(job_id), timeout or 0.0)
+
+    def watch(self, job_id: str, timeout: float | None = None) -> Iterator[JobUpdate]:
+        """Yield the job and what rules found in it, now and after each change, until it ends or for so many seconds.
+
+        >>> for update in client.watch(job.id):  # doctest: +SKIP
+        ...     print(update.job.iteration, update.job.verdict.text, update.findings)
+        """
+        ends_at = None if timeout is None else time.monotonic() + timeout
+        return follow_updates(self._transport, lambda: self.get(job_id), ends_at)
 
     def stream(self, job_id: str, after: int | None = None) -> Iterator[StreamEvent]:
         """Yield the job's events after the event with id `after`, until the connection ends.
@@ -236,6 +245,29 @@ class Client:
         """Return the job's checkpoints in order of iteration."""
         return tuple(self._pages(Page[CheckpointRead], f"/jobs/{_checked_id(job_id)}/checkpoints", {}))
 
+    def findings(self, job_id: str) -> tuple[FindingAdvised, ...]:
+        """Return what rules found in the job, with what to do about it: first what lasts, then the worst.
+
+        >>> [advice.changes for advice in client.findings(job.id)[0].advice]  # doctest: +SKIP
+        [{'optimisers.discriminator.learning_rate': 0.0001}]
+        """
+        return tuple(self._pages(Page[FindingAdvised], f"/jobs/{_checked_id(job_id)}/findings", {}))
+
+    def list_findings(
+        self,
+        *,
+        job: str | None = None,
+        rule: str | None = None,
+        severity: Severity | None = None,
+        active: bool | None = None,
+    ) -> Iterator[FindingListed]:
+        """Yield what rules found in all jobs, newest first; further pages are fetched as they are needed.
+
+        active: only what lasts, or only what has ended.
+        """
+        query = {"job": job, "rule": rule, "severity": severity, "active": active}
+        return self._pages(Page[FindingListed], "/findings", query)
+
     def log(self, job_id: str, tail: int = 200) -> Page[LogLineRead]:
         """Return the last lines of the job's log in `items`, oldest first.
 
@@ -290,6 +322,8 @@ class Client:
         tag: str | None = None,
         commit: str | None = None,
         recipe: str | None = None,
+        verdict: VerdictTone | None = None,
+        finding: str | None = None,
         where: Sequence[str] = (),
         q: str | None = None,
         sort: str = "-created_at",
@@ -298,7 +332,7 @@ class Client:
     ) -> Page[JobSummary]:
         """Return one page of jobs, as `list` does; its `next` is the cursor to ask for the following one."""
         query: dict[str, Any] = {"state": state, "name": name, "tag": tag, "commit": commit}
-        query |= {"recipe": recipe, "where": [*where], "q": q}
+        query |= {"recipe": recipe, "verdict": verdict, "finding": finding, "where": [*where], "q": q}
         return self._get(Page[JobSummary], "/jobs", {**query, "sort": sort, "limit": limit, "cursor": cursor})
 
     def list(
@@ -309,12 +343,15 @@ class Client:
         tag: str | None = None,
         commit: str | None = None,
         recipe: str | None = None,
+        verdict: VerdictTone | None = None,
+        finding: str | None = None,
         where: Sequence[str] = (),
         q: str | None = None,
         sort: str = "-created_at",
     ) -> Iterator[JobSummary]:
         """Yield jobs, newest first unless `sort` says otherwise; further pages are fetched as they are needed.
 
+        verdict: how bad the worst fault is that lasts. finding: a rule that found something, such as mode_collapse.
         where: comparisons of spec fields and of metrics' newest values, which must all match. q: a search as in
         the dashboard's search box. sort: a column of the list, `duration`, a metric, or a field of the spec.
 
@@ -322,8 +359,9 @@ class Client:
         >>> [job.name for job in client.list(state="running")]  # doctest: +SKIP
         ['winkler-mnist']
         """
-        query = {"state": state, "name": name, "tag": tag, "commit": commit, "recipe": recipe, "q": q}
-        return self._pages(Page[JobSummary], "/jobs", {**query, "where": [*where], "sort": sort})
+        query: dict[str, Any] = {"state": state, "name": name, "tag": tag, "commit": commit, "recipe": recipe}
+        query |= {"verdict": verdict, "finding": finding, "where": [*where], "q": q, "sort": sort}
+        return self._pages(Page[JobSummary], "/jobs", query)
 
     def close(self) -> None:
         """Close the connections."""
@@ -356,41 +394,6 @@ class Client:
             if page.next is None:
                 return
             cursor = page.next
-
-    def _updates(self, job: JobRead, ends_at: float | None) -> Iterator[JobSummary]:
-        """Yield the job now and after each change, by stream or by polling, until `ends_at` (monotonic)."""
-        yield job
-        after, answered_at = job.last_event_id, time.monotonic()
-        while not _is_past(ends_at):
-            for message in self._messages(job.id, after, ends_at):
-                after, answered_at = message.id, time.monotonic()
-                yield message.job
-            try:
-                yield self.get(job.id)
-                answered_at = time.monotonic()
-            except ServiceError as error:
-                if not is_temporary(error) or time.monotonic() - answered_at > PATIENCE_SECONDS:
-                    raise
-            time.sleep(POLL_SECONDS)
-
-    def _messages(self, job_id: str, after: int, ends_at: float | None) -> Iterator[StreamEvent]:
-        """Yield the stream's messages until it breaks, or until `ends_at` is closer than the longest silence."""
-        if _is_past(ends_at, STREAM_SILENCE_SECONDS):
-            return
-        try:
-            for message in read_stream(self._transport, f"/jobs/{job_id}/events", after):
-                if message is not None:
-                    yield message
-                if _is_past(ends_at, STREAM_SILENCE_SECONDS):
-                    return
-        except ServiceError as error:
-            # Whatever broke the stream, polling the job shows whether it matters.
-            if not is_temporary(error) and not isinstance(error, UnexpectedAnswer):
-                raise
-
-
-def _is_past(moment: float | None, margin: float = 0.0) -> bool:
-    return moment is not None and time.monotonic() + margin >= moment
 
 
 def _checked_id(job_id: str) -> str:

@@ -29,7 +29,18 @@ class VerdictRead(Schema):
     since: int | None = None
 
 
-class FindingRead(Schema):
+class FindingFacts(Schema):
+    """What a report says of a fault: all that a line of text needs."""
+
+    rule: str
+    severity: Severity
+    text: str
+    since: int
+    ended: int | None = None
+    iteration: int
+
+
+class FindingRead(FindingFacts):
     """A fault that a rule found in a run, as it was last reported; a rule and `since` name it.
 
     `title`, `meaning`: of the rule, for people; of a rule that this version does not know, its name in words and
@@ -39,15 +50,9 @@ class FindingRead(Schema):
     `rolled_back_to` and `changes` say where the run went on and with which fields changed.
     """
 
-    rule: str
     title: str
     meaning: str
-    severity: Severity
-    text: str
     description: str
-    since: int
-    ended: int | None = None
-    iteration: int
     attempt: int
     evidence: dict[str, MetricValue] = {}
     action: Action | None = None
