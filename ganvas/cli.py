@@ -17,6 +17,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "submit": ("ganvas.commands.submit", "Submit a job spec to the service."),
     "list": ("ganvas.commands.show", "List jobs, newest first."),
     "show": ("ganvas.commands.show", "Show one job."),
+    "watch": ("ganvas.commands.findings", "Follow a job to its end, and see each fault as it is found."),
+    "findings": ("ganvas.commands.findings", "List the faults that were found, or one job's and what to do."),
     "logs": ("ganvas.commands.show", "Print a job's log."),
     "retry": ("ganvas.commands.jobs", "Try a failed or cancelled job again, from its newest checkpoint."),
     "workers": ("ganvas.commands.show", "List the workers and what they are doing."),

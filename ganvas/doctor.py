@@ -279,6 +279,33 @@ def check_broker(settings: "Settings") -> Finding:
     return Finding("broker", "ok", "files in the data folder" if "files" in where else where)
 
 
+def check_webhook(settings: "Settings") -> Finding:
+    """Check that the last message to the webhook was taken."""
+    from api.findings.outbox import read_status
+    from api.server.database.engine import HEAD_REVISION, build_database, find_revision
+
+    if settings.webhook_url is None:
+        return Finding("webhook", "ok", "none is set (GANVAS_WEBHOOK_URL)")
+    database = build_database(settings)
+    try:
+        if find_revision(database.engine) != HEAD_REVISION:
+            return Finding("webhook", "ok", "not looked at: there are no tables of this version")
+        with database.read() as session:
+            status = read_status(session)
+    finally:
+        database.close()
+    delivered = (
+        f"the last delivery worked at {status.delivered_at:%Y-%m-%d %H:%M:%S} UTC"
+        if status.delivered_at
+        else "nothing was delivered yet"
+    )
+    lost = f"; {status.given_up:,} were given up after a day" if status.given_up else ""
+    if status.error is not None:
+        text = f"the last try failed: {status.error}; {status.waiting:,} wait; {delivered}{lost}"
+        return Finding("webhook", "warning", text, "what waits is tried again for a day; correct the receiver")
+    return Finding("webhook", "ok", f"{delivered}; {status.waiting:,} wait{lost}")
+
+
 def check_gpu(_: Subject) -> Finding:
     """Check that torch finds the GPUs that the driver lists."""
     try:
@@ -313,6 +340,7 @@ CHECKS: tuple[Callable[[Subject], Finding], ...] = (check_versions, check_servic
 # Of a service on this machine, in its folder of data.
 LOCAL_CHECKS: tuple[Callable[["Settings"], Finding], ...] = (
     check_disk, check_database, check_sqlite, check_space, check_clock, check_blobs, check_broker,
+    check_webhook,
 )  # fmt: skip
 
 

@@ -1,20 +1,31 @@
 """A job's progress in the terminal, and the short forms of its numbers."""
 
+import json
 import os
+import re
+import shlex
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from textwrap import wrap
 from typing import Any
 
 from tqdm import tqdm
 
 from api.client.client import Client
+from api.findings.schemas import FindingAdvised, FindingFacts
 from api.jobs.schemas import JobRead, JobSummary
+from ganlib.evaluation.diagnosis.verdict import SEVERITY_RANKS, Finding, describe
+from ganlib.events import Severity
+from ganlib.runtime.terminal import strip_controls
 from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS
 
 BAR_FORMAT = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
 # Without a terminal a line is printed at most so many times in a run, and at each new state.
 PLAIN_LINES = 20
+WIDTH = 96
+_PLAIN_WORD = re.compile(r"[A-Za-z][A-Za-z_-]*")
 
 
 def open_progress(iterations: int, iteration: int = 0, state: str = "queued") -> "ProgressBar | ProgressLines":
@@ -84,25 +95,88 @@ class ProgressBar:
             self._bar.close()
 
 
-def follow_job(client: Client, job_id: str, *, show_bar: bool = True) -> JobRead:
-    """Wait until the job ends, with a progress bar; returns the job."""
+class FaultFound(Exception):
+    """A fault as bad as `--fail-on` names was found in a job that is followed; `finding` is it."""
+
+    def __init__(self, finding: FindingFacts) -> None:
+        self.finding = finding
+        super().__init__(say_finding(finding))
+
+
+def follow_job(client: Client, job_id: str, *, show_bar: bool = True, fail_on: Severity | None = None) -> JobRead:
+    """Wait until the job ends, with a progress bar, and faults as they are found; returns the job.
+
+    fail_on: raise FaultFound at the first fault that lasts and is as bad or worse.
+    """
     job = client.get(job_id)
-    if not show_bar:
-        return client.wait(job_id)
-    bar = open_progress(job.iterations, job.iteration)
+    bar = open_progress(job.iterations, job.iteration) if show_bar else None
     said = {""}
 
     def show(newest: JobSummary) -> None:
+        if bar is None:
+            return
         why = say_waiting(newest)
         if why not in said:
             said.add(why)
             bar.say(why)
         bar.update(newest.state, newest.iteration, human_losses(newest))
 
+    def tell(finding: FindingFacts) -> None:
+        if bar is not None:
+            bar.say(say_finding(finding))
+        if fail_on is not None and finding.ended is None and is_as_bad(finding.severity, fail_on):
+            raise FaultFound(finding)
+
     try:
-        return client.wait(job.id, on_update=show)
+        return client.wait(job.id, on_update=show, on_finding=tell)
     finally:
-        bar.close()
+        if bar is not None:
+            bar.close()
+
+
+def is_as_bad(severity: Severity, as_bad_as: Severity) -> bool:
+    """Return whether a severity is this one or a worse one."""
+    return SEVERITY_RANKS[severity] >= SEVERITY_RANKS[as_bad_as]
+
+
+def say_finding(finding: Finding) -> str:
+    """Return a finding in one line: `serious: Collapsed since iteration 1,200: 64 cells, 1 kind`."""
+    label = finding.severity if finding.ended is None else "ended"
+    return f"{label}: {strip_controls(describe(finding))}"
+
+
+def render_finding(finding: FindingAdvised) -> str:
+    """Return a finding with what it means, by what it was judged, and what to try, as text."""
+    lines = [say_finding(finding), *_wrap("", finding.meaning)]
+    evidence = ", ".join(f"{name} {value:.4g}" for name, value in finding.evidence.items())
+    lines += _wrap("evidence", evidence)
+    if finding.rolled_back_to is not None:
+        changed = " ".join(write_settings(finding.changes))
+        lines += _wrap("done", f"back to iteration {finding.rolled_back_to:,}{changed and f', with {changed}'}")
+    elif finding.action == "stop":
+        lines += _wrap("done", "the spec says to stop the run")
+    for advice in finding.advice:
+        lines += _wrap("try", f"{advice.title}. {advice.text} ({advice.source})")
+        # Not wrapped: it is there to be copied.
+        lines += [f"{'':14}{setting}" for setting in write_settings(advice.changes)]
+    return "\n".join(lines)
+
+
+def write_settings(changes: Mapping[str, Any]) -> list[str]:
+    """Return changes of a spec as arguments for a shell: `--set optimisers.generator.learning_rate=0.0001`."""
+    return [f"--set {shlex.quote(f'{path}={_write_value(value)}')}" for path, value in changes.items()]
+
+
+def _write_value(value: Any) -> str:
+    # JSON is YAML; a plain word needs no quotes.
+    if isinstance(value, str) and _PLAIN_WORD.fullmatch(value) and value not in ("true", "false", "null"):
+        return value
+    return json.dumps(value)
+
+
+def _wrap(label: str, text: str) -> list[str]:
+    indent = f"    {label:<10}" if label else "    "
+    return wrap(strip_controls(text), WIDTH, initial_indent=indent, subsequent_indent=" " * len(indent))
 
 
 def say_waiting(job: JobSummary) -> str:

@@ -115,16 +115,16 @@ class Client:
         """Return the job once it has ended, however it ended; raises WaitTimedOut after `timeout` seconds.
 
         on_update: called with the job's summary now and after each change. on_finding: called with each fault that
-        a rule has found, and again when it gets worse or ends. Updates come from the event stream, which is resumed
-        after a break; without a stream, the job is polled every half second. A service that does not answer for a
-        minute raises ServiceUnreachable.
+        was found, and again when it changes or ends. Updates come from the event stream, which is resumed after a
+        break, or by polling. A service that does not answer for a minute raises ServiceUnreachable.
 
         >>> client.wait(job.id, timeout=3600).verdict.text  # doctest: +SKIP
         'No fault found up to iteration 20,000'
         """
         for update in self.watch(job_id, timeout):
-            for finding in update.findings if on_finding is not None else ():
-                on_finding(finding)
+            if on_finding is not None:
+                for finding in update.findings:
+                    on_finding(finding)
             if on_update is not None:
                 on_update(update.job)
             if update.job.state in TERMINAL_STATES:
@@ -132,7 +132,7 @@ class Client:
         raise WaitTimedOut(self.get(job_id), timeout or 0.0)
 
     def watch(self, job_id: str, timeout: float | None = None) -> Iterator[JobUpdate]:
-        """Yield the job and what rules found in it, now and after each change, until it ends or for so many seconds.
+        """Yield the job and what was found in it, now and after each change, until it ends or times out.
 
         >>> for update in client.watch(job.id):  # doctest: +SKIP
         ...     print(update.job.iteration, update.job.verdict.text, update.findings)
@@ -261,10 +261,7 @@ class Client:
         severity: Severity | None = None,
         active: bool | None = None,
     ) -> Iterator[FindingListed]:
-        """Yield what rules found in all jobs, newest first; further pages are fetched as they are needed.
-
-        active: only what lasts, or only what has ended.
-        """
+        """Yield what rules found in all jobs, newest first; active: only what lasts, or only what has ended."""
         query = {"job": job, "rule": rule, "severity": severity, "active": active}
         return self._pages(Page[FindingListed], "/findings", query)
 
@@ -351,9 +348,9 @@ class Client:
     ) -> Iterator[JobSummary]:
         """Yield jobs, newest first unless `sort` says otherwise; further pages are fetched as they are needed.
 
-        verdict: how bad the worst fault is that lasts. finding: a rule that found something, such as mode_collapse.
-        where: comparisons of spec fields and of metrics' newest values, which must all match. q: a search as in
-        the dashboard's search box. sort: a column of the list, `duration`, a metric, or a field of the spec.
+        verdict: how bad the worst fault is that lasts. finding: a rule that found one. where: comparisons of spec
+        fields and of metrics' newest values, which must all match. q: a search as in the dashboard's search box.
+        sort: a column of the list, `duration`, a metric, or a field of the spec.
 
         >>> best = client.list(where=["losses.generator=hinge", "eval/fid<30"], sort="eval/fid")  # doctest: +SKIP
         >>> [job.name for job in client.list(state="running")]  # doctest: +SKIP

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -18,6 +19,8 @@ POLL_SECONDS = 0.5
 # An unreachable service is tolerated for this long, as during a restart.
 PATIENCE_SECONDS = 60.0
 _KIND = "finding_reported"
+
+Told = TypeVar("Told", bound=FindingFacts)
 
 
 class WaitTimedOut(TimeoutError):
@@ -42,7 +45,7 @@ class KnownFindings:
     def __init__(self) -> None:
         self._told: dict[tuple[str, int], tuple[int | None, str, str]] = {}
 
-    def take_new(self, findings: Iterable[FindingFacts]) -> list[FindingFacts]:
+    def take_new(self, findings: Iterable[Told]) -> list[Told]:
         """Return those that began or changed, in this order."""
         new = []
         for finding in findings:
@@ -59,23 +62,22 @@ def follow_updates(
     """Yield the job now and after each change, until it has ended or until `ends_at` (monotonic)."""
     known, job = KnownFindings(), get_job()
     # What lasts first is how a person reads them; here they come as they were found.
-    update = JobUpdate(job, known.take_new(sorted(job.findings, key=lambda finding: finding.since)))
-    yield update
+    yield JobUpdate(job, known.take_new(sorted(job.findings, key=lambda finding: finding.since)))
     after, answered_at = job.last_event_id, time.monotonic()
-    while update.job.state not in TERMINAL_STATES and not _is_past(ends_at):
+    while job.state not in TERMINAL_STATES and not _is_past(ends_at):
         for message in _read_messages(transport, job.id, after, ends_at):
             after, answered_at = message.id, time.monotonic()
-            update = JobUpdate(message.job, known.take_new(_read_findings(message)))
-            yield update
+            yield JobUpdate(message.job, known.take_new(_read_findings(message)))
+            if message.job.state in TERMINAL_STATES:
+                return
         try:
             job = get_job()
             answered_at = time.monotonic()
-            update = JobUpdate(job, known.take_new(job.findings))
-            yield update
+            yield JobUpdate(job, known.take_new(job.findings))
         except ServiceError as error:
             if not is_temporary(error) or time.monotonic() - answered_at > PATIENCE_SECONDS:
                 raise
-        if update.job.state not in TERMINAL_STATES:
+        if job.state not in TERMINAL_STATES:
             time.sleep(POLL_SECONDS)
 
 

@@ -81,6 +81,11 @@ def claim_delivery(session: Session) -> Claimed | None:
     return Claimed(*row) if row is not None else None
 
 
+def has_due(session: Session) -> bool:
+    """Return whether any message is due: a read, which waits for no writer and holds up none."""
+    return session.execute(select(Delivery.id).where(*build_claim_conditions()).limit(1)).first() is not None
+
+
 def build_claim_conditions() -> list[ColumnElement[bool]]:
     """Return the conditions that a message is due and that no earlier one of its job waits."""
     earlier = aliased(Delivery)

@@ -23,19 +23,14 @@ def apply_report(session: Session, job_id: str, attempt: int, event: FindingRepo
     """
     _check_size(event)
     own = (FindingRow.job_id == job_id, FindingRow.rule == event.rule, FindingRow.since == event.since)
-    earlier = session.execute(
-        select(FindingRow.id, FindingRow.ended, FindingRow.severity, FindingRow.rolled_back_to).where(*own)
-    ).one_or_none()
-    goes_back = event.rolled_back_to is not None and (
-        earlier is None or earlier.rolled_back_to != event.rolled_back_to
-    )
+    columns = (FindingRow.id, FindingRow.ended, FindingRow.severity)
+    earlier = session.execute(select(*columns).where(*own)).one_or_none()
     row: dict[str, Any] = {
         "job_id": job_id,
         "attempt": attempt,
         "rule": event.rule,
         "since": event.since,
-        # After a rollback the run is at an earlier iteration, and so is what the report belongs to.
-        "iteration": event.rolled_back_to if goes_back else event.iteration,
+        "iteration": event.iteration,
         "event": event.model_dump(mode="json"),
         "created_at": database_now(),
     }

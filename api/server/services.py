@@ -11,6 +11,7 @@ from api.artifacts.s3 import S3Blobs
 from api.artifacts.storage import Blobs, LocalBlobs, is_damaged
 from api.attempts.lease_expiry import Cadence, Reaper
 from api.events.feed import Feed
+from api.findings.webhooks import WebhookSender
 from api.server.access.authenticator import Authenticator
 from api.server.access.rate_limits import RateLimits
 from api.server.broker.waker import WorkerWaker
@@ -41,6 +42,7 @@ class Services:
     rate_limits: RateLimits
     availability: Availability
     costly: CostlyAnswers
+    webhooks: WebhookSender
 
     @cached_property
     def prometheus(self) -> "PrometheusMetrics":
@@ -55,10 +57,12 @@ class Services:
         if not self.settings.read_only:
             self.waker.start()
             self.reaper.start()
+            self.webhooks.start()
 
     def stop(self) -> None:
         """Stop the background threads, and close the database."""
         if not self.settings.read_only:
+            self.webhooks.close()
             self.reaper.close()
             self.waker.close()
         self.database.close()
@@ -120,6 +124,7 @@ def build_services(settings: Settings) -> Services:
         rate_limits=rate_limits,
         availability=availability,
         costly=CostlyAnswers(),
+        webhooks=WebhookSender(database, settings),
     )
 
 

@@ -5,6 +5,8 @@ from typing import get_args
 
 import click
 
+from api.client.watching import KnownFindings
+from api.findings.schemas import VerdictTone
 from api.jobs.schemas import JobRead, JobSummary
 from api.samples.schemas import LogLineRead
 from api.server.http.schemas import TERMINAL_STATES, JobState
@@ -12,7 +14,15 @@ from api.workers.schemas import GpuState, WorkerRead
 from ganlib.runtime.terminal import strip_controls
 from ganlib.spec.documents.render import render_yaml
 from ganvas.commands.options import json_option, open_client, print_json, url_option
-from ganvas.progress import human_age, human_duration, human_losses, human_time, say_waiting
+from ganvas.progress import (
+    human_age,
+    human_duration,
+    human_losses,
+    human_time,
+    render_finding,
+    say_finding,
+    say_waiting,
+)
 
 GIB = 1_073_741_824
 # The orders whose values the table shows anyway.
@@ -24,6 +34,8 @@ _SHOWN_SORTS = ("created_at", "name", "state", "iteration", "iterations")
 @click.option("--name", help="Only jobs whose name holds this text.")
 @click.option("--tag", help="Only jobs with this tag.")
 @click.option("--recipe", help="Only jobs that repeat a paper whose name holds this text.")
+@click.option("--verdict", type=click.Choice(get_args(VerdictTone)), help="Only jobs that are judged so.")
+@click.option("--finding", metavar="RULE", help="Only jobs in which this was found: mode_collapse.")
 @click.option(
     "--where",
     metavar="COMPARISON",
@@ -41,6 +53,8 @@ def list_command(
     name: str | None,
     tag: str | None,
     recipe: str | None,
+    verdict: VerdictTone | None,
+    finding: str | None,
     where: tuple[str, ...],
     sort: str | None,
     limit: int,
@@ -55,6 +69,8 @@ def list_command(
             name=name,
             tag=tag,
             recipe=recipe,
+            verdict=verdict,
+            finding=finding,
             where=where,
             sort=sort or "-created_at",
             limit=limit,
@@ -64,7 +80,7 @@ def list_command(
         print_json(page)
         return
     if not page.items:
-        is_filtered = any((state, name, tag, recipe, where))
+        is_filtered = any((state, name, tag, recipe, verdict, finding, where))
         click.echo(
             "No such job." if is_filtered else "No jobs. Submit one: ganvas submit recipes/winkler-mnist.yaml"
         )
@@ -72,9 +88,10 @@ def list_command(
     column = (sort or "created_at").removeprefix("-")
     rows = [render_sorted(job, column) for job in page.items] if column not in _SHOWN_SORTS else []
     width = max(map(len, [column, *rows]), default=0)
-    click.echo(render_heading(column.rjust(width) if rows else ""))
+    verdict_width = max(len(job.verdict.text) for job in page.items)
+    click.echo(render_heading(column.rjust(width) if rows else "", verdict_width))
     for index, job in enumerate(page.items):
-        click.echo(render_job_row(job, rows[index].rjust(width) if rows else ""))
+        click.echo(render_job_row(job, rows[index].rjust(width) if rows else "", verdict_width))
     for job in page.items:
         if job.obstacle:
             click.echo(f"{job.id} waits: {job.obstacle}")
@@ -82,17 +99,22 @@ def list_command(
         click.echo(f"… more: ganvas list --limit {limit} --cursor {page.next}")
 
 
-def render_heading(column: str = "") -> str:
+def render_heading(column: str = "", verdict_width: int = 0) -> str:
     """Return the table's heading, with the column that it is sorted by where that is no usual one."""
-    return f"{'id':<12}  {'state':<10}{'iterations':>16}  {'losses':<28}{'age':>9}  {column and column + '  '}name"
+    verdict = f"{'verdict':<{verdict_width}}"
+    end = f"{column and column + '  '}name"
+    return f"{'id':<12}  {'state':<10}{'iterations':>16}  {verdict}  {'losses':<28}{'age':>9}  {end}"
 
 
-def render_job_row(job: JobSummary, value: str = "") -> str:
+def render_job_row(job: JobSummary, value: str = "", verdict_width: int = 0) -> str:
     """Return one line of the table, with the value that it is sorted by where that has a column."""
+    verdict = f"{strip_controls(job.verdict.text):<{verdict_width}}"
     progress = f"{job.iteration:,}/{job.iterations:,}"
     age = human_age(job.created_at)
     shown = value and value + "  "
-    return f"{job.id}  {job.state:<10}{progress:>16}  {human_losses(job):<28}{age:>9}  {shown}{job.name}"
+    return (
+        f"{job.id}  {job.state:<10}{progress:>16}  {verdict}  {human_losses(job):<28}{age:>9}  {shown}{job.name}"
+    )
 
 
 def render_sorted(job: JobSummary, column: str) -> str:
@@ -111,7 +133,7 @@ def render_sorted(job: JobSummary, column: str) -> str:
 @url_option
 @json_option
 def show_command(job_id: str, url: str | None, as_json: bool) -> None:
-    """Show one job: where it stands, what ran, its spec."""
+    """Show one job: the verdict on it, where it stands, what was found and what to do, what ran, its spec."""
     with open_client(url) as client:
         job = client.get(job_id)
         page_url = client.page_url(job.id)
@@ -119,6 +141,10 @@ def show_command(job_id: str, url: str | None, as_json: bool) -> None:
         print_json(job)
         return
     click.echo(render_job(job))
+    for finding in job.findings:
+        click.echo(f"\n{render_finding(finding)}")
+    if any(finding.advice for finding in job.findings):
+        click.echo(f"\nTo try it: ganvas submit SPEC --made-from {job.id} --set …")
     click.echo(f"page        {page_url}\n")
     click.echo(render_yaml(job.spec, width=96, small_on_one_line=True), nl=False)
 
@@ -127,6 +153,7 @@ def render_job(job: JobRead) -> str:
     """Return the job's head and its attempts, as text."""
     lines = [
         f"{job.name}  ({job.id})",
+        f"verdict     {strip_controls(job.verdict.text)}",
         f"state       {job.state}, iteration {job.iteration:,} of {job.iterations:,}",
         f"losses      {human_losses(job) or '–'}",
         f"created     {human_time(job.created_at)} ({human_age(job.created_at)} ago)",
@@ -154,7 +181,10 @@ def render_job(job: JobRead) -> str:
 @url_option
 @json_option
 def logs_command(job_id: str, tail: int, follow: bool, url: str | None, as_json: bool) -> None:
-    """Print a job's newest log lines, with the time on this machine's clock and its distance from UTC."""
+    """Print a job's newest log lines, with the time on this machine's clock and its distance from UTC.
+
+    With --follow, faults are printed as they are found.
+    """
     with open_client(url) as client:
         page = client.log(job_id, tail=tail)
         if as_json:
@@ -164,9 +194,15 @@ def logs_command(job_id: str, tail: int, follow: bool, url: str | None, as_json:
         if not shown:
             why = say_waiting(client.get(job_id))
             click.echo(f"No log lines yet. {why}".rstrip(), err=True)
-        while follow and client.get(job_id).state not in TERMINAL_STATES:
-            time.sleep(1)
+        known = KnownFindings()
+        while follow:
+            job = client.get(job_id)
             shown = _print_new(client.log(job_id, tail=1000).items, shown)
+            for finding in known.take_new(sorted(job.findings, key=lambda finding: finding.updated_at)):
+                click.echo(f"{human_time(finding.updated_at)}  {finding.iteration:>8,}  {say_finding(finding)}")
+            if job.state in TERMINAL_STATES:
+                return
+            time.sleep(1)
 
 
 def _print_new(lines: list[LogLineRead], shown: list[LogLineRead]) -> list[LogLineRead]:

@@ -10,7 +10,7 @@ from textwrap import fill
 
 import click
 
-from ganlib.events import Event, LineLogged, MetricsLogged, TrainingStarted
+from ganlib.events import Event, FindingReported, LineLogged, MetricsLogged, TrainingStarted
 from ganlib.runtime.cpu import thread_settings
 from ganlib.spec.documents.suggestions import find_near
 from ganlib.spec.files import read_spec_text
@@ -20,7 +20,7 @@ from ganlib.spec.parse import parse_spec
 from ganlib.spec.sections.datasets import FolderSpec
 from ganlib.spec.shapes import Shape, count_parameters, show_shape, trace_shapes
 from ganvas.commands.options import json_option, need_train_extra, print_json, read_spec, set_option, spec_argument
-from ganvas.progress import ProgressBar, ProgressLines, open_progress, short_losses
+from ganvas.progress import ProgressBar, ProgressLines, open_progress, say_finding, short_losses
 from recipes import read_texts
 
 WIDTH = 80
@@ -224,6 +224,8 @@ class TrainingBar:
             self._bar.update("training", event.iteration, "")
         elif isinstance(event, LineLogged):
             self._bar.say(event.text)
+        elif isinstance(event, FindingReported):
+            self._bar.say(say_finding(event))
         elif isinstance(event, MetricsLogged) and (losses := short_losses(event.values)):
             self._bar.update("training", event.iteration, losses)
 

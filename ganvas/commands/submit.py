@@ -5,7 +5,10 @@ from pathlib import Path
 
 import click
 
+from ganlib.events import Severity
+from ganlib.runtime.terminal import strip_controls
 from ganlib.spec.parse import parse_spec
+from ganvas.commands.findings import fail_on_option, leave_at_fault
 from ganvas.commands.options import (
     json_option,
     open_client,
@@ -39,6 +42,7 @@ def check_commit(_: click.Context, __: click.Parameter, value: str | None) -> st
 @spec_argument
 @set_option
 @click.option("--wait", is_flag=True, help="Follow the job to its end; exit status 0 only if it succeeded.")
+@fail_on_option
 @click.option(
     "--commit",
     metavar="[SHA|HEAD]",
@@ -58,6 +62,7 @@ def submit_command(
     spec_path: Path,
     overrides: tuple[str, ...],
     wait: bool,
+    fail_on: Severity | None,
     commit: str | None,
     made_from: str | None,
     idempotency_key: str | None,
@@ -65,6 +70,8 @@ def submit_command(
     as_json: bool,
 ) -> None:
     """Submit SPEC (a YAML or JSON file, or a recipe's name) and print the job's id and its page."""
+    if fail_on is not None and not wait:
+        raise click.UsageError("--fail-on looks at a job while it is followed; add --wait.")
     spec = parse_spec(read_spec(spec_path, overrides))
     if commit is not None:
         pinned = spec.queue.model_copy(update={"commit": resolve_commit(commit)})
@@ -74,7 +81,8 @@ def submit_command(
         if wait:
             if not as_json:
                 click.echo(f"{job.id}  {client.page_url(job.id)}")
-            job = follow_job(client, job.id, show_bar=not as_json)
+            with leave_at_fault(job.id):
+                job = follow_job(client, job.id, show_bar=not as_json, fail_on=fail_on)
         page_url = client.page_url(job.id)
     if as_json:
         print_json(job)
@@ -82,6 +90,8 @@ def submit_command(
         click.echo(f"{job.id}  {job.state}  {page_url}")
         if job.obstacle:
             click.echo(f"No worker takes this run: {job.obstacle}.", err=True)
+    else:
+        click.echo(f"{job.state}  {strip_controls(job.verdict.text)}")
     if wait and job.state != "succeeded":
         raise click.exceptions.Exit(1)
 

@@ -317,7 +317,7 @@ class FindingRow(Base):
 class FindingReport(Base):
     """One report of a finding, so that an earlier one counts again when a job goes back to a checkpoint.
 
-    `iteration`: the one that the run was at after the report. `event`: the report as it was sent.
+    `event`: the report as it was sent.
     """
 
     __tablename__ = "finding_reports"

@@ -1,7 +1,5 @@
 """Reports of findings: the newest one counts, and after a lost attempt the newest one before the checkpoint."""
 
-from typing import Any
-
 import pytest
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -115,18 +113,6 @@ def test_a_job_that_begins_anew_has_no_findings(database: Database) -> None:
         claim(session)
         assert shown(session, job.id) == []
         assert session.scalars(select(FindingRow)).all() == []
-
-
-def test_a_report_of_a_rollback_belongs_to_where_the_run_went_on(database: Database) -> None:
-    with database.write() as session:
-        job = add_claimed_job(session)
-        back: dict[str, Any] = {"action": "rollback", "rolled_back_to": 100, "changes": {"batch_size": 32}}
-        post(session, job, [make_finding(300, 200, **back), make_checkpoint(session, 150, b"weights")])
-        post(session, job, [make_finding(280, 200, ended=250, **back)], first=2)
-        reap(session, job.id)
-        session.execute(update(Job).values(not_before=database_now(-1)))
-        claim(session)
-        assert shown(session, job.id) == [("mode_collapse", 200, None, "serious")]
 
 
 def test_a_retry_takes_along_what_was_found_up_to_its_checkpoint(database: Database) -> None:

@@ -1,0 +1,99 @@
+"""`ganvas watch` and `ganvas findings`: what rules find in jobs, while it happens and afterwards."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from typing import get_args
+
+import click
+
+from api.findings.schemas import FindingListed
+from ganlib.events import Severity
+from ganlib.runtime.terminal import strip_controls
+from ganvas.commands.options import json_option, open_client, print_json, url_option
+from ganvas.progress import FaultFound, follow_job, human_age, render_finding, say_finding
+
+# Beside 1 for a job that did not succeed, and 2 for a wrong use of the command.
+FAULT_STATUS = 3
+
+fail_on_option = click.option(
+    "--fail-on",
+    type=click.Choice(get_args(Severity)),
+    help=f"Leave with exit status {FAULT_STATUS} at a fault that lasts and is as bad or worse; the job goes on.",
+)
+
+
+@contextmanager
+def leave_at_fault(job_id: str) -> Iterator[None]:
+    """Turn a fault of --fail-on into its exit status and a line that says what to do."""
+    try:
+        yield
+    except FaultFound as fault:
+        advice = f"`ganvas show {job_id}` says what to do about it; `ganvas cancel {job_id}` ends a job that runs."
+        click.echo(f"{fault}\n{advice}", err=True)
+        raise click.exceptions.Exit(FAULT_STATUS) from None
+
+
+@click.command()
+@click.argument("job_id", metavar="ID")
+@fail_on_option
+@url_option
+@json_option
+def watch_command(job_id: str, fail_on: Severity | None, url: str | None, as_json: bool) -> None:
+    """Follow a job to its end: its progress, and each fault as it is found.
+
+    The exit status is 0 only if the job succeeded, and 3 after a fault that --fail-on names.
+    """
+    with open_client(url) as client, leave_at_fault(job_id):
+        job = follow_job(client, job_id, show_bar=not as_json, fail_on=fail_on)
+    if as_json:
+        print_json(job)
+    else:
+        click.echo(f"{job.id}  {job.state}  {strip_controls(job.verdict.text)}")
+    if job.state != "succeeded":
+        raise click.exceptions.Exit(1)
+
+
+@click.command()
+@click.argument("job_id", metavar="[ID]", required=False)
+@click.option("--rule", help="Only what this rule found: mode_collapse.")
+@click.option("--severity", type=click.Choice(get_args(Severity)), help="Only what is as bad.")
+@click.option("--active/--ended", default=None, help="Only what lasts, or only what has ended.")
+@click.option("--limit", type=click.IntRange(1, 200), default=20, show_default=True, help="How many to print.")
+@url_option
+@json_option
+def findings_command(
+    job_id: str | None,
+    rule: str | None,
+    severity: Severity | None,
+    active: bool | None,
+    limit: int,
+    url: str | None,
+    as_json: bool,
+) -> None:
+    """List the faults that were found in all jobs, newest first; with ID, those of one job and what to do."""
+    with open_client(url) as client:
+        if job_id is not None:
+            advised = [
+                finding
+                for finding in client.findings(job_id)
+                if (rule is None or finding.rule == rule)
+                and (severity is None or finding.severity == severity)
+                and (active is None or (finding.ended is None) == active)
+            ][:limit]
+            items = [finding.model_dump(mode="json") for finding in advised]
+            text = "\n\n".join(map(render_finding, advised))
+        else:
+            listed = list(islice(client.list_findings(rule=rule, severity=severity, active=active), limit))
+            items = [finding.model_dump(mode="json") for finding in listed]
+            text = "\n".join(map(render_row, listed))
+    if as_json:
+        print_json({"items": items, "next": None})
+    else:
+        click.echo(text or "No such finding.")
+
+
+def render_row(finding: FindingListed) -> str:
+    """Return one line of the list."""
+    name = strip_controls(finding.job_name)
+    return f"{finding.job_id}  {human_age(finding.updated_at):>6}  {say_finding(finding)}  ({name})"

@@ -1,0 +1,199 @@
+"""What the commands say of faults: the verdict first, what to do, and exit statuses for scripts."""
+
+import json
+import shlex
+from typing import Any
+
+import pytest
+
+from api.client.client import Client
+from api.findings.schemas import AdviceRead, FindingAdvised
+from ganlib.evaluation.diagnosis.advice import Advice
+from ganlib.evaluation.diagnosis.rules import RULES
+from ganlib.events import TrainingStarted
+from ganlib.spec.files import apply_overrides, read_spec_text
+from ganlib.spec.parse import parse_spec
+from ganvas.commands.specs import TrainingBar
+from ganvas.progress import render_finding, write_settings
+from recipes import read_texts
+from tests.conftest import LiveService
+from tests.ganvas.conftest import RunCommand
+from tests.support.fake_worker import FakeWorker, connect, make_spec
+from tests.support.services import make_finding
+
+VERDICT = "Collapsed since iteration 120: 64 cells, 1 kind"
+
+
+@pytest.fixture
+def worker(live_service: LiveService) -> FakeWorker:
+    """A worker whose job has collapsed."""
+    worker = connect(live_service.url)
+    worker.submit()
+    worker.claim()
+    worker.post(make_finding(200, 120).model_dump(mode="json"))
+    return worker
+
+
+def test_list_and_show_say_the_verdict_before_numbers(
+    ganvas: RunCommand, live_service: LiveService, worker: FakeWorker
+) -> None:
+    worker.finish("succeeded")
+    heading, row = ganvas("list", "--url", live_service.url).out.splitlines()
+    assert heading.split() == ["id", "state", "iterations", "verdict", "losses", "age", "name"]
+    assert row.index("succeeded") < row.index(VERDICT) < row.index("first-light")
+    assert heading.index("losses") > row.index(VERDICT) + len(VERDICT)
+    shown = ganvas("show", worker.job_id, "--url", live_service.url).out
+    assert shown.splitlines()[1] == f"verdict     {VERDICT}"
+    assert f"serious: {VERDICT}\n" in shown
+    assert "evidence  signals/kinds 1, signals/diversity 0.01" in shown
+    for advice in RULES["mode_collapse"].remedies:
+        found = advice(parse_spec(make_spec()).model_dump(mode="json"))
+        for setting in write_settings(found.changes) if found else ():
+            assert setting in shown
+
+
+def test_list_is_filtered_by_verdict_and_finding(
+    ganvas: RunCommand, live_service: LiveService, worker: FakeWorker
+) -> None:
+    def ids(*options: str) -> list[str]:
+        listed = json.loads(ganvas("list", *options, "--url", live_service.url, "--json").out)
+        return [item["id"] for item in listed["items"]]
+
+    other = worker.submit()
+    assert ids("--verdict", "serious") == ids("--finding", "mode_collapse") == [worker.job_id]
+    assert ids("--verdict", "unknown") == [other]
+    assert "No such job." in ganvas("list", "--verdict", "note", "--url", live_service.url).out
+
+
+def test_findings_of_all_jobs_and_of_one(
+    ganvas: RunCommand, live_service: LiveService, worker: FakeWorker
+) -> None:
+    listed = ganvas("findings", "--url", live_service.url).out
+    assert listed.startswith(worker.job_id)
+    assert f"serious: {VERDICT}  (first-light)" in listed
+    assert ganvas("findings", "--ended", "--url", live_service.url).out == "No such finding.\n"
+    own = json.loads(ganvas("findings", worker.job_id, "--active", "--url", live_service.url, "--json").out)
+    assert [item["rule"] for item in own["items"]] == ["mode_collapse"]
+    assert ganvas("findings", worker.job_id, "--ended", "--url", live_service.url).out == "No such finding.\n"
+
+
+def test_watch_tells_faults_and_how_the_job_ended(
+    ganvas: RunCommand, live_service: LiveService, worker: FakeWorker
+) -> None:
+    worker.post(make_finding(400, 120, ended=350).model_dump(mode="json"))
+    worker.finish("succeeded")
+    watched = ganvas("watch", worker.job_id, "--url", live_service.url)
+    assert "ended: Collapsed from iteration 120 to 350: 64 cells, 1 kind" in watched.err
+    # Without signals nobody looked since.
+    assert watched.out == f"{worker.job_id}  succeeded  Not examined: this run logs no signals\n"
+    assert watched.status == 0
+
+
+@pytest.mark.parametrize(("fail_on", "status"), [("serious", 3), ("note", 3), (None, 0)])
+def test_watch_leaves_with_a_status_of_its_own_at_a_fault_as_bad(
+    ganvas: RunCommand, live_service: LiveService, worker: FakeWorker, fail_on: str | None, status: int
+) -> None:
+    worker.finish("succeeded")
+    options = ["--fail-on", fail_on] if fail_on else []
+    watched = ganvas("watch", worker.job_id, *options, "--url", live_service.url)
+    assert watched.status == status
+    assert f"serious: {VERDICT}" in watched.err
+    assert (f"ganvas show {worker.job_id}" in watched.err) == (status == 3)
+
+
+def test_watch_does_not_leave_at_a_lesser_fault(
+    ganvas: RunCommand, live_service: LiveService, worker: FakeWorker
+) -> None:
+    worker.post(make_finding(200, 120, severity="warning").model_dump(mode="json"))
+    worker.finish("succeeded")
+    assert ganvas("watch", worker.job_id, "--fail-on", "serious", "--url", live_service.url).status == 0
+
+
+def test_watch_of_a_failed_job_fails(ganvas: RunCommand, live_service: LiveService, worker: FakeWorker) -> None:
+    worker.finish("failed", "out_of_memory", "No memory.")
+    assert ganvas("watch", worker.job_id, "--url", live_service.url).status == 1
+
+
+def test_followed_logs_have_faults(ganvas: RunCommand, live_service: LiveService, worker: FakeWorker) -> None:
+    worker.finish("succeeded")
+    assert f"serious: {VERDICT}" in ganvas("logs", worker.job_id, "--follow", "--url", live_service.url).out
+
+
+def test_fail_on_without_waiting_is_refused(ganvas: RunCommand, tiny_spec: Any) -> None:
+    outcome = ganvas("submit", tiny_spec, "--fail-on", "serious")
+    assert (outcome.status, "add --wait" in outcome.err) == (2, True)
+
+
+def test_the_client_tells_each_change_of_a_finding_once(live_service: LiveService, worker: FakeWorker) -> None:
+    told: list[tuple[int, int | None]] = []
+    with Client(live_service.url) as client:
+        for update in client.watch(worker.job_id):
+            for finding in update.findings:
+                told.append((finding.since, finding.ended))
+                if finding.ended is None:
+                    worker.post(make_finding(200, 120).model_dump(mode="json"))
+                    worker.post(make_finding(300, 120, ended=250).model_dump(mode="json"))
+                else:
+                    worker.finish("succeeded")
+        assert told == [(120, None), (120, 250)]
+        assert [finding.ended for finding in client.findings(worker.job_id)] == [250]
+        assert [finding.job_id for finding in client.list_findings(active=False)] == [worker.job_id]
+        assert client.get(worker.job_id).verdict.tone == "unknown"
+        assert [job.id for job in client.list(finding="mode_collapse")] == [worker.job_id]
+
+
+def test_every_advice_can_be_set_as_it_is_printed() -> None:
+    tried = 0
+    for text in read_texts().values():
+        given = read_spec_text(text, "recipe")
+        spec = parse_spec(given).model_dump(mode="json")
+        for remedy in {remedy for rule in RULES.values() for remedy in rule.remedies}:
+            advice = remedy(spec)
+            if advice is not None:
+                arguments = shlex.split(" ".join(write_settings(advice.changes)))[1::2]
+                parse_spec(apply_overrides(spec, arguments))
+                tried += 1
+    assert tried > 0
+
+
+def test_words_numbers_and_lists_are_written_for_a_shell() -> None:
+    changes = {"losses.generator": "hinge", "a": 1e-4, "techniques": [{"technique": "r1"}], "b": "true", "c": None}
+    assert write_settings(changes) == [
+        "--set losses.generator=hinge",
+        "--set a=0.0001",
+        """--set 'techniques=[{"technique": "r1"}]'""",
+        """--set 'b="true"'""",
+        "--set c=null",
+    ]
+
+
+def test_what_was_done_about_a_fault_is_told() -> None:
+    advice = Advice("Lower the rate", "It takes smaller steps.", "Heusel and others, 2017", {"seed": 8})
+    finding = FindingAdvised(
+        **make_finding(300, 200).model_dump(exclude={"kind"})
+        | {"action": "rollback", "rolled_back_to": 100, "changes": {"batch_size": 32}},
+        title="Mode collapse",
+        meaning="All samples are alike.",
+        description="",
+        attempt=1,
+        created_at="2026-01-01T00:00:00Z",
+        updated_at="2026-01-01T00:00:00Z",
+        advice=[AdviceRead.model_validate(advice)],
+    )
+    assert render_finding(finding).splitlines() == [
+        "serious: Collapsed since iteration 200: 64 cells, 1 kind",
+        "    All samples are alike.",
+        "    evidence  signals/kinds 1, signals/diversity 0.01",
+        "    done      back to iteration 100, with --set batch_size=32",
+        "    try       Lower the rate. It takes smaller steps. (Heusel and others, 2017)",
+        "              --set seed=8",
+    ]
+
+
+def test_training_here_prints_faults_as_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    bar = TrainingBar(1000)
+    started = {"iteration": 0, "iterations": 1000, "device": "cpu", "precision": "float32", "image_count": 1}
+    bar.show(TrainingStarted(**started, generator_parameters=1, discriminator_parameters=1))
+    bar.show(make_finding(200, 120))
+    bar.close()
+    assert f"serious: {VERDICT}" in capsys.readouterr().err
