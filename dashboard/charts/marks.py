@@ -1,11 +1,12 @@
 """Marks along an axis: the stretch from where something began to where it ended, in a lane of its own kind."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# The height of a lane in pixels.
-LANE = 9
+# The heights of a lane and of the marks in it, in pixels.
+LANE, THICKNESS = 9, 6
+# A mark that ends where it began can still be seen and pointed at; as a percentage.
+LEAST_WIDTH = 0.6
 MOST_LANES = 6
 
 
@@ -26,11 +27,11 @@ class Span:
 
 @dataclass(frozen=True)
 class SpanView:
-    """A span as it is drawn: both ends as percentages, and its middle below the top of the lanes in pixels."""
+    """A span as it is drawn: left end and width as percentages, and its top below that of the lanes in pixels."""
 
-    start: str
-    end: str
-    y: float
+    x: str
+    width: str
+    y: int
     since: float
     ended: float | None
     tone: str
@@ -38,9 +39,14 @@ class SpanView:
     href: str
 
     @property
+    def height(self) -> int:
+        """The height of the mark, in pixels."""
+        return THICKNESS
+
+    @property
     def bottom(self) -> int:
         """The lower end of its lane, in pixels."""
-        return math.ceil(self.y + LANE / 2)
+        return self.y + LANE
 
 
 def place_spans(spans: Sequence[Span], first: float, last: float) -> list[SpanView]:
@@ -54,9 +60,9 @@ def place_spans(spans: Sequence[Span], first: float, last: float) -> list[SpanVi
             continue
         placed.append(
             SpanView(
-                start=f"{100 * (start - first) / length:.2f}%",
-                end=f"{100 * (max(start, end) - first) / length:.2f}%",
-                y=LANE * (min(lanes[span.kind], MOST_LANES - 1) + 0.5),
+                x=f"{100 * (start - first) / length:.2f}%",
+                width=f"{max(LEAST_WIDTH, 100 * (end - start) / length):.2f}%",
+                y=LANE * min(lanes[span.kind], MOST_LANES - 1),
                 since=span.since,
                 ended=span.ended,
                 tone=span.tone,

@@ -78,5 +78,5 @@ def find_spans(run: RunCurves, track: Track, now: datetime) -> list[Span]:
         text = f"{run.number} {run.name}: {finding.description}"
         href = f"/runs/{run.id}#finding-{finding.rule}-{finding.since}"
         end = ended[0] if ended else track.length(now)
-        spans.append(Span(str(run.number), since, end, finding.severity, text, href))
+        spans.append(Span(f"{run.number} {finding.rule}", since, end, finding.severity, text, href))
     return spans

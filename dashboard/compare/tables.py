@@ -121,6 +121,7 @@ class FactRow:
 def build_facts(jobs: Sequence[JobRead], tracks: Sequence[Track], now: datetime) -> list[FactRow]:
     """Return what ran, how far, how long, and of which commit."""
     return [
+        FactRow("Verdict", False, [FactCell(job.verdict.text) for job in jobs]),
         FactRow("State", False, [FactCell(STATE_WORDS[job.state]) for job in jobs]),
         FactRow(
             "Iterations", True, [FactCell(f"{show_count(j.iteration)} / {show_count(j.iterations)}") for j in jobs]

@@ -37,6 +37,7 @@ ROWS = 50
 EXAMPLES = (
     ("digits", "a part of the name or of a tag"),
     ("tag:sweep state:failed", "a whole tag, a state"),
+    ("verdict:serious finding:mode_collapse", "how bad it is, what was found"),
     ("commit:9f2c recipe:winkler", "the commit's first digits, a paper"),
     ("losses.generator=hinge", "a field of the spec"),
     ("techniques=feature_matching", "any element of a list"),

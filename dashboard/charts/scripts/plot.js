@@ -237,6 +237,7 @@ function drawNoise(u, { curve, stroke, x }) {
   }
 }
 
+const LEAST_MARK = 4;
 const outside = (u, at) => at < u.scales.x.min || at > u.scales.x.max;
 
 /** Elements over a plot: moving one does not redraw the canvas. */
@@ -279,13 +280,14 @@ export class Marks {
       const [since, ended] = [Number(mark.dataset.since), Number(mark.dataset.ended ?? Infinity)];
       const isOut = since > x.max || ended < x.min;
       mark.style.display = isOut ? "none" : "";
-      if (!isOut) this.stretch(mark.querySelector("line"), Math.max(since, x.min), Math.min(ended, x.max));
+      if (!isOut) this.stretch(mark.querySelector("rect"), Math.max(since, x.min), Math.min(ended, x.max));
     }
   }
 
-  stretch(line, since, ended) {
-    line.setAttribute("x1", this.u.valToPos(since, "x"));
-    line.setAttribute("x2", this.u.valToPos(Math.max(since, ended), "x"));
+  stretch(rect, since, ended) {
+    const [left, right] = [since, ended].map((at) => this.u.valToPos(at, "x"));
+    rect.setAttribute("x", left);
+    rect.setAttribute("width", Math.max(LEAST_MARK, right - left));
   }
 
   place(mark, at) {

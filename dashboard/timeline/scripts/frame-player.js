@@ -6,6 +6,8 @@ import { Slider, stepOf } from "../../static/core/slider.js";
 
 const SPEEDS = [2, 5, 10, 20, 60].map((speed) => [speed, `${speed} a second`]);
 const USUAL_SPEED = 5;
+// The width of a mark that ends where it began, as a percentage.
+const LEAST_MARK = 0.6;
 // Up, down and page keys scroll the page, unless the slider has the focus.
 const PAGE_KEYS = new Set(["ArrowLeft", "ArrowRight", "Home", "End"]);
 
@@ -69,9 +71,10 @@ class FramePlayer extends HTMLElement {
   placeMarks() {
     for (const mark of this.marks.querySelectorAll(".mark")) {
       const [since, ended] = [Number(mark.dataset.since), Number(mark.dataset.ended ?? Infinity)];
-      const line = mark.querySelector("line");
-      line.setAttribute("x1", `${100 * this.slider.place(since)}%`);
-      line.setAttribute("x2", `${100 * this.slider.place(ended)}%`);
+      const [left, right] = [since, ended].map((iteration) => 100 * this.slider.place(iteration));
+      const rect = mark.querySelector("rect");
+      rect.setAttribute("x", `${left}%`);
+      rect.setAttribute("width", `${Math.max(LEAST_MARK, right - left)}%`);
     }
   }
 

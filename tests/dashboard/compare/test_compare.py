@@ -266,3 +266,22 @@ def test_runs_of_equal_specs_and_other_numbers_of_threads_are_not_called_identic
     assert ("not identical" in html) is bool(words)
     assert words in html
     assert ("cpu, 2 threads, 2 threads" in html) is (2 in threads)
+
+
+def test_what_was_found_in_each_run_is_marked_on_the_axis_that_they_share(
+    client: TestClient, worker: FakeWorker
+) -> None:
+    jobs = make_runs(worker, 2)
+    found = {"rule": "mode_collapse", "since": 100, "severity": "serious", "text": "Collapsed", "evidence": {}}
+    worker.post({"kind": "finding_reported", "iteration": 200, **found})
+    worker.post({"kind": "metrics_logged", "iteration": 400, "values": {"signals/diversity": 0.5}})
+    html = read(client, address(jobs, axis="images", metric="signals/diversity"))
+    (marks,) = re.findall(r'<div class="marks" id="marks-diversity-of-samples">(.*?)</div>', html)
+    # The axis is as long as the run is planned, 64,000 images; what lasts goes as far as the run itself has come.
+    mark = r'tone-(\w+)" href="([^"]*)" aria-label="([^"]*)".*?x="([\d.]+)%" y="0" width="([\d.]+)%"'
+    ((tone, href, text, start, width),) = re.findall(mark, marks)
+    anchor = f"/runs/{jobs[1]}#finding-mode_collapse-100"
+    assert (tone, href, text) == ("serious", anchor, "2 run-1: Collapsed since iteration 100")
+    assert float(width) == pytest.approx(3 * float(start), abs=0.1)
+    assert "Collapsed since iteration 100" in html.split("Verdict")[1].split("</tr>")[0]
+    assert html.count('<line class="reference"') == 1

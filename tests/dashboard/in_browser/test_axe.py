@@ -29,13 +29,45 @@ def make_runs(worker: FakeWorker) -> None:
 
 
 @pytest.mark.usefixtures("shares_service")
-@pytest.mark.parametrize("path", ["/", "/?view=gallery", "/?q=sate:x", "/?q=nothing", "/queue-and-workers"])
+@pytest.mark.parametrize(
+    "path", ["/", "/?view=gallery", "/?q=sate:x", "/?q=nothing", "/queue-and-workers", "/faults"]
+)
 def test_axe_finds_nothing(open_page: OpenPage, worker: FakeWorker, path: str) -> None:
     once(worker, make_runs)
     page = open_page(path, viewport=WIDE)
     for viewport in (WIDE, NARROW):
         page.set_viewport_size(viewport)  # type: ignore[arg-type]
         assert find_violations_in_both_themes(page) == []
+
+
+def find_a_collapse(worker: FakeWorker) -> str:
+    """Make a run in which two faults were found, one of which has ended."""
+    job = worker.submit(name="collapsed")
+    # The queue may hold runs of other tests.
+    while worker.claim() != job:
+        continue
+    worker.train(200)
+    worker.post(
+        {"kind": "metrics_logged", "iteration": 200, "values": {"signals/diversity": 0.01, "eval/recall": 0.1}}
+    )
+    found = {
+        "kind": "finding_reported",
+        "iteration": 200,
+        "severity": "serious",
+        "text": "Collapsed: 64 cells, 1 kind",
+    }
+    evidence = {"evidence": {"signals/diversity": 0.01}}
+    worker.post({"rule": "mode_collapse", "since": 100, **found, **evidence})
+    worker.post({"rule": "no_progress", "since": 50, "ended": 150, **found, **evidence, "severity": "warning"})
+    worker.finish("succeeded")
+    return job
+
+
+@pytest.mark.usefixtures("shares_service")
+def test_axe_finds_nothing_on_a_run_with_faults(open_page: OpenPage, worker: FakeWorker) -> None:
+    page = open_page(f"/runs/{once(worker, find_a_collapse)}", viewport=NARROW)
+    expect(page.locator("#marks-timeline .mark")).to_have_count(3)
+    assert find_violations_in_both_themes(page) == []
 
 
 @pytest.mark.usefixtures("shares_service")

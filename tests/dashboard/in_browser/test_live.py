@@ -319,16 +319,16 @@ def test_a_finding_arrives_at_the_top_of_the_page_along_its_axes_and_in_the_list
     expect(page.locator("#findings")).to_contain_text(text)
     # From 200 to the end: of 1,000 iterations in the chart, of the grids from 100 to 300 on the slider.
     mark = page.get_by_role("link", name=text)
-    expect(page.locator("#marks-losses line")).to_have_attribute("x1", re.compile(r"^\d"))
+    expect(page.locator("#marks-losses rect")).to_have_attribute("x", re.compile(r"^[\d.]+$"))
     ends = page.evaluate(
         """() => {
           const box = (selector) => document.querySelector(selector).getBoundingClientRect();
-          const [over, line] = [box(".bench .u-over"), box("#marks-losses line")];
-          return (line.left - over.left) / over.width;
+          const [over, mark] = [box(".bench .u-over"), box("#marks-losses rect")];
+          return (mark.left - over.left) / over.width;
         }"""
     )
     assert ends == pytest.approx(0.2, abs=0.03)
-    expect(page.locator("frame-player #marks-timeline .tone-serious line")).to_have_attribute("x1", "50%")
+    expect(page.locator("frame-player #marks-timeline .tone-serious rect")).to_have_attribute("x", "50%")
     page.locator("frame-player #marks-timeline .tone-serious").click()
     expect(shown_iteration(page)).to_have_text("200")
     mark.and_(page.locator("#marks-losses a")).focus()

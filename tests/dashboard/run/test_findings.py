@@ -246,16 +246,18 @@ def test_findings_are_marked_along_every_axis_in_their_colour_and_in_words(
             ("warning", "finding-no_progress-100", "Learns no more from iteration 100 to 300"),
         ]
         # It lasts: to the end of an axis of 1,000 iterations. The other one has a lane of its own.
-        assert re.findall(r'<line x1="([^"]*)" x2="([^"]*)" y1="([^"]*)"', marks) == [
-            ("25.00%", "100.00%", "4.5"), ("10.00%", "30.00%", "13.5"),
+        assert re.findall(r'<rect x="([^"]*)" y="([^"]*)" width="([^"]*)"', marks) == [
+            ("25.00%", "0", "75.00%"), ("10.00%", "9", "20.00%"),
         ]  # fmt: skip
     for anchor in ("finding-mode_collapse-250", "finding-no_progress-100"):
         assert f'<article id="{anchor}"' in page
     # The timeline goes from its first grid, at 200, to its newest, at 400; its marks select grids.
     (marks,) = re.findall(r'id="marks-timeline">(.*?)</div>', page)
-    assert re.findall(r'tone-(\w+)".*?data-iteration="(\d+)".*?x1="([\d.]+)%" x2="([\d.]+)%"', marks) == [
-        ("best", "400", "100.00", "100.00"),
-        ("serious", "250", "25.00", "100.00"),
+    assert re.findall(
+        r'tone-(\w+)".*?data-iteration="(\d+)".*?<rect x="([\d.]+)%" y="\d+" width="([\d.]+)%"', marks
+    ) == [
+        ("best", "400", "100.00", "0.60"),
+        ("serious", "250", "25.00", "75.00"),
         ("warning", "100", "0.00", "50.00"),
     ]
 
@@ -267,9 +269,9 @@ def test_a_mark_beyond_its_axis_is_left_out_and_one_without_a_length_stays() -> 
         Span("a", 200, None, "note", "", ""),
     ]
     placed = place_spans(spans, 0, 100)
-    assert [(each.start, each.end, each.y) for each in placed] == [
-        ("5.00%", "5.00%", 4.5),
-        ("90.00%", "100.00%", 13.5),
+    assert [(each.x, each.width, each.y) for each in placed] == [
+        ("5.00%", "0.60%", 0),
+        ("90.00%", "10.00%", 9),
     ]
 
 
