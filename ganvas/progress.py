@@ -122,10 +122,10 @@ def follow_job(client: Client, job_id: str, *, show_bar: bool = True, fail_on: S
         bar.update(newest.state, newest.iteration, human_losses(newest))
 
     def tell(finding: FindingFacts) -> None:
-        if bar is not None:
-            bar.say(say_finding(finding))
         if fail_on is not None and finding.ended is None and is_as_bad(finding.severity, fail_on):
             raise FaultFound(finding)
+        if bar is not None:
+            bar.say(say_finding(finding))
 
     try:
         return client.wait(job.id, on_update=show, on_finding=tell)

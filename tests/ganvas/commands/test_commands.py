@@ -138,7 +138,8 @@ def test_a_list_shows_what_it_is_sorted_by(
     assert [row[heading.index(field) :].split()[0] for row in rows] == ["0.001", "0.0002"]
     heading, *rows = ganvas("list", "--sort", "eval/fid").out.splitlines()
     assert [row[heading.index("eval/fid") :].split()[0] for row in rows] == ["–", "–"]
-    assert ganvas("list").out.splitlines()[0].split() == ["id", "state", "iterations", "losses", "age", "name"]
+    columns = ["id", "state", "iterations", "verdict", "losses", "age", "name"]
+    assert ganvas("list").out.splitlines()[0].split() == columns
 
 
 def test_a_metric_stands_in_the_column_that_a_list_is_sorted_by() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -25,13 +26,14 @@ VERDICT = "Collapsed since iteration 120: 64 cells, 1 kind"
 
 
 @pytest.fixture
-def worker(live_service: LiveService) -> FakeWorker:
+def worker(live_service: LiveService) -> Iterator[FakeWorker]:
     """A worker whose job has collapsed."""
     worker = connect(live_service.url)
     worker.submit()
     worker.claim()
     worker.post(make_finding(200, 120).model_dump(mode="json"))
-    return worker
+    yield worker
+    worker.client.close()
 
 
 def test_list_and_show_say_the_verdict_before_numbers(
