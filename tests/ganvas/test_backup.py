@@ -18,7 +18,7 @@ from api.server.settings import Settings
 from ganvas.app import build_app
 from ganvas.cli import cli
 from ganvas.local import hold_home
-from tests.support.services import HOST, QUIET, TINY_SPEC, make_png, sha256
+from tests.support.services import HOST, QUIET, TINY_SPEC, make_finding, make_png, sha256
 
 AT = "2026-01-02T03:04:05Z"
 PNG = make_png(shade=9)
@@ -32,7 +32,7 @@ def serve(settings: Settings) -> Iterator[TestClient]:
 
 
 def fill(client: TestClient) -> str:
-    """Leave a job that runs, with points, a grid, a checkpoint, NaN and a log line, and one that waits."""
+    """Leave a job that runs, with points, a grid, a checkpoint, NaN, a log line and a fault, and one that waits."""
     job_id = client.post("/jobs", json={**TINY_SPEC, "tags": ["a", "b"]}).json()["id"]
     client.post("/workers/claim", json={"worker": "w"})
     for content, media_type in ((PNG, "image/png"), (CHECKPOINT, "application/octet-stream")):
@@ -46,6 +46,7 @@ def fill(client: TestClient) -> str:
         {"kind": "sample_grid_saved", "iteration": 1, "file": png, **grid},
         {"kind": "checkpoint_saved", "iteration": 1, "file": checkpoint},
         {"kind": "line_logged", "iteration": 1, "text": "schön"},
+        make_finding(1).model_dump(mode="json"),
     ]
     numbered = [{"seq": seq, "at": AT, "event": event} for seq, event in enumerate(events)]
     assert client.post(f"/jobs/{job_id}/attempts/1/events", json={"events": numbered}).status_code == 200
@@ -56,7 +57,7 @@ def fill(client: TestClient) -> str:
 def shown(client: TestClient, job_id: str) -> dict[str, Any]:
     """Return what people see of the job, without what a restore is to change: state, attempts, log."""
     job = client.get(f"/jobs/{job_id}").json()
-    kept = ("name", "tags", "spec", "created_at", "iteration", "latest", "checkpoints")
+    kept = ("name", "tags", "spec", "created_at", "iteration", "latest", "checkpoints", "findings", "verdict")
     return {
         **{name: job[name] for name in kept},
         "metrics": client.get(f"/jobs/{job_id}/metrics").json()["curves"],
@@ -266,7 +267,10 @@ def test_a_backup_of_the_version_before_is_restored_and_migrated(made: Path, tmp
     assert abouts.count("evaluation") == len(lines) > 0
 
 
-def test_logins_are_left_out_and_tokens_are_not(made: Path) -> None:
+def test_logins_and_messages_are_left_out_and_tokens_and_findings_are_not(made: Path) -> None:
     names = {path.name for path in (made / "tables").iterdir()}
     assert "tokens.jsonl.gz" in names
     assert "logins.jsonl.gz" not in names
+    # A service that was restored announces nothing that the one before has announced.
+    assert "findings.jsonl.gz" in names
+    assert "webhook_deliveries.jsonl.gz" not in names

@@ -15,16 +15,27 @@ from sqlalchemy.engine import make_url
 
 from api.client.client import Client
 from api.errors import NotAuthenticated
+from api.findings.webhooks import WebhookSender
 from api.server.database import engine
 from api.server.database.clock import database_now
-from api.server.database.models import Job
+from api.server.database.models import Delivery, Job
 from api.server.settings import Settings
 from ganvas import doctor
 from ganvas.address import write_service_url
 from ganvas.app import build_app
 from ganvas.cli import cli
 from tests.conftest import LiveService
-from tests.support.services import HOST, QUIET, make_png, make_spec, sha256
+from tests.support.servers import make_home
+from tests.support.services import (
+    HOST,
+    QUIET,
+    add_claimed_job,
+    make_finding,
+    make_png,
+    make_spec,
+    post,
+    sha256,
+)
 
 
 class Usage(NamedTuple):
@@ -199,3 +210,27 @@ def test_a_service_that_takes_no_token_of_ours_says_so(
     monkeypatch.setenv("GANVAS_TOKEN", "gnv_wrong")
     result, found = look("--url", live_service.url)
     assert (result.exit_code, found["service"]["advice"]) == (1, "set GANVAS_TOKEN to one")
+
+
+def test_a_webhook_that_takes_nothing_is_told_and_one_that_does_is_fine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = make_home(tmp_path / "home")
+    assert ask(home)[1]["webhook"]["text"] == "none is set (GANVAS_WEBHOOK_URL)"
+    monkeypatch.setenv("GANVAS_WEBHOOK_URL", "http://127.0.0.1:9/hook")
+    monkeypatch.setenv("GANVAS_WEBHOOK_SECRET", "s" * 16)
+    assert ask(home)[1]["webhook"]["text"] == "nothing was delivered yet; 0 wait"
+    database = engine.build_database(Settings(home=home))
+    with database.write() as session:
+        post(session, add_claimed_job(session), [make_finding(100)])
+    sender = WebhookSender(database, Settings(home=home), lambda *_: 200)
+    sender.deliver_due()
+    found = ask(home)[1]["webhook"]
+    assert (found["state"], "127.0.0.1, which is not public" in found["text"]) == ("warning", True)
+    assert "1 wait" in found["text"]
+    with database.write() as session:
+        session.execute(update(Delivery).values(due_at=database_now(-1)))
+    WebhookSender(database, Settings(home=home, webhook_private=True), lambda *_: 200).deliver_due()
+    database.close()
+    found = ask(home)[1]["webhook"]
+    assert (found["state"], found["text"].startswith("the last delivery worked at 20")) == ("ok", True)
