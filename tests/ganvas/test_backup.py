@@ -32,7 +32,7 @@ def serve(settings: Settings) -> Iterator[TestClient]:
 
 
 def fill(client: TestClient) -> str:
-    """Leave a job that runs, with points, a grid, a checkpoint, NaN, a log line and a fault, and one that waits."""
+    """Leave a job that runs, with points, a grid, a checkpoint, NaN, a log line, a fault, and one that waits."""
     job_id = client.post("/jobs", json={**TINY_SPEC, "tags": ["a", "b"]}).json()["id"]
     client.post("/workers/claim", json={"worker": "w"})
     for content, media_type in ((PNG, "image/png"), (CHECKPOINT, "application/octet-stream")):
