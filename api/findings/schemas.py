@@ -1,13 +1,11 @@
 """Schemas of findings: what a rule found, what to do about it, and the verdict on a run."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import JsonValue
 
 from api.server.http.schemas import Schema
-from ganlib.evaluation.diagnosis.advice import JsonObject, advise
 from ganlib.evaluation.diagnosis.rules import RULES
 from ganlib.evaluation.diagnosis.verdict import Tone
 from ganlib.events import Action, MetricValue, Severity
@@ -95,14 +93,3 @@ def rule_meaning(name: str) -> str:
     """Return what a fault is, in a sentence; nothing for an unknown rule."""
     rule = RULES.get(name)
     return rule.meaning if rule else ""
-
-
-def list_advice(name: str, spec: JsonObject) -> list[AdviceRead]:
-    """Return what to do about a fault of a run with this spec."""
-    rule = RULES.get(name)
-    return [AdviceRead.model_validate(advice) for advice in advise(rule.remedies, spec)] if rule else []
-
-
-def add_advice(findings: Sequence[FindingRead], spec: JsonObject) -> list[FindingAdvised]:
-    """Return the findings of a run with this spec, each with what to do about it."""
-    return [FindingAdvised(**dict(finding), advice=list_advice(finding.rule, spec)) for finding in findings]

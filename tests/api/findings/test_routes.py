@@ -3,7 +3,7 @@
 import pytest
 from fastapi.testclient import TestClient
 
-from api.findings import schemas
+from api.findings import advice, schemas
 from ganlib.evaluation.diagnosis.advice import Advice
 from ganlib.evaluation.diagnosis.rule import Rule
 from tests.api.server.test_prometheus import read
@@ -26,7 +26,8 @@ def worker(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> FakeWorker:
         look=lambda _: None,
         remedies=(lambda spec: LOWER if spec["seed"] == 7 else None, lambda _: None),
     )
-    monkeypatch.setattr(schemas, "RULES", {"mode_collapse": rule})
+    for module in (schemas, advice):
+        monkeypatch.setattr(module, "RULES", {"mode_collapse": rule})
     worker = FakeWorker(client)
     worker.submit()
     worker.claim()

@@ -3,12 +3,15 @@
 import json
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from api.client.client import Client
+from api.findings import advice
 from api.findings.schemas import AdviceRead, FindingAdvised
+from ganlib.errors import SpecInvalid
 from ganlib.evaluation.diagnosis.advice import Advice
 from ganlib.evaluation.diagnosis.rules import RULES
 from ganlib.events import TrainingStarted
@@ -48,10 +51,9 @@ def test_list_and_show_say_the_verdict_before_numbers(
     assert shown.splitlines()[1] == f"verdict     {VERDICT}"
     assert f"serious: {VERDICT}\n" in shown
     assert "evidence  signals/kinds 1, signals/diversity 0.01" in shown
-    for advice in RULES["mode_collapse"].remedies:
-        found = advice(parse_spec(make_spec()).model_dump(mode="json"))
-        for setting in write_settings(found.changes) if found else ():
-            assert setting in shown
+    advised = advice.list_advice("mode_collapse", parse_spec(make_spec()).model_dump(mode="json"))
+    assert advised
+    assert all(setting in shown for each in advised for setting in write_settings(each.changes))
 
 
 def test_list_is_filtered_by_verdict_and_finding(
@@ -144,18 +146,29 @@ def test_the_client_tells_each_change_of_a_finding_once(live_service: LiveServic
         assert [job.id for job in client.list(finding="mode_collapse")] == [worker.job_id]
 
 
-def test_every_advice_can_be_set_as_it_is_printed() -> None:
-    tried = 0
-    for text in read_texts().values():
-        given = read_spec_text(text, "recipe")
-        spec = parse_spec(given).model_dump(mode="json")
-        for remedy in {remedy for rule in RULES.values() for remedy in rule.remedies}:
-            advice = remedy(spec)
-            if advice is not None:
-                arguments = shlex.split(" ".join(write_settings(advice.changes)))[1::2]
-                parse_spec(apply_overrides(spec, arguments))
-                tried += 1
-    assert tried > 0
+def try_all(recipe: str) -> int:
+    """Set each advice on a recipe as it is printed; returns how many there are."""
+    spec = parse_spec(read_spec_text(read_texts()[recipe], recipe)).model_dump(mode="json")
+    settings = [write_settings(each.changes) for rule in RULES for each in advice.list_advice(rule, spec)]
+    for changes in settings:
+        parse_spec(apply_overrides(spec, shlex.split(" ".join(changes))[1::2]))
+    return len(settings)
+
+
+@pytest.mark.parametrize("recipe", ["catgan-mnist.yaml", "first-light.yaml", "wgan-gp-mnist.yaml"])
+def test_every_advice_can_be_set_as_it_is_printed(recipe: str) -> None:
+    assert try_all(recipe) > 0
+
+
+def test_control_without_a_check_some_advice_makes_no_valid_spec(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(advice, "is_possible", lambda *_: True)
+    monkeypatch.setattr(advice, "RULES", {name: replace(rule, remedies=(twice,)) for name, rule in RULES.items()})
+    with pytest.raises(SpecInvalid):
+        try_all("first-light.yaml")
+
+
+def twice(_: Any) -> Advice:
+    return Advice("Twice", "", "", {"batch_size": "twice"})
 
 
 def test_words_numbers_and_lists_are_written_for_a_shell() -> None:
@@ -170,7 +183,7 @@ def test_words_numbers_and_lists_are_written_for_a_shell() -> None:
 
 
 def test_what_was_done_about_a_fault_is_told() -> None:
-    advice = Advice("Lower the rate", "It takes smaller steps.", "Heusel and others, 2017", {"seed": 8})
+    lower = Advice("Lower the rate", "It takes smaller steps.", "Heusel and others, 2017", {"seed": 8})
     finding = FindingAdvised(
         **make_finding(300, 200).model_dump(exclude={"kind"})
         | {"action": "rollback", "rolled_back_to": 100, "changes": {"batch_size": 32}},
@@ -180,7 +193,7 @@ def test_what_was_done_about_a_fault_is_told() -> None:
         attempt=1,
         created_at="2026-01-01T00:00:00Z",
         updated_at="2026-01-01T00:00:00Z",
-        advice=[AdviceRead.model_validate(advice)],
+        advice=[AdviceRead.model_validate(lower)],
     )
     assert render_finding(finding).splitlines() == [
         "serious: Collapsed since iteration 200: 64 cells, 1 kind",
