@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, PrefixLoader, StrictUndefined
+from jinja2 import BytecodeCache, Environment, FileSystemLoader, PrefixLoader, StrictUndefined
+from jinja2.bccache import Bucket
 from jinja2.ext import Extension
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
@@ -71,6 +72,40 @@ def _put_below_root(match: re.Match[str]) -> str:
     return f"{match['name']}{{{{ ({match['expression']}) | below_root }}}}"
 
 
+class CompiledTemplates(BytecodeCache):
+    """Compiled templates, kept for all applications of a process: compiling is most of a page's first answer."""
+
+    def __init__(self) -> None:
+        self._code: dict[tuple[str, str], Any] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Give the code of a template whose source is the same."""
+        bucket.code = self._code.get((bucket.key, bucket.checksum))
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep the code of a template."""
+        self._code[bucket.key, bucket.checksum] = bucket.code
+
+
+_COMPILED = CompiledTemplates()
+
+
+def build_environment() -> Environment:
+    """Return the templates of all rooms, without what an application puts into them."""
+    environment = Environment(
+        loader=load_rooms(ROOMS),
+        autoescape=True,
+        undefined=StrictUndefined,
+        extensions=[AddressesBelowRoot],
+        trim_blocks=True,
+        lstrip_blocks=True,
+        bytecode_cache=_COMPILED,
+    )
+    environment.globals.update(page_root=_root.get, vocabulary=vocabulary)
+    environment.filters.update(below_root=lambda address: move_below(_root.get(), str(address)))
+    return environment
+
+
 def load_rooms(root: Path) -> PrefixLoader:
     """Return the templates of every folder below `root` that has some: `run/page.html` lies in `run/templates`."""
     folders = sorted(root.glob("*/templates"))
@@ -82,17 +117,8 @@ class Renderer:
 
     def __init__(self, static: StaticTree, navigation: Sequence[tuple[str, str, Scope]]) -> None:
         self._navigation = navigation
-        self._environment = Environment(
-            loader=load_rooms(ROOMS),
-            autoescape=True,
-            undefined=StrictUndefined,
-            extensions=[AddressesBelowRoot],
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._environment.globals.update(static=static.url, module_urls=static.module_urls, vocabulary=vocabulary)
-        self._environment.globals.update(page_root=_root.get)
-        self._environment.filters.update(below_root=lambda address: move_below(_root.get(), str(address)))
+        self._environment = build_environment()
+        self._environment.globals.update(static=static.url, module_urls=static.module_urls)
 
     def render_page(self, request: Request, template: str, page: Any, status: int = 200) -> HTMLResponse:
         """Return the template filled with `page`, and nothing else; compressed where the browser takes that."""

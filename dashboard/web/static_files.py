@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path, PurePosixPath
 from posixpath import normpath
 
@@ -98,4 +99,10 @@ def _read(path: Path, media_type: str) -> StaticFile:
     content = path.read_bytes()
     if media_type not in COMPRESSED:
         return StaticFile(media_type, content, None)
-    return StaticFile(f"{media_type}; charset=utf-8", content, gzip.compress(content, 9, mtime=0))
+    return StaticFile(f"{media_type}; charset=utf-8", content, _compress(content))
+
+
+@cache
+def _compress(content: bytes) -> bytes:
+    """Compress a file as far as gzip can, once for all applications of a process."""
+    return gzip.compress(content, 9, mtime=0)
