@@ -11,7 +11,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
-from sqlalchemy import text
 
 from api.server.database.engine import Database, build_database, migrate
 from api.server.database.models import Base
@@ -68,12 +67,14 @@ def serve_postgresql() -> Iterator[str]:
 
 def empty_tables(database: Database) -> None:
     """Delete every row of a PostgreSQL database and begin its numbers anew; truncating takes ten times as long."""
-    numbers = "SELECT setval(oid::regclass, 1, false) FROM pg_class WHERE relkind = 'S'"
+    statements = (
+        "SET LOCAL session_replication_role = replica",
+        *(str(table.delete()) for table in Base.metadata.sorted_tables),
+        "SELECT setval(oid::regclass, 1, false) FROM pg_class WHERE relkind = 'S'",
+    )
     with database.engine.begin() as connection:
-        connection.execute(text("SET LOCAL session_replication_role = replica"))
-        for table in Base.metadata.sorted_tables:
-            connection.execute(table.delete())
-        connection.execute(text(numbers))
+        # One question to the server, not thirty.
+        connection.exec_driver_sql("; ".join(statements))
 
 
 @contextmanager
