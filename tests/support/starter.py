@@ -40,12 +40,20 @@ def import_everything() -> dict[str, RunModule]:
     """Import what children need; returns what runs each module."""
     for name in PRELOADED:
         importlib.import_module(name)
+    import torch.distributed.run
+
     import ganvas.cli
     import worker.main
     from api.server.database.engine import build_engine, migrate
     from api.server.settings import Settings
     from dashboard.figures.drawing import __main__ as drawing
+    from dashboard.web.rendering import build_environment
+    from tests.ganlib.runtime import rank_runs
     from worker.trainer import process, torchrun
+
+    templates = build_environment()
+    for name in templates.list_templates(["html"]):
+        templates.get_template(name)
 
     def migrate_home(arguments: list[str]) -> None:
         """Migrate the database of a folder; the word `done` in a file says that it went well."""
@@ -61,6 +69,8 @@ def import_everything() -> dict[str, RunModule]:
         "worker.trainer.process": lambda arguments: leave_at_once(process.main(arguments)),
         "worker.trainer.torchrun": lambda arguments: sys.exit(torchrun.main(arguments)),
         "dashboard.figures.drawing": lambda _: sys.exit(drawing.main()),
+        "torch.distributed.run": torch.distributed.run.main,
+        "tests.ganlib.runtime.rank_runs": lambda _: rank_runs.main(),
         "tests.migrate": migrate_home,
     }
 
@@ -83,10 +93,13 @@ class Modules:
         if not self._runs:
             # Before anything can keep the other one.
             subprocess.Popen = ForkingPopen  # type: ignore[misc]
+            # Nothing that is imported is garbage.
+            gc.disable()
             self._runs = import_everything()
             os.execv = self._execv  # type: ignore[assignment]
             # What is there by now stays in memory that all children share.
             gc.freeze()
+            gc.enable()
 
     def split(self, command: list[str]) -> tuple[str, list[str]] | None:
         """Return module and arguments of `python [-u] -m MODULE …`, if it is one that can be forked."""

@@ -18,6 +18,7 @@ from ganlib.spec.job import JobSpec
 from ganlib.spec.parse import parse_spec
 from ganlib.training.recording.run_folder import run_in_folder
 from ganlib.training.state import refuse_unshardable
+from tests.support.processes import start
 
 ROOT = Path(__file__).parents[3]
 ITERATIONS = 20
@@ -110,15 +111,17 @@ SHARED: dict[str, dict[str, Any]] = {
 NORMED = "batch norm in both, minibatch discrimination, feature matching"
 
 
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
+# The command line's test executes it, as a person does; the other one forks all three processes.
+TORCHRUN = ("torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m")
 
 
-def train_tasks(tasks: list[dict[str, Any]], folder: Path) -> subprocess.CompletedProcess[str]:
-    """Train them one after the other in two processes on this machine."""
+def train_tasks(tasks: list[dict[str, Any]], folder: Path) -> tuple[int, str]:
+    """Train them one after the other in two processes on this machine; returns torchrun's status and output."""
     path = folder / "tasks.json"
     path.write_text(json.dumps(tasks))
-    command = [*TORCHRUN, "tests.ganlib.runtime.rank_runs", str(path)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    process = start(*TORCHRUN, "tests.ganlib.runtime.rank_runs", path)
+    output, _ = process.communicate(timeout=600)
+    return process.wait(), output
 
 
 def metrics_of(folder: Path) -> list[dict[str, float]]:
@@ -152,7 +155,8 @@ class SharedRuns:
 
     root: Path
     specs: dict[str, dict[str, Any]]
-    outcome: subprocess.CompletedProcess[str]
+    status: int
+    output: str
 
 
 @pytest.fixture(scope="module")
@@ -166,9 +170,9 @@ def shared_runs(tmp_path_factory: pytest.TempPathFactory) -> SharedRuns:
     tasks += [halved | {"stop": {"rank": 1, "iteration": 11}}, halved, halved]
     endless = spec_data(iterations=100_000, log_every=1000)
     tasks.append({"folder": str(root / "lost"), "spec": endless, "die": {"rank": 1, "iteration": 5}})
-    outcome = train_tasks(tasks, root)
-    assert (root / "lost").exists(), outcome.stderr
-    return SharedRuns(root, specs, outcome)
+    status, output = train_tasks(tasks, root)
+    assert (root / "lost").exists(), output
+    return SharedRuns(root, specs, status, output)
 
 
 def spec_data(**changes: Any) -> dict[str, Any]:
@@ -232,14 +236,15 @@ def test_all_stop_when_one_is_asked_to_and_go_on_to_the_same_bytes(
 
 
 def test_a_process_that_dies_ends_the_other_with_a_sentence(shared_runs: SharedRuns) -> None:
-    assert shared_runs.outcome.returncode == 1
-    assert "Another process of this run has ended" in shared_runs.outcome.stderr
+    assert shared_runs.status == 1
+    assert "Another process of this run has ended" in shared_runs.output
 
 
 def test_the_command_line_trains_in_two_processes_and_stops_on_a_signal(tmp_path: Path) -> None:
     folder, spec = tmp_path / "run", spec_data(iterations=100_000, log_every=1000, sample_every=10)
     (tmp_path / "spec.json").write_text(json.dumps(spec))
-    command = [*TORCHRUN, "ganvas", "train", str(tmp_path / "spec.json"), "--out", str(folder)]
+    training = ("ganvas", "train", str(tmp_path / "spec.json"), "--out", str(folder))
+    command = [sys.executable, "-m", *TORCHRUN, *training]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while not (folder / "samples" / "00000010.png").exists():
         assert process.poll() is None, process.communicate()
