@@ -27,7 +27,8 @@ def _forked_drawing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[TestClient]:
     """The service and its pages, in this process, on a copy of an empty database."""
-    app = build_app(Settings(home=make_home(tmp_path / "home")))
+    # Nobody renews the leases of its runs, however long a busy machine takes.
+    app = build_app(Settings(home=make_home(tmp_path / "home"), reap_every_seconds=3600.0))
     with TestClient(app, base_url="http://127.0.0.1", follow_redirects=False) as client:
         yield client
 

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import httpx
+from sqlalchemy import URL, Engine
 
+from api.server.database import engine
 from api.server.database.engine import Database, build_database, migrate
 from api.server.database.models import Base
 from api.server.settings import Settings
@@ -21,6 +24,26 @@ DATABASE_NAME = "ganvas.sqlite3"
 # What ends at a proxy.
 HOP_BY_HOP = ("connection", "content-length", "keep-alive", "transfer-encoding")
 UNSAFE = ("fsync", "synchronous_commit", "full_page_writes")
+
+
+def share_compiled_statements() -> None:
+    """Let all SQLite databases of this process use what one of them has compiled a statement to.
+
+    SQLAlchemy keeps that for each engine, and a test makes one: half of what its first statements take is this.
+    """
+    create = engine.create_engine
+    first = create("sqlite://", json_deserializer=engine._read_json, query_cache_size=5000)
+    with first.connect():
+        # It is asked for its version before it can be used elsewhere.
+        pass
+
+    def create_sharing(url: URL | str, **options: Any) -> Engine:
+        made = create(url, **options)
+        if made.dialect.name == first.dialect.name:
+            made.dialect, made._compiled_cache = first.dialect, first._compiled_cache
+        return made
+
+    engine.create_engine = create_sharing
 
 
 def make_home(home: Path) -> Path:
