@@ -48,7 +48,11 @@ def find_a_collapse(worker: FakeWorker) -> str:
         continue
     worker.train(200)
     worker.post(
-        {"kind": "metrics_logged", "iteration": 200, "values": {"signals/diversity": 0.01, "eval/recall": 0.1}}
+        {
+            "kind": "metrics_logged",
+            "iteration": 200,
+            "values": {"signals/diversity": 0.01, "signals/real_distance": 0.5},
+        }
     )
     found = {
         "kind": "finding_reported",
