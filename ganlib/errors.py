@@ -56,6 +56,12 @@ class DatasetUnavailable(GanlibError):
     code = "dataset_unavailable"
 
 
+class ExtractorUnavailable(GanlibError):
+    """The evaluation's feature extractor is not installed, or its weights are missing; the message says which."""
+
+    code = "extractor_unavailable"
+
+
 class DiskFull(GanlibError):
     """The disk has no room for a file that a run cannot go on without."""
 

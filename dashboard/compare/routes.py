@@ -8,6 +8,7 @@ from fastapi.responses import HTMLResponse
 from sqlalchemy.orm import Session
 
 from api.curves import queries as curve_queries
+from api.curves.extractors import find_incomparable, list_judged
 from api.curves.schemas import Curve
 from api.events import watermark
 from api.jobs import queries as job_queries
@@ -21,7 +22,8 @@ from api.server.http.query_fields import takes_query
 from dashboard.charts.chart import CHART_METRICS
 from dashboard.compare.axis import Track, last_common
 from dashboard.compare.requests import LEAST_RUNS, MOST_RUNS, Comparison, read_comparison
-from dashboard.compare.view import CompareData, build_compare_page
+from dashboard.compare.tables import describe_extractors
+from dashboard.compare.view import CompareData, build_compare_page, name_runs
 from dashboard.web.rendering import Site
 from dashboard.web.requests import SCRIPT_FIELDS, read_frame
 from ganlib.vocabulary import find_metric
@@ -58,7 +60,10 @@ def read_runs(session: Session, asked: Comparison, last_event_id: int, now: date
     jobs = [serializers.job_read(session, job) for job in known[:MOST_RUNS]]
     asked = replace(asked, runs=tuple(job.id for job in jobs))
     drawn = list(asked.metrics) or [name for name in CHART_METRICS if any(name in job.latest for job in jobs)]
-    counted = count_metrics(jobs, drawn)
+    incomparable = find_incomparable(session, {job.id: job.latest for job in jobs})
+    hidden = {name for job in jobs for name in list_judged(job.latest)} if incomparable else set()
+    drawn = [name for name in drawn if name not in hidden]
+    counted = [name for name in count_metrics(jobs, drawn) if name not in hidden]
     is_ready = len(jobs) >= LEAST_RUNS
     tracks = [Track(job, list_grid_rows(session, job.id), asked.axis) for job in jobs]
     at = asked.at if asked.at is not None else last_common(tracks)
@@ -71,6 +76,10 @@ def read_runs(session: Session, asked: Comparison, last_event_id: int, now: date
         at=at,
         curves=[_read_curves(session, job, [*drawn, *counted]) if is_ready else {} for job in jobs],
         points=[_read_points(session, track, [*drawn, *counted], at, now) if is_ready else {} for track in tracks],
+        incomparable=describe_extractors(
+            dict(zip((job.id for job in jobs), name_runs(jobs), strict=True)), incomparable
+        ),
+        known=sorted({name for job in jobs for name in job.latest} - hidden),
         drawn=drawn,
         counted=counted,
         others=job_queries.list_jobs(session, JobFilters(), "-created_at", RUNS_TO_CHOOSE, None).items,

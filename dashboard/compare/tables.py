@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from api.curves.extractors import NEVER_COMPARED
 from api.curves.schemas import Curve
 from api.jobs.schemas import JobRead
 from dashboard.compare.axis import Track
@@ -134,6 +135,17 @@ def build_facts(jobs: Sequence[JobRead], tracks: Sequence[Track], now: datetime)
         FactRow("Created", False, [FactCell(show_moment(job.created_at)) for job in jobs]),
         FactRow("Fixed latents", False, [_latents(track) for track in tracks]),
     ]
+
+
+def describe_extractors(names: Mapping[str, str], incomparable: Mapping[str, Sequence[str]]) -> list[str]:
+    """Say that evaluation metrics are left out, and what each run's are by; nothing where they compare."""
+    if not incomparable:
+        return []
+    said = [
+        f"{names[job_id]}: {' Later: '.join(texts) or 'it is not recorded what its evaluation metrics are by.'}"
+        for job_id, texts in incomparable.items()
+    ]
+    return [f"Evaluation metrics are left out: they are {NEVER_COMPARED}.", *said]
 
 
 def describe_threads(jobs: Sequence[JobRead]) -> str:

@@ -181,7 +181,8 @@ class WipeView:
 class CompareData:
     """Data of the page: the runs of the address with their grids and curves, and others to choose from.
 
-    at: the position, None without a grid. points: of each run, its metrics' last points up to there.
+    at: the position, None without a grid. points: of each run, its metrics' last points up to there. incomparable:
+    why metrics are left out. known: those that are not.
     """
 
     asked: Comparison
@@ -192,6 +193,8 @@ class CompareData:
     at: float | None
     curves: Sequence[Mapping[str, Curve]]
     points: Sequence[Mapping[str, tuple[int, float]]]
+    incomparable: Sequence[str]
+    known: Sequence[str]
     drawn: Sequence[str]
     counted: Sequence[str]
     others: Sequence[JobSummary]
@@ -258,7 +261,7 @@ def build_compare_page(data: CompareData, frame: Frame, now: datetime) -> Compar
         kept_for_wipe=asked.kept("left", "right", "split"),
         length=length,
         charts=_charts(data, ChartAxis(asked.axis, length, at), now) if is_ready else [],
-        metrics=[MetricChoice(find_metric(name), name in data.drawn) for name in _known(data.jobs)],
+        metrics=[MetricChoice(find_metric(name), name in data.drawn) for name in data.known],
         facts=build_facts(data.jobs, tracks, now) if is_ready else [],
         spec=compare_specs([job.spec for job in data.jobs]) if is_ready else SpecDifference([], ""),
         threads=describe_threads(data.jobs) if is_ready else "",
@@ -278,6 +281,7 @@ def _problems(data: CompareData) -> list[str]:
             f"{MOST_RUNS} runs at most are compared at once: the first {MOST_RUNS} are shown, "
             f"{show_count(data.left_out)} left out."
         )
+    problems += data.incomparable
     if len(data.jobs) == 1:
         problems.append(f"One run is chosen, {data.jobs[0].name}: choose at least one more to compare it with.")
     return problems
@@ -318,10 +322,6 @@ def _describe_numbers(at_word: str, numbers: Sequence[NumberRow]) -> str:
 def _until(tracks: Sequence[Track], at: float | None, now: datetime) -> list[float]:
     """Return the iteration up to which each run's values count at this position."""
     return [track.iteration_at(at, now) if at is not None else math.inf for track in tracks]
-
-
-def _known(jobs: Sequence[JobRead]) -> list[str]:
-    return sorted({name for job in jobs for name in job.latest})
 
 
 def _choices(data: CompareData) -> list[RunChoice]:

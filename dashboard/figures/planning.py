@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from api import find_version
 from api.artifacts.storage import Blobs
 from api.curves import queries as curve_queries
+from api.curves.extractors import NEVER_COMPARED, list_judged, read_extractors, share_extractor
 from api.errors import ArtifactNotFound, FigureRefused, FigureTooLarge
 from api.jobs import queries as job_queries
 from api.jobs import serializers
@@ -41,7 +42,7 @@ from dashboard.figures.requests import CurvesRequest, MovieRequest, TimelinesReq
 from dashboard.timeline.sheet_layout import evenly_spaced
 from dashboard.web.specs import NAME_FIELDS, show_value
 from ganlib.spec.documents.suggestions import find_near
-from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS
+from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS, find_metric
 
 DEFAULT_COLUMNS = 5
 MAX_CHANGES = 4
@@ -122,6 +123,7 @@ def plan_curves(session: Session, asked: CurvesRequest, form: ImageForm) -> Plan
             lines.append(Line(index, curve.name, len(files)))
             files.append(pack_line(curve.points))
     refuse_unknown_metrics(session, jobs, metrics, {line.metric for line in lines})
+    refuse_other_extractors(session, lines, jobs)
     about = _describe("Curves", "curves", jobs, [{"metrics": list(metrics)} for _ in jobs])
     plan = CurvesPlan(
         Page(form, asked.width, asked.dpi), about, tuple(label_runs(jobs, asked.labels, asked.label)), metrics,
@@ -149,6 +151,14 @@ def refuse_unknown_metrics(
     raise FigureRefused(
         f"None of these runs has a metric {missing[0]}; {there_are}."[:2000] + meant, metrics=known
     )
+
+
+def refuse_other_extractors(session: Session, lines: Sequence[Line], jobs: Sequence[Job]) -> None:
+    """Raise FigureRefused where one chart would show evaluation metrics of runs that were judged differently."""
+    for metric in list_judged(dict.fromkeys(line.metric for line in lines)):
+        drawn = [jobs[line.run].id for line in lines if line.metric == metric]
+        if not share_extractor(list(read_extractors(session, drawn).values())):
+            raise FigureRefused(f"{find_metric(metric).label} of these runs is {NEVER_COMPARED}.")
 
 
 def thin_out(grids: Sequence[GridRow], every: int) -> list[GridRow]:

@@ -142,6 +142,7 @@ SELF_EXPLAINED = frozenset(
         "not_dealable",
         "process_lost",
         "disk_full",
+        "extractor_unavailable",
     }
 )
 GENERAL_ADVICE = (

@@ -49,7 +49,7 @@ def draw_blobs(points: Tensor, size: int) -> Tensor:
     255 · exp(−distance² / 2·(size/16)²), with the distance from the pixel's middle in pixels.
     """
     places = (points + 1) * (size / 2) - 0.5
-    distances = torch.arange(size) - places.unsqueeze(2)
+    distances = torch.arange(size, device=points.device) - places.unsqueeze(2)
     columns, rows = torch.exp(-(distances / (size * _BLOB)).square() / 2).unbind(1)
     blobs = rows.unsqueeze(2) * columns.unsqueeze(1)
     return (255 * blobs).round().to(torch.uint8).unsqueeze(1)

@@ -9,22 +9,25 @@ from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
 
 from ganlib.datasets import LabelledImages, load_train_and_test
 from ganlib.evaluation import metrics
-from ganlib.evaluation.classifier.network import CLASSIFIERS, EvaluationClassifier
-from ganlib.evaluation.classifier.store import obtain_classifier
 from ganlib.evaluation.classifier.training import ClassifierAbandoned
-from ganlib.evaluation.measure import CLASSIFIER_INPUTS, SAMPLE_INPUTS, Input, Measure
+from ganlib.evaluation.extractors.build import obtain_extractor
+from ganlib.evaluation.extractors.extractor import FeatureExtractor, describe_extractor
+from ganlib.evaluation.extractors.points import build_mixture
+from ganlib.evaluation.extractors.real_statistics import LEAST, RealStatistics, obtain_real_statistics
+from ganlib.evaluation.measure import ANSWERS_BY_INPUT, REAL_INPUTS, SAMPLE_INPUTS, Input, Measure
 from ganlib.evaluation.metrics.accuracy import HeldOutErrors, count_errors
 from ganlib.evaluation.metrics.neighbours import NeighbourSearch
 from ganlib.events import Event, LineLogged, MetricsLogged
 from ganlib.runtime.device import autocast
 from ganlib.runtime.random_streams import draw_labels, make_generator
+from ganlib.spec.sections.datasets import GaussiansSpec
 from ganlib.spec.sections.evaluation import EvaluationSpec
 from ganlib.training.data import draw_latents
 from ganlib.training.recording.background_writer import BackgroundWriter
@@ -90,59 +93,101 @@ def _move_part(data: LabelledImages, device: torch.device) -> HeldOutPart:
     return HeldOutPart(data.images.to(device), data.labels.to(device))
 
 
-class Evaluation:
-    """The evaluation of one run, if its spec asks for one."""
+class Say(Protocol):
+    """Tells a person something about an evaluation."""
 
-    _classifier: EvaluationClassifier | None = None
-    _accuracy: AccuracyMeter | None = None
-    _real_features: Tensor | None = None
-
-    def __init__(
-        self, state: TrainingState, spec: EvaluationSpec, reports: RunReporter, recorder: BackgroundWriter
+    def __call__(
+        self,
+        text: str,
+        about: Literal["evaluation", "data"] | None = None,
+        level: Literal["info", "warning"] = "info",
     ) -> None:
+        """Say one sentence; `about` as in LineLogged."""
+        ...
+
+
+class SampleMeter:
+    """Measures a run as it is: draws samples, lets an extractor look at them, and computes metrics."""
+
+    extractor: FeatureExtractor | None = None
+    real: RealStatistics | None = None
+    _accuracy: AccuracyMeter | None = None
+
+    def __init__(self, state: TrainingState, spec: EvaluationSpec, say: Say) -> None:
         self._state = state
         self._spec = spec
-        self._reports = reports
-        self._recorder = recorder
+        self._say = say
         self._measures = [m for name in spec.metrics for m in MEASURES if m.metric.asked_as == name]
         self._inputs = {name for measure in self._measures for name in measure.inputs}
-        self.every = spec.every
 
     def prepare(self, should_stop: Callable[[], bool]) -> None:
-        """Get the classifier, trained now if it has to be, and the test images, and log what will be measured.
+        """Get the extractor, trained now if it has to be, and held-out images, and say what will be measured.
 
-        Raises DatasetUnavailable, and ClassifierAbandoned once should_stop says so.
+        Raises DatasetUnavailable, ExtractorUnavailable, and ClassifierAbandoned once should_stop says so.
         """
         state = self._state
         if self._inputs & {"test", "validation"}:
             self._accuracy = AccuracyMeter(state)
             for text in self._accuracy.warnings:
-                self._log(text, about="data", level="warning")
-            self._log(self._accuracy.describe())
-        if self._inputs & CLASSIFIER_INPUTS:
-            self._classifier = obtain_classifier(state.spec.dataset.name, state.device, self._log, should_stop)
-            if "real_features" in self._inputs:
-                self._real_features = self._compute_real_features(self._classifier)
-            facts = self._classifier.facts
-            text = f"Evaluation metrics are of {self._spec.samples:,} samples each, by the {facts}."
-            self._log(text, about="evaluation")
+                self._say(text, about="data", level="warning")
+            self._say(self._accuracy.describe())
+        if self._inputs & ANSWERS_BY_INPUT.keys():
+            chosen = self._spec.choose_extractor(state.spec.dataset)
+            self.extractor = obtain_extractor(chosen, state.spec.dataset, state.device, self._say, should_stop)
+            if self.extractor.warning:
+                self._say(self.extractor.warning, level="warning")
+            if self._inputs & REAL_INPUTS:
+                self._prepare_real(self.extractor)
+            self._say(self.describe(self.extractor), about="evaluation")
 
-    def report(self) -> None:
-        """Draw and classify samples, and queue the metrics; nothing waits for the device."""
+    def _prepare_real(self, extractor: FeatureExtractor) -> None:
+        self.real = obtain_real_statistics(extractor, self._spec.samples, self._state.device)
+        if self.real is None:
+            text = (
+                f"Fewer than {LEAST} images are held out, so nothing is measured that compares samples with them."
+            )
+            self._say(text, level="warning")
+
+    def describe(self, extractor: FeatureExtractor) -> str:
+        """Return the sentence that names what figures are by; only those of one sentence are compared.
+
+        That of earlier versions is the beginning of it.
+        """
+        name = describe_extractor(extractor)
+        by = f"Evaluation metrics are of {self._spec.samples:,} samples each, by the {name}."
+        if self.real is None:
+            return by
+        return f"{by} Real images: {len(self.real.features):,} held out, statistics {self.real.digest[:12]}."
+
+    def collect(self) -> dict[Input, Any]:
+        """Draw samples and look at them; returns what the metrics need, on the device, without waiting for it."""
         state = self._state
         inputs: dict[Input, Any] = {"least_share": self._spec.least_share}
         if self._inputs & SAMPLE_INPUTS:
             inputs |= self._draw_inputs()
-        if self._real_features is not None:
-            inputs["real_features"] = self._real_features
+        if self.real is not None:
+            inputs["real_features"] = self.real.features
+            if self.real.probabilities is not None:
+                inputs["real_probabilities"] = self.real.probabilities
+        if "mixture" in self._inputs and isinstance(state.spec.dataset, GaussiansSpec):
+            inputs["mixture"] = build_mixture(state.spec.dataset)
         if self._accuracy:
             inputs |= self._accuracy.count_errors()
         if self._spec.neighbour_grid or "neighbours" in self._inputs:
             grid_images = draw_samples(choose_sampler(state), state.fixed_latents, state.fixed_labels)
             inputs["neighbours"] = NeighbourSearch(grid_images, state.images)
-        self._recorder.put(partial(self._make_metrics, state.iteration, inputs))
-        if self._spec.neighbour_grid:
-            self._reports.report_neighbours(inputs["neighbours"])
+        return inputs
+
+    def compute(self, inputs: dict[Input, Any]) -> dict[str, float]:
+        """Return the metrics by name; waits for the device, so not on the training thread."""
+        # Chunks are joined and brought to the CPU here.
+        joined = {
+            name: torch.cat(value).cpu() if isinstance(value, list) else value for name, value in inputs.items()
+        }
+        values: dict[str, float] = {}
+        for measure in self._measures:
+            values |= measure.measure(joined)
+        return values
 
     def _draw_inputs(self) -> dict[Input, Any]:
         """Draw samples and return what the metrics need of them, as lists of chunks on the device."""
@@ -158,28 +203,42 @@ class Evaluation:
             images = draw_samples(sampler, *chunk)
             if "images" in self._inputs:
                 inputs.setdefault("images", []).append(images)
-            if self._classifier:
-                answers = self._classifier.classify(images)
-                inputs.setdefault("probabilities", []).append(answers.probabilities)
-                inputs.setdefault("features", []).append(answers.features)
+            if self.extractor:
+                extracted = self.extractor.extract(images)
+                for name in ("features", "probabilities", "points"):
+                    answer = getattr(extracted, name)
+                    if answer is not None:
+                        inputs.setdefault(name, []).append(answer)
         return inputs
 
-    def _make_metrics(self, iteration: int, inputs: dict[Input, Any]) -> Event:
-        # Chunks are joined and brought to the CPU here, off the training thread.
-        joined = {
-            name: torch.cat(value).cpu() if isinstance(value, list) else value for name, value in inputs.items()
-        }
-        values: dict[str, float] = {}
-        for measure in self._measures:
-            values |= measure.measure(joined)
-        return MetricsLogged(iteration=iteration, values=values)
 
-    def _compute_real_features(self, classifier: EvaluationClassifier) -> Tensor:
-        """Return features (M, F) of held-out images, evenly picked, as many as samples if there are so many."""
-        _, held_out = load_train_and_test(CLASSIFIERS[self._state.spec.dataset.name].dataset)
-        images = held_out.images
-        picked = torch.linspace(0, len(images) - 1, min(len(images), self._spec.samples)).round().long()
-        return classifier.classify(images[picked].to(self._state.device)).features.cpu()
+class Evaluation:
+    """The evaluation of one run, if its spec asks for one."""
+
+    def __init__(
+        self, state: TrainingState, spec: EvaluationSpec, reports: RunReporter, recorder: BackgroundWriter
+    ) -> None:
+        self._state = state
+        self._spec = spec
+        self._reports = reports
+        self._recorder = recorder
+        self._meter = SampleMeter(state, spec, self._log)
+        self.every = spec.every
+
+    def prepare(self, should_stop: Callable[[], bool]) -> None:
+        """Get what is needed to measure, and log what will be measured, as SampleMeter does."""
+        self._meter.prepare(should_stop)
+
+    def report(self) -> None:
+        """Draw and look at samples, and queue the metrics; nothing waits for the device."""
+        inputs = self._meter.collect()
+        self._recorder.put(partial(self._make_metrics, self._state.iteration, inputs))
+        if self._spec.neighbour_grid:
+            self._reports.report_neighbours(inputs["neighbours"])
+
+    def _make_metrics(self, iteration: int, inputs: dict[Input, Any]) -> Event | None:
+        values = self._meter.compute(inputs)
+        return MetricsLogged(iteration=iteration, values=values) if values else None
 
     def _log(
         self,

@@ -9,11 +9,12 @@ from typing import Any, Literal
 
 from torch import Tensor
 
-from ganlib.vocabulary import Metric
+from ganlib.vocabulary import Answer, Metric
 
 # images: samples, uint8 (N, C, H, W). labels: int64 (N,), the classes that a conditional generator was asked for.
-# probabilities (N, K), features (N, F): the answers of the evaluation classifier. real_features: (M, F) of
-# held-out images, M at most N. least_share: the spec's number. neighbours: the NeighbourSearch of the sample grid.
+# probabilities (N, K), features (N, F), points (N, 2): what the extractor says of samples; points are NaN where a
+# picture is no blob. real_probabilities (M, K), real_features (M, F): of held-out images, M at most N. mixture:
+# the Mixture that points are of. least_share: the number of the spec. neighbours: the NeighbourSearch of the grid.
 # test, validation: the HeldOutErrors of the discriminator; validation only where the spec holds images out.
 # Tensors lie on the CPU, but for the last three, and a metric is logged where all of its inputs are there.
 Input = Literal[
@@ -21,15 +22,27 @@ Input = Literal[
     "labels",
     "probabilities",
     "features",
+    "points",
+    "real_probabilities",
     "real_features",
+    "mixture",
     "least_share",
     "neighbours",
     "test",
     "validation",
 ]
-CLASSIFIER_INPUTS: frozenset[Input] = frozenset({"probabilities", "features", "real_features"})
+# What an input needs of the extractor.
+ANSWERS_BY_INPUT: Mapping[Input, Answer] = {
+    "probabilities": "classes",
+    "real_probabilities": "classes",
+    "points": "points",
+    "mixture": "points",
+    "features": "features",
+    "real_features": "features",
+}
+REAL_INPUTS: frozenset[Input] = frozenset({"real_features", "real_probabilities"})
 # Inputs that are computed from a set of samples.
-SAMPLE_INPUTS: frozenset[Input] = CLASSIFIER_INPUTS | {"images", "labels"}
+SAMPLE_INPUTS: frozenset[Input] = frozenset({*ANSWERS_BY_INPUT, "images", "labels"})
 
 
 @dataclass(frozen=True)
@@ -47,8 +60,10 @@ class Measure:
         """Refuse what the vocabulary, by which a spec is checked, says otherwise; raises ValueError."""
         if not self.metric.asked_as:
             raise ValueError(f"{self.metric.name} needs asked_as in ganlib/vocabulary/, or no spec can ask for it")
-        if self.metric.by_classifier != bool(CLASSIFIER_INPUTS & set(self.inputs)):
-            raise ValueError(f"by_classifier of {self.metric.name} in ganlib/vocabulary/ does not fit its inputs")
+        needed = [answer for name, answer in ANSWERS_BY_INPUT.items() if name in self.inputs]
+        # What tells classes gives features too, so the first is what an extractor must give.
+        if self.metric.answer != (needed[0] if needed else ""):
+            raise ValueError(f"answer of {self.metric.name} in ganlib/vocabulary/ does not fit its inputs")
 
     def measure(self, inputs: Mapping[Input, Any]) -> dict[str, float]:
         """Return the values by the names that they are logged under; none where an input is missing."""

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from ganlib.events import RuleName
 from ganlib.spec.fields import Count, Name, Natural, Section, Tag
@@ -73,6 +73,13 @@ class JobSpec(Section):
     def expand_dataset_name(cls, value: Any) -> Any:
         """Allow `dataset: mnist` for `dataset: {name: mnist}`."""
         return {"name": value} if isinstance(value, str) else value
+
+    @field_validator("evaluation", mode="after")
+    @classmethod
+    def complete_evaluation(cls, value: EvaluationSpec | None, info: ValidationInfo) -> EvaluationSpec | None:
+        """Measure what the data set can be measured by, where no metrics are given."""
+        dataset = info.data.get("dataset")
+        return value if value is None or dataset is None else value.complete(dataset)
 
 
 # Fields that alter no weight and no image: a run may be resumed after they were changed.

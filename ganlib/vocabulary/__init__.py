@@ -10,6 +10,7 @@ from functools import lru_cache
 from ganlib.vocabulary import evaluation, signals, training
 from ganlib.vocabulary.evaluation import *
 from ganlib.vocabulary.metric import BETTER_WORDS as BETTER_WORDS
+from ganlib.vocabulary.metric import Answer as Answer
 from ganlib.vocabulary.metric import Better as Better
 from ganlib.vocabulary.metric import Metric as Metric
 from ganlib.vocabulary.metric import Player as Player
@@ -39,9 +40,9 @@ METRICS: tuple[Metric, ...] = tuple(
     for value in vars(module).values()
     if isinstance(value, Metric)
 )
-# The values that a spec's `evaluation.metrics` may have, and those of them that need no evaluation classifier.
+# The values that a spec's `evaluation.metrics` may have, and what each needs of the evaluation's extractor.
 EVALUATION_METRICS = tuple(dict.fromkeys(metric.asked_as for metric in METRICS if metric.asked_as))
-WITHOUT_CLASSIFIER = frozenset(m.asked_as for m in METRICS if m.asked_as and not m.by_classifier)
+ANSWERS_NEEDED = {metric.asked_as: metric.answer for metric in METRICS if metric.asked_as}
 
 
 @lru_cache(maxsize=_MAX_KNOWN)

@@ -10,7 +10,7 @@ CLASSIFIER_SCORE = Metric(
     better="higher",
     real={"mnist": "9.76"},
     asked_as="classifier_score",
-    by_classifier=True,
+    answer="classes",
 )
 CLASS_COVERAGE = Metric(
     "eval/class_coverage",
@@ -19,7 +19,7 @@ CLASS_COVERAGE = Metric(
     better="higher",
     real={"mnist": "1.0"},
     asked_as="class_coverage",
-    by_classifier=True,
+    answer="classes",
 )
 CLASS_ENTROPY = Metric(
     "eval/class_entropy",
@@ -29,7 +29,7 @@ CLASS_ENTROPY = Metric(
     better="higher",
     real={"mnist": "2.298"},
     asked_as="class_entropy",
-    by_classifier=True,
+    answer="classes",
 )
 CLASS_SHARES = Metric(
     "eval/class_shares_{number}",
@@ -37,7 +37,7 @@ CLASS_SHARES = Metric(
     "Share of the samples whose likeliest class is {number}.",
     real={"mnist": "0.087–0.116"},
     asked_as="class_shares",
-    by_classifier=True,
+    answer="classes",
 )
 CERTAINTY = Metric(
     "eval/certainty",
@@ -45,34 +45,72 @@ CERTAINTY = Metric(
     "Mean of each sample's highest class probability; alone it says nothing, noise gets 1 too.",
     real={"mnist": "0.995"},
     asked_as="certainty",
-    by_classifier=True,
+    answer="classes",
 )
 FRECHET_DISTANCE = Metric(
     "eval/frechet_distance",
     "Fréchet distance",
-    "Distance between the classifier's features of samples and of as many held-out images; 0 is equal.",
+    "Distance between the features of samples and of as many held-out images; 0 is equal.",
     better="lower",
     real={"mnist": "1.25"},
     asked_as="frechet_distance",
-    by_classifier=True,
+    answer="features",
 )
 PRECISION = Metric(
     "eval/precision",
     "Precision",
-    "Share of the samples that lie among real images, by the classifier's features.",
+    "Share of the samples that lie among real images, by their features.",
     better="higher",
     real={"mnist": "0.889"},
     asked_as="precision",
-    by_classifier=True,
+    answer="features",
 )
 RECALL = Metric(
     "eval/recall",
     "Recall",
-    "Share of the real images that lie among samples, by the classifier's features.",
+    "Share of the real images that lie among samples, by their features.",
     better="higher",
     real={"mnist": "0.891"},
     asked_as="recall",
-    by_classifier=True,
+    answer="features",
+)
+DENSITY = Metric(
+    "eval/density",
+    "Density",
+    "How many real images' neighbourhoods a sample lies in, on the average; divided by five, which real ones get.",
+    better="higher",
+    real={"mnist": "?"},
+    asked_as="density",
+    answer="features",
+)
+COVERAGE = Metric(
+    "eval/coverage",
+    "Coverage",
+    "Share of the real images that have a sample in their neighbourhood, which reaches to their fifth neighbour.",
+    better="higher",
+    real={"mnist": "?"},
+    asked_as="coverage",
+    answer="features",
+)
+KERNEL_DISTANCE = Metric(
+    "eval/kernel_distance",
+    "Kernel distance",
+    "Squared maximum mean discrepancy of the features of samples and held-out images, unbiased: 0 on the average "
+    "where both are alike.",
+    better="lower",
+    real={"mnist": "?"},
+    asked_as="kernel_distance",
+    answer="features",
+)
+CLASS_DIVERSITY = Metric(
+    "eval/class_diversity",
+    "Diversity within classes",
+    "Mean distance between two samples of one class, by their features, divided by that between two real images "
+    "of it.",
+    real={"mnist": "?"},
+    reference=1.0,
+    asked_as="class_diversity",
+    answer="classes",
 )
 NEIGHBOUR_DISTANCE = Metric(
     "eval/neighbour_distance",
@@ -89,7 +127,27 @@ LABEL_AGREEMENT = Metric(
     better="higher",
     real={"mnist": "0.995"},
     asked_as="label_agreement",
-    by_classifier=True,
+    answer="classes",
+)
+
+# Of samples of a mixture of Gaussians, without a network.
+MODES = Metric(
+    "eval/modes",
+    "Modes covered",
+    "Count of the mixture's modes that some sample lies within three standard deviations of.",
+    unit="modes",
+    better="higher",
+    asked_as="modes",
+    answer="points",
+)
+HIGH_QUALITY = Metric(
+    "eval/high_quality",
+    "High-quality samples",
+    "Share of the samples that show one blob within three standard deviations of a mode.",
+    better="higher",
+    reference=0.989,
+    asked_as="high_quality",
+    answer="points",
 )
 
 # Of the discriminator as a classifier.

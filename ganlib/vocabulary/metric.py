@@ -8,6 +8,8 @@ from typing import Literal
 
 Better = Literal["higher", "lower", ""]
 Player = Literal["generator", "discriminator", ""]
+# What a feature extractor says of an image: how likely each class is, a vector, or the place of its blob.
+Answer = Literal["classes", "features", "points"]
 
 _NUMBER = "{number}"
 BETTER_WORDS: dict[Better, str] = {"higher": "higher is better", "lower": "lower is better", "": ""}
@@ -20,7 +22,8 @@ class Metric:
     name: as it is logged, `group/rest`. better: empty where neither way is. player: the one of the two whose
     number it is. real: what real images get, by data set. reference: what real images get whatever the data set,
     where the metric is measured against them. asked_as: the value of a spec's `evaluation.metrics`
-    that logs it. by_classifier: computed from the evaluation classifier's answers, so only for some data sets.
+    that logs it. answer: what it needs of the evaluation's extractor, whose figures only compare with its own;
+    empty where it needs none.
     """
 
     name: str
@@ -32,7 +35,7 @@ class Metric:
     real: Mapping[str, str] = field(default_factory=dict, hash=False)
     reference: float | None = None
     asked_as: str = ""
-    by_classifier: bool = False
+    answer: Answer | Literal[""] = ""
 
     @property
     def group(self) -> str:

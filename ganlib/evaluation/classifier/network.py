@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ganlib.spec.sections.datasets import DatasetSpec, DigitsSpec, MnistSpec
+from ganlib.spec.sections.datasets import Cifar10Spec, DatasetSpec, DigitsSpec, MnistSpec
 from ganlib.spec.shapes import Shape
 
 
@@ -67,6 +68,27 @@ def _build_digits_trunk() -> nn.Module:
     )
 
 
+def build_picture_trunk(channels: int, side: int) -> nn.Module:
+    """channels×side×side → 32, 64 and 128 channels, each half as wide and high as before → 128 features."""
+    blocks: list[nn.Module] = []
+    for outputs in (32, 64, 128):
+        blocks += [
+            nn.Conv2d(channels, outputs, 3, padding=1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(),
+            nn.MaxPool2d(2, ceil_mode=True),
+        ]
+        channels, side = outputs, -(-side // 2)
+    return nn.Sequential(
+        *blocks,
+        nn.Flatten(),
+        nn.Dropout(0.2),
+        nn.Linear(channels * side * side, 128, bias=False),
+        nn.BatchNorm1d(128),
+        nn.ReLU(),
+    )
+
+
 CLASSIFIERS: dict[str, ClassifierRecipe] = {
     "mnist": ClassifierRecipe(
         version=1,
@@ -89,6 +111,17 @@ CLASSIFIERS: dict[str, ClassifierRecipe] = {
         batch_size=64,
         learning_rate=0.004,
         shift=1,
+    ),
+    "cifar10": ClassifierRecipe(
+        version=1,
+        dataset=Cifar10Spec(),
+        class_count=10,
+        feature_count=128,
+        build=partial(build_picture_trunk, 3, 32),
+        epochs=8,
+        batch_size=128,
+        learning_rate=0.004,
+        shift=2,
     ),
 }
 
@@ -115,7 +148,8 @@ class ClassifierFacts:
     """The facts that belong beside every number that a classifier gives.
 
     accuracy: share of the held-out images whose class it gives. real_score: classifier score of these images,
-    which samples can hardly exceed. digest: sha256 of the weights.
+    which samples can hardly exceed. digest: sha256 of the weights. chance: share of the held-out images that are
+    of the commonest class, which naming that one always would get.
     """
 
     name: str
@@ -124,12 +158,34 @@ class ClassifierFacts:
     held_out_count: int
     real_score: float
     digest: str
+    chance: float = 0.0
+
+    @property
+    def title(self) -> str:
+        """What it is called, with what it is known by."""
+        return f"{self.name} classifier, version {self.version} ({self.digest[:12]})"
+
+    @property
+    def results(self) -> str:
+        """How good it is, in words."""
+        return (
+            f"{self.accuracy:.2%} of {self.held_out_count:,} held-out images right, their classifier score "
+            f"{self.real_score:.2f}"
+        )
+
+    @property
+    def warning(self) -> str:
+        """A sentence for a person where the classifier is not even half way from chance to certainty, else ""."""
+        if self.accuracy >= (1 + self.chance) / 2:
+            return ""
+        return (
+            f"The {self.name} classifier is a bad one: it tells the class of {self.accuracy:.0%} of the held-out "
+            f"images, where naming the commonest one always would get {self.chance:.0%}. What is measured by it "
+            "says little; more images of each class help, or another evaluation.extractor, such as random."
+        )
 
     def __str__(self) -> str:
-        return (
-            f"{self.name} classifier, version {self.version} ({self.digest[:12]}): {self.accuracy:.2%} of "
-            f"{self.held_out_count:,} held-out images right, their classifier score {self.real_score:.2f}"
-        )
+        return f"{self.title}: {self.results}"
 
 
 @dataclass(frozen=True)

@@ -42,9 +42,10 @@ class ClassifierDamaged(Exception):
     """A classifier's file cannot be used; the message says why."""
 
 
-def classifier_path(name: str, images: str) -> Path:
+def classifier_path(name: str, images: str, recipe: ClassifierRecipe | None = None) -> Path:
     """Return the path of a data set's classifier; images: the digest of its images."""
-    return cache_dir() / _FOLDER / f"{name}-{CLASSIFIERS[name].version}-{images[:16]}.safetensors"
+    version = (recipe or CLASSIFIERS[name]).version
+    return cache_dir() / _FOLDER / f"{name}-{version}-{images[:16]}.safetensors"
 
 
 def digest_images(recipe: ClassifierRecipe) -> str:
@@ -57,21 +58,26 @@ def digest_images(recipe: ClassifierRecipe) -> str:
 
 
 def obtain_classifier(
-    name: str, device: torch.device, say: Callable[[str], None], should_stop: Callable[[], bool]
+    name: str,
+    device: torch.device,
+    say: Callable[[str], None],
+    should_stop: Callable[[], bool],
+    recipe: ClassifierRecipe | None = None,
 ) -> EvaluationClassifier:
     """Return the classifier of a data set, trained now if no earlier run has left it; a damaged file is replaced.
 
-    Of several processes one trains and the others wait for it. Raises DatasetUnavailable, ClassifierAbandoned.
+    recipe: by default the one of this name. Of several processes one trains and the others wait for it. Raises
+    DatasetUnavailable, ClassifierAbandoned.
     """
-    recipe = CLASSIFIERS[name]
+    recipe = recipe or CLASSIFIERS[name]
     images = digest_images(recipe)
-    path = classifier_path(name, images)
+    path = classifier_path(name, images, recipe)
     if path.exists():
         try:
             return load_classifier(path, name, recipe, images, device)
         except ClassifierDamaged as error:
             say(f"The {name} classifier is trained anew: {error}")
-    elif path.parent.is_dir() and any(path.parent.glob(f"{name}-*.safetensors")):
+    elif name in CLASSIFIERS and path.parent.is_dir() and any(path.parent.glob(f"{name}-[0-9]*.safetensors")):
         say(
             f"The {name} classifier kept here is of other images, or of an earlier version, so one is trained anew"
         )

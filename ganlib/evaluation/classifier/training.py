@@ -64,6 +64,7 @@ def measure_classifier(
         held_out_count=len(right),
         real_score=classifier_score(answers.probabilities.cpu()).item(),
         digest=digest_tensors(weights_of(network)),
+        chance=(torch.bincount(held_out.labels).max() / len(right)).item(),
     )
     return EvaluationClassifier(facts, network, recipe.dataset.shape)
 
@@ -93,6 +94,8 @@ def _fit(
             say(
                 f"Training the {name} classifier on {len(images):,} images, once: epoch {epoch} of {recipe.epochs}"
             )
+        if epoch == 1:
+            say("Samples will be measured by it, so the run itself begins when it is trained; later runs find it.")
         order = torch.randperm(len(images), generator=generator)
         # Batch norm needs whole batches, so an epoch leaves out the few images of the last one.
         for indices in torch.split(order[: step_count * recipe.batch_size], recipe.batch_size):

@@ -10,11 +10,14 @@ from ganlib.evaluation.measure import Measure
 from ganlib.vocabulary import (
     CERTAINTY,
     CLASS_COVERAGE,
+    CLASS_DIVERSITY,
     CLASS_ENTROPY,
     CLASS_SHARES,
     CLASSIFIER_SCORE,
     LABEL_AGREEMENT,
 )
+
+_BLOCK = 1024
 
 
 def classifier_score(probabilities: Tensor) -> Tensor:
@@ -58,11 +61,44 @@ def certainty(probabilities: Tensor) -> Tensor:
     return probabilities.double().amax(1).mean()
 
 
+def class_diversity(
+    probabilities: Tensor, features: Tensor, real_probabilities: Tensor, real_features: Tensor
+) -> Tensor:
+    """Return how far apart fakes of a class lie, divided by how far apart real images of it do; 1 is as far.
+
+    Distances are means over all pairs of two features (N, F), real ones (M, F); a class is the likeliest one. The
+    mean is over the classes that two fakes and two real images at least are of, and 0 where there is none: what is
+    missing shows in the coverage. (Odena et al., 2017, section 4.2, ask the same of the similarity of pictures.)
+    """
+    fake, real = (
+        _spread_by_class(chosen.argmax(1), given)
+        for chosen, given in ((probabilities, features), (real_probabilities, real_features))
+    )
+    ratios = [fake[label] / real[label] for label in fake.keys() & real.keys() if real[label] > 0]
+    return torch.stack(ratios).mean() if ratios else features.new_zeros((), dtype=torch.float64)
+
+
+def _spread_by_class(labels: Tensor, features: Tensor) -> dict[int, Tensor]:
+    """Return the mean distance of two different rows of each class that has two or more."""
+    spreads = {}
+    for label, count in enumerate(torch.bincount(labels).tolist()):
+        if count > 1:
+            own = features[labels == label].double()
+            sums = [torch.cdist(block, own).sum() for block in torch.split(own, _BLOCK)]
+            spreads[label] = torch.stack(sums).sum() / (count * (count - 1))
+    return spreads
+
+
 MEASURES = (
     Measure(CLASSIFIER_SCORE, ("probabilities",), classifier_score),
     Measure(CLASS_COVERAGE, ("probabilities", "least_share"), class_coverage),
     Measure(CLASS_ENTROPY, ("probabilities",), class_entropy),
     Measure(CLASS_SHARES, ("probabilities",), class_shares),
     Measure(CERTAINTY, ("probabilities",), certainty),
+    Measure(
+        CLASS_DIVERSITY,
+        ("probabilities", "features", "real_probabilities", "real_features"),
+        class_diversity,
+    ),
     Measure(LABEL_AGREEMENT, ("probabilities", "labels"), label_agreement),
 )

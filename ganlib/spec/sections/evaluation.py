@@ -1,25 +1,46 @@
 """The evaluation of a run's samples, and classifier transfer from its discriminator."""
 
-from typing import Annotated, Self
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, GetPydanticSchema, model_validator
 from pydantic_core import core_schema
 
 from ganlib.spec.fields import Count, Fraction, Section
 from ganlib.spec.layers import LayerSpec
+from ganlib.spec.sections.datasets import DatasetSpec
 from ganlib.spec.sections.networks import MAX_LAYERS
 from ganlib.spec.sections.optimisers import AdamSpec, OptimiserSpec
 from ganlib.vocabulary import (
+    ANSWERS_NEEDED,
     CERTAINTY,
     CLASS_COVERAGE,
     CLASS_ENTROPY,
     CLASSIFIER_SCORE,
+    COVERAGE,
+    DENSITY,
     EVALUATION_METRICS,
-    WITHOUT_CLASSIFIER,
+    FRECHET_DISTANCE,
+    HIGH_QUALITY,
+    MODES,
+    Answer,
 )
 
-# Data sets that there is an evaluation classifier for.
-CLASSIFIED_DATASETS = ("mnist", "digits")
+# Data sets whose evaluation classifier has a recipe of its own; folders with classes have one for all.
+CLASSIFIED_DATASETS = ("mnist", "digits", "cifar10")
+
+Extractor = Literal["classifier", "points", "inception", "random", "pixels"]
+# What each says of an image.
+ANSWERS: Mapping[Extractor, frozenset[Answer]] = {
+    "classifier": frozenset({"classes", "features"}),
+    "points": frozenset({"classes", "features", "points"}),
+    "inception": frozenset({"features"}),
+    "random": frozenset({"features"}),
+    "pixels": frozenset({"features"}),
+}
+_BY_CLASSES = (CLASSIFIER_SCORE, CLASS_COVERAGE, CLASS_ENTROPY, CERTAINTY)
+_BY_FEATURES = (FRECHET_DISTANCE, DENSITY, COVERAGE)
+_BY_POINTS = (MODES, HIGH_QUALITY, FRECHET_DISTANCE)
 # A Literal of the names in the vocabulary.
 EvaluationMetric = Annotated[
     str, GetPydanticSchema(lambda _source, _handler: core_schema.literal_schema(list(EVALUATION_METRICS)))
@@ -27,28 +48,44 @@ EvaluationMetric = Annotated[
 
 
 class EvaluationSpec(Section):
-    """Draw samples every so many iterations and measure them, mostly by the data set's evaluation classifier.
+    """Draw samples every so many iterations and measure them, mostly by what a feature extractor says of them.
 
-    It changes nothing of the training, so a run may be resumed with another evaluation or without. least_share:
-    the share of the samples from which on a class counts as covered. neighbour_grid: whether the training images
-    nearest to the sample grid's are saved as a grid of their own.
+    It changes nothing of the training, so a run may be resumed with another evaluation or without. extractor:
+    `auto` is the data set's own, see `choose_extractor`. metrics: without them, those that the extractor is best
+    at. least_share: the share of the samples from which on a class counts as covered. neighbour_grid: whether the
+    training images nearest to the sample grid's are saved as a grid of their own.
     """
 
     every: Count
     samples: Annotated[Count, Field(ge=16, le=50_000)] = 1024
-    metrics: Annotated[tuple[EvaluationMetric, ...], Field(min_length=1)] = (
-        CLASSIFIER_SCORE.asked_as,
-        CLASS_COVERAGE.asked_as,
-        CLASS_ENTROPY.asked_as,
-        CERTAINTY.asked_as,
-    )
+    extractor: Literal["auto", "classifier", "points", "inception", "random", "pixels"] = "auto"
+    metrics: Annotated[tuple[EvaluationMetric, ...], Field(min_length=1)] = tuple(m.asked_as for m in _BY_CLASSES)
     least_share: Fraction = 0.01
     neighbour_grid: bool = False
 
     @property
-    def needs_classifier(self) -> bool:
-        """Whether any of the metrics is computed from the evaluation classifier's answers."""
-        return not WITHOUT_CLASSIFIER.issuperset(self.metrics)
+    def needs_extractor(self) -> bool:
+        """Whether any of the metrics is computed from what an extractor says of images."""
+        return any(ANSWERS_NEEDED[name] for name in self.metrics)
+
+    def choose_extractor(self, dataset: DatasetSpec) -> Extractor:
+        """Return the extractor: a mixture's points, a classifier where the classes are known, or a random network.
+
+        What `auto` is depends on the data set alone, not on what a machine has, so that runs compare.
+        """
+        if self.extractor != "auto":
+            return self.extractor
+        if dataset.name == "gaussians":
+            return "points"
+        return "classifier" if dataset.class_count > 1 else "random"
+
+    def complete(self, dataset: DatasetSpec) -> "EvaluationSpec":
+        """Return it with the metrics that the extractor is best at, where none are given."""
+        if "metrics" in self.model_fields_set:
+            return self
+        answers = ANSWERS[self.choose_extractor(dataset)]
+        chosen = _BY_POINTS if "points" in answers else _BY_CLASSES if "classes" in answers else _BY_FEATURES
+        return self.model_copy(update={"metrics": tuple(metric.asked_as for metric in chosen)})
 
 
 class TransferSpec(Section):

@@ -26,7 +26,7 @@ MakeSpec = Callable[..., JobSpec]
 RunTraining = Callable[..., Any]
 
 # All that any run can be measured by.
-FOR_SOME = {"label_agreement", "accuracy"}
+FOR_SOME = {"label_agreement", "accuracy", "modes", "high_quality"}
 ALL = {"every": 2, "samples": 64, "metrics": [name for name in EVALUATION_METRICS if name not in FOR_SOME]}
 
 
@@ -179,14 +179,61 @@ def test_a_bad_evaluation_is_refused_by_name(
     assert words in problem.message
 
 
-def test_a_data_set_without_a_classifier_cannot_be_evaluated(
-    make_spec_data: Callable[..., dict[str, Any]],
+FOLDER = {"name": "folder", "path": "faces", "size": 8, "colour": "grey"}
+GAUSSIANS = {"name": "gaussians", "size": 8}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "extractor", "metrics"),
+    [
+        ("digits", "classifier", ("classifier_score", "class_coverage", "class_entropy", "certainty")),
+        (
+            {**FOLDER, "classes": 3},
+            "classifier",
+            ("classifier_score", "class_coverage", "class_entropy", "certainty"),
+        ),
+        (FOLDER, "random", ("frechet_distance", "density", "coverage")),
+        (GAUSSIANS, "points", ("modes", "high_quality", "frechet_distance")),
+    ],
+)
+def test_each_data_set_has_an_extractor_and_the_metrics_that_it_is_best_at(
+    make_spec: MakeSpec, dataset: Any, extractor: str, metrics: tuple[str, ...]
 ) -> None:
-    data = make_spec_data(
-        dataset={"name": "cifar10", "colour": "grey", "size": 8}, evaluation={"every": 1, "samples": 16}
-    )
-    with pytest.raises(SpecInvalid, match="there is no evaluation classifier of cifar10, but of: mnist, digits"):
-        parse_spec(data)
+    spec = make_spec(dataset=dataset, evaluation={"every": 1})
+    assert spec.evaluation is not None
+    assert spec.evaluation.choose_extractor(spec.dataset) == extractor
+    assert spec.evaluation.metrics == metrics
+    # What a service stores and a worker reads back is the same, and metrics that are asked for stay.
+    assert parse_spec(spec.model_dump(mode="json")) == spec
+    asked = make_spec(dataset=dataset, evaluation={"every": 1, "metrics": ["neighbour_distance"]})
+    assert asked.evaluation is not None
+    assert asked.evaluation.metrics == ("neighbour_distance",)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "evaluation", "field", "words"),
+    [
+        (FOLDER, {"extractor": "classifier"}, "extractor", "a classifier needs classes: give dataset.classes"),
+        (GAUSSIANS, {"extractor": "classifier"}, "extractor", "the mixture itself says"),
+        ("digits", {"extractor": "points"}, "extractor", "gaussians alone, not of digits"),
+        ("digits", {"extractor": "vgg"}, "extractor", "allowed: 'auto', 'classifier'"),
+        (
+            "digits",
+            {"extractor": "random", "metrics": ["coverage", "class_coverage"]},
+            "metrics.1",
+            "of extractors, classifier and points can",
+        ),
+        ("digits", {"metrics": ["modes"]}, "metrics.0", "points of a mixture of gaussians"),
+    ],
+)
+def test_what_an_extractor_cannot_say_is_refused_with_those_that_can(
+    make_spec_data: Callable[..., dict[str, Any]], dataset: Any, evaluation: dict[str, Any], field: str, words: str
+) -> None:
+    with pytest.raises(SpecInvalid) as caught:
+        parse_spec(make_spec_data(dataset=dataset, evaluation={"every": 1, **evaluation}))
+    (problem,) = caught.value.problems
+    assert problem.field.startswith(f"evaluation.{field}")
+    assert words in problem.message
 
 
 def test_every_metric_of_the_spec_is_there() -> None:

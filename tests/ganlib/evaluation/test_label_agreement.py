@@ -11,7 +11,8 @@ from torch import Tensor
 
 from ganlib.errors import SpecInvalid
 from ganlib.evaluation import evaluator
-from ganlib.evaluation.classifier.network import CLASSIFIERS, Answers
+from ganlib.evaluation.classifier.network import CLASSIFIERS
+from ganlib.evaluation.extractors.extractor import Extracted
 from ganlib.evaluation.metrics.classes import label_agreement
 from ganlib.runtime.random_streams import draw_labels, make_generator
 from ganlib.spec.job import JobSpec
@@ -46,13 +47,13 @@ def classify_by(monkeypatch: pytest.MonkeyPatch, answer: Callable[[int], Tensor]
     """Let a classifier call 300 samples the classes that `answer` gives for their count, whatever they show."""
     seen: list[int] = []
 
-    def classify(images: Tensor) -> Answers:
+    def extract(images: Tensor) -> Extracted:
         labels = answer(300)[sum(seen) : sum(seen) + len(images)]
         seen.append(len(images))
-        return Answers(torch.nn.functional.one_hot(labels, 10).float(), torch.zeros(len(images), 1))
+        return Extracted(torch.zeros(len(images), 1), torch.nn.functional.one_hot(labels, 10).float())
 
-    classifier = SimpleNamespace(facts="a classifier that is told", classify=classify)
-    monkeypatch.setattr(evaluator, "obtain_classifier", lambda *_: classifier)
+    told = SimpleNamespace(name="classifier that is told", facts="", warning="", extract=extract)
+    monkeypatch.setattr(evaluator, "obtain_extractor", lambda *_: told)
 
 
 def test_a_classifier_that_sees_what_was_asked_for_agrees_and_one_that_is_off_by_one_does_not(

@@ -53,7 +53,7 @@ def test_only_who_asks_has_a_neighbour_grid(make_spec: MakeSpec, run_training: R
 
 def test_the_grid_needs_no_judge(make_spec: MakeSpec, run_training: RunTraining, monkeypatch: Any) -> None:
     monkeypatch.setattr(
-        "ganlib.evaluation.evaluator.obtain_classifier", lambda *_: pytest.fail("a classifier was asked for")
+        "ganlib.evaluation.evaluator.obtain_extractor", lambda *_: pytest.fail("an extractor was asked for")
     )
     assert len(run_training(make_spec(evaluation=NEIGHBOURS)).of_kind("neighbour_grid_saved")) == 2
     spec = make_spec(dataset={"name": "cifar10", "colour": "grey", "size": 8}, evaluation=NEIGHBOURS)
