@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "migrate": ("ganvas.commands.database", "Bring the database up to date and exit."),
     "doctor": ("ganvas.commands.doctor", "Check that everything is there, and say what to do."),
     "validate": ("ganvas.commands.specs", "Check a spec and show its networks' shapes."),
+    "evaluate": ("ganvas.commands.evaluate", "Measure the samples of a stored checkpoint."),
     "recipes": ("ganvas.commands.specs", "List the published experiments that ship, or show one."),
     "train": ("ganvas.commands.specs", "Train a spec right here, without any service."),
 }

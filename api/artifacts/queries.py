@@ -48,14 +48,17 @@ def require_artifacts(session: Session, sha256s: Iterable[str]) -> dict[str, Art
     return rows
 
 
-def retire_checkpoints(session: Session, job_id: str, kept: int) -> list[str]:
-    """Mark all but the newest `kept` stored checkpoints as no longer stored; returns their sha256.
+def retire_checkpoints(session: Session, job_id: str, kept: int, best: int | None = None) -> list[str]:
+    """Mark all but the newest `kept` stored checkpoints, and that of iteration `best`, as no longer stored.
 
-    A live attempt resumes from the newest one or has written newer ones, so retired ones are not in use.
+    Returns their sha256. A live attempt resumes from the newest one or has written newer ones, so retired ones are
+    not in use.
     """
     own = (Checkpoint.job_id == job_id, Checkpoint.stored)
     newest = select(Checkpoint.iteration).where(*own).order_by(Checkpoint.iteration.desc()).limit(kept)
-    retired = update(Checkpoint).where(*own, Checkpoint.iteration.not_in(newest))
+    retired = update(Checkpoint).where(
+        *own, Checkpoint.iteration.not_in(newest), Checkpoint.iteration != (-1 if best is None else best)
+    )
     return list(session.scalars(retired.values(stored=False).returning(Checkpoint.sha256)))
 
 

@@ -1,10 +1,11 @@
 """Routes of stored files, named by the sha256 of their bytes."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, BinaryIO
+from typing import Annotated, Any, BinaryIO, Literal
 
-from fastapi import APIRouter, Header, Path, Request, Response
+from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import StreamingResponse
+from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
@@ -26,6 +27,7 @@ from api.errors import (
 from api.jobs import queries as job_queries
 from api.jobs.ids import NAMED_JOB
 from api.samples import queries as sample_queries
+from api.samples.schemas import CheckpointRead
 from api.server.access.scopes import LIVE_ATTEMPT, needs
 from api.server.http.dependencies import COSTLY, RawBody, ServicesDep, Sha256Path
 from api.server.http.responses import documented
@@ -42,6 +44,9 @@ _MEDIA_TYPES: dict[str, MediaType] = {
     "application/octet-stream": "application/octet-stream",
 }
 _BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+
+
+CheckpointPath = Annotated[int, Field(ge=0, le=1_000_000_000)] | Literal["best", "newest"]
 
 
 class FileStream(StreamingResponse):
@@ -141,20 +146,18 @@ def get_artifact(
         **documented(JobNotFound, ArtifactNotFound),
     },
 )
-def get_generator(
-    job_id: str, iteration: Annotated[int, Path(ge=0, le=1_000_000_000)], services: ServicesDep
-) -> StreamingResponse:
+def get_generator(job_id: str, iteration: CheckpointPath, services: ServicesDep) -> StreamingResponse:
     """Send the generator's weights alone, as safetensors, from the checkpoint of this iteration.
 
-    They are the weights that draw the run's grids: a moving average where the run keeps one. The file's metadata,
-    `ganvas`, holds the job, the iteration and the spec's name.
+    `best` is the best judged checkpoint that is stored, `newest` the newest one. They are the weights that draw
+    the run's grids: a moving average where the run keeps one. The file's metadata, `ganvas`, holds the job, the
+    iteration and the spec's name.
     """
     with services.database.read() as session:
         job = job_queries.get_job(session, job_id)
         kept = {item.iteration: item for item in sample_queries.list_checkpoints(session, job_id) if item.url}
         spec, name = job.spec, job.name
-    if iteration not in kept:
-        raise ArtifactNotFound("This job has no stored checkpoint of that iteration.")
+    iteration = _choose(iteration, kept)
     facts = {"job": job_id, "name": name, "iteration": str(iteration), "checkpoint": kept[iteration].sha256}
     try:
         file = services.blobs.open(kept[iteration].sha256)
@@ -170,6 +173,22 @@ def get_generator(
         "content-length": str(generator.size),
     }
     return FileStream(file, headers, "application/octet-stream", generator.read(file))
+
+
+def _choose(asked: int | Literal["best", "newest"], kept: Mapping[int, CheckpointRead]) -> int:
+    """Return the iteration of a stored checkpoint; raises ArtifactNotFound."""
+    if asked == "newest" and kept:
+        return max(kept)
+    if asked == "best":
+        best = next((iteration for iteration, item in kept.items() if item.is_best), None)
+        if best is None:
+            raise ArtifactNotFound(
+                "No stored checkpoint of this job was judged: no figure says which is the best."
+            )
+        return best
+    if not isinstance(asked, int) or asked not in kept:
+        raise ArtifactNotFound("This job has no stored checkpoint of that iteration.")
+    return asked
 
 
 def _store(services: Services, writer: BlobWriter, sha256: str, media_type: MediaType) -> ArtifactRead:

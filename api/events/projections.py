@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.orm import Session
 
+from api.artifacts.best import find_best_checkpoint
 from api.artifacts.queries import require_artifacts, retire_checkpoints
 from api.attempts.leases import LeasedJob
 from api.curves.histograms import insert_histograms
@@ -45,11 +46,11 @@ def apply_events(
     _apply_points(session, job.id, points)
     # Metrics are most events; only the others are scanned several times.
     others = [item for item in events if not isinstance(item.event, MetricsRow)]
-    return _apply_others(session, job, others, checkpoints_kept) if others else Applied()
+    return _apply_others(session, job, others, points, checkpoints_kept) if others else Applied()
 
 
 def _apply_others(
-    session: Session, job: LeasedJob, others: Sequence[PostedEvent], checkpoints_kept: int
+    session: Session, job: LeasedJob, others: Sequence[PostedEvent], points: Tail, checkpoints_kept: int
 ) -> Applied:
     files = [
         item.event.file.sha256
@@ -76,7 +77,8 @@ def _apply_others(
             if change == "began":
                 applied.found.append(event.rule)
     if has_checkpoint:
-        applied.retired = retire_checkpoints(session, job.id, checkpoints_kept)
+        best = find_best_checkpoint(session, job.id, points)
+        applied.retired = retire_checkpoints(session, job.id, checkpoints_kept, best)
     return applied
 
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from api.artifacts.best import find_best_checkpoint
 from api.artifacts.queries import artifact_url
 from api.samples.schemas import CheckpointRead, LogLineRead, NeighbourGridRead, SampleRead
 from api.server.database.cursors import read_cursor, read_page
@@ -99,7 +100,8 @@ def list_log_lines(session: Session, job_id: str, tail: int = 200, cursor: str |
 def list_checkpoints(session: Session, job_id: str) -> list[CheckpointRead]:
     """Return every committed checkpoint in order of iteration, also those whose file was retired."""
     query = select(Checkpoint).where(Checkpoint.job_id == job_id).order_by(Checkpoint.iteration)
-    return [_checkpoint_read(row) for row in session.scalars(query)]
+    best = find_best_checkpoint(session, job_id)
+    return [_checkpoint_read(row, row.iteration == best) for row in session.scalars(query)]
 
 
 def sample_read(sample: Sample) -> SampleRead:
@@ -127,7 +129,7 @@ def _grid_fields(grid: Sample | NeighbourGrid) -> dict[str, Any]:
     }
 
 
-def _checkpoint_read(checkpoint: Checkpoint) -> CheckpointRead:
+def _checkpoint_read(checkpoint: Checkpoint, is_best: bool) -> CheckpointRead:
     return CheckpointRead(
         iteration=checkpoint.iteration,
         attempt=checkpoint.attempt,
@@ -135,4 +137,5 @@ def _checkpoint_read(checkpoint: Checkpoint) -> CheckpointRead:
         size=checkpoint.size,
         url=artifact_url(checkpoint.sha256) if checkpoint.stored else None,
         created_at=checkpoint.created_at,
+        is_best=is_best,
     )

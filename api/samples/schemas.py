@@ -27,7 +27,10 @@ class NeighbourGridRead(SampleRead):
 
 
 class CheckpointRead(Schema):
-    """A committed checkpoint; `url` gives the safetensors file, null when only its record was kept."""
+    """A committed checkpoint; `url` gives the safetensors file, null when only its record was kept.
+
+    is_best: the best judged one of those that are stored: by the Fréchet distance, or else the classifier score.
+    """
 
     iteration: int
     attempt: int
@@ -35,6 +38,7 @@ class CheckpointRead(Schema):
     size: int
     url: str | None
     created_at: datetime
+    is_best: bool = False
 
 
 class LogLineRead(Schema):

@@ -183,15 +183,26 @@ def _compare_data(path: Path, facts: dict[str, Any], now: Fingerprint | None) ->
     )
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def read_facts(path: Path) -> dict[str, Any]:
+    """Return what a checkpoint says of itself, without its tensors; raises CheckpointInvalid."""
+    return _open(path, with_tensors=False)[0]
+
+
+def _open(path: Path, with_tensors: bool) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             facts = json.loads((file.metadata() or {})["ganvas"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+            names = file.keys() if with_tensors else ()
+            tensors = {name: file.get_tensor(name) for name in names}
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise CheckpointInvalid(f"{path.name} is no checkpoint, or a damaged one: {error}") from error
     if facts.get("format") != FORMAT:
         raise CheckpointInvalid(f"{path.name} has format {facts.get('format')}; this version reads {FORMAT}.")
+    return facts, tensors
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    facts, tensors = _open(path, with_tensors=True)
     if facts["digest"] != digest_tensors(tensors):
         raise CheckpointInvalid(f"{path.name} is damaged: its tensors do not match their digest.")
     return facts, tensors

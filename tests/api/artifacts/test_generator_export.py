@@ -18,7 +18,7 @@ from api.server.database.engine import Database
 from ganlib.spec.parse import parse_spec
 from ganlib.training.checkpoint import take_snapshot, write_checkpoint
 from ganlib.training.state import build_state
-from tests.support.services import add_claimed_job, make_checkpoint, make_spec, post
+from tests.support.services import add_claimed_job, make_checkpoint, make_metrics, make_spec, post
 
 EMA = {"technique": "ema_generator", "decay": 0.9}
 
@@ -139,5 +139,13 @@ def test_generator_is_downloaded_with_what_it_is_of(client: TestClient, sqlite: 
         }
         assert list(file.keys()) == ["0.weight"]
         assert file.get_tensor("0.weight").tolist() == [1, 1, 1]
+    assert client.get(f"/jobs/{job.id}/checkpoints/newest/generator").content == answer.content
+    unjudged = client.get(f"/jobs/{job.id}/checkpoints/best/generator")
+    assert unjudged.status_code == 404
+    assert "no figure says which is the best" in unjudged.json()["error"]["message"]
+    with sqlite.write() as session:
+        post(session, job, [make_metrics(40, eval_classifier_score=3.0)], first=1)
+    assert client.get(f"/jobs/{job.id}/checkpoints/best/generator").content == answer.content
+    assert client.get(f"/jobs/{job.id}/checkpoints/worst/generator").status_code == 422
     missing = client.get(f"/jobs/{job.id}/checkpoints/41/generator")
     assert (missing.status_code, missing.json()["error"]["code"]) == (404, "artifact_not_found")

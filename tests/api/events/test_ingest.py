@@ -213,6 +213,51 @@ def test_only_the_newest_two_checkpoints_keep_their_files(database: Database) ->
     ]
 
 
+@pytest.mark.parametrize(
+    ("metric", "figures", "best"),
+    [
+        ("eval_frechet_distance", [9.0, 3.0, 5.0, 4.0, float("nan")], 2),
+        ("eval_classifier_score", [1.0, 7.0, 5.0, 7.0, 6.0], 2),
+        # No direction is better here: the newest two alone are kept.
+        ("eval_certainty", [1.0, 7.0, 5.0, 4.0, 6.0], None),
+    ],
+)
+def test_the_best_judged_checkpoint_keeps_its_file_beside_the_newest(
+    database: Database, metric: str, figures: list[float], best: int | None
+) -> None:
+    with database.write() as session:
+        job = add_claimed_job(session)
+        for index, figure in enumerate(figures):
+            # In one batch, and measured at the checkpoint's own iteration.
+            iteration = 10 * (index + 1)
+            events = [
+                make_metrics(iteration, **{metric: figure}),
+                make_checkpoint(session, iteration, b"%d" % index),
+            ]
+            post(session, job, events, first=2 * index)
+        shown = sample_queries.list_checkpoints(session, job.id)
+    kept = {point.iteration // 10 for point in shown if point.url}
+    assert kept == {4, 5} | ({best} if best else set())
+    assert [point.iteration // 10 for point in shown if point.is_best] == ([best] if best else [])
+
+
+def test_a_better_checkpoint_takes_the_place_of_the_best_one(database: Database) -> None:
+    with database.write() as session:
+        job = add_claimed_job(session)
+        retired: list[str] = []
+        # Measured every ten iterations; checkpoints at 25 and so on count as what was measured last before them.
+        for index, figure in enumerate([8.0, 2.0, 5.0, 6.0, 1.0, 7.0]):
+            events = [
+                make_metrics(10 * index + 10, eval_frechet_distance=figure),
+                make_checkpoint(session, 10 * index + 15, b"%d" % index),
+            ]
+            retired += post(session, job, events, first=2 * index).retired
+        shown = sample_queries.list_checkpoints(session, job.id)
+    assert [point.iteration for point in shown if point.url] == [55, 65]
+    assert [point.iteration for point in shown if point.is_best] == [55]
+    assert retired == [make_stored_file(b"%d" % index).sha256 for index in (0, 2, 1, 3)]
+
+
 def test_a_file_is_deleted_only_when_nothing_refers_to_it(database: Database) -> None:
     with database.write() as session:
         first, second = add_claimed_job(session), add_claimed_job(session, name="other")

@@ -285,3 +285,56 @@ def test_what_was_found_in_each_run_is_marked_on_the_axis_that_they_share(
     assert float(width) == pytest.approx(3 * float(start), abs=0.1)
     assert "Collapsed since iteration 100" in html.split("Verdict")[1].split("</tr>")[0]
     assert html.count('<line class="reference"') == 1
+
+
+BY = "Evaluation metrics are of 64 samples each, by the digits classifier, version 1 (0123): 99.00% right."
+REAL = " Real images: 64 held out, statistics 4567."
+
+
+def make_judged_runs(worker: FakeWorker, *said: list[str]) -> list[str]:
+    """Runs that logged a Fréchet distance, by what each of these sentences says."""
+    jobs = []
+    for place, texts in enumerate(said):
+        jobs.append(worker.submit(name=f"run-{place}", seed=place))
+        worker.claim()
+        for text in texts:
+            worker.post({"kind": "line_logged", "iteration": 0, "text": text, "about": "evaluation"})
+        values = {"eval/frechet_distance": 5.0 + place, "eval/test_errors": 3.0 + place, "loss/generator": 1.0}
+        worker.post({"kind": "metrics_logged", "iteration": 10, "values": values})
+    return jobs
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        ([BY], [BY.replace("64 samples", "128 samples")]),
+        ([BY], [BY.replace("(0123)", "(89ab)")]),
+        ([BY + REAL], [BY + REAL.replace("4567", "89ab")]),
+        # A run that went on by another classifier, and one of which nothing is recorded.
+        ([BY, BY.replace("(0123)", "(89ab)")], [BY]),
+        ([BY], []),
+    ],
+    ids=["samples", "classifier", "real images", "changed", "unknown"],
+)
+def test_figures_of_different_extractors_are_never_compared(
+    client: TestClient, worker: FakeWorker, said: tuple[list[str], ...]
+) -> None:
+    jobs = make_judged_runs(worker, *said)
+    html = read(client, address(jobs, metric="eval/frechet_distance"))
+    assert "Evaluation metrics are left out: they are by different extractors" in html
+    assert "run-0: Evaluation metrics are of 64 samples" in html
+    assert "Fréchet distance" not in html.replace("Fréchet distance of", "")
+    # What needs no extractor stays.
+    assert "Test errors" in html
+    answer = client.get("/figures/curves.svg", params={"run": jobs, "metric": "eval/frechet_distance"})
+    assert answer.status_code == 422
+    assert "never compared" in answer.text
+
+
+@pytest.mark.parametrize("said", [([BY], [BY]), ([BY], [BY + REAL]), ([], [])], ids=["same", "earlier", "none"])
+def test_figures_of_one_extractor_are_compared(
+    client: TestClient, worker: FakeWorker, said: tuple[list[str], ...]
+) -> None:
+    html = read(client, address(make_judged_runs(worker, *said)))
+    assert "are left out" not in html
+    assert "Fréchet distance" in html

@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from ganlib.datasets import load_images
 from ganlib.errors import SpecInvalid
 from ganlib.evaluation import evaluator
+from ganlib.evaluation.afterwards import choose_evaluation, evaluate_checkpoint, read_checkpoint_spec
 from ganlib.evaluation.classifier.network import CLASSIFIERS
 from ganlib.evaluation.evaluator import MEASURES
 from ganlib.spec.job import JobSpec, training_identity
@@ -121,6 +122,65 @@ def test_class_shares_are_one_figure_for_each_class(make_spec: MakeSpec, run_tra
     ((_, values),) = figures(run)
     assert list(values) == [f"eval/class_shares_{index}" for index in range(10)]
     assert sum(values.values()) == pytest.approx(1)
+
+
+def test_real_images_and_what_they_are_known_by_stand_in_the_sentence(
+    make_spec: MakeSpec, run_training: RunTraining
+) -> None:
+    """A run of an earlier version said the beginning of it."""
+
+    def sentence(**evaluation: Any) -> str:
+        lines = run_training(make_spec(iterations=1, evaluation={"every": 1, **evaluation})).of_kind("line_logged")
+        (text,) = [line.text for line in lines if line.about == "evaluation"]
+        return str(text)
+
+    bare, full = sentence(samples=32), sentence(samples=32, metrics=["certainty", "coverage"])
+    assert full.startswith(f"{bare} Real images: 32 held out, statistics ")
+    by_random = sentence(samples=32, extractor="random", metrics=["coverage"])
+    assert by_random.startswith("Evaluation metrics are of 32 samples each, by the random network, version 1 (")
+    # Other features of the same images are other statistics.
+    assert by_random.split()[-1] != full.split()[-1]
+    assert sentence(metrics=["coverage"]).startswith("Evaluation metrics are of 1,024 samples each")
+
+
+def test_a_mixture_is_measured_without_a_network(make_spec: MakeSpec, run_training: RunTraining) -> None:
+    dataset = {"name": "gaussians", "size": 8, "count": 500}
+    run = run_training(make_spec(dataset=dataset, iterations=2, evaluation={"every": 2, "samples": 64}))
+    ((_, values),) = figures(run)
+    assert list(values) == ["eval/modes", "eval/high_quality", "eval/frechet_distance"]
+    assert 0 <= values["eval/modes"] <= 8
+    assert not any("Training the" in line.text for line in run.of_kind("line_logged"))
+
+
+@pytest.mark.parametrize("target", ["checkpoint", "iteration"])
+def test_a_checkpoint_gets_the_figures_that_its_run_logged(
+    make_spec: MakeSpec, run_training: RunTraining, target: str
+) -> None:
+    spec = make_spec(evaluation=ALL, techniques=[{"technique": "ema_generator", "decay": 0.8}])
+    run = run_training(spec)
+    path = run.out_dir / "checkpoints/00000004.safetensors"
+    read = spec if target == "iteration" else read_checkpoint_spec(path)
+    evaluation = choose_evaluation(read, {} if target == "iteration" else {**ALL, "every": 1})
+    judged = evaluate_checkpoint(path, read, evaluation, lambda line: None)
+    assert judged.iteration == 4
+    assert judged.values == dict(figures(run))[4]
+    assert judged.by == next(line.text for line in run.of_kind("line_logged") if line.about == "evaluation")
+    assert judged.by.endswith(f"statistics {judged.real_digest[:12]}.")
+    # Control: another checkpoint has other figures.
+    other = evaluate_checkpoint(
+        run.out_dir / "checkpoints/00000006.safetensors", read, evaluation, lambda line: None
+    )
+    assert other.values != judged.values
+
+
+def test_another_extractor_measures_what_it_is_best_at(make_spec: MakeSpec) -> None:
+    spec = make_spec(evaluation={"every": 2, "samples": 64, "metrics": ["certainty"]})
+    chosen = choose_evaluation(spec, {"extractor": "pixels"})
+    assert (chosen.extractor, chosen.samples) == ("pixels", 64)
+    assert chosen.metrics == ("frechet_distance", "density", "coverage")
+    assert choose_evaluation(spec, {"samples": 32}).metrics == ("certainty",)
+    with pytest.raises(SpecInvalid, match="which the extractor pixels does not give"):
+        choose_evaluation(spec, {"extractor": "pixels", "metrics": ["certainty"]})
 
 
 def test_the_neighbour_distance_is_that_of_the_grids_images(
