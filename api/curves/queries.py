@@ -8,12 +8,11 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, TypeVar, TypeVarTuple
+from typing import Any, Protocol, TypeVar, TypeVarTuple
 
 from sqlalchemy import Select, delete, func, insert, select, tuple_, update
 from sqlalchemy.orm import Session, aliased
 
-from api.attempts.leases import LeasedJob
 from api.curves.columns import StoredCurve, StoredCurves
 from api.curves.points import (
     OUTLINED_METRICS,
@@ -189,7 +188,20 @@ def fold_tail(session: Session, job: Job) -> None:
     session.refresh(job)
 
 
-def fold_long_tail(session: Session, job: LeasedJob, arriving: Tail) -> bool:
+class JobWithTail(Protocol):
+    """A job whose row is locked, with the length of its tail."""
+
+    @property
+    def id(self) -> str: ...  # noqa: D102
+    @property
+    def folded_event_id(self) -> int: ...  # noqa: D102
+    @property
+    def tail_batches(self) -> int: ...  # noqa: D102
+    @property
+    def tail_points(self) -> int: ...  # noqa: D102
+
+
+def fold_long_tail(session: Session, job: JobWithTail, arriving: Tail) -> bool:
     """Fold the tail and the arriving points if the tail would become too long; return whether it did.
 
     The caller then records an empty tail.

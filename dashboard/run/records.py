@@ -68,7 +68,10 @@ class AttemptView:
 
 @dataclass(frozen=True)
 class CheckpointView:
-    """One checkpoint; `generator_url` gives the generator's weights alone, `file` names it on disk."""
+    """One checkpoint; `generator_url` gives the generator's weights alone, `file` names it on disk.
+
+    is_best: the best judged one of those whose files are kept.
+    """
 
     iteration: str
     attempt: int
@@ -78,6 +81,7 @@ class CheckpointView:
     url: str
     file: str
     generator_url: str
+    is_best: bool
 
 
 # Records of one kind that are seen at once; older ones are folded away.
@@ -182,6 +186,7 @@ def build_checkpoint(job_id: str, checkpoint: CheckpointRead, now: datetime) -> 
         url=checkpoint.url or "",
         file=f"{checkpoint.iteration}.checkpoint.safetensors",
         generator_url=f"/jobs/{job_id}/checkpoints/{checkpoint.iteration}/generator" if checkpoint.url else "",
+        is_best=checkpoint.is_best,
     )
 
 

@@ -79,7 +79,7 @@ DENSITY = Metric(
     "Density",
     "How many real images' neighbourhoods a sample lies in, on the average; divided by five, which real ones get.",
     better="higher",
-    real={"mnist": "?"},
+    real={"mnist": "0.943"},
     asked_as="density",
     answer="features",
 )
@@ -88,7 +88,7 @@ COVERAGE = Metric(
     "Coverage",
     "Share of the real images that have a sample in their neighbourhood, which reaches to their fifth neighbour.",
     better="higher",
-    real={"mnist": "?"},
+    real={"mnist": "0.979"},
     asked_as="coverage",
     answer="features",
 )
@@ -98,7 +98,7 @@ KERNEL_DISTANCE = Metric(
     "Squared maximum mean discrepancy of the features of samples and held-out images, unbiased: 0 on the average "
     "where both are alike.",
     better="lower",
-    real={"mnist": "?"},
+    real={"mnist": "0.00"},
     asked_as="kernel_distance",
     answer="features",
 )
@@ -107,7 +107,7 @@ CLASS_DIVERSITY = Metric(
     "Diversity within classes",
     "Mean distance between two samples of one class, by their features, divided by that between two real images "
     "of it.",
-    real={"mnist": "?"},
+    real={"mnist": "1.006"},
     reference=1.0,
     asked_as="class_diversity",
     answer="classes",
