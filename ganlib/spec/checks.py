@@ -12,11 +12,11 @@ from ganlib.evaluation.diagnosis.rules import RULES
 from ganlib.spec.documents.suggestions import ask_near
 from ganlib.spec.job import JobSpec, changed_fields
 from ganlib.spec.layers import LayerSpec, MinibatchDiscrimination, Norm, split_layer_path, takes_labels
-from ganlib.spec.sections.evaluation import ANSWERS, EvaluationSpec, TransferSpec
+from ganlib.spec.sections.evaluation import TransferSpec
 from ganlib.spec.sections.losses import POSITIVE_LOSSES, AuxiliarySpec, CategoriesSpec
 from ganlib.spec.shapes import Shape, count_parameters, output_shape, show_shape
 from ganlib.techniques import TECHNIQUES
-from ganlib.vocabulary import ANSWERS_NEEDED, LABEL_AGREEMENT, TEST_ACCURACY
+from ganlib.vocabulary import LABEL_AGREEMENT, TEST_ACCURACY
 
 MAX_PARAMETERS = 500_000_000
 MAX_GRID_PIXELS = 16_000_000
@@ -221,7 +221,7 @@ def _check_queue(spec: JobSpec) -> Problem | None:
 def _check_evaluation(spec: JobSpec) -> Problem | None:
     if spec.evaluation is None:
         return None
-    problem = _check_extractor(spec, spec.evaluation)
+    problem = spec.evaluation.find_problem(spec.dataset)
     if problem is not None:
         return problem
     if spec.evaluation.neighbour_grid and spec.evaluation.every % spec.sample_every:
@@ -232,38 +232,6 @@ def _check_evaluation(spec: JobSpec) -> Problem | None:
             f"sample_every, {spec.sample_every}",
         )
     return None
-
-
-def _check_extractor(spec: JobSpec, evaluation: EvaluationSpec) -> Problem | None:
-    """What the metrics need, the extractor must say, and the data set must be one that it can look at."""
-    name = evaluation.choose_extractor(spec.dataset)
-    if name == "points" and spec.dataset.name != "gaussians":
-        message = f"points are found in pictures of gaussians alone, not of {spec.dataset.name}"
-        return Problem("evaluation.extractor", name, message)
-    if name == "classifier" and spec.dataset.name == "gaussians":
-        message = "the mixture itself says which mode a point is of: leave extractor out, or choose points"
-        return Problem("evaluation.extractor", name, message)
-    if name == "classifier" and spec.dataset.class_count < 2:
-        message = "a classifier needs classes: give dataset.classes, 2 or more, or choose random or pixels"
-        return Problem("evaluation.extractor", name, message)
-    for index, metric in enumerate(evaluation.metrics):
-        answer = ANSWERS_NEEDED[metric]
-        if answer and answer not in ANSWERS[name]:
-            able = [other for other, answers in ANSWERS.items() if answer in answers]
-            fit = [m for m, needed in ANSWERS_NEEDED.items() if not needed or needed in ANSWERS[name]]
-            message = (
-                f"{_ANSWER_WORDS[answer]}, which the extractor {name} does not give; of extractors, "
-                f"{' and '.join(able)} can. Metrics of {name}: {', '.join(fit)}"
-            )
-            return Problem(f"evaluation.metrics.{index}", metric, message)
-    return None
-
-
-_ANSWER_WORDS = {
-    "classes": "it needs the class of a sample",
-    "features": "it needs features",
-    "points": "it needs points of a mixture of gaussians",
-}
 
 
 def find_sharding_problem(spec: JobSpec, count: int) -> Problem | None:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, GetPydanticSchema, model_validator
 from pydantic_core import core_schema
 
+from ganlib.errors import Problem
 from ganlib.spec.fields import Count, Fraction, Section
 from ganlib.spec.layers import LayerSpec
 from ganlib.spec.sections.datasets import DatasetSpec
@@ -86,6 +87,42 @@ class EvaluationSpec(Section):
         answers = ANSWERS[self.choose_extractor(dataset)]
         chosen = _BY_POINTS if "points" in answers else _BY_CLASSES if "classes" in answers else _BY_FEATURES
         return self.model_copy(update={"metrics": tuple(metric.asked_as for metric in chosen)})
+
+    def find_problem(self, dataset: DatasetSpec) -> Problem | None:
+        """What the metrics need, the extractor must say, and the data set must be one that it can look at."""
+        name = self.choose_extractor(dataset)
+        message = _find_unfit(name, dataset)
+        if message:
+            return Problem("evaluation.extractor", name, message)
+        for index, metric in enumerate(self.metrics):
+            answer = ANSWERS_NEEDED[metric]
+            if answer and answer not in ANSWERS[name]:
+                able = [other for other, answers in ANSWERS.items() if answer in answers]
+                fit = [m for m, needed in ANSWERS_NEEDED.items() if not needed or needed in ANSWERS[name]]
+                message = (
+                    f"{_ANSWER_WORDS[answer]}, which the extractor {name} does not give; of extractors, "
+                    f"{' and '.join(able)} can. Metrics of {name}: {', '.join(fit)}"
+                )
+                return Problem(f"evaluation.metrics.{index}", metric, message)
+        return None
+
+
+_ANSWER_WORDS: Mapping[Answer, str] = {
+    "classes": "it needs the class of a sample",
+    "features": "it needs features",
+    "points": "it needs points of a mixture of gaussians",
+}
+
+
+def _find_unfit(name: Extractor, dataset: DatasetSpec) -> str:
+    """Return why the extractor cannot look at images of the data set, or ""."""
+    if name == "points" and dataset.name != "gaussians":
+        return f"points are found in pictures of gaussians alone, not of {dataset.name}"
+    if name == "classifier" and dataset.name == "gaussians":
+        return "the mixture itself says which mode a point is of: leave extractor out, or choose points"
+    if name == "classifier" and dataset.class_count < 2:
+        return "a classifier needs classes: give dataset.classes, 2 or more, or choose random or pixels"
+    return ""
 
 
 class TransferSpec(Section):
