@@ -168,7 +168,7 @@ def test_a_checkpoint_gets_the_figures_that_its_run_logged(
     assert judged.by.endswith(f"statistics {judged.real_digest[:12]}.")
     # Control: another checkpoint has other figures.
     other = evaluate_checkpoint(
-        run.out_dir / "checkpoints/00000006.safetensors", read, evaluation, lambda line: None
+        run.out_dir / "checkpoints/00000006.safetensors", spec, evaluation, lambda line: None
     )
     assert other.values != judged.values
 

@@ -74,7 +74,7 @@ def test_the_table_names_what_the_figures_are_by(ganvas: RunCommand, run: Path) 
     assert "Evaluation metrics are of 16 samples each, by the digits classifier" in outcome.out
     assert "Fréchet distance" in outcome.out
     assert "lower is better" in outcome.out
-    assert "No metric is called fid" in ganvas("evaluate", run, "--metrics", "fid").err
+    assert "No metric is called 'fid'" in ganvas("evaluate", run, "--metrics", "fid").err
     assert "there are: 10, 20, newest, best" in ganvas("evaluate", f"{run}@15").err
     assert "there is no spec.yaml" in ganvas("evaluate", run.parent).err
 
