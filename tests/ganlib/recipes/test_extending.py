@@ -20,6 +20,8 @@ from ganlib.spec.parse import parse_spec
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
 EXAMPLES = ("An architecture", "A loss", "A technique", "An evaluation metric")
+# The same part twice: as a control, its test alone.
+PAGE_WITHOUT, PAGE_WITH = "A page, without its folder and its line", "A page"
 _BLOCK = re.compile(
     r"`(?P<path>[^`\n]+\.(?:py|yaml|html))`[^`\n]*:\n\n```(?P<kind>\w+)\n(?P<body>.*?)```", re.DOTALL
 )
@@ -38,15 +40,19 @@ def blocks_of(heading: str) -> list[tuple[str, str, str]]:
 
 
 # Loads what is not ours once, as that takes longest, and forks for each example, which finds its own packages.
-# Argument: a JSON list of {folder, tests, command}. Prints the exit statuses.
+# Argument: a JSON list of {folder, tests, command}, the last may be empty. Prints the exit statuses.
 TEST_AND_TRAIN = """
 import json
 import os
 import sys
 import traceback
 
+import alembic.command
+import celery
+import fastapi.testclient
 import pytest
 import sklearn.datasets
+import sqlalchemy.orm
 import torch._dynamo
 import torchvision
 
@@ -62,10 +68,11 @@ def run(folder, tests, command):
     print(ganlib.__file__, flush=True)
     if tests and (status := pytest.main(["-q", "-p", "no:cacheprovider", *tests])):
         sys.exit(f"the example's tests ended with status {int(status)}")
-    from ganvas.cli import main
+    if command:
+        from ganvas.cli import main
 
-    sys.argv = ["ganvas", *command]
-    main()
+        sys.argv = ["ganvas", *command]
+        main()
 
 
 statuses = []
@@ -112,23 +119,34 @@ def apply_diff(text: str, diff: str) -> str:
     return text
 
 
+def add_tests_alone(folder: Path, heading: str) -> None:
+    """Write the tests of this part into the copy, and nothing of what they are for."""
+    for path, _, body in blocks_of(heading):
+        if path.startswith("tests/"):
+            (folder / path).parent.mkdir(parents=True)
+            (folder / path).write_text(body, encoding="utf-8")
+
+
 def copy_packages(folder: Path) -> None:
     """Copy all that is installed to a folder."""
     for package in ("api", "dashboard", "ganlib", "ganvas", "recipes", "worker"):
         shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
 
 
-def run_python(folder: Path, *arguments: str, path: str) -> subprocess.CompletedProcess[str]:
-    """Run Python in a folder, with this folder's packages before the installed ones."""
-    plain = {"PYTHONDONTWRITEBYTECODE": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    return subprocess.run(
-        [sys.executable, *arguments],
+def run_examples(folder: Path, orders: list[dict[str, Any]]) -> list[int]:
+    """Test and train all of them, with their own packages before the installed ones; returns the exit statuses."""
+    plain = {"PYTHONDONTWRITEBYTECODE": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": ""}
+    outcome = subprocess.run(
+        [sys.executable, "-c", TEST_AND_TRAIN, json.dumps(orders)],
         cwd=folder,
-        env=os.environ | plain | {"PYTHONPATH": path},
+        env=os.environ | plain,
         capture_output=True,
         text=True,
         timeout=300,
     )
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    statuses: list[int] = json.loads(outcome.stdout.splitlines()[-1])
+    return statuses
 
 
 @dataclass(frozen=True)
@@ -145,17 +163,15 @@ class Example:
 def examples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Example]:
     """Do what each part says in a copy of its own; keys are the headings."""
     orders: dict[str, dict[str, Any]] = {}
-    empty = tmp_path_factory.mktemp("empty")
-    for heading in EXAMPLES:
+    for heading in (*EXAMPLES, PAGE_WITHOUT, PAGE_WITH):
+        part = heading.partition(",")[0]
         folder = tmp_path_factory.mktemp("copy")
         copy_packages(folder)
-        add_to(folder, heading)
-        tests = [path for path, _, _ in blocks_of(heading) if path.startswith("tests/")]
-        (command,) = _COMMAND.findall(part_of(heading))
+        (add_tests_alone if heading == PAGE_WITHOUT else add_to)(folder, part)
+        tests = [path for path, _, _ in blocks_of(part) if path.startswith("tests/")]
+        (command,) = _COMMAND.findall(part_of(part)) if heading in EXAMPLES else [""]
         orders[heading] = {"folder": str(folder), "tests": tests, "command": command.split()}
-    outcome = run_python(empty, "-c", TEST_AND_TRAIN, json.dumps(list(orders.values())), path="")
-    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
-    statuses = json.loads(outcome.stdout.splitlines()[-1])
+    statuses = run_examples(tmp_path_factory.mktemp("empty"), list(orders.values()))
     return {
         heading: Example(
             folder := Path(order["folder"]),
@@ -193,18 +209,13 @@ def test_without_the_pages_lines_its_spec_is_refused(heading: str) -> None:
         parse_spec(spec)
 
 
-def test_the_page_of_the_example_opens_with_its_folder_and_its_line(tmp_path: Path) -> None:
-    copy_packages(tmp_path)
-    (test,) = [path for path, _, _ in blocks_of("A page") if path.startswith("tests/")]
-    (tmp_path / test).parent.mkdir(parents=True)
-    (body,) = [body for path, _, body in blocks_of("A page") if path == test]
-    (tmp_path / test).write_text(body, encoding="utf-8")
-    without = run_python(tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", test, path=str(tmp_path))
-    assert "assert 404 == 200" in without.stdout, "the control: without them there is no such page"
-    (tmp_path / test).unlink()
-    add_to(tmp_path, "A page")
-    opened = run_python(tmp_path, "-m", "pytest", "-q", "-p", "no:cacheprovider", test, path=str(tmp_path))
-    assert opened.returncode == 0, opened.stdout + opened.stderr
+def test_the_page_of_the_example_opens_with_its_folder_and_its_line(examples: dict[str, Example]) -> None:
+    without, opened = examples[PAGE_WITHOUT], examples[PAGE_WITH]
+    assert without.status != 0
+    assert "assert 404 == 200" in without.output, "the control: without them there is no such page"
+    for example in (without, opened):
+        assert example.output.splitlines()[:1] == [str(example.folder / "ganlib/__init__.py")], example.output
+    assert opened.status == 0, opened.output
     changed = {path for path, kind, _ in blocks_of("A page") if kind == "diff"}
     assert changed == {"dashboard/pages.py"}, "a page is registered nowhere else"
 
