@@ -44,7 +44,7 @@ def blob(folder: Path, content: bytes) -> Path:
 
 
 def finish(client, job_id: str) -> None:
-    answer = client.post(f"/jobs/{job_id}/attempts/1/finish", json={"end": "succeeded", "events_count": 4})
+    answer = client.post(f"/jobs/{job_id}/attempts/1/finish", json={"end": "succeeded", "events_count": 5})
     assert answer.status_code == 200
 
 

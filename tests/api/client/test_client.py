@@ -222,8 +222,8 @@ def test_wait_does_without_a_stream(
     def no_stream(*_: Any) -> Any:
         raise ServiceUnreachable("proxy")
 
-    monkeypatch.setattr("api.client.client.read_stream", no_stream)
-    monkeypatch.setattr("api.client.client.POLL_SECONDS", 0.01)
+    monkeypatch.setattr("api.client.watching.read_stream", no_stream)
+    monkeypatch.setattr("api.client.watching.POLL_SECONDS", 0.01)
     states: list[str] = []
 
     def update(job: Any) -> None:
@@ -238,11 +238,11 @@ def test_wait_does_without_a_stream(
 def test_wait_gives_up_after_its_time_and_on_a_service_that_stays_away(
     client: Client, claim: ClaimRead, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.client.client.POLL_SECONDS", 0.01)
+    monkeypatch.setattr("api.client.watching.POLL_SECONDS", 0.01)
     with pytest.raises(WaitTimedOut) as caught:
         client.wait(claim.job_id, timeout=0.05)
     assert caught.value.job.state == "running"
-    monkeypatch.setattr("api.client.client.PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr("api.client.watching.PATIENCE_SECONDS", 0.05)
 
     def leave(_: Any) -> None:
         client._transport._http.base_url = "http://127.0.0.1:9"

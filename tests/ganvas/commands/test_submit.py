@@ -107,7 +107,7 @@ def test_list_and_show_say_that_nobody_runs_the_commit(
 def test_whoever_waits_reads_why_and_whole_lines_where_nobody_watches(
     ganvas: RunCommand, live_service: LiveService, tiny_spec: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def end(client: Client, job_id: str, timeout: float | None = None, on_update: Any = None) -> JobRead:
+    def end(client: Client, job_id: str, on_update: Any, on_finding: Any) -> JobRead:
         job = client.get(job_id)
         on_update(job)
         return client.cancel(job_id)
