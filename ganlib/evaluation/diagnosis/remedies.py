@@ -169,7 +169,7 @@ _gradient_penalty = _add(
 
 def r1(spec: JsonObject) -> Advice | None:
     """R1, for losses that are not a critic's."""
-    return None if _loss(spec) == "wasserstein" else _r1(spec)
+    return None if _loss(spec) in ("wasserstein", "catgan", "none") else _r1(spec)
 
 
 def label_smoothing(spec: JsonObject) -> Advice | None:
@@ -213,6 +213,9 @@ def minibatch_discrimination(spec: JsonObject) -> Advice | None:
     """Minibatch discrimination before the discriminator's last layer."""
     layers = _layers(spec, "discriminator")
     if not layers or any(layer.get("layer") == "minibatch_discrimination" for layer in layers):
+        return None
+    # A penalty of each image's own gradient, and a layer that mixes images, do not fit.
+    if _has(spec, "gradient_penalty"):
         return None
     if layers[-1].get("layer") != "dense":
         return None
@@ -285,14 +288,19 @@ def float32(spec: JsonObject) -> Advice | None:
     return Advice("float32", text, "Micikevicius et al. (2018)", {"precision": "float32"})
 
 
-def labels_in_discriminator(spec: JsonObject) -> Advice | None:
-    """A projection at the discriminator's end where it sees no labels."""
-    layers = _layers(spec, "discriminator")
-    sees = any(
+def _sees_labels(layers: list[dict[str, Any]]) -> bool:
+    return any(
         layer.get("layer") in ("labels", "projection") or layer.get("kind") == "conditional_batch"
         for layer in layers
     )
-    if not layers or sees or spec.get("losses", {}).get("classes") or layers[-1].get("layer") != "dense":
+
+
+def labels_in_discriminator(spec: JsonObject) -> Advice | None:
+    """A projection at the discriminator's end where it sees no labels."""
+    layers = _layers(spec, "discriminator")
+    if not _sees_labels(_layers(spec, "generator")) or _sees_labels(layers):
+        return None
+    if spec.get("losses", {}).get("classes") or layers[-1].get("layer") != "dense":
         return None
     changes = {"discriminator.layers": [*layers[:-1], {"layer": "projection"}]}
     text = "A discriminator that does not see the label cannot tell a picture of the wrong class."

@@ -13,7 +13,7 @@ from ganlib.evaluation.diagnosis.rules import RULES
 from ganlib.evaluation.diagnosis.verdict import describe, judge
 from ganlib.events import FindingReported
 from ganlib.spec.job import changed_fields
-from ganlib.spec.parse import load_spec
+from ganlib.spec.parse import load_spec, parse_spec
 from ganlib.vocabulary import (
     CHECKERBOARD,
     CONTRAST,
@@ -167,15 +167,15 @@ def test_the_verdict_names_the_worst_and_then_the_most_telling() -> None:
 )
 def test_advice_changes_each_recipe_into_a_valid_spec(path: Path) -> None:
     spec = load_spec(path)
+    if not spec.losses.has_gan:
+        return
     data = spec.model_dump(mode="json")
     for rule in RULES.values():
         for advice in advise(rule.remedies, data):
             assert advice.title
             assert advice.text.endswith(".")
-            changed = changed_fields(spec, advice.changes)
+            changed = parse_spec(changed_fields(spec, advice.changes).model_dump(mode="json"))
             assert (changed != spec) == bool(advice.changes)
-            load = changed.model_dump(mode="json")
-            assert load["generator"]["layers"]
 
 
 def test_a_sigmoid_run_is_told_to_take_relu_first() -> None:
