@@ -87,6 +87,7 @@ def _spec(dataset: Spec, generator: list[Any], discriminator: list[Any]) -> Spec
         "iterations": 1000,
         "log_every": 50,
         "sample_every": 50,
+        "diagnosis": {"every": 50},
         "checkpoint_every": 100_000,
         "device": "cpu",
         "precision": "float32",

@@ -1,8 +1,9 @@
-"""What an evaluation costs beside the training that it interrupts.
+"""What an evaluation and a measurement of signals cost beside the training that they interrupt.
 
-Iterations of training and evaluations take turns in one process, so that a busy machine slows both alike. An
-evaluation is whole: samples, extractor, and metrics, which a run computes on another thread. Shares are of the
-processor time of all threads. The classifier is trained before anything is timed, or found.
+Iterations of training, evaluations and measurements take turns in one process, so that a busy machine slows all
+alike. An evaluation is whole: samples, extractor, and metrics, which a run computes on another thread; so is a
+measurement. Shares are of the processor time of all threads. The classifier is trained before anything is
+timed, or found.
 
 Run: OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive python -m bench.training.evaluation [RECIPE…] [--set FIELD=VALUE]
 """
@@ -17,6 +18,9 @@ import torch
 from bench.training.recipes import RECIPES
 from bench.training.turns import Seconds, time_of
 from ganlib.evaluation.evaluator import SampleMeter
+from ganlib.evaluation.signals.meter import SignalMeter
+from ganlib.evaluation.signals.probe import SignalProbe
+from ganlib.evaluation.signals.references import choose_references
 from ganlib.runtime.device import choose_device, describe_device
 from ganlib.runtime.random_streams import reproducible_torch
 from ganlib.spec.files import apply_overrides, read_spec_file
@@ -45,7 +49,18 @@ def measure(spec: JobSpec, turns: int, steps: int) -> dict[str, object]:
             if device.type == "cuda":
                 torch.cuda.synchronize()
 
-        actions = {"iteration": train, "evaluation": lambda: meter.compute(meter.collect())}
+        references = choose_references(state)
+        probe, signals = SignalProbe(state, references), SignalMeter(references)
+
+        def examine() -> None:
+            probe.before_step()
+            signals.measure(probe.observe())
+
+        actions = {
+            "iteration": train,
+            "evaluation": lambda: meter.compute(meter.collect()),
+            "signals": examine,
+        }
         taken: dict[str, list[Seconds]] = {name: [] for name in actions}
         for turn in range(turns + 1):
             for name, action in actions.items():
@@ -55,6 +70,8 @@ def measure(spec: JobSpec, turns: int, steps: int) -> dict[str, object]:
                     taken[name].append(seconds)
     iteration = statistics.median(each.processor for each in taken["iteration"]) / steps
     evaluation = statistics.median(each.processor for each in taken["evaluation"])
+    measurement = statistics.median(each.processor for each in taken["signals"])
+    cadence = spec.diagnosis.cadence(spec.sample_every)
     return {
         "recipe": spec.name,
         "metrics": list(spec.evaluation.metrics),
@@ -63,6 +80,9 @@ def measure(spec: JobSpec, turns: int, steps: int) -> dict[str, object]:
         "evaluation_ms": round(1000 * evaluation, 1),
         **{f"share_every_{every}": round(evaluation / (every * iteration + evaluation), 4) for every in CADENCES},
         "every_for_2_percent": ceil(evaluation / iteration * (1 - BOUND) / BOUND),
+        "signals_ms": round(1000 * measurement, 1),
+        "signals_every": cadence,
+        "signals_share": round(measurement / (cadence * iteration + measurement), 4),
     }
 
 

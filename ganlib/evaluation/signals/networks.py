@@ -56,6 +56,11 @@ def can_saturate(layer: nn.Module) -> bool:
     return type(layer) in _RANGES
 
 
+def can_be_stuck(layer: nn.Module) -> bool:
+    """Return whether the layer's units may die or saturate."""
+    return can_die(layer) or can_saturate(layer)
+
+
 def dead_share(outputs: Tensor) -> Tensor:
     """Return the share of units, features or channels of outputs (N, U, …), that are 0 at most everywhere."""
     largest = outputs.float().flatten(2).amax(2) if outputs.dim() > 2 else outputs.float()

@@ -84,16 +84,20 @@ class SignalProbe:
         numbers = self._measure_weights()
         with reproducible_torch(state.device):
             seed_layers(state.device, state.spec.seed, _STREAM, state.iteration)
-            sampler = choose_sampler(state)
-            samples = draw_samples(sampler, self._latents, self._labels)
+            sampler, inner = choose_sampler(state), self._inner_layers()
+            # One pass serves both where the network that is trained draws the samples, too.
+            with _hooked(inner if sampler is state.networks.generator else {}) as seen:
+                samples = draw_samples(sampler, self._latents, self._labels)
             relabelled = (
                 draw_samples(sampler, self._latents, self._other_labels)
                 if self._other_labels is not None
                 else None
             )
-            numbers |= self._watch_generator()
-            features, logits, seen = self._watch_discriminator(samples)
-        return Observation(state.iteration, samples, self._labels, relabelled, features, logits, numbers | seen)
+            if sampler is not state.networks.generator and any(map(networks.can_be_stuck, inner.values())):
+                seen = self._watch_generator(inner)
+            numbers |= networks.unit_shares("generator", inner, seen.outputs)
+            features, logits, shares = self._watch_discriminator(samples)
+        return Observation(state.iteration, samples, self._labels, relabelled, features, logits, numbers | shares)
 
     def _players(self) -> dict[str, nn.Module]:
         return {"generator": self._state.networks.generator, "discriminator": self._state.networks.discriminator}
@@ -114,17 +118,17 @@ class SignalProbe:
                 numbers[networks.CHANGES[player].name] = changed / size.clamp_min(1e-12)
         return numbers
 
-    def _watch_generator(self) -> dict[str, Tensor]:
-        """Return the shares of dead and saturated units, from a pass of the network that is trained."""
+    def _inner_layers(self) -> dict[int, nn.Module]:
+        """Return the generator's layers but the last: that is the picture itself, black where the data are."""
         layers = self._layers("generator")
-        # The last activation is the picture itself, black where the data are.
-        inner = dict(list(layers.items())[: _last_weights(layers)])
-        if not any(networks.can_die(layer) or networks.can_saturate(layer) for layer in inner.values()):
-            return {}
+        return dict(list(layers.items())[: _last_weights(layers)])
+
+    def _watch_generator(self, inner: dict[int, nn.Module]) -> _Seen:
+        """Return what the layers of the network that is trained give."""
         generator = self._state.networks.generator
         with _evaluating(generator), _hooked(inner) as seen:
             generator(*(part for part in (self._latents, self._labels) if part is not None))
-        return networks.unit_shares("generator", inner, seen.outputs)
+        return seen
 
     def _watch_discriminator(
         self, samples: Tensor

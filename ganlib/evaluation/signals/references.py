@@ -13,7 +13,7 @@ from ganlib.training.state import TrainingState
 # Real images that go through the discriminator at each measurement.
 SEEN_COUNT = 128
 # Training images among which a sample's nearest is looked for.
-SEARCHED_COUNT = 16_384
+SEARCHED_COUNT = 4096
 _CHUNK = 2048
 # Data sets whose test part costs next to nothing to read.
 _QUICK_TEST_PARTS = ("mnist", "gaussians")

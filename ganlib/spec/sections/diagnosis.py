@@ -8,7 +8,7 @@ from ganlib.events import Action
 from ganlib.spec.fields import Count, Section
 
 # Measured less often than this, signals cost next to nothing beside the iterations between them.
-_AT_LEAST = 50
+_AT_LEAST = 100
 # Fields that a run may change on its way: they decide how it goes on, not what its networks are.
 CHANGEABLE = (
     "optimisers.generator.learning_rate",
@@ -21,7 +21,7 @@ CHANGEABLE = (
 class DiagnosisSpec(Section):
     """Measure signals each `every` iterations and look for faults; it changes nothing of the training.
 
-    every: without it, each sample grid, but at least 50 iterations apart. enabled: false measures nothing.
+    every: without it, each sample grid, but at least 100 iterations apart. enabled: false measures nothing.
     """
 
     enabled: bool = True
