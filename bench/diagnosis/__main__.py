@@ -12,6 +12,8 @@ from bench.diagnosis.faults import FAULTS, HEALTHY_COUNT, PLANTED_COUNT, healthy
 from bench.diagnosis.record import RESULT, record
 from bench.diagnosis.report import summarise
 
+HEALTHY_A_TURN = 3
+
 
 def main() -> None:
     """Train what is missing, and sum up once nothing is."""
@@ -24,12 +26,13 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     part, parts = map(int, arguments.share.split("/"))
-    specs = {
-        f"{fault}-{index}": plant(fault, index, arguments.kind)
-        for index in range(arguments.planted)
-        for fault in FAULTS
-    }
-    specs |= {f"healthy-{index}": healthy(index, arguments.kind) for index in range(arguments.healthy)}
+    # Planted and healthy runs in turns, so that a part of them says something of both.
+    specs = {}
+    for index in range(max(arguments.planted, -(-arguments.healthy // HEALTHY_A_TURN))):
+        if index < arguments.planted:
+            specs |= {f"{fault}-{index}": plant(fault, index, arguments.kind) for fault in FAULTS}
+        for number in range(HEALTHY_A_TURN * index, min(HEALTHY_A_TURN * (index + 1), arguments.healthy)):
+            specs[f"healthy-{number}"] = healthy(number, arguments.kind)
     for number, (name, spec) in enumerate(specs.items()):
         folder = arguments.folder / arguments.kind / name
         if number % parts == part and not (folder / RESULT).exists():
