@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from ganlib.errors import TrainingDiverged
-from ganlib.events import Event, MetricsLogged, event_adapter
+from ganlib.events import Event, FindingReported, MetricsLogged, event_adapter
 from ganlib.runtime.files import hash_file
 from ganlib.spec.job import JobSpec
 from ganlib.trainer import StopReason, train
@@ -266,8 +266,10 @@ def test_a_loss_that_is_no_number_ends_training_with_its_name_and_iteration(
     events: list[Event] = []
     with pytest.raises(TrainingDiverged, match=r"^loss/(generator|discriminator) is (nan|inf)") as caught:
         train(diverging(make_spec), tmp_path, events.append, lambda: False)
-    last = events[-1]
+    last, finding = events[-2:]
     assert isinstance(last, MetricsLogged)
+    assert isinstance(finding, FindingReported)
+    assert (finding.rule, finding.since) == ("divergence", caught.value.iteration)
     # Losses are logged in every second iteration; the first that is no number may be that of the one between.
     first = caught.value.iteration
     assert first in (last.iteration - 1, last.iteration)

@@ -8,6 +8,7 @@ import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from copy import copy
 from pathlib import Path
 from typing import Any, Literal
 
@@ -51,6 +52,8 @@ class Operations:
             (os, "mkdir", self._after_mkdir),
         ):
             self._watch(patch, owner, name, full, then)
+        # Of this engine alone: those of a process's tests share what a statement is compiled to.
+        engine.dialect = copy(engine.dialect)
         for name in ("do_execute", "do_executemany", "do_execute_no_params"):
             self._watch(patch, engine.dialect, name, database_full)
         self._watch(patch, engine.dialect, "do_commit", database_full, self._after_commit)
