@@ -40,6 +40,8 @@ def paused_trainer(home: Path, after: int = 0) -> Iterator[int]:
         assert time.monotonic() < deadline, "no trainer came so far"
         time.sleep(0.005)
     os.kill(trainer, signal.SIGSTOP)
+    # Until it stands, a SIGTERM would still be taken before the stop, and nobody could see it waiting afterwards.
+    wait_until(lambda: _stands_still(trainer), 0.005)
     try:
         yield trainer
     finally:
@@ -70,6 +72,15 @@ def interrupt_until_it_ends(process: Process) -> None:
 def wait_until_gone(pid: int) -> None:
     """Wait until a process has ended."""
     wait_until(lambda: not is_alive(pid))
+
+
+def _stands_still(pid: int) -> bool:
+    """Return whether all threads of a process are stopped, or it is gone."""
+    try:
+        stats = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+    except OSError:
+        return True
+    return all(stat.rpartition(")")[2].split()[0] in "TtZX" for stat in stats)
 
 
 def _is_pending(pid: int, number: signal.Signals) -> bool:
