@@ -24,8 +24,7 @@ RULE = Rule(
     severity="serious",
     meaning="The generator draws training images again instead of new ones.",
     threshold="half of the samples nearer to a training image than 99 % of unseen images, and on average below "
-    "0.6 of "
-    "their distance, at two measurements in a row",
+    "0.6 of their distance",
     window=2,
     look=look,
     remedies=(

@@ -41,8 +41,7 @@ RULE = Rule(
     severity="warning",
     meaning="Nearly all units of a layer give an end of their range, or 0, for everything, and pass no gradient.",
     threshold="at least 90 % of what a sigmoid or tanh gives within 1 % of its ends, or 95 % of a layer's units "
-    "dead, "
-    "at three measurements in a row",
+    "dead",
     window=3,
     look=look,
     remedies=(
