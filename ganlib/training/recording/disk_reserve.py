@@ -8,8 +8,8 @@ from pathlib import Path
 from ganlib.events import StoredFile
 from ganlib.runtime.files import sync_folder
 
-# The most that a checkpoint grows by from one to the next.
-_SPARE_BYTES = 65_536
+# The most that a checkpoint grows by from one to the next, mostly what rules remember of the run's signals.
+_SPARE_BYTES = 524_288
 
 
 class LastCheckpointUnsaved(OSError):

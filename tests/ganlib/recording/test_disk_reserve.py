@@ -1,6 +1,7 @@
 """A disk that fills up: the last checkpoint goes where room was kept for it from the beginning."""
 
 import errno
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,15 +9,21 @@ from typing import Any
 import pytest
 import torch
 
+from ganlib.evaluation.diagnosis.casebook import Casebook
+from ganlib.evaluation.diagnosis.history import Point
+from ganlib.evaluation.signals.probe import SAMPLE_COUNT
+from ganlib.evaluation.signals.samples import SIDE
 from ganlib.events import CheckpointSaved, Event
 from ganlib.runtime.files import hash_file
 from ganlib.spec.job import JobSpec
 from ganlib.trainer import train
 from ganlib.training import checkpoint
-from ganlib.training.recording import run_reporter
+from ganlib.training.recording import disk_reserve, run_reporter
 from ganlib.training.recording.disk_reserve import DiskReserve, LastCheckpointUnsaved
 from ganlib.training.state import build_state
 from ganlib.training.step import train_step
+from ganlib.vocabulary import signals
+from ganlib.vocabulary.metric import Metric
 
 MakeSpec = Callable[..., JobSpec]
 CPU = torch.device("cpu")
@@ -117,3 +124,14 @@ def test_room_is_kept_for_all_that_a_checkpoint_will_hold(
     assert path.read_bytes() == checkpoint.checkpoint_bytes(snapshot)
     assert path.stat().st_size <= estimated
     assert path.stat().st_size <= checkpoint.estimate_bytes(state)
+
+
+def test_room_is_kept_for_what_the_rules_remember() -> None:
+    casebook = Casebook(1_000_000, {})
+    # Each signal, and each family with eight layers, at more measurements than are remembered.
+    metrics = [metric for metric in vars(signals).values() if isinstance(metric, Metric)]
+    names = {metric.member(layer).name for metric in metrics for layer in range(8)}
+    for iteration in range(100):
+        casebook.add(Point(iteration, dict.fromkeys(names, 0.12345678901234567)))
+    samples = SAMPLE_COUNT * 3 * SIDE * SIDE * 4
+    assert len(json.dumps(casebook.state())) + samples < disk_reserve._SPARE_BYTES
