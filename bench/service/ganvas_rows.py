@@ -179,7 +179,7 @@ def _measure_live(server: Server) -> float:
     client, arrived, taken = Client(server.url.removesuffix("/healthz")), threading.Event(), []
 
     def follow() -> None:
-        for message in client._messages(claim.job_id, 0, None):
+        for message in client.stream(claim.job_id, 0):
             if any(item["kind"] == "metrics_logged" for item in message.events):
                 arrived.set()
 
