@@ -11,7 +11,7 @@ from api.artifacts import routes as artifact_routes
 from api.attempts import routes as attempt_routes
 from api.curves import routes as curve_routes
 from api.events import routes as event_routes
-from api.findings import routes as finding_routes
+from api.events.findings import routes as finding_routes
 from api.jobs import routes as job_routes
 from api.samples import routes as sample_routes
 from api.server.http import openapi

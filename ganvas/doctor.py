@@ -281,7 +281,7 @@ def check_broker(settings: "Settings") -> Finding:
 
 def check_webhook(settings: "Settings") -> Finding:
     """Check that the last message to the webhook was taken."""
-    from api.findings.outbox import read_status
+    from api.events.findings.outbox import read_status
     from api.server.database.engine import HEAD_REVISION, build_database, find_revision
 
     if settings.webhook_url is None:

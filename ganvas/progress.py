@@ -14,7 +14,7 @@ from typing import Any
 from tqdm import tqdm
 
 from api.client.client import Client
-from api.findings.schemas import FindingAdvised, FindingFacts
+from api.events.findings.schemas import FindingAdvised, FindingFacts
 from api.jobs.schemas import JobRead, JobSummary
 from ganlib.evaluation.diagnosis.verdict import SEVERITY_RANKS, Finding, describe
 from ganlib.events import Severity

@@ -13,9 +13,9 @@ from api.attempts.outcomes import Outcome, decide_outcome, describe_end
 from api.attempts.schemas import ClaimRequest, FinishPost, Provenance
 from api.curves.queries import discard_points, fold_tail
 from api.errors import AttemptFenced, JobStateConflict, SequenceConflict
+from api.events.findings.outbox import announce_failure
+from api.events.findings.reports import discard_reports
 from api.events.log import insert_service_events, log_line_event
-from api.findings.outbox import announce_failure
-from api.findings.reports import discard_reports
 from api.jobs.queries import join_labels, state_changed_event, update_job
 from api.server.database.clock import database_now
 from api.server.database.models import Attempt, Checkpoint, HistogramRow, Job, NeighbourGrid, Sample

@@ -26,8 +26,8 @@ from api.curves.columns import StoredCurves, read_curves
 from api.curves.points import Points
 from api.curves.schemas import Curve, CurvesRead, HistogramRead
 from api.errors import JobNotFound, ServiceError
+from api.events.findings.schemas import FindingAdvised, FindingFacts, FindingListed, VerdictTone
 from api.events.schemas import StreamEvent
-from api.findings.schemas import FindingAdvised, FindingFacts, FindingListed, VerdictTone
 from api.jobs.schemas import JobRead, JobSummary
 from api.samples.schemas import CheckpointRead, LogLineRead, NeighbourGridRead, SampleRead
 from api.server.http.schemas import TERMINAL_STATES, HealthRead, JobState, Page

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from api.client.event_stream import STREAM_SILENCE_SECONDS, read_stream
 from api.client.transport import Transport, UnexpectedAnswer, is_temporary
 from api.errors import ServiceError
+from api.events.findings.schemas import FindingFacts
 from api.events.schemas import StreamEvent
-from api.findings.schemas import FindingFacts
 from api.jobs.schemas import JobRead, JobSummary
 from api.server.http.schemas import TERMINAL_STATES
 

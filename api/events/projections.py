@@ -14,9 +14,9 @@ from api.attempts.leases import LeasedJob
 from api.curves.histograms import insert_histograms
 from api.curves.queries import Tail, latest_columns
 from api.errors import ArtifactMissing
+from api.events.findings.outbox import announce_finding
+from api.events.findings.reports import apply_report
 from api.events.parsing import MetricsRow, PostedEvent
-from api.findings.outbox import announce_finding
-from api.findings.reports import apply_report
 from api.server.database.clock import database_now
 from api.server.database.engine import dialect_name, insert_for, insert_into
 from api.server.database.models import Artifact, Checkpoint, Job, LatestValue, LogLine, NeighbourGrid, Sample

@@ -10,8 +10,8 @@ from api.artifacts.storage import Blobs
 from api.attempts.claims import find_resume_point
 from api.curves.queries import discard_points
 from api.errors import JobStateConflict, RequestInvalid, SpecRefused
+from api.events.findings.reports import copy_reports
 from api.events.log import insert_service_events, log_line_event
-from api.findings.reports import copy_reports
 from api.jobs.queries import get_job, insert_job, lock_job, update_job
 from api.jobs.schemas import JobEdit
 from api.server.database.clock import database_now

@@ -22,7 +22,7 @@ from sqlalchemy import (
     select,
 )
 
-from api.findings.queries import has_finding, has_verdict
+from api.events.findings.queries import has_finding, has_verdict
 from api.jobs.search import FieldComparison, MetricComparison, Operator, Term, Word
 from api.jobs.spec_columns import postgresql_number, spec_column
 from api.server.database.models import Job, LatestValue

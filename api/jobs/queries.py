@@ -11,9 +11,9 @@ from sqlalchemy import ColumnElement, exists, func, or_, select, update
 from sqlalchemy.orm import Session, defer
 
 from api.errors import IdempotencyConflict, JobAmbiguous, JobNotFound, JobStateConflict, RequestInvalid
+from api.events.findings.queries import has_finding, has_verdict
+from api.events.findings.schemas import VerdictTone
 from api.events.log import insert_service_events, log_line_event
-from api.findings.queries import has_finding, has_verdict
-from api.findings.schemas import VerdictTone
 from api.jobs.filters import build_condition, has_tag, is_of_recipe
 from api.jobs.schemas import JobSummary
 from api.jobs.search import MetricComparison, Term, Word, is_metric

@@ -13,7 +13,7 @@ from api.errors import (
     RequestInvalid,
     SpecRefused,
 )
-from api.findings.schemas import VerdictTone
+from api.events.findings.schemas import VerdictTone
 from api.jobs import edits, serializers, sorting, submission
 from api.jobs import queries as job_queries
 from api.jobs.ids import NAMED_JOB

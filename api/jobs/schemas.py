@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from api.attempts.schemas import AttemptRead
-from api.findings.schemas import FindingAdvised, VerdictRead
+from api.events.findings.schemas import FindingAdvised, VerdictRead
 from api.samples.schemas import CheckpointRead, SampleRead
 from api.server.http.schemas import JobState, Reason, Request, Schema
 from ganlib.events import MetricValue

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from api.errors import RequestInvalid
-from api.findings.schemas import VerdictTone
+from api.events.findings.schemas import VerdictTone
 from api.server.http.schemas import JobState
 from ganlib.events import METRIC_NAME_PATTERN
 from ganlib.spec.documents.suggestions import ask_near, find_near

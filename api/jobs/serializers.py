@@ -6,8 +6,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.attempts.queries import list_attempts
-from api.findings.advice import add_advice
-from api.findings.queries import judge_job, list_job_findings, read_findings
+from api.events.findings.advice import add_advice
+from api.events.findings.queries import judge_job, list_job_findings, read_findings
 from api.jobs.schemas import JobRead, JobSummary, LatestMetric
 from api.samples.queries import list_checkpoints, sample_read
 from api.server.database.models import Job, LatestValue, Sample

@@ -11,7 +11,7 @@ from api.artifacts.s3 import S3Blobs
 from api.artifacts.storage import Blobs, LocalBlobs, is_damaged
 from api.attempts.lease_expiry import Cadence, Reaper
 from api.events.feed import Feed
-from api.findings.webhooks import WebhookSender
+from api.events.findings.webhooks import WebhookSender
 from api.server.access.authenticator import Authenticator
 from api.server.access.rate_limits import RateLimits
 from api.server.broker.waker import WorkerWaker

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from api.findings.schemas import VerdictRead
+from api.events.findings.schemas import VerdictRead
 from api.jobs.schemas import JobSummary
 from dashboard.web.formats import show_count
 from dashboard.web.layout import Frame, find_verdict, search_href

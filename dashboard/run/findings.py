@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from api.curves.schemas import Curve
-from api.findings.schemas import AdviceRead, FindingAdvised, FindingRead
+from api.events.findings.schemas import AdviceRead, FindingAdvised, FindingRead
 from api.jobs.schemas import JobRead
 from dashboard.charts.marks import Span
 from dashboard.web.formats import show_count, show_number

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from api.curves.schemas import Curve, CurvesRead
-from api.findings.schemas import VerdictRead
+from api.events.findings.schemas import VerdictRead
 from api.jobs.lineage import Lineage
 from api.jobs.schemas import JobRead
 from api.samples.schemas import LogLineRead

@@ -7,7 +7,7 @@ from typing import Any, get_args
 from xml.sax.saxutils import quoteattr
 
 from api.curves.points import OUTLINED_METRICS, Stretch
-from api.findings.schemas import VerdictRead
+from api.events.findings.schemas import VerdictRead
 from api.jobs.schemas import JobSummary
 from api.server.http.schemas import TERMINAL_STATES, JobState, Page
 from dashboard.runs.bulk_actions import ResultView

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Literal, get_args
 from urllib.parse import urlencode
 
-from api.findings.schemas import VerdictRead
+from api.events.findings.schemas import VerdictRead
 from api.jobs.schemas import JobSummary
 from api.samples.schemas import SampleRead
 from api.server.http.schemas import JobState

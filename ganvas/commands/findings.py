@@ -7,7 +7,7 @@ from typing import get_args
 
 import click
 
-from api.findings.schemas import FindingListed
+from api.events.findings.schemas import FindingListed
 from ganlib.events import Severity
 from ganlib.runtime.terminal import strip_controls
 from ganvas.commands.options import json_option, open_client, print_json, url_option

@@ -6,7 +6,7 @@ from typing import get_args
 import click
 
 from api.client.watching import KnownFindings
-from api.findings.schemas import VerdictTone
+from api.events.findings.schemas import VerdictTone
 from api.jobs.schemas import JobRead, JobSummary
 from api.samples.schemas import LogLineRead
 from api.server.http.schemas import TERMINAL_STATES, JobState

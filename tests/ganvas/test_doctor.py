@@ -15,7 +15,7 @@ from sqlalchemy.engine import make_url
 
 from api.client.client import Client
 from api.errors import NotAuthenticated
-from api.findings.webhooks import WebhookSender
+from api.events.findings.webhooks import WebhookSender
 from api.server.database import engine
 from api.server.database.clock import database_now
 from api.server.database.models import Delivery, Job

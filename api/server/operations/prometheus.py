@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.attempts import queries as attempt_queries
-from api.findings import queries as finding_queries
+from api.events.findings import queries as finding_queries
 from api.jobs import queries as job_queries
 from api.server.database.engine import Database
 from api.workers import queries as worker_queries

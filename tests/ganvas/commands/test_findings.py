@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from api.client.client import Client
-from api.findings import advice
-from api.findings.schemas import AdviceRead, FindingAdvised
+from api.events.findings import advice
+from api.events.findings.schemas import AdviceRead, FindingAdvised
 from ganlib.errors import SpecInvalid
 from ganlib.evaluation.diagnosis.advice import Advice
 from ganlib.evaluation.diagnosis.rules import RULES

@@ -14,9 +14,9 @@ import pytest
 from pydantic import ValidationError
 from sqlalchemy import select, true, update
 
-from api.findings import addresses, outbox, webhooks
-from api.findings.addresses import AddressRefused, Target, find_target
-from api.findings.webhooks import WebhookSender, post_once
+from api.events.findings import addresses, outbox, webhooks
+from api.events.findings.addresses import AddressRefused, Target, find_target
+from api.events.findings.webhooks import WebhookSender, post_once
 from api.jobs import edits
 from api.server.database.clock import database_now
 from api.server.database.engine import HAS_WEBHOOK, Database

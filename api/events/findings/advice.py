@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from api.findings.schemas import AdviceRead, FindingAdvised, FindingRead
+from api.events.findings.schemas import AdviceRead, FindingAdvised, FindingRead
 from ganlib.errors import SpecInvalid
 from ganlib.evaluation.diagnosis.advice import advise
 from ganlib.evaluation.diagnosis.rules import RULES

@@ -5,9 +5,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from api.errors import JobAmbiguous, JobNotFound, RequestInvalid
-from api.findings import queries as finding_queries
-from api.findings.advice import add_advice
-from api.findings.schemas import FindingAdvised, FindingListed
+from api.events.findings import queries as finding_queries
+from api.events.findings.advice import add_advice
+from api.events.findings.schemas import FindingAdvised, FindingListed
 from api.jobs import queries as job_queries
 from api.jobs.ids import NAMED_JOB
 from api.server.access.scopes import needs

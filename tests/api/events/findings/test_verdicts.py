@@ -8,7 +8,7 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from api.errors import RequestInvalid
-from api.findings.schemas import VerdictTone
+from api.events.findings.schemas import VerdictTone
 from api.jobs import queries as job_queries
 from api.jobs import serializers
 from api.jobs.queries import JobFilters

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 from api.attempts import claims
 from api.errors import RequestInvalid
 from api.events import log
-from api.findings import queries
+from api.events.findings import queries
 from api.jobs import edits
 from api.server.database.clock import database_now
 from api.server.database.engine import Database

@@ -7,7 +7,14 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, case, exists, func, not_, or_, select
 from sqlalchemy.orm import Session
 
-from api.findings.schemas import FindingListed, FindingRead, VerdictRead, VerdictTone, rule_meaning, rule_title
+from api.events.findings.schemas import (
+    FindingListed,
+    FindingRead,
+    VerdictRead,
+    VerdictTone,
+    rule_meaning,
+    rule_title,
+)
 from api.server.database.cursors import read_cursor, write_cursor
 from api.server.database.models import FindingRow, Job, LatestValue
 from api.server.http.schemas import TERMINAL_STATES, Page

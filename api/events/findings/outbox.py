@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, delete, exists, func, select, update
 from sqlalchemy.orm import Session, aliased
 
-from api.findings.reports import Change
-from api.findings.schemas import rule_meaning, rule_title
+from api.events.findings.reports import Change
+from api.events.findings.schemas import rule_meaning, rule_title
 from api.server.database.clock import database_now
 from api.server.database.engine import HAS_WEBHOOK, insert_into
 from api.server.database.models import Delivery, Job

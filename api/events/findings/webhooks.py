@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 from api import find_version
-from api.findings import outbox
-from api.findings.addresses import AddressRefused, Target, find_target
-from api.findings.outbox import Claimed
+from api.events.findings import outbox
+from api.events.findings.addresses import AddressRefused, Target, find_target
+from api.events.findings.outbox import Claimed
 from api.server.database.engine import Database
 from api.server.settings import Settings
 

@@ -3,7 +3,7 @@
 import pytest
 from fastapi.testclient import TestClient
 
-from api.findings import advice, schemas
+from api.events.findings import advice, schemas
 from ganlib.evaluation.diagnosis.advice import Advice
 from ganlib.evaluation.diagnosis.rule import Rule
 from tests.api.server.test_prometheus import read
