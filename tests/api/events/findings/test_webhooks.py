@@ -14,9 +14,8 @@ import pytest
 from pydantic import ValidationError
 from sqlalchemy import select, true, update
 
-from api.events.findings import addresses, outbox, webhooks
-from api.events.findings.addresses import AddressRefused, Target, find_target
-from api.events.findings.webhooks import WebhookSender, post_once
+from api.events.findings import outbox, webhooks
+from api.events.findings.webhooks import AddressRefused, Target, WebhookSender, find_target, post_once
 from api.jobs import edits
 from api.server.database.clock import database_now
 from api.server.database.engine import HAS_WEBHOOK, Database
@@ -262,7 +261,7 @@ def test_no_post_leads_into_a_private_network(address: str, monkeypatch: pytest.
         find_target(URL, allow_private=False)
     assert find_target(URL, allow_private=True).hostname == "hooks.example"
     # Control: without the check it is posted to.
-    monkeypatch.setattr(addresses, "is_public", lambda _: True)
+    monkeypatch.setattr(webhooks, "is_public", lambda _: True)
     assert find_target(URL, allow_private=False).url == "https://93.184.216.34:443/ganvas"
 
 
