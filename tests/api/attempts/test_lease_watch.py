@@ -13,8 +13,7 @@ from api.attempts.lease_watch import HeldLease, LeaseWatch
 from api.attempts.leases import renew_lease
 from api.jobs import queries as job_queries
 from api.server.database.engine import Database
-from api.server.operations.availability import SLOW_HEARTBEAT_SECONDS, Availability
-from api.server.operations.reachability import Reachability
+from api.server.operations.availability import SLOW_HEARTBEAT_SECONDS, Availability, Reachability
 from tests.conftest import LiveService
 from tests.support.services import LEASE, add_claimed_job
 
@@ -226,7 +225,7 @@ def test_the_question_is_asked_over_the_services_own_port(
     assert reachability.is_reachable(is_wanted=False)
     assert reachability._has_worked
     reachability._address = exhausted_port
-    monkeypatch.setattr("api.server.operations.reachability.TIMEOUT_SECONDS", 0.1)
+    monkeypatch.setattr("api.server.operations.availability.TIMEOUT_SECONDS", 0.1)
     assert reachability.is_reachable(is_wanted=False)
     assert not reachability.is_reachable(is_wanted=True)
 
