@@ -19,7 +19,7 @@ from dashboard.web.errors import show_errors_as_pages
 from dashboard.web.rendering import Renderer, Site
 from dashboard.web.static_files import StaticTree
 from dashboard.workers import routes as workers
-from dashboard.workers.browsers import PagesForBrowsers
+from dashboard.workers.routes import PagesForBrowsers
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,12 @@
-"""The page of the queue and the workers."""
+"""The page of the queue and the workers, and how browsers come to it from the API's two addresses."""
 
 from datetime import UTC, datetime
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
+from starlette.datastructures import Headers
+from starlette.responses import RedirectResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.events import watermark
 from api.server.access.scopes import needs
@@ -31,3 +34,24 @@ def build_router(site: Site) -> APIRouter:
         return site.renderer.render_page(request, "workers/page.html", page)
 
     return router
+
+
+# Relative, so that it is right below any prefix.
+PAGE = "queue-and-workers"
+ADDRESSES = frozenset({"/workers", "/queue"})
+
+
+class PagesForBrowsers:
+    """ASGI middleware: redirects requests for the queue and the workers that want a page; others get the API's."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Redirect the request, or pass it on."""
+        is_address = scope["type"] == "http" and scope["path"] in ADDRESSES and scope["method"] == "GET"
+        if is_address and "text/html" in Headers(scope=scope).get("accept", ""):
+            headers = {"cache-control": "no-store", "vary": "accept"}
+            await RedirectResponse(PAGE, 303, headers)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
