@@ -10,11 +10,10 @@ from torch import Tensor
 
 from ganlib.spec.job import JobSpec
 from ganlib.techniques.base import StepBatch
-from ganlib.training import discriminator_step, step
+from ganlib.training import step
 from ganlib.training.data import RealBatch
-from ganlib.training.discriminator_step import Fakes, update_discriminator
 from ganlib.training.state import TrainingState, build_state
-from ganlib.training.step import train_step
+from ganlib.training.step import Fakes, train_step, update_discriminator
 from tests.support.labelled import ACGAN, CONDITIONAL_GENERATOR, FAKE_CLASS
 
 MakeSpec = Callable[..., JobSpec]
@@ -36,8 +35,7 @@ def scripted(state: TrainingState, monkeypatch: pytest.MonkeyPatch, outputs: dic
 
     monkeypatch.setattr(state.networks, "discriminate", discriminate)
     fakes = Fakes(torch.zeros(2, 8), torch.tensor([3, 3]), images_of(0))
-    for module in (discriminator_step, step):
-        monkeypatch.setattr(module, "draw_fakes", lambda state: fakes)
+    monkeypatch.setattr(step, "draw_fakes", lambda state: fakes)
 
 
 def images_of(value: int) -> Tensor:

@@ -15,9 +15,8 @@ from ganlib import trainer
 from ganlib.errors import SpecInvalid
 from ganlib.events import Histogram, HistogramsLogged
 from ganlib.spec.job import JobSpec
-from ganlib.training.recording import activations
-from ganlib.training.recording.activations import record_layers
-from ganlib.training.recording.histograms import count_bins
+from ganlib.training.recording import histograms
+from ganlib.training.recording.histograms import count_bins, record_layers
 from ganlib.training.state import LogitHistory, StepResult, build_state
 from ganlib.training.step import train_step
 
@@ -270,7 +269,7 @@ def test_training_does_not_notice_that_its_layers_are_recorded(
 ) -> None:
     """The control leaves in the networks what the extra pass changes."""
     if not guarded:
-        monkeypatch.setattr(activations, "_unchanged", lambda _: nullcontext())
+        monkeypatch.setattr(histograms, "_unchanged", lambda _: nullcontext())
     random_layers = {"layers": ["dropout", *LAYERED["discriminator"]["layers"]]}
     plain = run_training(make_spec(discriminator=random_layers))
     layers = ["discriminator.layers.2", "generator.layers.2"]
