@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from api.curves.schemas import Curve
+from api.events.findings.schemas import MOST_OF_A_JOB
 from api.jobs.schemas import JobRead
 from api.server.http.schemas import TERMINAL_STATES
 from api.workers.queue import QueuePosition
@@ -81,12 +82,13 @@ def build_faults(job: JobRead, warning_count: int) -> FaultsView:
     """Return the count of a run's findings that last, and the facts beside it."""
     lasting = sum(finding.ended is None for finding in job.findings)
     ended = len(job.findings) - lasting
+    more = "+" if len(job.findings) == MOST_OF_A_JOB else ""
     facts = [f"{ended} ended"] if ended else []
     if job.attempt > 1:
         facts.append(f"attempt {job.attempt}")
     if warning_count:
         facts.append(f"{warning_count} warning{'s' if warning_count > 1 else ''} in the log")
-    return FaultsView(show_count(lasting) if job.verdict.tone != "unknown" else NOTHING, "; ".join(facts))
+    return FaultsView(show_count(lasting) + more if job.verdict.tone != "unknown" else NOTHING, "; ".join(facts))
 
 
 @dataclass(frozen=True)

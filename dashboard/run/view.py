@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from api.curves.schemas import Curve, CurvesRead
-from api.events.findings.schemas import VerdictRead
+from api.events.findings.schemas import MOST_OF_A_JOB, VerdictRead
 from api.jobs.lineage import Lineage
 from api.jobs.schemas import JobRead
 from api.samples.schemas import LogLineRead
@@ -170,6 +170,7 @@ class RunPage:
     marks: list[SpanView]
     best: BestView | None
     findings: list[FindingView]
+    has_more_findings: bool
     chart: CurveChart
     choices: list[tuple[str, list[ChoiceView]]]
     attempt_marks: list[AttemptMark]
@@ -256,6 +257,7 @@ def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, no
         marks=_place_marks(data, best),
         best=best,
         findings=build_findings(job),
+        has_more_findings=len(job.findings) == MOST_OF_A_JOB,
         chart=build_curve_chart(_name_chart(data.chosen), data.chosen, curves, axis, WIDE_POINTS),
         choices=build_choices(job.latest, data.chosen, dataset),
         attempt_marks=build_attempt_marks(job),

@@ -14,7 +14,8 @@ from ganlib.spec.parse import parse_spec
 
 def add_advice(findings: Sequence[FindingRead], spec: Mapping[str, Any]) -> list[FindingAdvised]:
     """Return the findings of a run with this spec, each with what to do about it."""
-    return [FindingAdvised(**dict(finding), advice=list_advice(finding.rule, spec)) for finding in findings]
+    advice = {rule: list_advice(rule, spec) for rule in {finding.rule for finding in findings}}
+    return [FindingAdvised(**dict(finding), advice=advice[finding.rule]) for finding in findings]
 
 
 def list_advice(rule_name: str, spec: Mapping[str, Any]) -> list[AdviceRead]:

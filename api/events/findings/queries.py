@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, and_, case, exists, func, not_, or_, selec
 from sqlalchemy.orm import Session
 
 from api.events.findings.schemas import (
+    MOST_OF_A_JOB,
     FindingListed,
     FindingRead,
     VerdictRead,
@@ -19,6 +20,7 @@ from api.server.database.cursors import read_cursor, write_cursor
 from api.server.database.models import FindingRow, Job, LatestValue
 from api.server.http.schemas import TERMINAL_STATES, Page
 from ganlib.errors import TrainingDiverged
+from ganlib.evaluation.diagnosis.rules import RULES
 from ganlib.evaluation.diagnosis.verdict import SEVERITY_RANKS, Standing, describe, judge
 from ganlib.events import Severity
 
@@ -52,20 +54,27 @@ def list_findings(
 
 
 def list_job_findings(session: Session, job_id: str) -> list[FindingRead]:
-    """Return a job's findings: those that last first, then by how bad they are, then the newest."""
-    rows = session.scalars(select(FindingRow).where(FindingRow.job_id == job_id))
-    return [
-        finding_read(row)
-        for row in sorted(rows, key=lambda row: (row.ended is not None, -SEVERITY_RANKS[row.severity], -row.since))
-    ]
+    """Return a job's findings, at most `MOST_OF_A_JOB`: what lasts first, then the worst, then the newest."""
+    order = (FindingRow.ended.is_not(None), _rank().desc(), FindingRow.since.desc(), FindingRow.id)
+    query = select(FindingRow).where(FindingRow.job_id == job_id).order_by(*order).limit(MOST_OF_A_JOB)
+    return [finding_read(row) for row in session.scalars(query)]
 
 
 def read_findings(session: Session, job_ids: Sequence[str]) -> dict[str, list[Any]]:
-    """Return what the verdict on each of these jobs needs of its findings, with one query."""
+    """Return the findings that decide the verdict on each of these jobs, with one query: at most two of a job.
+
+    They are what `judge` would take of all: the worst that lasts, and the one that ended last.
+    """
+    lasts = FindingRow.ended.is_(None)
+    places = {name: place for place, name in enumerate(RULES)}
+    place = case(places, value=FindingRow.rule, else_=len(places))
+    worst_first = (case((lasts, _rank()), else_=0).desc(), case((lasts, place)), case((lasts, FindingRow.since)))
+    order = (FindingRow.ended.desc(), *worst_first, FindingRow.id)
+    number = func.row_number().over(partition_by=[FindingRow.job_id, lasts], order_by=order).label("number")
     columns = (FindingRow.rule, FindingRow.since, FindingRow.ended, FindingRow.severity, FindingRow.text)
+    numbered = select(FindingRow.job_id, *columns, number).where(FindingRow.job_id.in_(job_ids)).subquery()
     found: dict[str, list[Any]] = {}
-    query = select(FindingRow.job_id, *columns).where(FindingRow.job_id.in_(job_ids)).order_by(FindingRow.id)
-    for row in session.execute(query):
+    for row in session.execute(select(numbered).where(numbered.c.number == 1)):
         found.setdefault(row.job_id, []).append(row)
     return found
 
@@ -133,9 +142,13 @@ def _conditions(filters: FindingFilters) -> list[ColumnElement[bool]]:
 
 def _lasting_rank() -> Any:
     """Return the SQL of how bad the worst finding is that lasts in a job; NULL without any."""
-    rank = case(SEVERITY_RANKS, value=FindingRow.severity)
-    lasting = select(func.max(rank)).where(FindingRow.job_id == Job.id, FindingRow.ended.is_(None))
+    lasting = select(func.max(_rank())).where(FindingRow.job_id == Job.id, FindingRow.ended.is_(None))
     return lasting.correlate(Job).scalar_subquery()
+
+
+def _rank() -> Any:
+    """Return the SQL of how bad a finding is."""
+    return case(SEVERITY_RANKS, value=FindingRow.severity)
 
 
 def _has_signals() -> ColumnElement[bool]:

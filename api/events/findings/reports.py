@@ -1,8 +1,9 @@
 """Writes of findings: reports as they come, back to a checkpoint, and copies for a retry."""
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
-from sqlalchemy import delete, insert, literal, select, update
+from sqlalchemy import delete, func, insert, literal, select, update
 from sqlalchemy.orm import Session
 
 from api.errors import RequestInvalid
@@ -13,6 +14,7 @@ from ganlib.events import FindingReported
 
 # Of the JSON of the fields that a rollback changed.
 MAX_CHANGES_BYTES = 16_384
+_IDS_PER_STATEMENT = 500
 Change = Literal["began", "worsened", "ended", "changed"]
 
 
@@ -50,48 +52,54 @@ def apply_report(session: Session, job_id: str, attempt: int, event: FindingRepo
 def discard_reports(session: Session, job_id: str, iteration: int) -> None:
     """Remove reports after this iteration (−1: all); a finding is again what its newest report before says."""
     later = (FindingReport.job_id == job_id, FindingReport.iteration > iteration)
-    if not session.scalars(delete(FindingReport).where(*later).returning(FindingReport.id)).all():
-        return
-    _show_newest(session, job_id)
+    if session.connection().execute(delete(FindingReport).where(*later)).rowcount:
+        _show_newest(session, job_id)
 
 
 def copy_reports(session: Session, source_id: str, job_id: str, iteration: int) -> None:
     """Copy a job's reports up to this iteration to a new job; attempt 0 marks them as copies."""
+    names = ("rule", "since", "iteration", "event", "created_at")
+    columns = [getattr(FindingReport, name) for name in names]
     kept = (FindingReport.job_id == source_id, FindingReport.iteration <= iteration)
-    for report in session.scalars(select(FindingReport).where(*kept).order_by(FindingReport.id)).all():
-        row = {
-            "job_id": job_id,
-            "attempt": 0,
-            **{name: getattr(report, name) for name in ("rule", "since", "iteration", "event", "created_at")},
-        }
-        report_id = session.execute(insert(FindingReport).values(row).returning(FindingReport.id)).scalar_one()
-        _show(session, job_id, report, report_id)
+    copies = select(literal(job_id), literal(0), *columns).where(*kept).order_by(FindingReport.id)
+    session.execute(insert(FindingReport).from_select(["job_id", "attempt", *names], copies))
+    _show_newest(session, job_id)
 
 
 def _show_newest(session: Session, job_id: str) -> None:
-    """Let each finding whose report is gone show its newest one again; one without any was never found."""
-    reports = select(FindingReport.id).where(FindingReport.job_id == job_id)
-    stale = select(FindingRow).where(FindingRow.job_id == job_id, FindingRow.report_id.not_in(reports))
-    for finding in session.scalars(stale).all():
-        same = (FindingReport.rule == finding.rule, FindingReport.since == finding.since)
-        query = select(FindingReport).where(FindingReport.job_id == job_id, *same)
-        newest = session.scalars(query.order_by(FindingReport.id.desc()).limit(1)).one_or_none()
-        own = FindingRow.id == finding.id
-        if newest is None:
-            session.execute(delete(FindingRow).where(own))
-        else:
-            values = _columns(newest.id, newest.attempt, newest.event)
-            session.execute(update(FindingRow).where(own).values(values | {"updated_at": newest.created_at}))
+    """Let each finding be what the newest of its reports says; one without any was never found.
+
+    A worker reports as many as it likes, and other writers may be waiting: many rows are changed by one statement.
+    """
+    names = (FindingReport.rule, FindingReport.since)
+    query = select(*names, func.max(FindingReport.id), func.min(FindingReport.created_at))
+    grouped = session.execute(query.where(FindingReport.job_id == job_id).group_by(*names))
+    newest = {(rule, since): (report_id, began_at) for rule, since, report_id, began_at in grouped}
+    columns = (FindingRow.id, FindingRow.rule, FindingRow.since, FindingRow.report_id)
+    rows = session.execute(select(*columns).where(FindingRow.job_id == job_id)).all()
+    shown = {(row.rule, row.since): row for row in rows}
+    for ids in _batched([row.id for row in rows if (row.rule, row.since) not in newest]):
+        session.connection().execute(delete(FindingRow).where(FindingRow.id.in_(ids)))
+    stale = {report_id for report_id, _ in newest.values()} - {row.report_id for row in rows}
+    for ids in _batched(sorted(stale)):
+        changed, added = [], []
+        for report in session.scalars(select(FindingReport).where(FindingReport.id.in_(ids))):
+            key = (report.rule, report.since)
+            values = _columns(report.id, report.attempt, report.event) | {"updated_at": report.created_at}
+            if key in shown:
+                changed.append({"id": shown[key].id, **values})
+            else:
+                named = {"job_id": job_id, "rule": report.rule, "since": report.since}
+                added.append({**named, **values, "created_at": newest[key][1]})
+        if changed:
+            session.execute(update(FindingRow), changed)
+        if added:
+            session.execute(insert(FindingRow), added)
 
 
-def _show(session: Session, job_id: str, report: FindingReport, report_id: int) -> None:
-    own = (FindingRow.job_id == job_id, FindingRow.rule == report.rule, FindingRow.since == report.since)
-    values = _columns(report_id, 0, report.event) | {"updated_at": report.created_at}
-    if session.scalar(select(literal(1)).where(*own)) is None:
-        named = {"job_id": job_id, "rule": report.rule, "since": report.since}
-        session.execute(insert(FindingRow).values(**named, **values, created_at=report.created_at))
-    else:
-        session.execute(update(FindingRow).where(*own).values(values))
+def _batched(ids: list[int]) -> Iterator[list[int]]:
+    for start in range(0, len(ids), _IDS_PER_STATEMENT):
+        yield ids[start : start + _IDS_PER_STATEMENT]
 
 
 def _columns(report_id: int, attempt: int, event: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from ganlib.events import Action, MetricValue, Severity
 
 # What a list of runs can be filtered by.
 VerdictTone = Literal["serious", "warning", "note", "good", "unknown"]
+# A job in full and its page show no more of its findings; the list of all findings has pages.
+MOST_OF_A_JOB = 100
 
 
 class VerdictRead(Schema):

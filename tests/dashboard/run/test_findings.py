@@ -173,6 +173,18 @@ def test_what_the_run_did_about_it_is_said(client: TestClient, worker: FakeWorke
     assert "The run was stopped for it, as its spec asks." in shown
 
 
+def test_a_page_shows_the_first_hundred_findings_and_leads_to_all(client: TestClient, worker: FakeWorker) -> None:
+    job = begin(worker, kinds=1.0)
+    for since in range(101):
+        find(worker, since=since)
+    page = read(client, f"/runs/{job}")
+    found = section(page, "findings")
+    assert found.count('class="finding"') == 100
+    assert f'href="/findings?job={job}"' in found
+    assert client.get(f"/findings?job={job}&limit=200").json()["items"][100]["since"] == 0
+    assert "100+" in words(page)
+
+
 def test_texts_of_findings_are_never_markup(client: TestClient, worker: FakeWorker) -> None:
     job = begin(worker, kinds=1.0)
     find(
