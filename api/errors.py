@@ -4,6 +4,7 @@ One handler renders them as JSON, one as a page, and the client turns the code b
 parses messages.
 """
 
+from datetime import datetime
 from typing import Any, ClassVar
 
 from ganlib.errors import Problem
@@ -57,19 +58,23 @@ class JobNotFound(ServiceError):
 
 
 class JobAmbiguous(ServiceError):
-    """Several jobs' ids begin with the text that was given; details hold `jobs`, the first ones."""
+    """Several jobs have the name that was given, or ids that begin so; details hold `jobs`, the newest ones."""
 
     code, status = "job_ambiguous", 409
-    message = "Several jobs' ids begin like this; give more characters of the one that you mean."
+    message = "Several jobs have this name, or ids that begin like this; give the id of the one that you mean."
 
     @classmethod
-    def of(cls, text: str, jobs: list[tuple[str, str]], count: int) -> "JobAmbiguous":
-        """Name the jobs, as (id, name), and how many there are."""
-        shown = ", ".join(f"{job_id} ({name})" for job_id, name in jobs)
+    def of(cls, text: str, jobs: list[tuple[str, str, datetime]], count: int) -> "JobAmbiguous":
+        """Name the jobs, as (id, name, created at), and how many there are."""
+        shown = ", ".join(f"{job_id} ({name}, {made:%Y-%m-%d %H:%M} UTC)" for job_id, name, made in jobs)
         more = f" and {count - len(jobs):,} more" if count > len(jobs) else ""
         return cls(
-            f"{count:,} jobs' ids begin with {text}: {shown}{more}. Give more characters of the one you mean.",
-            jobs=[{"id": job_id, "name": name} for job_id, name in jobs],
+            f"{count:,} jobs are named {text}, or have ids that begin so: {shown}{more}. "
+            "Give the id of the one you mean, or more of it.",
+            jobs=[
+                {"id": job_id, "name": name, "created_at": made.isoformat().replace("+00:00", "Z")}
+                for job_id, name, made in jobs
+            ],
         )
 
 

@@ -24,8 +24,8 @@ from sqlalchemy import (
 
 from api.events.findings.queries import has_finding, has_verdict
 from api.jobs.search import FieldComparison, MetricComparison, Operator, Term, Word
-from api.jobs.spec_columns import postgresql_number, spec_column
 from api.server.database.models import Job, LatestValue
+from api.server.database.spec_columns import postgresql_number, spec_column
 from ganlib.spec.paths import Step
 
 Condition = ColumnElement[bool]

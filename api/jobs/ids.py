@@ -1,17 +1,17 @@
-"""The dependency of routes of one job that lets its id be shortened, as the dashboard shows it."""
+"""The dependency of routes of one job that lets it be named by the beginning of its id, or by its name."""
 
 from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
 
-from api.jobs.queries import ID_LENGTH, get_job_id
+from api.jobs.queries import get_job_id
 from api.server.http.dependencies import ServicesDep
 from api.server.services import Services
 
 
 async def resolve_job_id(request: Request, services: ServicesDep) -> None:
-    """Put the whole id in the place of the first characters of it."""
+    """Put the whole id in the place of what names the job; raises JobNotFound, JobAmbiguous."""
     given: str = request.path_params.get("job_id", "")
-    if 0 < len(given) < ID_LENGTH:
+    if given:
         request.path_params["job_id"] = await run_in_threadpool(_read_job_id, services, given)
 
 

@@ -6,8 +6,9 @@ import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+from unicodedata import normalize
 
-from sqlalchemy import ColumnElement, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select, update
 from sqlalchemy.orm import Session, defer
 
 from api.errors import IdempotencyConflict, JobAmbiguous, JobNotFound, JobStateConflict, RequestInvalid
@@ -26,12 +27,14 @@ from api.server.http.schemas import JobState, Page
 from ganlib.spec.documents.suggestions import find_near
 from ganlib.spec.job import JobSpec
 from ganlib.spec.paths import Step, resolve_field
+from ganlib.spec.storable import is_storable
 from ganlib.vocabulary import METRICS
 
 # No characters that look alike; twelve of them have 58 bits.
 _ID_LETTERS = "23456789abcdefghjkmnpqrstvwxyz"
 ID_LENGTH = 12
 _MAX_AMBIGUOUS = 10
+_LONGEST_NAME = 250
 GIB = 1_073_741_824
 
 
@@ -134,22 +137,38 @@ def lock_job(session: Session, job_id: str, *, read: bool = False) -> Job:
 
 
 def get_job_id(session: Session, text: str) -> str:
-    """Return the id of the only job whose id is this text or begins with it; raises JobNotFound and JobAmbiguous.
+    """Return the id of the one job that this text names; raises JobNotFound and JobAmbiguous.
 
-    Deleted jobs count too: some of them are looked for to be restored.
+    A whole id names its job, whatever else has this name. Else the text is the beginning of an id, also of a
+    deleted job, which may be restored, or the whole name of a job that is not deleted.
     """
-    # The database may refuse some characters that cannot be part of an id.
-    if not (text.isascii() and text.isalnum()):
+    # Most often it is a whole id, which needs no search.
+    is_id = text.isascii() and text.isalnum() and len(text) <= ID_LENGTH
+    if is_id and len(text) == ID_LENGTH and session.scalar(select(Job.id).where(Job.id == text)):
+        return text
+    # Databases refuse some characters, and no name holds them.
+    if not text or len(text) > _LONGEST_NAME or not is_storable(text):
         raise JobNotFound(job_id=text[:64])
-    begins = func.substr(Job.id, 1, len(text)) == text
-    query = select(Job.id, Job.name, func.count().over().label("matches")).where(begins)
-    rows = session.execute(query.order_by(Job.id != text, Job.created_at.desc()).limit(_MAX_AMBIGUOUS)).all()
+    # As names are stored: an accent and its letter are one sign.
+    named = and_(Job.name == normalize("NFC", text), Job.deleted_at.is_(None))
+    match = or_(func.substr(Job.id, 1, len(text)) == text, named) if is_id else named
+    columns = (Job.id, Job.name, Job.created_at, func.count().over().label("matches"))
+    order = (Job.id != text, Job.created_at.desc(), Job.id)
+    rows = session.execute(select(*columns).where(match).order_by(*order).limit(_MAX_AMBIGUOUS)).all()
     if not rows:
         raise JobNotFound(job_id=text[:64])
     if len(rows) == 1 or rows[0].id == text:
         found: str = rows[0].id
         return found
-    raise JobAmbiguous.of(text, [(row.id, row.name) for row in rows], rows[0].matches)
+    raise JobAmbiguous.of(text, [(row.id, row.name, row.created_at) for row in rows], rows[0].matches)
+
+
+def find_named_job(session: Session, text: str) -> Job | None:
+    """Return the one job that this text names as in `get_job_id`, or None."""
+    try:
+        return session.get(Job, get_job_id(session, text))
+    except (JobNotFound, JobAmbiguous):
+        return None
 
 
 def list_jobs_by_id(session: Session, job_ids: Sequence[str]) -> list[Job]:
@@ -231,7 +250,7 @@ def list_jobs(
     dialect = session.get_bind().dialect.name
     order = build_order(sort, cursor, dialect)
     check_metrics(session, sort, filters.terms if filters else ())
-    conditions = [Job.deleted_at.is_(None), *_conditions(filters or JobFilters(), dialect)]
+    conditions = build_conditions(filters or JobFilters(), dialect)
     # A summary contains no spec, and reading fifty of them would double the time.
     whole = select(Job).options(defer(Job.spec, raiseload=True))
     # An order without an index sorts all jobs, so only their ids are read first.
@@ -268,8 +287,9 @@ def check_metrics(session: Session, sort: str, terms: Sequence[Term]) -> None:
                 raise RequestInvalid(f"{message[:1].upper()}{message[1:]}", problems=[problem])
 
 
-def _conditions(filters: JobFilters, dialect: str) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
+def build_conditions(filters: JobFilters, dialect: str) -> list[ColumnElement[bool]]:
+    """Return the conditions on Job of these filters; deleted jobs meet none."""
+    conditions: list[ColumnElement[bool]] = [Job.deleted_at.is_(None)]
     # One of several states suffices; all other filters must match.
     named = [
         term for term in filters.terms if isinstance(term, Word) and term.key == "state" and not term.excluded

@@ -1,9 +1,11 @@
-"""Routes of jobs: submit, list, read, cancel, retry, edit, delete, restore."""
+"""Routes of jobs: submit, list, tabulate, read, cancel, retry, edit, delete, restore."""
 
-from typing import Annotated, Any
+from collections.abc import Callable, Generator
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from pydantic import StringConstraints
+from sqlalchemy.orm import Session
 
 from api.errors import (
     BodyTooLarge,
@@ -14,17 +16,19 @@ from api.errors import (
     SpecRefused,
 )
 from api.events.findings.schemas import VerdictTone
-from api.jobs import edits, serializers, sorting, submission
+from api.jobs import edits, serializers, sorting, submission, table
 from api.jobs import queries as job_queries
 from api.jobs.ids import NAMED_JOB
+from api.jobs.queries import JobFilters
 from api.jobs.schemas import JobEdit, JobRead, JobSummary
 from api.jobs.search import MAX_TERMS, check_count, parse_comparison, parse_search
 from api.server.access.scopes import needs
 from api.server.http.bodies import parse_body, parse_job_spec
-from api.server.http.dependencies import Caller, Cursor, RawBody, ServicesDep
+from api.server.http.dependencies import COSTLY, Caller, Cursor, RawBody, ServicesDep
 from api.server.http.openapi import EDIT_EXAMPLE, SPEC_EXAMPLE, request_body
-from api.server.http.responses import documented
+from api.server.http.responses import documented, streamed_response
 from api.server.http.schemas import JobState, Page
+from api.server.services import Services
 from ganlib.events import RuleName
 from ganlib.spec.job import JobSpec
 
@@ -38,10 +42,17 @@ _Condition = Annotated[str, StringConstraints(max_length=300, pattern=r"^[^\x00]
 _Where = Query(
     max_length=MAX_TERMS, description="a field or metric, one of = != < <= > >= ~ (contains), a value; repeatable"
 )
-_MadeFrom = Query(min_length=1, max_length=32, pattern=r"^[^\x00]*$", description="the job whose spec was changed")
+_MadeFrom = Query(
+    min_length=1, max_length=250, pattern=r"^[^\x00]*$", description="the job whose spec was changed"
+)
 _IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=200, pattern=r"^[!-~]+$")]
 _MADE_BEFORE: dict[int | str, dict[str, Any]] = {
     200: {"model": JobRead, "description": "This Idempotency-Key made this job before."}
+}
+_WriteTable = Callable[[Session, table.TableRequest], Generator[bytes]]
+_TABLES: dict[str, tuple[str, _WriteTable]] = {
+    "csv": ("text/csv; charset=utf-8", table.stream_csv),
+    "jsonl": ("application/jsonl", table.stream_jsonl),
 }
 _Search = Query(max_length=1000, pattern=r"^[^\x00]*$", description="a search as in the dashboard's search box")
 
@@ -70,9 +81,7 @@ def create_job(
     return shown
 
 
-@read.get("/jobs", response_model=Page[JobSummary], responses=documented(RequestInvalid))
-def list_jobs(
-    services: ServicesDep,
+def read_filters(
     state: Annotated[list[JobState], Query(description="may be given several times")] = [],  # noqa: B006
     name: Annotated[str | None, _Text] = None,
     tag: Annotated[str | None, _Text] = None,
@@ -82,7 +91,22 @@ def list_jobs(
     finding: Annotated[RuleName | None, Query(description="a rule that found something: mode_collapse")] = None,
     where: Annotated[list[_Condition], _Where] = [],  # noqa: B006
     q: Annotated[str, _Search] = "",
-    sort: Annotated[str, Query(pattern=sorting.SORT_PATTERN)] = "-created_at",
+) -> JobFilters:
+    """Return the filters of a list of jobs; raises RequestInvalid."""
+    terms = check_count([*map(parse_comparison, where), *parse_search(q)], "where")
+    return JobFilters(state, name, tag, commit, recipe, terms, verdict, finding)
+
+
+_Filters = Annotated[JobFilters, Depends(read_filters)]
+_Sort = Annotated[str, Query(pattern=sorting.SORT_PATTERN)]
+_Rows = Annotated[int | None, Query(ge=1, le=1_000_000, description="how many runs at most; all without it")]
+
+
+@read.get("/jobs", response_model=Page[JobSummary], responses=documented(RequestInvalid))
+def list_jobs(
+    services: ServicesDep,
+    filters: _Filters,
+    sort: _Sort = "-created_at",
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     cursor: Cursor = None,
 ) -> Any:
@@ -93,15 +117,47 @@ def list_jobs(
     or a metric's newest value (`eval/classifier_score>5`). `sort` is a column, `duration`, a metric, or a field of
     the spec, with `-` in front for the other direction; jobs without a value come last.
     """
-    terms = check_count([*map(parse_comparison, where), *parse_search(q)], "where")
-    filters = job_queries.JobFilters(state, name, tag, commit, recipe, terms, verdict, finding)
     with services.database.read() as session:
         return job_queries.list_jobs(session, filters, sort, limit, cursor)
 
 
+@read.get(
+    "/jobs.{form}",
+    dependencies=[COSTLY],
+    response_class=Response,
+    responses={
+        200: {"content": {kind: {"schema": {"type": "string"}} for kind, _ in _TABLES.values()}},
+        **documented(RequestInvalid),
+    },
+)
+def get_table(
+    form: Literal["csv", "jsonl"],
+    request: Request,
+    services: ServicesDep,
+    filters: _Filters,
+    sort: _Sort = "-created_at",
+    limit: _Rows = None,
+) -> Response:
+    """Read jobs as a table with every field of their specs and every newest metric; filters as in `GET /jobs`."""
+    media_type, write = _TABLES[form]
+    parts = _stream_table(services, write, table.TableRequest(filters, sort, limit))
+    response = streamed_response(request, parts, media_type)
+    response.headers["Content-Disposition"] = f'attachment; filename="runs.{form}"'
+    return response
+
+
+def _stream_table(services: Services, write: _WriteTable, asked: table.TableRequest) -> Generator[bytes]:
+    # All of it from one snapshot.
+    with services.database.read() as session:
+        yield from write(session, asked)
+
+
 @read.get("/jobs/{job_id}", response_model=JobRead, responses=documented(JobNotFound))
 def get_job(job_id: str, services: ServicesDep) -> Any:
-    """Read one job with its spec, attempts and checkpoints, and why it waits. An id may be shortened."""
+    """Read one job with its spec, attempts and checkpoints, and why it waits.
+
+    The beginning of an id, or a name that only one job has, stands for the id in every address of one job.
+    """
     with services.database.read() as session:
         return serializers.job_read(session, job_queries.get_job(session, job_id), with_waiting=True)
 

@@ -33,9 +33,9 @@ from sqlalchemy import (
 
 from api.errors import RequestInvalid
 from api.jobs.search import is_metric
-from api.jobs.spec_columns import postgresql_number, spec_column
 from api.server.database.cursors import foreign_cursor, read_cursor, write_cursor
 from api.server.database.models import Job, LatestValue
+from api.server.database.spec_columns import postgresql_number, spec_column
 from ganlib.spec.paths import NoSuchField, Step, resolve_field
 from ganlib.spec.storable import replace_unstorable
 

@@ -60,6 +60,8 @@ def write_position(position: float) -> str:
 
 
 MOST_NAMED = 100
+# Of a run's name, which stands for its id.
+MOST_LETTERS = 250
 MAX_METRICS = 8
 LARGEST_POSITION = 1e13
 _METRIC = re.compile(METRIC_NAME_PATTERN)
@@ -68,7 +70,7 @@ _POSITION = re.compile(r"[0-9]{1,13}(\.[0-9]{1,6})?", re.ASCII)
 
 def read_comparison(query: QueryParams) -> Comparison:
     """Return the comparison; its runs need not exist."""
-    named = (run.replace("\0", "").strip()[:64] for run in query.getlist("run")[:MOST_NAMED])
+    named = (run.replace("\0", "").strip()[:MOST_LETTERS] for run in query.getlist("run")[:MOST_NAMED])
     metrics = (name for name in query.getlist("metric") if _METRIC.fullmatch(name))
     return Comparison(
         runs=tuple(dict.fromkeys(run for run in named if run)),

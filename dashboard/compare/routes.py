@@ -55,8 +55,8 @@ def read_runs(session: Session, asked: Comparison, last_event_id: int, now: date
 
     last_event_id: the page's stream begins after it; read before the session began.
     """
-    stored = {run: job_queries.find_job(session, run) for run in asked.runs}
-    known = [job for job in stored.values() if job is not None]
+    stored = {run: job_queries.find_named_job(session, run) for run in asked.runs}
+    known = [*dict.fromkeys(job for job in stored.values() if job is not None)]
     jobs = [serializers.job_read(session, job) for job in known[:MOST_RUNS]]
     asked = replace(asked, runs=tuple(job.id for job in jobs))
     drawn = list(asked.metrics) or [name for name in CHART_METRICS if any(name in job.latest for job in jobs)]

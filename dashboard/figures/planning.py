@@ -133,8 +133,9 @@ def plan_curves(session: Session, asked: CurvesRequest, form: ImageForm) -> Plan
 
 
 def find_jobs(session: Session, job_ids: Sequence[str]) -> list[Job]:
-    """Return the jobs in the order in which they were named, each once; raises JobNotFound."""
-    return [job_queries.get_job(session, job_id) for job_id in dict.fromkeys(job_ids)]
+    """Return the jobs in the order in which they were named, each once; raises JobNotFound, JobAmbiguous."""
+    found = dict.fromkeys(job_queries.get_job_id(session, job_id) for job_id in job_ids)
+    return [job_queries.get_job(session, job_id) for job_id in found]
 
 
 def refuse_unknown_metrics(

@@ -20,7 +20,8 @@ MOST_KEPT, MAX_TEXT = 200, 200
 WITHOUT_INPUT = {"frames"}
 LABEL_PREFIX = "label."
 Iteration = Annotated[int, Field(ge=0, le=LARGEST_NUMBER)]
-RunId = Annotated[str, Field(pattern=r"^[A-Za-z0-9]{1,64}$")]
+# An id, the beginning of one, or a name.
+RunId = Annotated[str, Field(pattern=r"^[^\x00-\x1f]{1,250}$")]
 Metric = Annotated[str, Field(pattern=METRIC_NAME_PATTERN)]
 Label = Annotated[str, Field(max_length=120)]
 Labelling = Literal["name", "changes", "id", "none"]

@@ -18,6 +18,7 @@ from api.curves.points import Points
 from api.errors import FiguresNotInstalled, ServiceError
 from api.jobs import queries as job_queries
 from api.jobs import serializers
+from api.jobs.ids import NAMED_JOB
 from api.jobs.queries import JobFilters
 from api.jobs.schemas import JobSummary
 from api.server.access.scopes import needs
@@ -135,7 +136,7 @@ def build_router(site: Site) -> APIRouter:
 
         return await send_figure(render_queue, request, services, plan, form, if_none_match)
 
-    @router.get("/runs/{job_id}/movie.{form}", dependencies=needs("read"))
+    @router.get("/runs/{job_id}/movie.{form}", dependencies=[*needs("read"), NAMED_JOB])
     @takes_query(MovieRequest)
     async def draw_movie(
         job_id: str, form: MovieForm, request: Request, services: ServicesDep, if_none_match: IfNoneMatch = None
@@ -225,10 +226,10 @@ def read_figures(session: Session, services: Services, request: Request) -> Figu
     kind: Kind = next((kind for kind in KINDS if kind == query.get("kind")), "timelines")
     # A movie shows one of the chosen runs; the others are kept beside it for the other kinds.
     named = dict.fromkeys([*query.getlist("beside"), *query.getlist("run")])
-    stored = [job_queries.find_job(session, run[:64]) for run in named]
-    selection = [job for job in stored if job is not None]
-    first = next(iter(query.getlist("run")), "") if kind == "movie" else ""
-    chosen = sorted(selection, key=lambda job: job.id != first) if first else selection
+    stored = {run: job_queries.find_named_job(session, run[:MAX_TEXT]) for run in named}
+    selection = [*dict.fromkeys(job for job in stored.values() if job is not None)]
+    first = stored.get(next(iter(query.getlist("run")), "")) if kind == "movie" else None
+    chosen = sorted(selection, key=lambda job: job is not first) if first else selection
     problems = ["One of the runs does not exist; it is left out."] if len(chosen) < len(stored) else []
     find = query.get("find", "").replace("\0", "")[:MAX_TEXT].strip()
     jobs = _list_jobs(session, chosen, find, kind)

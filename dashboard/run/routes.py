@@ -56,7 +56,7 @@ def build_router(site: Site) -> APIRouter:
         page = build_run_page(data, iteration, read_frame(request), datetime.now(UTC))
         return site.renderer.render_page(request, "run/page.html", page)
 
-    @router.post("/runs/{job_id}/cancel", dependencies=needs("user"))
+    @router.post("/runs/{job_id}/cancel", dependencies=[*needs("user"), NAMED_JOB])
     def cancel_run(job_id: str, services: ServicesDep) -> Response:
         """Cancel the run and show it; a run that has ended meanwhile is only shown."""
         try:
@@ -115,19 +115,19 @@ def _read_data_notes(session: Session, job_id: str) -> list[str]:
 def _add_heat_maps(router: APIRouter) -> None:
     """Add the images of heat maps: white where all values are, black where none."""
 
-    @router.get("/runs/{job_id}/logits/{which}.png", dependencies=[*needs("read"), COSTLY])
+    @router.get("/runs/{job_id}/logits/{which}.png", dependencies=[*needs("read"), NAMED_JOB, COSTLY])
     def draw_logits(job_id: str, which: Literal["real", "fake"], axes: AxesDep, services: ServicesDep) -> Response:
         """Draw the logits of real or of generated images."""
         return _draw_heat_map(services, job_id, f"{LOGITS.group}/{which}", axes)
 
-    @router.get("/runs/{job_id}/gradients/{which}.png", dependencies=[*needs("read"), COSTLY])
+    @router.get("/runs/{job_id}/gradients/{which}.png", dependencies=[*needs("read"), NAMED_JOB, COSTLY])
     def draw_gradients(
         job_id: str, which: Literal["generator", "discriminator"], axes: AxesDep, services: ServicesDep
     ) -> Response:
         """Draw the sizes of one player's gradients."""
         return _draw_heat_map(services, job_id, f"{GRADIENTS.group}/{which}", axes)
 
-    @router.get("/runs/{job_id}/layers/{which}.png", dependencies=needs("read"))
+    @router.get("/runs/{job_id}/layers/{which}.png", dependencies=[*needs("read"), NAMED_JOB])
     def draw_layer(
         job_id: str,
         which: Annotated[str, PathField(pattern=r"^(generator|discriminator)\.[0-9]{1,3}(\.real|\.fake)?$")],

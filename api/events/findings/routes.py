@@ -18,7 +18,9 @@ from ganlib.events import RuleName, Severity
 
 router = APIRouter(tags=["findings"], dependencies=[*needs("read"), NAMED_JOB])
 
-_Job = Query(min_length=1, max_length=32, pattern=r"^[^\x00]*$", description="only those of the job with this id")
+_Job = Query(
+    min_length=1, max_length=250, pattern=r"^[^\x00]*$", description="only those of the job with this id or name"
+)
 
 
 @router.get(

@@ -1,4 +1,4 @@
-"""Ids of jobs, shortened to as many characters as tell them apart."""
+"""Ids of jobs, shortened to as many characters as tell them apart, and names in their place."""
 
 import pytest
 from fastapi.testclient import TestClient
@@ -40,7 +40,7 @@ def test_the_beginning_of_an_id_stands_for_it(client_with_jobs: TestClient, meth
     error = ambiguous.json()["error"]
     assert (ambiguous.status_code, error["code"]) == (409, "job_ambiguous")
     assert [job["id"] for job in error["details"]["jobs"]] == [SECOND, FIRST]
-    assert f"2 jobs' ids begin with th4j: {SECOND} (second), {FIRST} (first)" in error["message"]
+    assert f"2 jobs are named th4j, or have ids that begin so: {SECOND} (second, 20" in error["message"]
     assert client_with_jobs.request(method, path.format("th5"), json=body).status_code == 404
 
 
@@ -59,3 +59,54 @@ def test_an_attempt_is_named_by_the_whole_id_alone(client_with_jobs: TestClient)
 def test_what_a_job_was_made_from_may_be_shortened(client_with_jobs: TestClient) -> None:
     made = client_with_jobs.post("/jobs", params={"made_from": "zz"}, json=TINY_SPEC)
     assert (made.status_code, made.json()["made_from"]) == (201, THIRD)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/jobs/{}"),
+        ("GET", "/jobs/{}/metrics"),
+        ("PATCH", "/jobs/{}"),
+        ("POST", "/jobs/{}/cancel"),
+    ],
+)
+def test_a_name_that_only_one_job_has_stands_for_its_id(
+    client_with_jobs: TestClient, method: str, path: str
+) -> None:
+    body = {"note": "x"} if method == "PATCH" else None
+    answer = client_with_jobs.request(method, path.format("third"), json=body)
+    assert answer.status_code == 200, answer.text
+    if method == "PATCH":
+        assert client_with_jobs.get(f"/jobs/{THIRD}").json()["note"] == "x"
+
+
+def test_a_name_of_several_jobs_is_refused_with_their_ids_and_dates(client: TestClient) -> None:
+    ids = [client.post("/jobs", json=TINY_SPEC | {"name": "my gän, twice"}).json()["id"] for _ in range(2)]
+    error = client.get("/jobs/my gän, twice").json()["error"]
+    assert error["code"] == "job_ambiguous"
+    assert [job["id"] for job in error["details"]["jobs"]] == ids[::-1]
+    assert all(
+        job["created_at"][:2] == "20" and job_id in error["message"]
+        for job, job_id in zip(error["details"]["jobs"], ids[::-1], strict=True)
+    )
+    # Only one has it once the other is deleted, and accents may come as signs of their own.
+    client.post(f"/jobs/{ids[0]}/cancel")
+    client.delete(f"/jobs/{ids[0]}")
+    assert client.get("/jobs/my ga\u0308n, twice").json()["id"] == ids[1]
+
+
+def test_a_name_like_the_beginning_of_anothers_id_is_ambiguous_and_a_whole_id_is_not(
+    client_with_jobs: TestClient,
+) -> None:
+    named = client_with_jobs.post("/jobs", json=TINY_SPEC | {"name": "zz"}).json()["id"]
+    jobs = client_with_jobs.get("/jobs/zz").json()["error"]["details"]["jobs"]
+    assert [job["id"] for job in jobs] == [named, THIRD]
+    client_with_jobs.post("/jobs", json=TINY_SPEC | {"name": THIRD})
+    assert client_with_jobs.get(f"/jobs/{THIRD}").json()["name"] == "third"
+
+
+def test_a_run_is_named_by_name_where_others_refer_to_it(client_with_jobs: TestClient) -> None:
+    made = client_with_jobs.post("/jobs", params={"made_from": "third"}, json=TINY_SPEC)
+    assert made.json()["made_from"] == THIRD
+    assert client_with_jobs.get("/findings", params={"job": "third"}).json()["items"] == []
+    assert client_with_jobs.get("/findings", params={"job": "fourth"}).status_code == 404

@@ -338,3 +338,12 @@ def test_figures_of_one_extractor_are_compared(
     html = read(client, address(make_judged_runs(worker, *said)))
     assert "are left out" not in html
     assert "Fréchet distance" in html
+
+
+def test_runs_are_also_compared_by_their_names(client: TestClient, worker: FakeWorker) -> None:
+    first, second = make_runs(worker, 2)
+    # The same run under two names is one.
+    html = read(client, address(["run-0", second[:8], first]))
+    assert iterations(html) == ["300", "300"]
+    assert 'data-field="unknown"' not in html
+    assert read(client, "/runs/run-1").count(f"/runs/{second}") > 0
