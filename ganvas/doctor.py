@@ -235,7 +235,7 @@ def check_clock(settings: "Settings") -> Finding:
     return Finding("clock", "ok", text)
 
 
-def check_blobs(settings: "Settings") -> Finding:
+def check_files(settings: "Settings") -> Finding:
     """Check that the files in the database exist."""
     from sqlalchemy import func, select
 
@@ -248,6 +248,8 @@ def check_blobs(settings: "Settings") -> Finding:
         if find_revision(database.engine) is None:
             return Finding("files", "ok", "none yet")
         blobs = build_blobs(settings)
+        # A store that is away says so here, also when nothing was stored yet.
+        next(blobs.list_older(0.0), None)
         with database.read() as session:
             count = session.scalar(select(func.count()).select_from(Artifact)) or 0
             newest = session.scalars(select(Artifact.sha256).order_by(Artifact.created_at.desc()).limit(200))
@@ -258,7 +260,8 @@ def check_blobs(settings: "Settings") -> Finding:
         where = settings.blobs_url or settings.blobs_dir
         text = f"{len(missing)} of the newest files are missing in {where}"
         return Finding("files", "failed", text, "was the data folder moved without its blobs? restore them")
-    return Finding("files", "ok", f"{count:,} known, the newest 200 are there")
+    checked = "the newest 200" if count > 200 else "all"
+    return Finding("files", "ok", f"{count:,} known, {checked} are there" if count else "none yet")
 
 
 def check_broker(settings: "Settings") -> Finding:
@@ -339,7 +342,7 @@ def check_data(_: Subject) -> Finding:
 CHECKS: tuple[Callable[[Subject], Finding], ...] = (check_versions, check_service, check_gpu, check_data)
 # Of a service on this machine, in its folder of data.
 LOCAL_CHECKS: tuple[Callable[["Settings"], Finding], ...] = (
-    check_disk, check_database, check_sqlite, check_space, check_clock, check_blobs, check_broker,
+    check_disk, check_database, check_sqlite, check_space, check_clock, check_files, check_broker,
     check_webhook,
 )  # fmt: skip
 

@@ -234,3 +234,18 @@ def test_a_webhook_that_takes_nothing_is_told_and_one_that_does_is_fine(
     database.close()
     found = ask(home)[1]["webhook"]
     assert (found["state"], found["text"].startswith("the last delivery worked at 20")) == ("ok", True)
+
+
+def test_a_store_that_is_away_fails_also_before_the_first_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b", "DEFAULT_REGION": "us-east-1"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    with TestClient(build_app(Settings(home=tmp_path, **QUIET)), base_url=HOST):
+        pass
+    assert ask(tmp_path)[1]["files"]["text"] == "none yet"
+    monkeypatch.setenv("GANVAS_BLOBS_URL", "s3://any")
+    monkeypatch.setenv("GANVAS_S3_ENDPOINT_URL", "http://127.0.0.1:1")
+    result, found = ask(tmp_path)
+    assert (result.exit_code, found["files"]["state"]) == (1, "failed")
+    assert "cannot be reached" in found["files"]["text"]
