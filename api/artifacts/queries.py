@@ -1,6 +1,6 @@
 """Reads and writes of artifacts: rows that refer to blobs by their sha256."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from sqlalchemy import ColumnElement, Connection, delete, exists, select, update
 from sqlalchemy.orm import Session
@@ -10,6 +10,9 @@ from api.server.database.clock import database_now
 from api.server.database.engine import insert_for, insert_into
 from api.server.database.models import Artifact, Attempt, Checkpoint, Job, NeighbourGrid, Sample
 from api.server.http.schemas import MediaType
+
+# Databases limit the number of parameters of one statement.
+_NAMES_AT_ONCE = 1000
 
 
 def artifact_url(sha256: str) -> str:
@@ -34,6 +37,16 @@ def get_artifact(session: Session, sha256: str) -> Artifact:
     if artifact is None:
         raise ArtifactNotFound(sha256=sha256)
     return artifact
+
+
+def read_sizes(session: Session, sha256s: Sequence[str]) -> dict[str, int]:
+    """Return the sizes in bytes of the stored files among these, by sha256."""
+    sizes: dict[str, int] = {}
+    for start in range(0, len(sha256s), _NAMES_AT_ONCE):
+        names = sha256s[start : start + _NAMES_AT_ONCE]
+        rows = session.execute(select(Artifact.sha256, Artifact.size).where(Artifact.sha256.in_(names)))
+        sizes.update((sha256, size) for sha256, size in rows)
+    return sizes
 
 
 def require_artifacts(session: Session, sha256s: Iterable[str]) -> dict[str, Artifact]:

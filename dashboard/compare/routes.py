@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, Response
 from sqlalchemy.orm import Session
 
 from api.curves import queries as curve_queries
@@ -17,6 +17,7 @@ from api.jobs.queries import JobFilters
 from api.jobs.schemas import JobRead
 from api.samples.queries import list_grid_rows
 from api.server.access.scopes import needs
+from api.server.http.bodies import refuse_request
 from api.server.http.dependencies import COSTLY, ServicesDep
 from api.server.http.query_fields import takes_query
 from dashboard.charts.chart import CHART_METRICS
@@ -24,6 +25,15 @@ from dashboard.compare.axis import Track, last_common
 from dashboard.compare.requests import LEAST_RUNS, MOST_RUNS, Comparison, read_comparison
 from dashboard.compare.tables import describe_extractors
 from dashboard.compare.view import CompareData, build_compare_page, name_runs
+from dashboard.timeline.standalone import (
+    DEFAULT_BYTES,
+    FileParts,
+    MaxSize,
+    build_file,
+    read_grid_sizes,
+    send_file,
+)
+from dashboard.web.layout import FILE_FRAME
 from dashboard.web.rendering import Site
 from dashboard.web.requests import SCRIPT_FIELDS, read_frame
 from ganlib.vocabulary import find_metric
@@ -46,6 +56,30 @@ def build_router(site: Site) -> APIRouter:
             data = read_runs(session, asked, settled, now)
         page = build_compare_page(data, read_frame(request), now)
         return site.renderer.render_page(request, "compare/page.html", page)
+
+    @router.get("/compare/export.html", dependencies=[*needs("read"), COSTLY])
+    @takes_query("run", "metric")
+    def export_comparison(request: Request, services: ServicesDep, max_size: MaxSize = DEFAULT_BYTES) -> Response:
+        """Save the comparison as one file that opens without the service."""
+        asked, now = read_comparison(request.query_params), datetime.now(UTC)
+        with services.database.read() as session:
+            data = read_runs(session, asked, 0, now)
+            timelines = [track.grids for track in data.tracks]
+            sizes = read_grid_sizes(session, timelines)
+        if len(data.jobs) < LEAST_RUNS:
+            problem = {"field": "query.run", "given": "", "message": "name two to ten runs that exist"}
+            raise refuse_request([problem])
+        page = build_compare_page(data, FILE_FRAME, now)
+        curves = {
+            (f"/jobs/{job.id}/metrics", name): curve
+            for job, own in zip(data.jobs, data.curves, strict=True)
+            for name, curve in own.items()
+        }
+        charts = [[curves.get((line.url, line.metric)) for line in chart.lines] for chart in page.charts]
+        title = f"Comparison of {', '.join(name_runs(data.jobs))}"
+        parts = FileParts(title, "compare/standalone.html", page, timelines, charts, ["compare/style.css"])
+        html = build_file(site, services.blobs, parts, sizes, max_size, now)
+        return send_file(html, f"comparison-of-{len(data.jobs)}-runs")
 
     return router
 

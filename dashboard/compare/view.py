@@ -230,6 +230,7 @@ class ComparePage:
     numbers_at: str
     choices: list[RunChoice]
     figure_href: str
+    file_href: str
     stream_url: str
     last_event_id: int
 
@@ -269,9 +270,16 @@ def build_compare_page(data: CompareData, frame: Frame, now: datetime) -> Compar
         numbers_at=_describe_numbers(steps.at_word, numbers),
         choices=_choices(data),
         figure_href=f"/figures?{urlencode([('run', job.id) for job in data.jobs])}",
+        file_href=_write_file_href(data),
         stream_url="/events",
         last_event_id=data.last_event_id,
     )
+
+
+def _write_file_href(data: CompareData) -> str:
+    """Return the address of the comparison as one file, with the metrics that were chosen."""
+    runs = [("run", job.id) for job in data.jobs]
+    return f"/compare/export.html?{urlencode([*runs, *(('metric', name) for name in data.asked.metrics)])}"
 
 
 def _problems(data: CompareData) -> list[str]:

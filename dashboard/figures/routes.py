@@ -5,7 +5,6 @@ import io
 import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, BinaryIO
-from urllib.parse import quote
 
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import HTMLResponse, Response, StreamingResponse
@@ -51,6 +50,7 @@ from dashboard.figures.requests import (
     read_request,
 )
 from dashboard.figures.view import KINDS, NEEDED, Asked, FiguresData, Kind, build_figures_page, known_metrics
+from dashboard.web.formats import write_disposition
 from dashboard.web.rendering import Site
 from dashboard.web.requests import read_frame
 
@@ -193,7 +193,7 @@ def send_table(services: Services, asked: TableRequest) -> Response:
             for curve in curves:
                 yield job_id, name, metric, curve.points
 
-    headers = {"cache-control": "private, no-cache", "content-disposition": _disposition(stem, "csv")}
+    headers = {"cache-control": "private, no-cache", "content-disposition": write_disposition(stem, "csv")}
     return StreamingResponse(write_table(read()), headers=headers, media_type=MEDIA_TYPES["csv"])
 
 
@@ -205,15 +205,10 @@ def _plan(services: Services, make_plan: Callable[[Session], PlannedFigure]) -> 
 def _file_headers(file: BinaryIO, stem: str, form: str) -> dict[str, str]:
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
-    return {"content-length": str(size), "content-disposition": _disposition(stem, form)}
-
-
-def _disposition(stem: str, form: str) -> str:
-    name = f"{stem}.{form}"
-    kind = "inline" if form in _SHOWN else "attachment"
-    # A header is ASCII: other letters go into a field of their own (RFC 6266).
-    plain = name.encode("ascii", "replace").decode().replace("?", "_")
-    return f'{kind}; filename="{plain}"' + ("" if name.isascii() else f"; filename*=UTF-8''{quote(name, safe='')}")
+    return {
+        "content-length": str(size),
+        "content-disposition": write_disposition(stem, form, is_shown=form in _SHOWN),
+    }
 
 
 RUNS_TO_CHOOSE = 30

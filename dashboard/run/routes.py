@@ -36,7 +36,16 @@ from dashboard.run.neighbours import read_neighbours
 from dashboard.run.requests import AxesDep, HeatMapAxes, read_window
 from dashboard.run.view import DATA_NOTES, LOG_LINES, RunData, build_run_page
 from dashboard.timeline.requests import read_cell
+from dashboard.timeline.standalone import (
+    DEFAULT_BYTES,
+    FileParts,
+    MaxSize,
+    build_file,
+    read_grid_sizes,
+    send_file,
+)
 from dashboard.timeline.view import TimelineData, nearest_index
+from dashboard.web.layout import FILE_FRAME
 from dashboard.web.rendering import Site
 from dashboard.web.requests import SCRIPT_FIELDS, read_frame, read_iteration
 
@@ -55,6 +64,22 @@ def build_router(site: Site) -> APIRouter:
             data = read_run(session, job_id, iteration, request)
         page = build_run_page(data, iteration, read_frame(request), datetime.now(UTC))
         return site.renderer.render_page(request, "run/page.html", page)
+
+    @router.get("/runs/{job_id}/export.html", dependencies=[*needs("read"), NAMED_JOB, COSTLY])
+    @takes_query("metric")
+    def export_run(
+        job_id: str, request: Request, services: ServicesDep, max_size: MaxSize = DEFAULT_BYTES
+    ) -> Response:
+        """Save the run as one file that opens without the service."""
+        now = datetime.now(UTC)
+        with services.database.read() as session:
+            data = read_run(session, job_id, None, request)
+            sizes = read_grid_sizes(session, [data.timeline.grids])
+        page = build_run_page(data, None, FILE_FRAME, now)
+        curves = {curve.name: curve for curve in [*data.curves.curves, *data.measured.curves]}
+        charts = [[curves.get(line.metric) for line in chart.lines] for chart in (page.chart, *page.measures)]
+        parts = FileParts(page.name, "run/standalone.html", page, [data.timeline.grids], charts, ["run/style.css"])
+        return send_file(build_file(site, services.blobs, parts, sizes, max_size, now), page.name)
 
     @router.post("/runs/{job_id}/cancel", dependencies=[*needs("user"), NAMED_JOB])
     def cancel_run(job_id: str, services: ServicesDep) -> Response:

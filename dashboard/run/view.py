@@ -183,6 +183,7 @@ class RunPage:
     signals: list[MetricView]
     data_notes: list[str]
     log: list[LogLineView]
+    spec_heading: str
     spec_yaml: str
     provenance: ProvenanceView
     attempts: RecordsView[AttemptView]
@@ -270,6 +271,7 @@ def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, no
         signals=[each for each in newest if each.metric.group == SIGNALS],
         data_notes=data.data_notes,
         log=build_log(data.log, now),
+        spec_heading="Spec",
         spec_yaml=show_spec(job.spec),
         provenance=build_provenance(job),
         attempts=fold_records([build_attempt(attempt, job, now) for attempt in job.attempts]),

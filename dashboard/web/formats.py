@@ -2,6 +2,7 @@
 
 import math
 from datetime import UTC, datetime
+from urllib.parse import quote
 
 NOTHING = "–"
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
@@ -90,3 +91,12 @@ def show_bytes(size: int) -> str:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= 1000
     return f"{value:.1f} TB"
+
+
+def write_disposition(stem: str, form: str, *, is_shown: bool = False) -> str:
+    """Return the header that names a file; a browser shows it or saves it."""
+    name = f"{stem}.{form}"
+    # A header is ASCII, and ends a name at a quote: other letters go into a field of their own (RFC 6266).
+    plain = "".join(letter if " " <= letter <= "~" and letter not in '"\\' else "_" for letter in name)
+    beside = "" if plain == name else f"; filename*=UTF-8''{quote(name, safe='')}"
+    return f'{"inline" if is_shown else "attachment"}; filename="{plain}"{beside}'

@@ -30,12 +30,17 @@ class Frame:
     """The surroundings of every page: the chosen theme, the address to return to, and the login.
 
     is_logged_in: whether one can log out. is_reader: whether the login may only read; no more is offered then.
+    is_alone: whether the page is shared by a link or is a file: it leads to no other page.
     """
 
     theme: Theme
     path: str
     is_logged_in: bool = False
     is_reader: bool = False
+    is_alone: bool = False
+
+
+FILE_FRAME = Frame("system", "", is_reader=True, is_alone=True)
 
 
 @dataclass(frozen=True)

@@ -129,11 +129,18 @@ class Renderer:
         ]
         token = _root.set(request.scope.get(ROOT, ""))
         try:
-            html = self._environment.get_template(template).render(page=page, navigation=navigation).encode()
+            html = self._render(template, page, navigation)
         finally:
             _root.reset(token)
         body, headers = compress_body(request, html, PAGE_HEADERS, level=COMPRESSION, largest=None)
         return HTMLResponse(body, status, headers)
+
+    def render_file(self, template: str, page: Any) -> bytes:
+        """Return the template filled with `page` as a file that stands alone: it leads nowhere."""
+        return self._render(template, page, [])
+
+    def _render(self, template: str, page: Any, navigation: Sequence[LinkView]) -> bytes:
+        return self._environment.get_template(template).render(page=page, navigation=navigation).encode()
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,10 @@ class StaticTree:
                 waiting.extend(self._imports[name])
         return [self.url(name) for name in found]
 
+    def read_text(self, name: str) -> str:
+        """Return the text of a script or style sheet, for a page that holds it; KeyError for an unknown one."""
+        return self._files[name].content.decode()
+
     def find_response(self, request: Request, digest: str, name: str) -> Response | None:
         """Return the file as an answer to this request, or None."""
         file = self._files.get(name)

@@ -1,6 +1,6 @@
 // <compare-cell data-run data-name>: covers a compared run's grid. The cell under the pointer, or chosen by arrow keys,
 // is outlined in every run with the same fixed latents (compare-outline.js); a click or Enter keeps the outline.
-import { cellBeside, cellUnder, coverCell, nearestCell } from "../../timeline/scripts/cells.js";
+import { cellBeside, cellUnder, coverCell, nearestCell } from "../../timeline/scripts/frames.js";
 import { isAlike, keep, outline, outlined } from "./compare-outline.js";
 import { build, listen, stopListening } from "../../static/core/dom.js";
 

@@ -1,6 +1,6 @@
 // <cell-cursor>: covers the grid and marks the cell below the pointer or, with the focus, the one chosen by arrow keys. A
 // click or Enter follows it.
-import { cellBeside, cellUnder, coverCell, nearestCell } from "./cells.js";
+import { cellBeside, cellUnder, coverCell, nearestCell } from "./frames.js";
 import { announce, build, listen, stopListening } from "../../static/core/dom.js";
 
 class CellCursor extends HTMLElement {
