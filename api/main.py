@@ -69,6 +69,8 @@ def build_service(settings: Settings, running: Services | None = None) -> FastAP
         artifact_routes.write,
         artifact_routes.read,
         artifact_routes.export,
+        artifact_routes.files,
+        attempt_routes.open_runs,
     ):
         app.include_router(router)
     app.include_router(health.router)

@@ -21,7 +21,9 @@ from pydantic import (
 from ganlib.spec.storable import replace_unstorable
 
 SHA256_PATTERN = r"^[0-9a-f]{64}$"
-METRIC_NAME_PATTERN = r"^[a-z][a-z0-9_]{0,31}/[a-z][a-z0-9_.-]{0,63}$"
+# Any text that is printed in one line, of at most 250 characters, as people name the numbers of their own loops.
+METRIC_NAME_PATTERN = r"^[^\s\x00-\x1f\x7f](?:[^\x00-\x1f\x7f]{0,248}[^\s\x00-\x1f\x7f])?$"
+MAX_METRIC_NAME = 250
 
 Sha256 = Annotated[str, Field(pattern=SHA256_PATTERN)]
 MetricName = Annotated[str, Field(pattern=METRIC_NAME_PATTERN)]
@@ -72,6 +74,17 @@ def _replace_unstorable(text: Any) -> Any:
 PrintedText = Annotated[str, BeforeValidator(_replace_unstorable)]
 
 
+def _check_file_name(name: str) -> str:
+    parts = _refuse_path_tricks(name).split("/")
+    if any(part in ("", ".") or part != part.strip() for part in parts):
+        raise ValueError("must be names joined by /, none of them empty, a dot, or with blanks at its ends")
+    return name
+
+
+# A file's name in its run: never a path on the service's disk.
+FileName = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_check_file_name)]
+
+
 class _Data(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
@@ -107,7 +120,10 @@ class LatentsFixed(_Data):
 
 
 class MetricsLogged(_Data):
-    """Named numbers at one iteration, `group/name`: `loss/generator`, `speed/iterations_per_second`."""
+    """Named numbers at one iteration; ganlib's are `group/name`: `loss/generator`, `speed/iterations_per_second`.
+
+    Iterations may come in any order: of two values of one iteration the later one counts.
+    """
 
     kind: Literal["metrics_logged"] = "metrics_logged"
     iteration: Iteration
@@ -122,11 +138,15 @@ class _GridSaved(_Data):
     columns: Annotated[int, Field(ge=1, le=256)]
     cell_width: Annotated[int, Field(ge=1, le=4096)]
     cell_height: Annotated[int, Field(ge=1, le=4096)]
-    latents_sha256: Sha256
+    latents_sha256: Sha256 | None
 
 
 class SampleGridSaved(_GridSaved):
-    """One PNG of rows × columns cells made from the fixed latents; cells are in latent order, row by row."""
+    """One PNG of rows × columns cells made from the fixed latents; cells are in latent order, row by row.
+
+    latents_sha256: None where the latents are not known to be the same each time, so that cells cannot be compared
+    one by one.
+    """
 
     kind: Literal["sample_grid_saved"] = "sample_grid_saved"
 
@@ -179,6 +199,21 @@ class CheckpointSaved(_Data):
     kind: Literal["checkpoint_saved"] = "checkpoint_saved"
     iteration: Iteration
     file: StoredFile
+
+
+class FileSaved(_Data):
+    """A file of the run under a name such as `checkpoints/000500.pt`; a later one of this name takes its place.
+
+    A picture of a series has the name `images/<series>/<iteration, eight digits>.png`.
+    """
+
+    kind: Literal["file_saved"] = "file_saved"
+    iteration: Iteration
+    name: FileName
+    file: StoredFile
+    media_type: Annotated[str, Field(max_length=100, pattern=r"^[a-z0-9.+-]+/[a-zA-Z0-9.+-]+$")] = (
+        "application/octet-stream"
+    )
 
 
 class LineLogged(_Data):
@@ -243,6 +278,7 @@ Event = Annotated[
     | NeighbourGridSaved
     | HistogramsLogged
     | CheckpointSaved
+    | FileSaved
     | LineLogged
     | FindingReported
     | TrainingEnded,

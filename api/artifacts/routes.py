@@ -2,18 +2,20 @@
 
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, BinaryIO, Literal
+from urllib.parse import quote
 
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
+from api.artifacts import files as run_files
 from api.artifacts import queries as artifact_queries
 from api.artifacts.bundles import read_bundle
 from api.artifacts.generator_export import NoGenerator, extract_generator, find_weights_prefix
 from api.artifacts.png import MAX_PNG_BYTES, check_png_header
-from api.artifacts.schemas import ArtifactRead, ArtifactsRead
+from api.artifacts.schemas import ArtifactRead, ArtifactsRead, RunFileRead
 from api.artifacts.storage import HEAD_BYTES, BlobWriter, store_all
 from api.errors import (
     ArtifactNotFound,
@@ -29,13 +31,14 @@ from api.jobs.ids import NAMED_JOB
 from api.samples import queries as sample_queries
 from api.samples.schemas import CheckpointRead
 from api.server.access.scopes import LIVE_ATTEMPT, needs
-from api.server.http.dependencies import COSTLY, RawBody, ServicesDep, Sha256Path
+from api.server.http.dependencies import COSTLY, Cursor, RawBody, ServicesDep, Sha256Path
 from api.server.http.responses import documented
-from api.server.http.schemas import MediaType
+from api.server.http.schemas import MediaType, Page
 from api.server.services import Services
 
 read = APIRouter(tags=["artifacts"], dependencies=[*needs("read", "attempt"), LIVE_ATTEMPT])
 write = APIRouter(tags=["artifacts"], dependencies=[*needs("attempt"), LIVE_ATTEMPT])
+files = APIRouter(tags=["jobs"], dependencies=[*needs("read"), NAMED_JOB])
 export = APIRouter(tags=["jobs"], dependencies=[*needs("read"), NAMED_JOB, COSTLY])
 
 _CHUNK_BYTES = 262_144
@@ -46,6 +49,7 @@ _MEDIA_TYPES: dict[str, MediaType] = {
 _BINARY = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 
 
+FileNamePath = Annotated[str, Path(description="the file's name in its run")]
 CheckpointPath = Annotated[int, Field(ge=0, le=1_000_000_000)] | Literal["best", "newest"]
 
 
@@ -136,6 +140,54 @@ def get_artifact(
     headers["content-disposition"] = "inline" if is_image else "attachment"
     headers["content-length"] = str(artifact.size)
     return FileStream(file, headers, artifact.media_type)
+
+
+@files.get(
+    "/jobs/{job_id}/files", response_model=Page[RunFileRead], responses=documented(JobNotFound, RequestInvalid)
+)
+def list_files(
+    job_id: str,
+    services: ServicesDep,
+    under: Annotated[str, Query(max_length=500, pattern=r"^[^\x00]*$")] = "",
+    limit: Annotated[int, Query(ge=1, le=5000)] = 1000,
+    cursor: Cursor = None,
+) -> Any:
+    """List the files of a job by name; `under`: only those whose names begin so, such as `checkpoints/`."""
+    with services.database.read() as session:
+        job_queries.get_job(session, job_id)
+        return run_files.list_files(session, job_id, under, limit, cursor)
+
+
+@files.get(
+    "/jobs/{job_id}/files/{name:path}",
+    response_class=Response,
+    responses={
+        200: {"description": "The file's bytes.", "content": _BINARY},
+        **documented(JobNotFound, ArtifactNotFound),
+    },
+)
+def get_file(job_id: str, name: FileNamePath, services: ServicesDep) -> Response:
+    """Send a file of a job, as a download; pictures are shown."""
+    with services.database.read() as session:
+        job_queries.get_job(session, job_id)
+        file = run_files.get_file(session, job_id, name)
+        stored = artifact_queries.get_artifact(session, file.sha256).media_type
+    try:
+        content = services.blobs.open(file.sha256)
+    except FileNotFoundError:
+        raise ArtifactNotFound(sha256=file.sha256) from None
+    # Only what was checked to be a PNG is shown by a browser; everything else is a download of bytes.
+    is_image = stored == "image/png" and file.media_type == "image/png"
+    last = name.rpartition("/")[2]
+    plain = "".join(sign if sign.isascii() and sign.isprintable() and sign not in '"\\' else "_" for sign in last)
+    disposition = "inline" if is_image else "attachment"
+    headers = {
+        "content-disposition": f"{disposition}; filename=\"{plain}\"; filename*=UTF-8''{quote(last, safe='')}",
+        "content-length": str(file.size),
+        "cache-control": "private, no-cache",
+        "etag": f'"{file.sha256}"',
+    }
+    return FileStream(content, headers, "image/png" if is_image else "application/octet-stream")
 
 
 @export.get(

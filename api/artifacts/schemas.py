@@ -1,5 +1,6 @@
 """Schemas of stored files."""
 
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import Field
@@ -21,6 +22,19 @@ class ArtifactsRead(Schema):
     """The stored files of a bundle, each once, in the bundle's order."""
 
     items: list[ArtifactRead]
+
+
+class RunFileRead(Schema):
+    """A file of a job. `url` gives its bytes; `name` is unique in the job, the newest file of a name counts."""
+
+    name: str
+    iteration: int
+    attempt: int
+    sha256: Sha256
+    size: int
+    media_type: str
+    url: str
+    created_at: datetime
 
 
 class FileHeader(Request):

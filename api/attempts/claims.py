@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, and_, case, delete, func, insert, literal,
 from sqlalchemy.orm import Session
 
 from api.attempts.leases import extend_lease
-from api.attempts.outcomes import Outcome, decide_outcome, describe_end
+from api.attempts.outcomes import Outcome, decide_outcome, decide_own_outcome, describe_end
 from api.attempts.schemas import ClaimRequest, FinishPost, Provenance
 from api.curves.queries import discard_points, fold_tail
 from api.errors import AttemptFenced, JobStateConflict, SequenceConflict
@@ -18,7 +18,16 @@ from api.events.findings.reports import discard_reports
 from api.events.log import insert_service_events, log_line_event
 from api.jobs.queries import join_labels, state_changed_event, update_job
 from api.server.database.clock import database_now
-from api.server.database.models import Attempt, Checkpoint, HistogramRow, Job, NeighbourGrid, Sample
+from api.server.database.models import (
+    GANLIB,
+    Attempt,
+    Checkpoint,
+    HistogramRow,
+    Job,
+    NeighbourGrid,
+    RunFile,
+    Sample,
+)
 from api.server.http.schemas import AttemptEnd, Reason
 from api.workers.queue import is_claimable
 
@@ -94,7 +103,7 @@ def find_resume_point(session: Session, job_id: str, is_stored: Callable[[str], 
 def discard_after(session: Session, job: Job, iteration: int) -> None:
     """Remove records after this iteration (−1: all of them), except the log."""
     discard_points(session, job, iteration)
-    for table in (Sample, NeighbourGrid, HistogramRow, Checkpoint):
+    for table in (Sample, NeighbourGrid, HistogramRow, Checkpoint, RunFile):
         session.execute(delete(table).where(table.job_id == job.id, table.iteration > iteration))
     discard_reports(session, job.id, iteration)
     newest = select(Sample.id).where(Sample.job_id == job.id).order_by(Sample.iteration.desc()).limit(1)
@@ -120,24 +129,21 @@ def finish_attempt(session: Session, job_id: str, attempt: int, finish: FinishPo
     if finish.events_count != row.next_seq:
         message = f"The attempt counts {finish.events_count} events, but {row.next_seq} are stored."
         raise SequenceConflict(message, next_seq=row.next_seq)
-    if finish.end == "cancelled" and job.cancel_requested_at is None:
+    if finish.end == "cancelled" and job.cancel_requested_at is None and job.origin == GANLIB:
         raise JobStateConflict(
             "No cancel of this job was requested; finish the attempt as preempted.", state=job.state
         )
     end_attempt(session, job, finish.end, finish.reason)
+    if finish.ended_at is not None and job.origin != GANLIB:
+        ended_at = max(finish.ended_at, job.started_at or finish.ended_at)
+        session.execute(update(Job).where(Job.id == job.id).values(ended_at=ended_at))
+        session.refresh(job)
     return job
 
 
 def end_attempt(session: Session, job: Job, end: AttemptEnd, reason: Reason | None) -> Outcome:
     """End the job's live attempt and set the job's next state; the caller has locked the job's row."""
-    outcome = decide_outcome(
-        end,
-        reason,
-        job.attempts_used,
-        job.attempts_allowed,
-        cancel_requested=job.cancel_requested_at is not None,
-        made_progress=_has_new_checkpoint(session, job),
-    )
+    outcome = _decide(session, job, end, reason)
     written = reason.model_dump() if reason else None
     own = (Attempt.job_id == job.id, Attempt.attempt == job.attempt)
     session.execute(update(Attempt).where(*own).values(end=end, reason=written, ended_at=database_now()))
@@ -158,6 +164,19 @@ def end_attempt(session: Session, job: Job, end: AttemptEnd, reason: Reason | No
     if outcome.state == "failed":
         announce_failure(session, job)
     return outcome
+
+
+def _decide(session: Session, job: Job, end: AttemptEnd, reason: Reason | None) -> Outcome:
+    if job.origin != GANLIB:
+        return decide_own_outcome(end, reason)
+    return decide_outcome(
+        end,
+        reason,
+        job.attempts_used,
+        job.attempts_allowed,
+        cancel_requested=job.cancel_requested_at is not None,
+        made_progress=_has_new_checkpoint(session, job),
+    )
 
 
 def _runs_pinned_commit(provenance: Provenance) -> ColumnElement[bool]:

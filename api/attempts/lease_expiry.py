@@ -15,7 +15,7 @@ from api.attempts.lease_watch import HeldLease, LeaseWatch
 from api.jobs.queries import update_job
 from api.server.database.clock import database_now
 from api.server.database.engine import Database
-from api.server.database.models import Job
+from api.server.database.models import GANLIB, Job
 from api.server.http.schemas import Reason
 from api.server.operations.availability import Availability
 from api.workers.queue import count_waiting
@@ -26,7 +26,9 @@ _SWEEP_EVERY_SECONDS = 3600.0
 
 # Built once: it is asked every second.
 _HELD_LEASES = select(Job.id, Job.attempt, Job.lease_ends_at, Job.cancel_requested_at).where(
-    Job.state == "running"
+    # Runs that another tracker's client writes promise no sign of life.
+    Job.state == "running",
+    Job.lease_ends_at.is_not(None),
 )
 
 
@@ -205,7 +207,8 @@ def list_leases(session: Session) -> list[HeldLease]:
 
 def extend_all_leases(session: Session, lease_seconds: float) -> None:
     """Extend every running attempt's lease; jobs that are being written are left out: their workers were heard."""
-    running = select(Job.id).where(Job.state == "running").order_by(Job.id).with_for_update(skip_locked=True)
+    held = (Job.state == "running", Job.lease_ends_at.is_not(None))
+    running = select(Job.id).where(*held).order_by(Job.id).with_for_update(skip_locked=True)
     ends_at = database_now(bindparam("lease_seconds", lease_seconds, Float))
     session.execute(update(Job).where(Job.id.in_(running)).values(lease_ends_at=ends_at))
 
@@ -218,10 +221,18 @@ def reap_job(session: Session, lease: HeldLease) -> Job | None:
     # Clearing the lease locks the row; the conditions are checked again under the lock.
     job = update_job(session, still_holds(lease), lease_ends_at=None)
     if job is not None:
-        end_attempt(
-            session, job, "lost", Reason(code="attempt_lost", message="The worker stopped sending heartbeats.")
-        )
+        end_attempt(session, job, "lost", _describe_silence(job))
     return job
+
+
+def _describe_silence(job: Job) -> Reason:
+    if job.origin == GANLIB:
+        return Reason(code="attempt_lost", message="The worker stopped sending heartbeats.")
+    message = (
+        "Nothing was heard of this run's process. It goes on when the process, or `ganvas sync` with the run's "
+        "folder, reports again."
+    )
+    return Reason(code="run_lost", message=message)
 
 
 def still_holds(lease: HeldLease) -> list[ColumnElement[bool]]:

@@ -33,6 +33,7 @@ class LeasedJob:
     attempt: int
     iterations: int
     iteration: int
+    origin: str
     # The time, not IS NULL: some releases of SQLite evaluate that wrongly after an UPDATE.
     cancel_requested_at: datetime | None
     folded_event_id: int
@@ -40,24 +41,24 @@ class LeasedJob:
     tail_points: int
 
 
+# The columns of LeasedJob, after id and attempt.
+_LEASED_COLUMNS = (
+    Job.iterations,
+    Job.iteration,
+    Job.origin,
+    Job.cancel_requested_at,
+    Job.folded_event_id,
+    Job.tail_batches,
+    Job.tail_points,
+)
+
+
 def build_lease_update(
     fence: Iterable[ColumnElement[bool]],
-) -> ReturningUpdate[int, int, datetime | None, int, int, int]:
+) -> ReturningUpdate[int, int, str, datetime | None, int, int, int]:
     """Return the conditional UPDATE that locks a job's row and extends its lease; it returns no row if fenced."""
     ends_at = database_now(bindparam("lease_seconds", type_=Float))
-    return (
-        update(Job)
-        .where(*fence)
-        .values(lease_ends_at=ends_at)
-        .returning(
-            Job.iterations,
-            Job.iteration,
-            Job.cancel_requested_at,
-            Job.folded_event_id,
-            Job.tail_batches,
-            Job.tail_points,
-        )
-    )
+    return update(Job).where(*fence).values(lease_ends_at=ends_at).returning(*_LEASED_COLUMNS)
 
 
 LEASE_UPDATE = build_lease_update(FENCE)
@@ -80,6 +81,16 @@ def extend_lease(session: Session, job_id: str, attempt: int, lease_seconds: flo
             raise JobNotFound(job_id=job_id)
         raise AttemptFenced(job_id=job_id, attempt=attempt)
     return LeasedJob(job_id, attempt, *row)
+
+
+def lock_without_lease(session: Session, job_id: str) -> LeasedJob:
+    """Lock the job's row for a write of the service itself, in any state; raises JobNotFound."""
+    locked = update(Job).where(Job.id == job_id).values(attempt=Job.attempt)
+    row = session.execute(locked.returning(Job.attempt, *_LEASED_COLUMNS)).one_or_none()
+    if row is None:
+        raise JobNotFound(job_id=job_id)
+    attempt, *columns = row
+    return LeasedJob(job_id, attempt, *columns)
 
 
 def renew_lease(session: Session, job_id: str, attempt: int, lease_seconds: float) -> LeasedJob:

@@ -53,6 +53,13 @@ def decide_outcome(
     return Outcome("queued", uses_attempt=True, backoff_seconds=backoff_seconds(used))
 
 
+def decide_own_outcome(end: AttemptEnd, reason: Reason | None) -> Outcome:
+    """Decide for a run whose loop Ganvas does not start: nobody can start it again."""
+    if end in ("succeeded", "cancelled"):
+        return Outcome(end, reason=reason)
+    return Outcome("failed", reason=reason or _UNEXPLAINED)
+
+
 def backoff_seconds(attempts_used: int) -> float:
     """Return the delay after this many attempts: 2 s, doubled each time, at most 60 s."""
     exponent = min(max(attempts_used - 1, 0), 16)

@@ -8,18 +8,28 @@ from typing import Any
 from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
 
-from api.attempts import claims, leases
+from api.attempts import claims, leases, opening
 from api.attempts import queries as attempt_queries
-from api.attempts.schemas import ClaimRead, ClaimRequest, FinishPost, LeaseRead, ResumePoint
+from api.attempts.schemas import (
+    ClaimRead,
+    ClaimRequest,
+    FinishPost,
+    LeaseRead,
+    ResumePoint,
+    RunOpen,
+    RunOpened,
+)
 from api.errors import (
     ArtifactMissing,
     AttemptFenced,
     BodyTooLarge,
     DiffNotFound,
+    IdempotencyConflict,
     JobNotFound,
     JobStateConflict,
     RequestInvalid,
     SequenceConflict,
+    TooManyRequests,
 )
 from api.events import ingest
 from api.events.parsing import read_events
@@ -31,10 +41,11 @@ from api.jobs.schemas import JobRead
 from api.server.access.grants import hash_token, make_attempt_token
 from api.server.access.scopes import OWN_ATTEMPT, needs
 from api.server.http.bodies import parse_body
-from api.server.http.dependencies import AttemptPath, RawBody, ServicesDep
-from api.server.http.openapi import CLAIM_EXAMPLE, EVENTS_EXAMPLE, FINISH_EXAMPLE, request_body
+from api.server.http.dependencies import AttemptPath, Caller, RawBody, ServicesDep
+from api.server.http.openapi import CLAIM_EXAMPLE, EVENTS_EXAMPLE, FINISH_EXAMPLE, RUN_EXAMPLE, request_body
 from api.server.http.responses import documented
 
+open_runs = APIRouter(tags=["runs"], dependencies=needs("user"))
 claim = APIRouter(tags=["workers"], dependencies=needs("worker"))
 report = APIRouter(tags=["workers"], dependencies=[*needs("attempt"), OWN_ATTEMPT])
 read = APIRouter(tags=["jobs"], dependencies=[*needs("read"), NAMED_JOB])
@@ -65,6 +76,41 @@ def claim_job(raw: RawBody, services: ServicesDep) -> Any:
         token=token,
         resume=ResumePoint(iteration=resume.iteration, sha256=resume.sha256, size=resume.size) if resume else None,
     )
+
+
+@open_runs.post(
+    "/runs",
+    response_model=RunOpened,
+    responses=documented(
+        RequestInvalid, BodyTooLarge, IdempotencyConflict, JobStateConflict, AttemptFenced, TooManyRequests
+    ),
+    openapi_extra=request_body(RunOpen, RUN_EXAMPLE),
+)
+def open_run(raw: RawBody, services: ServicesDep, caller: Caller) -> Any:
+    """Open a run of a loop that Ganvas does not start, or open it again, and let the caller write it.
+
+    Its events, files and end are then posted as a worker posts those of an attempt, with the token of the answer.
+    """
+    services.rate_limits.count_submit(caller)
+    run = parse_body(RunOpen, raw)
+    lease_seconds = services.settings.lease_seconds
+    token = make_attempt_token()
+    with services.database.write() as session:
+        opened = opening.open_run(session, run, lease_seconds, hash_token(token))
+        job = opened.job
+        answer = RunOpened(
+            lease_seconds=lease_seconds,
+            cancel_requested=job.cancel_requested_at is not None,
+            job_id=job.id,
+            attempt=job.attempt,
+            token="" if opened.is_whole else token,
+            next_seq=opened.next_seq,
+            state=job.state,
+            is_whole=opened.is_whole,
+            url=f"/runs/{job.id}",
+        )
+    services.feed.notify()
+    return answer
 
 
 @report.post(

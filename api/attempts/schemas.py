@@ -3,11 +3,13 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, JsonValue
 
-from api.server.http.schemas import AttemptEnd, Label, Reason, Request, Schema
+from api.server.http.schemas import AttemptEnd, JobState, Label, Moment, Reason, Request, Schema
 from ganlib.events import Sha256
+from ganlib.spec.fields import Tag
 from ganlib.spec.sections.execution import MAX_WORKER_LABELS, WorkerLabel
+from ganlib.spec.storable import find_unstorable
 
 
 class CodeAndMachine(Schema):
@@ -57,7 +59,10 @@ class ProvenanceRead(CodeAndMachine):
 
 
 class AttemptRead(Schema):
-    """One attempt of a worker at a job; `resumed_from` is the iteration of the checkpoint that it resumed from."""
+    """One attempt of a worker at a job, or one process of a loop of somebody's own, whose seed may not be known.
+
+    `resumed_from` is the iteration of the checkpoint that it resumed from.
+    """
 
     attempt: int
     worker: str
@@ -66,7 +71,7 @@ class AttemptRead(Schema):
     end: AttemptEnd | None
     reason: Reason | None
     resumed_from: int
-    seed: int
+    seed: int | None
     provenance: ProvenanceRead
 
 
@@ -115,8 +120,60 @@ class LeaseRead(Schema):
 
 
 class FinishPost(Request):
-    """How the attempt ended; `events_count` makes sure that no event is missing."""
+    """How the attempt ended; `events_count` makes sure that no event is missing.
+
+    ended_at: when it did by the writer's clock, of a loop of somebody's own whose events came later.
+    """
 
     end: Literal["succeeded", "failed", "cancelled", "preempted"]
     reason: Reason | None = None
     events_count: Annotated[int, Field(ge=0, le=2**53)]
+    ended_at: Moment | None = None
+
+
+def _check_config(config: dict[str, Any]) -> dict[str, Any]:
+    problem = find_unstorable(config)
+    if problem is not None:
+        raise ValueError(f"{problem.field} {problem.message}")
+    return config
+
+
+class RunOpen(Request):
+    """Opens a run whose loop Ganvas does not start, or opens it again.
+
+    key: made by the writer, once a run. attempt: counts the processes that have written it, from 1. writer: where
+    it runs, such as host and process. origin: what wrote it first. source: the path or address that it was
+    imported from. iterations: how many are planned, if that is known. started_at: by the writer's clock.
+    resume_at: for a later attempt, what was recorded after this iteration is dropped. events_count: of an attempt
+    that has ended, how many events it has, so that a run that is stored whole stays as it is.
+    """
+
+    key: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{8,64}$")]
+    attempt: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
+    config: Annotated[dict[str, JsonValue], AfterValidator(_check_config)] = {}
+    tags: Annotated[list[Tag], Field(max_length=32)] = []
+    note: Annotated[str, Field(max_length=10_000)] = ""
+    origin: Literal["own", "mlflow", "tensorboard", "wandb", "trackio"] = "own"
+    source: Annotated[str, Field(max_length=1000)] = ""
+    iterations: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = None
+    started_at: Moment | None = None
+    resume_at: Annotated[int, Field(ge=0, le=1_000_000_000)] | None = None
+    events_count: Annotated[int, Field(ge=0, le=2**53)] | None = None
+    writer: Label = "unknown"
+    provenance: Provenance = Provenance()
+
+
+class RunOpened(LeaseRead):
+    """The run may be written: `token` authorises the writes of this attempt, the next event is number `next_seq`.
+
+    is_whole: the run has ended and is stored whole; there is nothing to send, and no token.
+    """
+
+    job_id: str
+    attempt: int
+    token: str
+    next_seq: int
+    state: JobState
+    is_whole: bool = False
+    url: str

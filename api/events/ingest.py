@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from sqlalchemy import ColumnElement, Update, bindparam, select, update
 from sqlalchemy.orm import Session
 
-from api.attempts.leases import LeasedJob, extend_lease
+from api.attempts.leases import LeasedJob, extend_lease, lock_without_lease
 from api.curves.queries import collect_tail, fold_long_tail
 from api.errors import RequestInvalid, SequenceConflict
 from api.events.log import insert_batch, pack_body, unpack_body
@@ -14,8 +15,8 @@ from api.events.parsing import MetricsRow, OtherEvent, PostedEvent, encode_event
 from api.events.projections import apply_events
 from api.events.schemas import NumberedEvent
 from api.server.database.clock import database_now
-from api.server.database.models import Attempt, EventBatch, Job
-from ganlib.events import BIN_COUNT, HistogramsLogged, LatentsFixed
+from api.server.database.models import GANLIB, Attempt, EventBatch, Job
+from ganlib.events import BIN_COUNT, Event, HistogramsLogged, LatentsFixed
 
 MAX_POINTS = 20_000
 # Condition of every batch: it continues the stored numbers.
@@ -78,6 +79,33 @@ def insert_events(
     new, next_seq = _claim_numbers(session, job, events)
     if not new:
         return Accepted(next_seq, job.cancel_requested_at is not None)
+    return _insert_new(session, job, new, next_seq, checkpoints_kept)
+
+
+def append_events(session: Session, job_id: str, events: Sequence[tuple[datetime, Event]]) -> Accepted:
+    """Store and project events that the service itself reports for a job, in any of its states, without a lease.
+
+    events: each with the time at which it happened; they take the numbers that come next in the newest attempt.
+    Raises JobNotFound, ArtifactMissing, and RequestInvalid for too many points.
+    """
+    job = lock_without_lease(session, job_id)
+    own = (Attempt.job_id == job.id, Attempt.attempt == job.attempt)
+    first = session.execute(select(Attempt.next_seq).where(*own)).scalar_one()
+    numbered = [
+        post_event(NumberedEvent.model_construct(seq=first + place, at=at, event=event))
+        for place, (at, event) in enumerate(events)
+    ]
+    _check_size(numbered)
+    if not numbered:
+        return Accepted(first, job.cancel_requested_at is not None)
+    _claim(session, job, numbered)
+    return _insert_new(session, job, numbered, first + len(numbered), checkpoints_kept=2)
+
+
+def _insert_new(
+    session: Session, job: LeasedJob, new: Sequence[PostedEvent], next_seq: int, checkpoints_kept: int
+) -> Accepted:
+    """Project and log events whose numbers are claimed."""
     reached = _find_iteration(job, new)
     arriving = collect_tail(
         (item.event.iteration, item.event.values) for item in new if isinstance(item.event, MetricsRow)
@@ -86,6 +114,9 @@ def insert_events(
     is_folded = fold_long_tail(session, job, arriving)
     applied = apply_events(session, job, new, arriving, checkpoints_kept)
     _store(session, job, new, reached, is_folded)
+    if job.origin != GANLIB and 0 < job.iterations < reached:
+        # A loop of somebody's own went on beyond its plan.
+        session.execute(update(Job).where(Job.id == job.id).values(iterations=reached))
     points = sum(_count_points(item.event) for item in new)
     is_cancelled = job.cancel_requested_at is not None
     return Accepted(next_seq, is_cancelled, applied.retired, len(new), points, applied.found)
@@ -115,7 +146,7 @@ def _count_points(event: MetricsRow | OtherEvent) -> int:
 def _find_iteration(job: LeasedJob, events: Sequence[PostedEvent]) -> int:
     """Return the iteration that the job has reached; raises RequestInvalid for one beyond its end."""
     latest = max((item.event.iteration for item in events if not isinstance(item.event, LatentsFixed)), default=0)
-    if latest > job.iterations:
+    if job.origin == GANLIB and latest > job.iterations:
         message = f"iteration {latest} is beyond the job's {job.iterations}"
         raise RequestInvalid(message, problems=[{"field": "events", "given": str(latest), "message": message}])
     return max(job.iteration, latest)

@@ -19,6 +19,7 @@ from ganlib.events import (
     METRIC_NAME_PATTERN,
     CheckpointSaved,
     Event,
+    FileSaved,
     FindingReported,
     HistogramsLogged,
     LatentsFixed,
@@ -56,6 +57,7 @@ OtherEvent = (
     | NeighbourGridSaved
     | HistogramsLogged
     | CheckpointSaved
+    | FileSaved
     | LineLogged
     | FindingReported
     | TrainingEnded

@@ -19,9 +19,19 @@ from api.events.findings.reports import apply_report
 from api.events.parsing import MetricsRow, PostedEvent
 from api.server.database.clock import database_now
 from api.server.database.engine import dialect_name, insert_for, insert_into
-from api.server.database.models import Artifact, Checkpoint, Job, LatestValue, LogLine, NeighbourGrid, Sample
+from api.server.database.models import (
+    Artifact,
+    Checkpoint,
+    Job,
+    LatestValue,
+    LogLine,
+    NeighbourGrid,
+    RunFile,
+    Sample,
+)
 from ganlib.events import (
     CheckpointSaved,
+    FileSaved,
     FindingReported,
     HistogramsLogged,
     LatentsFixed,
@@ -55,7 +65,7 @@ def _apply_others(
     files = [
         item.event.file.sha256
         for item in others
-        if isinstance(item.event, (SampleGridSaved, NeighbourGridSaved, CheckpointSaved, LatentsFixed))
+        if isinstance(item.event, (SampleGridSaved, NeighbourGridSaved, CheckpointSaved, LatentsFixed, FileSaved))
     ]
     artifacts = require_artifacts(session, files)
     _apply_lines(session, job, others)
@@ -69,6 +79,8 @@ def _apply_others(
         elif isinstance(event, CheckpointSaved):
             _insert_checkpoint(session, job, event, artifacts)
             has_checkpoint = True
+        elif isinstance(event, FileSaved):
+            _insert_file(session, job, event, artifacts)
         elif isinstance(event, LatentsFixed):
             _update_job(session, job, latents_sha256=event.file.sha256)
         elif isinstance(event, FindingReported):
@@ -160,7 +172,7 @@ def _grid_columns(
         "columns": event.columns,
         "cell_width": event.cell_width,
         "cell_height": event.cell_height,
-        "latents_sha256": event.latents_sha256,
+        "latents_sha256": event.latents_sha256 or "",
     }
 
 
@@ -177,6 +189,22 @@ def _insert_checkpoint(
     }
     insert_row = insert_into(session, Checkpoint).values(job_id=job.id, iteration=event.iteration, **row)
     session.execute(insert_row.on_conflict_do_update(index_elements=["job_id", "iteration"], set_=row))
+
+
+def _insert_file(session: Session, job: LeasedJob, event: FileSaved, artifacts: dict[str, Artifact]) -> None:
+    sha256 = event.file.sha256
+    if event.media_type == "image/png" and artifacts[sha256].media_type != "image/png":
+        raise ArtifactMissing("Upload the file of a picture as image/png first.", sha256=[sha256])
+    row: dict[str, Any] = {
+        "attempt": job.attempt,
+        "iteration": event.iteration,
+        "sha256": sha256,
+        "size": artifacts[sha256].size,
+        "media_type": event.media_type,
+        "created_at": database_now(),
+    }
+    insert_row = insert_into(session, RunFile).values(job_id=job.id, name=event.name, **row)
+    session.execute(insert_row.on_conflict_do_update(index_elements=["job_id", "name"], set_=row))
 
 
 def _update_job(session: Session, job: LeasedJob, **values: Any) -> None:

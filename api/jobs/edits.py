@@ -16,12 +16,14 @@ from api.jobs.queries import get_job, insert_job, lock_job, update_job
 from api.jobs.schemas import JobEdit
 from api.server.database.clock import database_now
 from api.server.database.models import (
+    GANLIB,
     Checkpoint,
     CurveChunk,
     HistogramRow,
     Job,
     LatestValue,
     NeighbourGrid,
+    RunFile,
     Sample,
 )
 from api.server.http.schemas import TERMINAL_STATES
@@ -93,7 +95,7 @@ def purge_job(session: Session, job_id: str, kept_seconds: float) -> list[str]:
     if job is None:
         return []
     names: set[str] = {job.latents_sha256} if job.latents_sha256 else set()
-    for table in (Sample, NeighbourGrid, Checkpoint):
+    for table in (Sample, NeighbourGrid, Checkpoint, RunFile):
         names |= set(session.scalars(select(table.sha256).where(table.job_id == job_id)))
     # The rows of all other tables are deleted with the job's.
     session.execute(delete(Job).where(Job.id == job_id))
@@ -132,6 +134,10 @@ def retry_job(
     """
     # Locked against a purge, which would delete what is being copied.
     source = lock_job(session, job_id, read=True)
+    if source.origin != GANLIB:
+        raise JobStateConflict(
+            "This run is of a loop that Ganvas does not start; run its own program again.", state=source.state
+        )
     if source.state not in RETRIED_STATES:
         message = f"The job is {source.state}; only a failed or cancelled job can be retried."
         raise JobStateConflict(message, state=source.state)
@@ -154,7 +160,7 @@ def retry_job(
 
 def _copy_history(session: Session, source: Job, job: Job, iteration: int) -> None:
     """Copy the source's records up to this iteration; attempt 0 marks records of the source."""
-    for table in (Sample, NeighbourGrid, Checkpoint, HistogramRow):
+    for table in (Sample, NeighbourGrid, Checkpoint, HistogramRow, RunFile):
         kept = [table.job_id == source.id, table.iteration <= iteration]
         _copy_rows(session, table, kept, job.id)
     for points in (CurveChunk, LatestValue):

@@ -86,8 +86,8 @@ def _match_word(word: Word, dialect: str) -> Condition:
     match word.key:
         case "tag":
             return has_tag(word.value)
-        case "state":
-            return Job.state == word.value
+        case "state" | "origin":
+            return _compare(getattr(Job, word.key), "=", word.value)
         case "commit":
             return Job.commit_hash.startswith(word.value, autoescape=True)
         case "recipe":

@@ -17,12 +17,12 @@ from api.events.findings.schemas import VerdictTone
 from api.events.log import insert_service_events, log_line_event
 from api.jobs.filters import build_condition, has_tag, is_of_recipe
 from api.jobs.schemas import JobSummary
-from api.jobs.search import MetricComparison, Term, Word, is_metric
+from api.jobs.search import MetricComparison, Term, Word, is_metric, read_metric
 from api.jobs.serializers import job_summaries
 from api.jobs.sorting import ColumnOrder, build_order, show_key
 from api.server.database.clock import database_now
 from api.server.database.engine import insert_into
-from api.server.database.models import Job, LatestValue
+from api.server.database.models import GANLIB, Attempt, Job, LatestValue
 from api.server.http.schemas import JobState, Page
 from ganlib.spec.documents.suggestions import find_near
 from ganlib.spec.job import JobSpec
@@ -57,7 +57,7 @@ def insert_job(
         made_from = get_job_id(session, made_from)
     data = spec.model_dump(mode="json")
     row: dict[str, Any] = {
-        "id": "".join(secrets.choice(_ID_LETTERS) for _ in range(ID_LENGTH)),
+        "id": make_job_id(),
         "name": spec.name,
         "tags": list(spec.tags),
         "spec": data,
@@ -86,6 +86,11 @@ def insert_job(
         return earlier, False
     insert_service_events(session, job, state_changed_event(job))
     return job, True
+
+
+def make_job_id() -> str:
+    """Return a new random id."""
+    return "".join(secrets.choice(_ID_LETTERS) for _ in range(ID_LENGTH))
 
 
 def join_labels(labels: Iterable[str]) -> str:
@@ -188,7 +193,13 @@ def cancel_job(session: Session, job_id: str) -> Job:
 
     The answer to the next heartbeat or batch informs the worker of a running job, which then finishes the attempt.
     """
-    lock_job(session, job_id)
+    job = lock_job(session, job_id)
+    if job.origin != GANLIB and job.state == "running" and job.lease_ends_at is None:
+        # Nobody would hear of a request.
+        own = (Attempt.job_id == job_id, Attempt.attempt == job.attempt)
+        session.execute(update(Attempt).where(*own).values(end="cancelled", ended_at=database_now()))
+        _update_state(session, job_id, "running", state="cancelled", ended_at=database_now())
+        return _record_change(session, job_id, "Cancelled; its program, if it still runs, was not told.")
     requested_at = func.coalesce(Job.cancel_requested_at, database_now())
     if _update_state(
         session, job_id, "queued", state="cancelled", cancel_requested_at=requested_at, ended_at=database_now()
@@ -273,7 +284,7 @@ def check_metrics(session: Session, sort: str, terms: Sequence[Term]) -> None:
     usual = {metric.name for metric in METRICS}
     named = {
         "where": [term.metric for term in terms if isinstance(term, MetricComparison)],
-        "sort": [name for name in [sort.removeprefix("-")] if is_metric(name)],
+        "sort": [read_metric(name) for name in [sort.removeprefix("-")] if is_metric(name)],
     }
     for field, names in named.items():
         for name in names:

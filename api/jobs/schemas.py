@@ -8,7 +8,7 @@ from pydantic import Field
 from api.attempts.schemas import AttemptRead
 from api.events.findings.schemas import FindingAdvised, VerdictRead
 from api.samples.schemas import CheckpointRead, SampleRead
-from api.server.http.schemas import JobState, Reason, Request, Schema
+from api.server.http.schemas import JobState, Origin, Reason, Request, Schema
 from ganlib.events import MetricValue
 from ganlib.spec.fields import Tag
 
@@ -23,12 +23,17 @@ class LatestMetric(Schema):
 class JobSummary(Schema):
     """A job as the list shows it. `verdict`: what is wrong with its training, in one line.
 
+    origin: who writes it; `ganlib` is a spec that workers train.
+
     obstacle: what a queued job requires and no living worker offers.
+
+    iterations: 0 where no end was planned.
 
     sorted_by: the value that the list is sorted by, unless every job has it as a field of its own.
     """
 
     id: str
+    origin: Origin = "ganlib"
     name: str
     tags: list[str]
     state: JobState
@@ -51,14 +56,16 @@ class JobSummary(Schema):
 
 
 class JobRead(JobSummary):
-    """A job in full. `made_from`: the job whose spec was changed or repeated; `retry_of`: only the latter.
+    """A job in full. Of a loop of somebody's own, `spec` is its name and its `config`, and there may be no `seed`.
+
+    `made_from`: the job whose spec was changed or repeated; `retry_of`: only the latter.
 
     waiting: why a queued job waits, in sentences; only in the answer of `GET /jobs/{id}`.
     """
 
     note: str = ""
     spec: dict[str, Any]
-    seed: int
+    seed: int | None
     retry_of: str | None = None
     made_from: str | None = None
     latents_sha256: str | None

@@ -1,13 +1,13 @@
 """The search language of the list of jobs.
 
     digits tag:sweep state:failed verdict:serious commit:ab12 recipe:winkler losses.generator=wasserstein
-    eval/coverage<0.5 finding:mode_collapse from:ID
+    eval/coverage<0.5 finding:mode_collapse from:ID config.lr=0.1 "val loss"<2 origin:own
 
 A bare word matches a part of the name or of a tag, or the beginning of an id. A comparison names a field of the
-spec, a metric (its newest value), or one of JOB_FIELDS. `verdict:` is how bad the worst fault is that lasts;
-`finding:` a fault that was found, also one that has ended. `from:` with the beginning of a job's id finds the jobs
-made from it. A leading minus excludes; quotes group words. Every error is a RequestInvalid that says what to
-write.
+spec, a metric (its newest value), or one of JOB_FIELDS; a metric's name that is not group/name stands in quotes.
+`verdict:` is how bad the worst fault is that lasts; `finding:` a fault that was found, also one that has ended.
+`origin:` is who writes the run. `from:` with the beginning of a job's id finds the jobs made from it. A leading
+minus excludes; quotes group words. Every error is a RequestInvalid that says what to write.
 """
 
 import math
@@ -18,15 +18,16 @@ from typing import Literal, get_args
 
 from api.errors import RequestInvalid
 from api.events.findings.schemas import VerdictTone
-from api.server.http.schemas import JobState
+from api.server.http.schemas import JobState, Origin
 from ganlib.events import METRIC_NAME_PATTERN
 from ganlib.spec.documents.suggestions import ask_near, find_near
 from ganlib.spec.paths import NoSuchField, Step, resolve_field
 from ganlib.vocabulary import GENERATOR_LOSS
 
 Operator = Literal["=", "!=", "<", "<=", ">", ">=", "~"]
-Key = Literal["name", "tag", "state", "commit", "recipe", "from", "verdict", "finding"]
+Key = Literal["name", "tag", "state", "commit", "recipe", "from", "verdict", "finding", "origin"]
 KEYS: tuple[Key, ...] = get_args(Key)
+_LOWER_KEYS = ("state", "commit", "verdict", "finding", "origin")
 # Comparable columns of a job.
 JOB_FIELDS = ("iteration", "attempt")
 ORDERS: tuple[Operator, ...] = ("<", "<=", ">", ">=")
@@ -35,11 +36,11 @@ FLAGS = {"nan": "nan", "inf": "inf", "+inf": "inf", "-inf": "-inf"}
 MAX_TERMS = 20
 
 _COMPARISON = re.compile(
-    r"(?P<field>[A-Za-z_][A-Za-z0-9_./-]*)\s*(?P<operator>!=|<=|>=|=|<|>|~)\s*(?P<value>.*)", re.S
+    r'(?P<field>[A-Za-z_][A-Za-z0-9_./-]*|"[^"]+")\s*(?P<operator>!=|<=|>=|=|<|>|~)\s*(?P<value>.*)', re.S
 )
 _TERM = re.compile(
     r"""(?P<minus>-)?(?:
-    (?P<field>[A-Za-z_][A-Za-z0-9_./-]*)\s*(?P<operator>!=|<=|>=|=|<|>|~)\s*(?P<value>"[^"]*"|[^\s"]*)
+    (?P<field>[A-Za-z_][A-Za-z0-9_./-]*|"[^"]+")\s*(?P<operator>!=|<=|>=|=|<|>|~)\s*(?P<value>"[^"]*"|[^\s"]*)
     |(?P<key>[A-Za-z]+):(?P<of_key>"[^"]*"|[^\s"]*)
     |"(?P<quoted>[^"]*)"
     |(?P<word>[^\s"]+)
@@ -47,6 +48,7 @@ _TERM = re.compile(
     re.X,
 )
 _METRIC = re.compile(METRIC_NAME_PATTERN)
+_PLAIN_METRIC = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*/[A-Za-z0-9_./-]+")
 _RULE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
 
@@ -108,7 +110,7 @@ def parse_comparison(text: str, excluded: bool = False, source: str = "where") -
     number = _read_number(value)
     if operator in ORDERS and number is None:
         raise _refuse(source, text, f"{operator} compares numbers; {value[:40]} is not a number")
-    if "/" in field:
+    if "/" in field or field.startswith('"'):
         return _compare_metric(source, text, field, operator, value, number, excluded)
     if field in JOB_FIELDS:
         return FieldComparison((field,), operator, value, number, excluded)
@@ -126,8 +128,18 @@ def check_count(terms: Sequence[Term], source: str) -> list[Term]:
 
 
 def is_metric(name: str) -> bool:
-    """Return whether this is a metric's name: group/name."""
-    return _METRIC.fullmatch(name) is not None
+    """Return whether this is how a metric is named beside fields of specs: group/name, or any name in quotes."""
+    return ("/" in name or name != read_metric(name)) and _METRIC.fullmatch(read_metric(name)) is not None
+
+
+def read_metric(name: str) -> str:
+    """Return the metric's name without quotes around it."""
+    return _unquote(name)
+
+
+def write_metric(name: str) -> str:
+    """Return a metric's name as searches and sorts take it: in quotes, unless it is group/name."""
+    return name if _PLAIN_METRIC.fullmatch(name) else f'"{name}"'
 
 
 def _read_term(match: re.Match[str]) -> Term:
@@ -154,6 +166,10 @@ def _check_value(key: Key, value: str, text: str) -> str:
     if key == "state" and value.lower() not in states:
         meant = ask_near(value, states)
         raise _refuse("q", text, f"there is no state {value[:40]}; the states are {', '.join(states)}{meant}")
+    origins = get_args(Origin)
+    if key == "origin" and value.lower() not in origins:
+        meant = ask_near(value, origins)
+        raise _refuse("q", text, f"there is no origin {value[:40]}; the origins are {', '.join(origins)}{meant}")
     tones = get_args(VerdictTone)
     if key == "verdict" and value.lower() not in tones:
         meant = ask_near(value, tones)
@@ -162,7 +178,7 @@ def _check_value(key: Key, value: str, text: str) -> str:
         raise _refuse("q", text, f"{value[:40]} is not a rule's name: write finding:mode_collapse")
     if key == "commit" and not re.fullmatch(r"[0-9a-fA-F]{1,40}", value):
         raise _refuse("q", text, f"{value[:40]} is not the beginning of a commit: write up to 40 of 0-9 and a-f")
-    return value.lower() if key in ("state", "commit", "verdict", "finding") else value
+    return value.lower() if key in _LOWER_KEYS else value
 
 
 def _compare_metric(
@@ -171,6 +187,7 @@ def _compare_metric(
     if not is_metric(metric):
         example = GENERATOR_LOSS.name
         raise _refuse(source, text, f"{metric[:100]} is not a metric: write group/name, such as {example}")
+    metric = read_metric(metric)
     if operator == "~":
         raise _refuse(source, text, "~ searches in texts; a metric is a number: use = != < <= > >=")
     if number is None and value.lower() not in FLAGS:

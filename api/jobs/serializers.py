@@ -6,11 +6,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from api.attempts.queries import list_attempts
+from api.attempts.schemas import AttemptRead
 from api.events.findings.advice import add_advice
 from api.events.findings.queries import judge_job, list_job_findings, read_findings
 from api.jobs.schemas import JobRead, JobSummary, LatestMetric
 from api.samples.queries import list_checkpoints, sample_read
-from api.server.database.models import Job, LatestValue, Sample
+from api.server.database.models import GANLIB, Job, LatestValue, Sample
 from api.server.http.schemas import Reason
 from api.workers.queries import find_unmet_requirements
 from api.workers.queue import count_queue
@@ -30,6 +31,7 @@ def job_summaries(session: Session, jobs: Sequence[Job]) -> list[JobSummary]:
     return [
         JobSummary(
             id=job.id,
+            origin=job.origin,
             name=job.name,
             tags=job.tags,
             state=job.state,
@@ -68,18 +70,34 @@ def job_read(session: Session, job: Job, *, with_waiting: bool = False) -> JobRe
         **{name: getattr(summary, name) for name in JobSummary.model_fields},
         note=job.note,
         spec=job.spec,
-        seed=job.seed,
+        seed=read_seed(job),
         retry_of=job.retry_of,
         made_from=job.made_from,
         latents_sha256=job.latents_sha256,
-        attempts=list_attempts(session, job.id),
+        attempts=_list_attempts(session, job),
         checkpoints=list_checkpoints(session, job.id),
-        findings=add_advice(list_job_findings(session, job.id), job.spec),
+        findings=add_advice(list_job_findings(session, job.id), job.spec if job.origin == GANLIB else None),
         last_event_id=job.last_event_id,
     )
     if with_waiting and job.state == "queued":
         shown.waiting = explain_waiting(shown, count_queue(session, job))
     return shown
+
+
+def _list_attempts(session: Session, job: Job) -> list[AttemptRead]:
+    attempts = list_attempts(session, job.id)
+    if job.origin != GANLIB:
+        for attempt in attempts:
+            attempt.seed = read_seed(job)
+    return attempts
+
+
+def read_seed(job: Job) -> int | None:
+    """Return the seed that a job was trained with, None where nobody said it."""
+    if job.origin == GANLIB:
+        return job.seed
+    seed = job.spec.get("config", {}).get("seed")
+    return seed if isinstance(seed, int) and not isinstance(seed, bool) else None
 
 
 def _latest_metrics(session: Session, job_ids: list[str]) -> dict[str, dict[str, LatestMetric]]:

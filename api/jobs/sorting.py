@@ -32,7 +32,7 @@ from sqlalchemy import (
 )
 
 from api.errors import RequestInvalid
-from api.jobs.search import is_metric
+from api.jobs.search import is_metric, read_metric
 from api.server.database.cursors import foreign_cursor, read_cursor, write_cursor
 from api.server.database.models import Job, LatestValue
 from api.server.database.spec_columns import postgresql_number, spec_column
@@ -47,8 +47,8 @@ JobSort = Literal[
 ]  # fmt: skip
 JOB_SORTS: tuple[JobSort, ...] = get_args(JobSort)
 DURATION = "duration"
-# A column, the duration, a metric's newest value, or a field of the spec.
-SORT_PATTERN = r"^-?([a-z][a-z0-9_]{0,31}/[a-z][a-z0-9_.-]{0,63}|[a-zA-Z0-9_]{1,64}(\.[a-zA-Z0-9_]{1,64}){0,9})$"
+# A column, the duration, a metric's newest value (in quotes unless it is group/name), or a field of the spec.
+SORT_PATTERN = r"^-?(\"[^\"\x00-\x1f\x7f]{1,250}\"|[a-zA-Z0-9_][a-zA-Z0-9_./-]{0,249})$"
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,7 @@ class NumberOrder:
         metric = self.sort.removeprefix("-")
         if metric == DURATION:
             return duration_seconds(self.dialect, self.as_of), query
-        mine = and_(LatestValue.job_id == Job.id, LatestValue.metric == metric)
+        mine = and_(LatestValue.job_id == Job.id, LatestValue.metric == read_metric(metric))
         value: Any = LatestValue.value
         return value, query.outerjoin(LatestValue, mine)
 

@@ -124,7 +124,7 @@ def _grid_fields(grid: Sample | NeighbourGrid) -> dict[str, Any]:
         "columns": grid.columns,
         "cell_width": grid.cell_width,
         "cell_height": grid.cell_height,
-        "latents_sha256": grid.latents_sha256,
+        "latents_sha256": grid.latents_sha256 or None,
         "created_at": grid.created_at,
     }
 

@@ -8,7 +8,10 @@ from ganlib.events import Sha256
 
 
 class SampleRead(Schema):
-    """One sample grid of the timeline; `url` gives the PNG."""
+    """One sample grid of the timeline; `url` gives the PNG.
+
+    latents_sha256: null where the latents are not known, so that cells of two grids cannot be compared.
+    """
 
     iteration: int
     attempt: int
@@ -18,7 +21,7 @@ class SampleRead(Schema):
     columns: int
     cell_width: int
     cell_height: int
-    latents_sha256: Sha256
+    latents_sha256: Sha256 | None
     created_at: datetime
 
 

@@ -1,6 +1,7 @@
 """Fields of a spec named by dotted paths, as `losses.generator`, and where two specs differ (no torch)."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
 from typing import Any
@@ -13,6 +14,10 @@ Step = str | int | None
 # The fields that name a section's kind; a section's own name is short for the one that it has.
 _KINDS = ("name", "technique", "layer", "kind")
 _Schema = dict[str, Any]
+# The section of a run whose loop is somebody's own.
+CONFIG = "config"
+_CONFIG_NAME = re.compile(r"[^\s\"\\\x00-\x1f\x7f][^\"\\\x00-\x1f\x7f]{0,99}")
+_MAX_CONFIG_STEPS = 10
 
 
 class NoSuchField(Exception):
@@ -24,8 +29,11 @@ def resolve_field(path: str) -> tuple[Step, ...]:
     """Return the steps that lead to a field; raises NoSuchField.
 
     A list's elements are named by number, or all of them by leaving the number out. A section is short for its
-    kind: `dataset` for `dataset.name`, `techniques` for `techniques.technique`.
+    kind: `dataset` for `dataset.name`, `techniques` for `techniques.technique`. What is below `config`, which runs
+    of somebody's own loop have, may have any name.
     """
+    if path.startswith(CONFIG + "."):
+        return _resolve_config(path)
     steps: list[Step] = []
     schemas = list(_flatten(_schema()))
     for position, part in enumerate(path.split(".")):
@@ -39,6 +47,14 @@ def resolve_field(path: str) -> tuple[Step, ...]:
             steps.append(part)
             schemas = _enter(schemas, part, path.split(".")[:position])
     return (*steps, *_end(path, schemas))
+
+
+def _resolve_config(path: str) -> tuple[Step, ...]:
+    """Return the steps to a field of a config, whose names nobody has declared."""
+    parts = path.split(".")
+    if len(parts) > _MAX_CONFIG_STEPS or not all(_CONFIG_NAME.fullmatch(part) for part in parts):
+        raise NoSuchField(f"{path[:100]} is not a field of a config: write {CONFIG}.learning_rate")
+    return tuple(parts)
 
 
 @cache

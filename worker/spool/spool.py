@@ -90,6 +90,7 @@ class SpooledEvent:
     kind: str
     point_count: int
     file: StoredFile | None
+    is_picture: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class Batch:
     def files(self) -> list[tuple[StoredFile, Literal["image/png", "application/octet-stream"]]]:
         """The files that these events name."""
         return [
-            (event.file, "image/png" if event.kind in _PICTURES else "application/octet-stream")
+            (event.file, "image/png" if event.is_picture else "application/octet-stream")
             for event in self.events
             if event.file is not None
         ]
@@ -195,6 +196,7 @@ class _Event(msgspec.Struct):
     values: dict[str, float | str] = {}
     histograms: dict[str, _Histogram] = {}
     file: dict[str, Any] | None = None
+    media_type: str = ""
 
     def count_points(self) -> int:
         """Count as the service does: each metric, and each bin of a histogram."""
@@ -213,7 +215,8 @@ def _parse_line(line: bytes) -> SpooledEvent:
     try:
         row = _decode_line(line)
         file = StoredFile.model_validate(row.event.file) if row.event.file is not None else None
-        return SpooledEvent(row.seq, line, row.event.kind, row.event.count_points(), file)
+        is_picture = row.event.kind in _PICTURES or row.event.media_type == "image/png"
+        return SpooledEvent(row.seq, line, row.event.kind, row.event.count_points(), file, is_picture)
     except (msgspec.MsgspecError, ValueError) as error:
         raise SpoolDamaged(f"A line of the spool is not an event: {line[:200]!r} ({error})") from None
 

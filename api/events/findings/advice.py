@@ -12,10 +12,11 @@ from ganlib.spec.files import apply_overrides
 from ganlib.spec.parse import parse_spec
 
 
-def add_advice(findings: Sequence[FindingRead], spec: Mapping[str, Any]) -> list[FindingAdvised]:
-    """Return the findings of a run with this spec, each with what to do about it."""
-    advice = {rule: list_advice(rule, spec) for rule in {finding.rule for finding in findings}}
-    return [FindingAdvised(**dict(finding), advice=advice[finding.rule]) for finding in findings]
+def add_advice(findings: Sequence[FindingRead], spec: Mapping[str, Any] | None) -> list[FindingAdvised]:
+    """Return the findings of a run with this spec, each with what to do about it; without a spec, nothing is."""
+    rules = set() if spec is None else {finding.rule for finding in findings}
+    advice = {rule: list_advice(rule, spec or {}) for rule in rules}
+    return [FindingAdvised(**dict(finding), advice=advice.get(finding.rule, [])) for finding in findings]
 
 
 def list_advice(rule_name: str, spec: Mapping[str, Any]) -> list[AdviceRead]:

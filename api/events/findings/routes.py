@@ -11,6 +11,7 @@ from api.events.findings.schemas import FindingAdvised, FindingListed
 from api.jobs import queries as job_queries
 from api.jobs.ids import NAMED_JOB
 from api.server.access.scopes import needs
+from api.server.database.models import GANLIB
 from api.server.http.dependencies import Cursor, ServicesDep
 from api.server.http.responses import documented
 from api.server.http.schemas import Page
@@ -50,4 +51,4 @@ def list_job_findings(job_id: str, services: ServicesDep) -> Any:
     with services.database.read() as session:
         job = job_queries.get_job(session, job_id)
         findings = finding_queries.list_job_findings(session, job.id)
-        return Page[FindingAdvised](items=add_advice(findings, job.spec))
+        return Page[FindingAdvised](items=add_advice(findings, job.spec if job.origin == GANLIB else None))

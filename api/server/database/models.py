@@ -1,60 +1,26 @@
 """The tables. Every time is UTC from the database's clock; see docs/architecture.md for why curves are chunked."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
     JSON,
     BigInteger,
     Boolean,
-    DateTime,
-    Dialect,
     Float,
     ForeignKey,
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     String,
     Text,
-    TypeDecorator,
     false,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
-NAMING = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-    "pk": "pk_%(table_name)s",
-}
-# SQLite gives rising ids that are never used again only to INTEGER PRIMARY KEY AUTOINCREMENT.
-BigId = BigInteger().with_variant(Integer, "sqlite")
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """A time that is always aware and in UTC; SQLite keeps none of the zone itself."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Store UTC."""
-        return value.astimezone(UTC) if value is not None else None
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        """Return an aware time."""
-        if not isinstance(value, datetime):
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-class Base(DeclarativeBase):
-    """Base of all tables."""
-
-    metadata = MetaData(naming_convention=NAMING)
-    type_annotation_map = {datetime: UtcDateTime}  # noqa: RUF012
+from api.server.database.base import GANLIB as GANLIB
+from api.server.database.base import Base as Base
+from api.server.database.base import BigId, MetricText
 
 
 class Job(Base):
@@ -74,10 +40,13 @@ class Job(Base):
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    # Who writes it: `ganlib` for a spec that workers train; a loop of somebody's own, or another tracker.
+    origin: Mapped[str] = mapped_column(String(16), default=GANLIB, server_default=GANLIB)
     name: Mapped[str] = mapped_column(String(100))
     tags: Mapped[list[str]] = mapped_column(JSON, default=list)
     spec: Mapped[dict[str, Any]] = mapped_column(JSON)
     seed: Mapped[int] = mapped_column(BigInteger)
+    # 0 where no end was planned.
     iterations: Mapped[int] = mapped_column(Integer)
     device: Mapped[str] = mapped_column(String(8), default="auto")
     idempotency_key: Mapped[str | None] = mapped_column(String(200), unique=True)
@@ -138,7 +107,7 @@ class Attempt(Base):
     resumed_from: Mapped[int] = mapped_column(Integer, default=0)
     next_seq: Mapped[int] = mapped_column(BigInteger, default=0)
     seed: Mapped[int] = mapped_column(BigInteger)
-    # Hash of the token that may write for this attempt only.
+    # Hash of the token that may write for this attempt only; None where the service itself writes.
     token_sha256: Mapped[str | None] = mapped_column(String(64), unique=True)
     provenance: Mapped[dict[str, Any]] = mapped_column(JSON)
 
@@ -171,7 +140,7 @@ class CurveChunk(Base):
     __tablename__ = "curve_chunks"
 
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
-    metric: Mapped[str] = mapped_column(String(100), primary_key=True)
+    metric: Mapped[str] = mapped_column(MetricText, primary_key=True)
     first_iteration: Mapped[int] = mapped_column(Integer, primary_key=True)
     last_iteration: Mapped[int] = mapped_column(Integer)
     count: Mapped[int] = mapped_column(Integer)
@@ -186,7 +155,7 @@ class LatestValue(Base):
     __tablename__ = "latest_values"
 
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
-    metric: Mapped[str] = mapped_column(String(100), primary_key=True)
+    metric: Mapped[str] = mapped_column(MetricText, primary_key=True)
     iteration: Mapped[int] = mapped_column(Integer)
     value: Mapped[float | None] = mapped_column(Float)
     flag: Mapped[str | None] = mapped_column(String(4))
@@ -221,6 +190,7 @@ class Sample(Base):
     columns: Mapped[int] = mapped_column(Integer)
     cell_width: Mapped[int] = mapped_column(Integer)
     cell_height: Mapped[int] = mapped_column(Integer)
+    # Empty where the latents are not known.
     latents_sha256: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime]
 
@@ -248,7 +218,7 @@ class HistogramRow(Base):
     __tablename__ = "histograms"
 
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
-    name: Mapped[str] = mapped_column(String(100), primary_key=True)
+    name: Mapped[str] = mapped_column(MetricText, primary_key=True)
     iteration: Mapped[int] = mapped_column(Integer, primary_key=True)
     low: Mapped[float] = mapped_column(Float)
     high: Mapped[float] = mapped_column(Float)
@@ -267,6 +237,21 @@ class Checkpoint(Base):
     sha256: Mapped[str] = mapped_column(String(64), index=True)
     size: Mapped[int] = mapped_column(BigInteger)
     stored: Mapped[bool] = mapped_column(Boolean, default=True)
+    created_at: Mapped[datetime]
+
+
+class RunFile(Base):
+    """A file of a job under its name; its bytes are an artifact."""
+
+    __tablename__ = "run_files"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(500), primary_key=True)
+    attempt: Mapped[int] = mapped_column(Integer)
+    iteration: Mapped[int] = mapped_column(Integer)
+    sha256: Mapped[str] = mapped_column(ForeignKey("artifacts.sha256"), index=True)
+    size: Mapped[int] = mapped_column(BigInteger)
+    media_type: Mapped[str] = mapped_column(String(100))
     created_at: Mapped[datetime]
 
 

@@ -7,7 +7,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
-from api.attempts.schemas import ClaimRequest, FinishPost
+from api.attempts.schemas import ClaimRequest, FinishPost, RunOpen
 from api.errors import BodyTooLarge, NotAllowed, NotAuthenticated, OriginRefused, RequestInvalid, ServiceError
 from api.events.schemas import EventsPost, StreamEvent
 from api.jobs.schemas import JobEdit
@@ -23,6 +23,7 @@ _MODELS: tuple[type[BaseModel], ...] = (
     ClaimRequest,
     EventsPost,
     FinishPost,
+    RunOpen,
     WorkerPost,
     StreamEvent,
 )
@@ -63,6 +64,7 @@ MEANINGS = {
     "job_id": "the job's id",
     "attempt": "the attempt's number, from 1",
     "iteration": "the iteration at which the checkpoint was saved",
+    "under": "only files whose names begin so, such as `checkpoints/`",
     "sha256": "the file's sha256, 64 hexadecimal digits",
     "name": "a part of the job's name",
     "tag": "a whole tag",
@@ -178,6 +180,15 @@ EVENTS_EXAMPLE: dict[str, Any] = {
             "event": {"kind": "line_logged", "iteration": 10, "level": "info", "text": "Ten iterations done."},
         },
     ]
+}
+
+RUN_EXAMPLE: dict[str, Any] = {
+    "key": "my-gan-7f3a9c21",
+    "name": "my gan",
+    "config": {"learning_rate": 0.0002, "batch_size": 64, "seed": 1},
+    "tags": ["first"],
+    "iterations": 5000,
+    "writer": "desk-3 4711",
 }
 
 FINISH_EXAMPLE: dict[str, Any] = {"end": "succeeded", "events_count": 2}

@@ -9,6 +9,8 @@ from ganlib.events import PrintedText
 
 JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 TERMINAL_STATES: tuple[JobState, ...] = ("succeeded", "failed", "cancelled")
+# Who writes a job: `ganlib` for a spec that workers train, `own` for a loop of somebody's own, or another tracker.
+Origin = Literal["ganlib", "own", "mlflow", "tensorboard", "wandb", "trackio"]
 AttemptEnd = Literal["succeeded", "failed", "cancelled", "preempted", "lost"]
 MediaType = Literal["image/png", "application/octet-stream"]
 

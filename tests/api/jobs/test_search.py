@@ -140,7 +140,7 @@ def test_no_text_is_more_than_a_value(jobs: Database) -> None:
         ("nothing.here=1", "A spec has no field nothing"),
         ("losses.generator=", "a value is missing"),
         ("losses.generator<hinge", "compares numbers"),
-        ("Eval/score>1", "is not a metric"),
+        ('" score">1', "is not a metric"),
         ("eval/score~1", "~ searches in texts"),
         ("eval/score=high", "eval/score is a number"),
         ("state:done", "the states are queued, running, succeeded, failed, cancelled"),
