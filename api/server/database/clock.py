@@ -7,7 +7,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-from api.server.database.models import UtcDateTime
+from api.server.database.base import UtcDateTime
 
 
 class DatabaseTime(FunctionElement[Any]):

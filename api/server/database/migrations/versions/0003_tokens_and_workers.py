@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from api.server.database.models import UtcDateTime
+from api.server.database.base import UtcDateTime
 
 revision = "0003"
 down_revision = "0002"
