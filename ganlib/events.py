@@ -234,7 +234,8 @@ class LineLogged(_Data):
 
 
 Severity = Literal["note", "warning", "serious"]
-RuleName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+RULE_PATTERN = r"^[a-z][a-z0-9_]{0,63}$"
+RuleName = Annotated[str, Field(pattern=RULE_PATTERN)]
 Action = Literal["notify", "stop", "rollback"]
 
 

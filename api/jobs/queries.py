@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, and_, exists, func, or_, select, update
 from sqlalchemy.orm import Session, defer
 
 from api.errors import IdempotencyConflict, JobAmbiguous, JobNotFound, JobStateConflict, RequestInvalid
-from api.events.findings.queries import has_finding, has_verdict
+from api.events.findings.queries import check_rule, has_finding, has_verdict
 from api.events.findings.schemas import VerdictTone
 from api.events.log import insert_service_events, log_line_event
 from api.jobs.filters import build_condition, has_tag, is_of_recipe
@@ -261,6 +261,7 @@ def list_jobs(
     dialect = session.get_bind().dialect.name
     order = build_order(sort, cursor, dialect)
     check_metrics(session, sort, filters.terms if filters else ())
+    check_rules(session, filters or JobFilters())
     conditions = build_conditions(filters or JobFilters(), dialect)
     # A summary contains no spec, and reading fifty of them would double the time.
     whole = select(Job).options(defer(Job.spec, raiseload=True))
@@ -296,6 +297,15 @@ def check_metrics(session: Session, sort: str, terms: Sequence[Term]) -> None:
                 message = f"no job has a metric {name}; did you mean {near}?"
                 problem = {"field": field, "given": name, "message": message}
                 raise RequestInvalid(f"{message[:1].upper()}{message[1:]}", problems=[problem])
+
+
+def check_rules(session: Session, filters: JobFilters) -> None:
+    """Raise RequestInvalid for a rule that found nothing and is nearly written like a known one."""
+    if filters.finding:
+        check_rule(session, "finding", filters.finding)
+    for term in filters.terms:
+        if isinstance(term, Word) and term.key == "finding":
+            check_rule(session, "q", term.value)
 
 
 def build_conditions(filters: JobFilters, dialect: str) -> list[ColumnElement[bool]]:

@@ -109,6 +109,7 @@ def _read_list(session: Session, listing: Listing, columns: list[Column], last_e
     try:
         filters = job_queries.JobFilters(terms=parse_search(listing.q))
         job_queries.check_metrics(session, listing.sort, filters.terms)
+        job_queries.check_rules(session, filters)
     except RequestInvalid as error:
         return ListData(NO_RUNS, {}, last_event_id, error.text)
     jobs = job_queries.list_jobs(session, filters, listing.sort, ROWS, listing.cursor or None)

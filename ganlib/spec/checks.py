@@ -366,17 +366,20 @@ def _check_reactions(spec: JobSpec) -> Problem | None:
     for name, reaction in spec.on.items():
         if name not in RULES:
             near = ask_near(name, RULES)
-            return Problem("on", name, f"there is no such fault; known: {', '.join(RULES)}{near}")
+            return Problem("on", repr(name[:64]), f"there is no such fault; known: {', '.join(RULES)}{near}")
         if reaction.action == "rollback" and (spec.speed.cuda_graphs or (spec.queue.gpus or 1) > 1):
             return Problem(f"on.{name}", "", "a rollback works on one card and without speed.cuda_graphs alone")
         counts = {"discriminator_steps", "generator_advantage"} & reaction.change.keys()
         if counts and spec.adaptive_advantage is not None:
             field = f"on.{name}.change.{min(counts)}"
             return Problem(field, "", "adaptive_advantage decides it; change a learning rate instead")
-        try:
-            changed_fields(spec, reaction.change)
-        except ValidationError as error:
-            return Problem(f"on.{name}.change", "", f"does not fit: {error.errors()[0]['msg']}")
+        for path, value in reaction.change.items():
+            try:
+                changed_fields(spec, {path: value})
+            except ValidationError as error:
+                message = error.errors()[0]["msg"].removeprefix("Value error, ").removeprefix("Input should ")
+                message = message if message.startswith("must") else f"must {message}"
+                return Problem(f"on.{name}.change.{path}", repr(value)[:64], message)
     if spec.on and not spec.diagnosis.enabled:
         return Problem("on", "", "no fault is looked for without diagnosis.enabled: set it, or drop on")
     return None

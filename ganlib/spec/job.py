@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from ganlib.events import RuleName
 from ganlib.spec.fields import Count, Name, Natural, Section, Tag
 from ganlib.spec.layers import LayerPath
 from ganlib.spec.sections.datasets import DatasetSpec
@@ -63,7 +62,7 @@ class JobSpec(Section):
     evaluation: EvaluationSpec | None = None
     transfer: TransferSpec | None = None
     diagnosis: DiagnosisSpec = DiagnosisSpec()
-    on: Annotated[dict[RuleName, Reaction], Field(default_factory=dict)]
+    on: Annotated[dict[str, Reaction], Field(default_factory=dict)]
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     speed: SpeedSpec = SpeedSpec()

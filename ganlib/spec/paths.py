@@ -12,7 +12,7 @@ from ganlib.spec.job import JobSpec
 # A key of a mapping, an index of a list, or (None) any element of a list.
 Step = str | int | None
 # The fields that name a section's kind; a section's own name is short for the one that it has.
-_KINDS = ("name", "technique", "layer", "kind")
+_KINDS = ("name", "technique", "layer", "kind", "action")
 _Schema = dict[str, Any]
 # The section of a run whose loop is somebody's own.
 CONFIG = "config"
@@ -107,6 +107,10 @@ def _elements(schemas: list[_Schema]) -> Iterator[_Schema]:
 
 def _enter(schemas: list[_Schema], part: str, before: list[str]) -> list[_Schema]:
     fields = [schema["properties"][part] for schema in schemas if part in schema.get("properties", {})]
+    # A mapping from names, such as faults, to what is done about each.
+    fields += [
+        each["additionalProperties"] for each in schemas if isinstance(each.get("additionalProperties"), dict)
+    ]
     if not fields:
         raise NoSuchField(_describe_missing(schemas, part, ".".join(before)))
     return [flat for schema in fields for flat in _flatten(schema)]

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, case, exists, func, not_, or_, select
 from sqlalchemy.orm import Session
 
+from api.errors import RequestInvalid
 from api.events.findings.schemas import (
     MOST_OF_A_JOB,
     FindingListed,
@@ -23,6 +24,7 @@ from ganlib.errors import TrainingDiverged
 from ganlib.evaluation.diagnosis.rules import RULES
 from ganlib.evaluation.diagnosis.verdict import SEVERITY_RANKS, Standing, describe, judge
 from ganlib.events import Severity
+from ganlib.spec.documents.suggestions import find_near
 
 SIGNALS = "signals/"
 
@@ -37,10 +39,24 @@ class FindingFilters:
     is_active: bool | None = None
 
 
+def check_rule(session: Session, field: str, name: str) -> None:
+    """Raise RequestInvalid for a rule that found nothing anywhere and is nearly written like a known one."""
+    near = find_near(name, RULES)
+    if near and session.scalar(select(FindingRow.id).where(FindingRow.rule == name).limit(1)) is None:
+        message = f"no rule {name} found anything; did you mean {near}?"
+        problem = {"field": field, "given": name, "message": message}
+        raise RequestInvalid(f"{message[:1].upper()}{message[1:]}", problems=[problem])
+
+
 def list_findings(
     session: Session, filters: FindingFilters, limit: int = 50, cursor: str | None = None
 ) -> Page[FindingListed]:
-    """Return one page of the findings of all jobs that are not deleted, the newest first."""
+    """Return one page of the findings of all jobs that are not deleted, the newest first.
+
+    Raises RequestInvalid as `check_rule` does.
+    """
+    if filters.rule is not None:
+        check_rule(session, "rule", filters.rule)
     query = select(FindingRow, Job.name).join(Job, Job.id == FindingRow.job_id).where(Job.deleted_at.is_(None))
     query = query.where(*_conditions(filters)).order_by(FindingRow.id.desc()).limit(limit + 1)
     if cursor is not None:

@@ -10,6 +10,7 @@ from pydantic_core import ErrorDetails
 
 from api.errors import RequestInvalid, SpecRefused
 from ganlib.errors import Problem, SpecInvalid
+from ganlib.events import RULE_PATTERN
 from ganlib.spec.documents.nodes import Unreadable
 from ganlib.spec.documents.suggestions import ask_near
 from ganlib.spec.documents.values import read_json
@@ -108,8 +109,14 @@ def describe_problem(details: ErrorDetails | dict[str, Any]) -> dict[str, str]:
     return {
         "field": replace_unstorable(".".join(str(part)[:_MAX_FIELD] for part in details["loc"])),
         "given": show_given(details.get("input", "")),
-        "message": str(details["msg"]) + _ask_near_choice(details),
+        "message": _say(details) + _ask_near_choice(details),
     }
+
+
+def _say(details: ErrorDetails | dict[str, Any]) -> str:
+    if details["type"] == "string_pattern_mismatch" and details["ctx"]["pattern"] == RULE_PATTERN:
+        return "must be the name of a rule, as mode_collapse: small letters, digits and _"
+    return str(details["msg"])
 
 
 def _ask_near_choice(details: ErrorDetails | dict[str, Any]) -> str:

@@ -167,6 +167,11 @@ def test_the_route_takes_conditions_and_names_what_is_wrong_with_one(client: Tes
     assert names(where=["losses.generator=hinge", "iterations>=100"]) == ["one"]
     assert names(where=["losses.generator=hinge", "iterations>=1000000"]) == []
     assert names(recipe="thesis") == ["two"]
+    stop = {"mode_collapse": "stop", "divergence": {"action": "stop"}}
+    client.post("/jobs", json=make_spec(name="three", on=stop))
+    assert names(where=["on.mode_collapse=stop", "on.divergence.at_most=1"]) == ["three"]
+    assert names(where="on.no_progress=stop") == []
+    assert names(sort="on.mode_collapse")[0] == "three"
     assert names(q="two -tag:x") == ["two"]
     answer = client.get("/jobs", params={"where": "losses.genrator=hinge"})
     assert answer.status_code == 422

@@ -151,7 +151,10 @@ def test_a_run_that_was_rolled_back_resumes_to_the_same_bytes(
         ({"mode_collapse": "rollback"}, "a rollback needs change"),
         ({"mode_collapse": {"action": "stop", "change": {"generator_advantage": 2}}}, "only a rollback changes"),
         ({"mode_collapse": {"action": "rollback", "change": {"batch_size": 2}}}, "cannot be changed on the way"),
-        ({"mode_collapse": {"action": "rollback", "change": {"generator_advantage": 0}}}, "does not fit"),
+        (
+            {"mode_collapse": {"action": "rollback", "change": {"generator_advantage": 0}}},
+            "must be greater than or equal to 1",
+        ),
         ({"mode_collapse": "explode"}, "notify"),
     ],
 )
