@@ -1,18 +1,36 @@
 """The Python client (`from ganvas import Client`) and the `ganvas` command."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from api.client.client import Client
+    from api.client.client import AsyncClient, Client, ServiceUnreachable, WaitTimedOut
+    from api.errors import JobAmbiguous, JobNotFound, ServiceError, SpecRefused
 
 __version__ = "0.1.0"
-__all__ = ["Client", "__version__"]
+__all__ = [
+    "AsyncClient", "Client", "JobAmbiguous", "JobNotFound", "ServiceError", "ServiceUnreachable", "SpecRefused",
+    "WaitTimedOut", "__version__",
+]  # fmt: skip
+
+# Imported on demand: the service needs no HTTP client, which would take megabytes of an idle one's memory.
+_MODULES = {
+    "AsyncClient": "api.client.client",
+    "Client": "api.client.client",
+    "JobAmbiguous": "api.errors",
+    "JobNotFound": "api.errors",
+    "ServiceError": "api.errors",
+    "ServiceUnreachable": "api.client.transport",
+    "SpecRefused": "api.errors",
+    "WaitTimedOut": "api.client.watching",
+}
 
 
 def __getattr__(name: str) -> Any:
-    # Imported on demand: the service needs no HTTP client, which would take megabytes of an idle one's memory.
-    if name == "Client":
-        from api.client.client import Client
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_MODULES[name]), name)
 
-        return Client
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

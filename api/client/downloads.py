@@ -1,10 +1,12 @@
 """Downloads to a temporary file that is renamed when complete; artifacts are checked by their sha256 first."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any
 
-from api.client.transport import Transport, quote_id
+from api.client.transport import AsyncTransport, Transport, quote_id
 from api.errors import ArtifactRefused
 from api.server.files import written_whole
 
@@ -13,23 +15,58 @@ Query = Sequence[tuple[str, str]]
 DRAWING = (5.0, 900.0, 900.0, 900.0)
 
 
+class _CheckedFile:
+    """A file that is written and hashed piece by piece."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.digest = hashlib.sha256()
+
+    def write(self, piece: bytes) -> None:
+        """Add a piece."""
+        self.digest.update(piece)
+        self._file.write(piece)
+
+
+@contextmanager
+def _receiving(path: Path, sha256: str | None = None) -> Iterator[_CheckedFile]:
+    """Yield a file that appears complete at `path` with the block's end, if it has this sha256, or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(path) as file:
+        received = _CheckedFile(file)
+        yield received
+        if sha256 is not None and received.digest.hexdigest() != sha256:
+            raise ArtifactRefused(
+                f"The artifact {sha256} arrived damaged: its bytes have the sha256 {received.digest.hexdigest()}.",
+                sha256=sha256,
+            )
+
+
+def _artifact_path(sha256: str) -> str:
+    return f"/artifacts/{quote_id(sha256)}"
+
+
+def _left_out(headers: Any) -> str:
+    return str(headers.get("x-left-out", ""))
+
+
 def download_artifact(transport: Transport, sha256: str, path: Path) -> Path:
     """Save the artifact at `path`, whose folder is created if necessary; a damaged one raises ArtifactRefused.
 
     The file appears complete or not at all.
     """
-    digest = hashlib.sha256()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as file:
-        with transport.stream(f"/artifacts/{quote_id(sha256)}") as response:
-            for piece in response.iter_bytes():
-                digest.update(piece)
+    with _receiving(path, sha256) as file, transport.stream(_artifact_path(sha256)) as response:
+        for piece in response.iter_bytes():
+            file.write(piece)
+    return path
+
+
+async def download_artifact_async(transport: AsyncTransport, sha256: str, path: Path) -> Path:
+    """Do the same as `download_artifact`."""
+    with _receiving(path, sha256) as file:
+        async with transport.stream(_artifact_path(sha256)) as response:
+            async for piece in response.aiter_bytes():
                 file.write(piece)
-        if digest.hexdigest() != sha256:
-            raise ArtifactRefused(
-                f"The artifact {sha256} arrived damaged: its bytes have the sha256 {digest.hexdigest()}.",
-                sha256=sha256,
-            )
     return path
 
 
@@ -38,11 +75,17 @@ def download_figure(transport: Transport, address: str, query: Query, path: Path
 
     The file appears complete or not at all.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        written_whole(path) as file,
-        transport.stream(address, params=list(query), timeout=DRAWING) as response,
-    ):
+    options = {"params": list(query), "timeout": DRAWING}
+    with _receiving(path) as file, transport.stream(address, **options) as response:
         for piece in response.iter_bytes():
             file.write(piece)
-        return str(response.headers.get("x-left-out", ""))
+        return _left_out(response.headers)
+
+
+async def download_figure_async(transport: AsyncTransport, address: str, query: Query, path: Path) -> str:
+    """Do the same as `download_figure`."""
+    with _receiving(path) as file:
+        async with transport.stream(address, params=list(query), timeout=DRAWING) as response:
+            async for piece in response.aiter_bytes():
+                file.write(piece)
+            return _left_out(response.headers)

@@ -6,12 +6,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from api.attempts.schemas import ClaimRead, ClaimRequest, FinishPost
+from api.client import calls
 from api.client.client import Client, WaitTimedOut, WorkerClient
 from api.client.transport import ServiceUnreachable
 from api.errors import AttemptFenced, IdempotencyConflict, JobNotFound, SpecRefused
@@ -127,12 +129,12 @@ def test_jobs_are_listed_over_all_pages_and_by_field(client: Client, monkeypatch
 
 def test_iteration_over_a_list_fetches_further_pages(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = {client.submit(SPEC).id for _ in range(5)}
-    list_page = client._get
+    ask_page = calls.Pages.ask_page
 
-    def two_at_a_time(model: Any, path: str, query: dict[str, Any]) -> Any:
-        return list_page(model, path, {**query, "limit": 2})
+    def two_at_a_time(pages: calls.Pages[Any], cursor: str | None = None) -> Any:
+        return ask_page(replace(pages, query={**pages.query, "limit": 2}), cursor)
 
-    monkeypatch.setattr(client, "_get", two_at_a_time)
+    monkeypatch.setattr(calls.Pages, "ask_page", two_at_a_time)
     assert {job.id for job in client.list()} == ids
 
 
