@@ -1,4 +1,4 @@
-"""What can be asked of a service, each described once; `Client` and `AsyncClient` have every one of them as a method."""
+"""What can be asked of a service, each described once; both clients have every one of them as a method."""
 
 import json
 import re
@@ -32,8 +32,8 @@ READ_DELAYS = (0.0,)
 SUBMIT_DELAYS = (0.1, 0.3, 0.6)
 Item = TypeVar("Item", bound=BaseModel)
 Model = TypeVar("Model", bound=BaseModel)
-# Anything else would request another address.
-_ONE_SEGMENT = re.compile(r"(?!\.{1,2}$)[^/\x00-\x1f\x7f]{1,250}")
+# Anything else is no name, and would request another address.
+_ONE_SEGMENT = re.compile(r"(?!\.{1,2}$)[^\x00-\x1f\x7f]{1,250}")
 
 
 @dataclass(frozen=True)
@@ -305,7 +305,8 @@ def job_path(job_id: str) -> str:
     """Return the address of the job with this id, this beginning of one, or this name."""
     if not _ONE_SEGMENT.fullmatch(job_id):
         raise JobNotFound(job_id=job_id)
-    return f"/jobs/{quote_id(job_id)}"
+    # No path can hold a slash that is none, so the service reads this as one.
+    return f"/jobs/{quote_id(job_id.replace('/', '%2F'))}"
 
 
 def read_answer(path: str, read: Callable[["httpx.Response"], Answer], query: dict[str, Any]) -> Call[Answer]:

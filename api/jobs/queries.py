@@ -154,8 +154,10 @@ def get_job_id(session: Session, text: str) -> str:
     # Databases refuse some characters, and no name holds them.
     if not text or len(text) > _LONGEST_NAME or not is_storable(text):
         raise JobNotFound(job_id=text[:64])
-    # As names are stored: an accent and its letter are one sign.
-    named = and_(Job.name == normalize("NFC", text), Job.deleted_at.is_(None))
+    # Specs' names have an accent and its letter as one sign; those of own runs may be written in any way, and a
+    # path writes a slash in them so.
+    spellings = {text, normalize("NFC", text), text.replace("%2F", "/")}
+    named = and_(Job.name.in_(sorted(spellings)), Job.deleted_at.is_(None))
     match = or_(func.substr(Job.id, 1, len(text)) == text, named) if is_id else named
     columns = (Job.id, Job.name, Job.created_at, func.count().over().label("matches"))
     order = (Job.id != text, Job.created_at.desc(), Job.id)

@@ -25,8 +25,9 @@ from ganlib.events import show_float
 from ganlib.spec.job import JobSpec
 
 COLUMNS = (
-    "id", "name", "state", "verdict", "verdict_text", "iteration", "iterations", "created_at", "started_at",
-    "ended_at", "duration_seconds", "tags", "note", "commit", "reason", "made_from", "retry_of", "url",
+    "id", "name", "state", "origin", "verdict", "verdict_text", "iteration", "iterations",
+    "created_at", "started_at", "ended_at", "duration_seconds",
+    "tags", "note", "commit", "reason", "made_from", "retry_of", "url",
 )  # fmt: skip
 ROWS_AT_ONCE = 100
 MOST_COLUMNS = 5000
@@ -93,6 +94,8 @@ def _build_row(job: JobSummary, other: Any) -> Row:
     row = {column: data[column] for column in COLUMNS if column in data}
     row["verdict"], row["verdict_text"] = job.verdict.tone, job.verdict.text
     row["duration_seconds"] = _measure_duration(job)
+    # An own run may have no planned end.
+    row["iterations"] = job.iterations or None
     row["reason"] = job.reason and job.reason.code
     row |= {"note": other.note, "made_from": other.made_from, "retry_of": other.retry_of}
     row |= _spec_fields(other.spec)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from api.attempts.schemas import ClaimRead, ClaimRequest, FinishPost
@@ -136,6 +137,13 @@ def test_iteration_over_a_list_fetches_further_pages(client: Client, monkeypatch
 
     monkeypatch.setattr(calls.Pages, "ask_page", two_at_a_time)
     assert {job.id for job in client.list()} == ids
+
+
+@pytest.mark.parametrize("name", ["nightly/gan", "50 % done?", "a%2Fb", "ga\u0308n"])
+def test_a_name_of_any_signs_stands_for_its_id(live_service: "LiveService", client: Client, name: str) -> None:
+    opened = httpx.post(f"{live_service.url}/runs", json={"key": "key-00000", "name": name})
+    assert client.get(name).id == opened.json()["job_id"]
+    assert client.curves(name) == {}
 
 
 @pytest.mark.parametrize("job_id", ["none", "", "../jobs", "a/b", "ü"])
