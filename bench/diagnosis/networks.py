@@ -99,6 +99,7 @@ MNIST = {"name": "mnist"}
 DIGITS = {"name": "digits"}
 EMOJI = {"name": "folder", "path": "emoji-192.zip", "size": 32}
 RING = {"name": "gaussians", "layout": "ring", "modes": 8, "size": 16, "count": 2000}
+RING_6 = {"name": "gaussians", "layout": "ring", "modes": 6, "size": 16, "count": 2000}
 GRID = {"name": "gaussians", "layout": "grid", "modes": 9, "size": 16, "count": 2000}
 
 # The rules' thresholds were fixed on the first set of networks; what is reported is of the second.
@@ -109,8 +110,6 @@ TUNING: dict[str, Spec] = {
     "ring dense 2×128 norm": dense(RING, 16, 1, 128, 2, "relu", True),
     "digits dense 2×64 norm": dense(DIGITS, 8, 1, 64, 2, "relu", True),
     "emoji32 conv 24 norm": convolutional(EMOJI, 32, 3, 24, 4, True),
-}
-REPORTED: dict[str, Spec] = {
     "mnist28 dense 1×72 leaky": dense(MNIST, 28, 1, 72, 1, "leaky_relu", False),
     "mnist16 dense 2×112 leaky norm": dense(MNIST_16, 16, 1, 112, 2, "leaky_relu", True),
     "mnist16 dense 3×144 norm": dense(MNIST_16, 16, 1, 144, 3, "relu", True),
@@ -120,19 +119,51 @@ REPORTED: dict[str, Spec] = {
     "digits conv 12 norm": convolutional(DIGITS, 8, 1, 12, 4, True),
     "digits dense 3×80 norm": dense(DIGITS, 8, 1, 80, 3, "relu", True),
 }
+REPORTED: dict[str, Spec] = {
+    "mnist28 dense 1×150 leaky": dense(MNIST, 28, 1, 150, 1, "leaky_relu", False),
+    "mnist28 dense 2×88 norm": dense(MNIST, 28, 1, 88, 2, "relu", True),
+    "mnist16 dense 2×200 leaky norm": dense(MNIST_16, 16, 1, 200, 2, "leaky_relu", True),
+    "mnist16 dense 3×96 norm": dense(MNIST_16, 16, 1, 96, 3, "relu", True),
+    "mnist16 conv 20 norm": convolutional(MNIST_16, 16, 1, 20, 4, True),
+    "mnist16 conv 12 kernel 3 norm": convolutional(MNIST_16, 16, 1, 12, 3, True),
+    "ring dense 2×96 norm": dense(RING_6, 16, 1, 96, 2, "relu", True),
+    "digits conv 16 norm": convolutional(DIGITS, 8, 1, 16, 4, True),
+    "digits dense 2×120 leaky norm": dense(DIGITS, 8, 1, 120, 2, "leaky_relu", True),
+}
 CONDITIONAL: dict[str, list[Spec]] = {
-    "tuning": [conditional(MNIST_16, 16, 1, 128), conditional(DIGITS, 8, 1, 64)],
-    "reported": [conditional(MNIST_16, 16, 1, 144), conditional(DIGITS, 8, 1, 112), conditional(RING, 16, 1, 112)],
+    "tuning": [
+        conditional(MNIST_16, 16, 1, 128),
+        conditional(DIGITS, 8, 1, 64),
+        conditional(MNIST_16, 16, 1, 144),
+        conditional(DIGITS, 8, 1, 112),
+        conditional(RING, 16, 1, 112),
+    ],
+    "reported": [
+        conditional(MNIST_16, 16, 1, 104),
+        conditional(DIGITS, 8, 1, 88),
+        conditional(RING_6, 16, 1, 128),
+    ],
 }
 IGNORED: dict[str, list[Spec]] = {
-    "tuning": [conditional(MNIST_16, 16, 1, 128, False), conditional(DIGITS, 8, 1, 64, False)],
-    "reported": [conditional(MNIST_16, 16, 1, 144, False), conditional(DIGITS, 8, 1, 112, False)],
+    "tuning": [
+        conditional(MNIST_16, 16, 1, 128, False),
+        conditional(DIGITS, 8, 1, 64, False),
+        conditional(MNIST_16, 16, 1, 144, False),
+        conditional(DIGITS, 8, 1, 112, False),
+    ],
+    "reported": [conditional(MNIST_16, 16, 1, 104, False), conditional(DIGITS, 8, 1, 88, False)],
 }
 SIGMOID: dict[str, list[Spec]] = {
-    "tuning": [dense(MNIST, 28, 1, 100, 1, "sigmoid", False), dense(MNIST_16, 16, 1, 100, 2, "sigmoid", False)],
-    "reported": [
+    "tuning": [
+        dense(MNIST, 28, 1, 100, 1, "sigmoid", False),
+        dense(MNIST_16, 16, 1, 100, 2, "sigmoid", False),
         dense(MNIST, 28, 1, 80, 1, "sigmoid", False),
         dense(MNIST_16, 16, 1, 120, 1, "sigmoid", False),
         dense(DIGITS, 8, 1, 64, 1, "sigmoid", False),
+    ],
+    "reported": [
+        dense(MNIST, 28, 1, 128, 1, "sigmoid", False),
+        dense(MNIST_16, 16, 1, 80, 1, "sigmoid", False),
+        dense(DIGITS, 8, 1, 96, 1, "sigmoid", False),
     ],
 }

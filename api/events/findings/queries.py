@@ -22,7 +22,7 @@ from api.server.database.models import FindingRow, Job, LatestValue
 from api.server.http.schemas import TERMINAL_STATES, Page
 from ganlib.errors import TrainingDiverged
 from ganlib.evaluation.diagnosis.rules import RULES
-from ganlib.evaluation.diagnosis.verdict import SEVERITY_RANKS, Standing, describe, judge
+from ganlib.evaluation.diagnosis.verdict import ALARMS, SEVERITY_RANKS, Standing, describe, judge
 from ganlib.events import Severity
 from ganlib.spec.documents.suggestions import find_near
 
@@ -79,19 +79,29 @@ def list_job_findings(session: Session, job_id: str) -> list[FindingRead]:
 def read_findings(session: Session, job_ids: Sequence[str]) -> dict[str, list[Any]]:
     """Return the findings that decide the verdict on each of these jobs, with one query: at most two of a job.
 
-    They are what `judge` would take of all: the worst that lasts, and the one that ended last.
+    They are what `judge` would take of all: the worst that lasts, and of those that ended the worst that is but
+    just over, or else the last. lasted: the iterations that its rule's ended findings lasted in all.
     """
-    lasts = FindingRow.ended.is_(None)
+    newest = _newest_of_rules(job_ids)
+    lasts, row = newest.c.ended.is_(None), newest.c
+    examined = select(LatestValue.job_id, func.max(LatestValue.iteration).label("iteration"))
+    examined = examined.where(LatestValue.job_id.in_(job_ids), LatestValue.metric.startswith(SIGNALS))
+    at = examined.group_by(LatestValue.job_id).subquery()
+    is_recent = and_(row.is_alarm, at.c.iteration - row.ended < row.lasted)
+    counts = or_(lasts, is_recent)
     places = {name: place for place, name in enumerate(RULES)}
-    place = case(places, value=FindingRow.rule, else_=len(places))
-    worst_first = (case((lasts, _rank()), else_=0).desc(), case((lasts, place)), case((lasts, FindingRow.since)))
-    order = (FindingRow.ended.desc(), *worst_first, FindingRow.id)
-    number = func.row_number().over(partition_by=[FindingRow.job_id, lasts], order_by=order).label("number")
-    columns = (FindingRow.rule, FindingRow.since, FindingRow.ended, FindingRow.severity, FindingRow.text)
-    numbered = select(FindingRow.job_id, *columns, number).where(FindingRow.job_id.in_(job_ids)).subquery()
+    worst_first = (
+        case((counts, case(SEVERITY_RANKS, value=row.severity)), else_=-1).desc(),
+        case((counts, case(places, value=row.rule, else_=len(places)))),
+        case((counts, row.since)),
+    )
+    order = (*worst_first, row.ended.desc(), row.id)
+    number = func.row_number().over(partition_by=[row.job_id, lasts], order_by=order).label("place")
+    numbered = select(newest, number).outerjoin(at, at.c.job_id == row.job_id).where(or_(lasts, row.number == 1))
+    ordered = numbered.subquery()
     found: dict[str, list[Any]] = {}
-    for row in session.execute(select(numbered).where(numbered.c.number == 1)):
-        found.setdefault(row.job_id, []).append(row)
+    for each in session.execute(select(ordered).where(ordered.c.place == 1)):
+        found.setdefault(each.job_id, []).append(each)
     return found
 
 
@@ -100,7 +110,8 @@ def judge_job(job: Job, findings: Sequence[Any], latest: Mapping[str, Any]) -> V
     examined = [metric.iteration for name, metric in latest.items() if name.startswith(SIGNALS)]
     failure = (job.reason or {}).get("code", "") if job.state == "failed" else None
     standing = Standing(job.iteration, job.state in TERMINAL_STATES, failure)
-    return VerdictRead.model_validate(judge(findings, max(examined, default=None), standing))
+    lasted = {row.rule: int(row.lasted) for row in findings if row.ended is not None}
+    return VerdictRead.model_validate(judge(findings, max(examined, default=None), standing, lasted))
 
 
 def count_lasting(session: Session) -> list[tuple[str, str, int]]:
@@ -121,10 +132,14 @@ def has_verdict(tone: VerdictTone) -> ColumnElement[bool]:
     of_findings = {name: func.coalesce(rank, -1) == number for name, number in SEVERITY_RANKS.items()}
     if tone == "serious":
         return or_(of_findings["serious"], and_(rank.is_(None), diverged))
-    if tone in of_findings:
-        return of_findings[tone]
-    is_good = and_(_has_signals(), Job.state != "failed")
-    return and_(rank.is_(None), is_good if tone == "good" else and_(not_(is_good), not_(diverged)))
+    is_examined = and_(rank.is_(None), _has_signals(), Job.state != "failed")
+    if tone == "warning":
+        return or_(of_findings["warning"], and_(is_examined, _has_recent()))
+    if tone == "note":
+        return of_findings["note"]
+    if tone == "good":
+        return and_(is_examined, not_(_has_recent()))
+    return and_(rank.is_(None), not_(is_examined), not_(diverged))
 
 
 def has_finding(rule: str) -> ColumnElement[bool]:
@@ -165,6 +180,33 @@ def _lasting_rank() -> Any:
 def _rank() -> Any:
     """Return the SQL of how bad a finding is."""
     return case(SEVERITY_RANKS, value=FindingRow.severity)
+
+
+def _newest_of_rules(job_ids: Sequence[str]) -> Any:
+    """Return the SQL of jobs' findings: those of one rule that ended are numbered, the newest first."""
+    is_alarm = FindingRow.severity.in_(ALARMS)
+    parts = [FindingRow.job_id, FindingRow.rule, is_alarm, FindingRow.ended.is_(None)]
+    newest_first = (FindingRow.ended.desc(), FindingRow.since.desc())
+    number = func.row_number().over(partition_by=parts, order_by=newest_first).label("number")
+    lasted = func.sum(FindingRow.ended - FindingRow.since).over(partition_by=parts).label("lasted")
+    columns = (FindingRow.rule, FindingRow.since, FindingRow.ended, FindingRow.severity, FindingRow.text)
+    query = select(FindingRow.id, FindingRow.job_id, *columns, is_alarm.label("is_alarm"), number, lasted)
+    return query.where(FindingRow.job_id.in_(job_ids)).subquery()
+
+
+def _has_recent() -> ColumnElement[bool]:
+    """Return the condition that a fault has been gone for fewer iterations than it lasted, as `judge` has it."""
+    examined = select(func.max(LatestValue.iteration)).where(
+        LatestValue.job_id == Job.id, LatestValue.metric.startswith(SIGNALS)
+    )
+    lasted = func.sum(FindingRow.ended - FindingRow.since)
+    gone = examined.correlate(Job).scalar_subquery() - func.max(FindingRow.ended)
+    rules = (
+        select(FindingRow.rule)
+        .where(FindingRow.job_id == Job.id, FindingRow.severity.in_(ALARMS))
+        .group_by(FindingRow.rule)
+    )
+    return rules.having(gone < lasted).correlate(Job).exists()
 
 
 def _has_signals() -> ColumnElement[bool]:

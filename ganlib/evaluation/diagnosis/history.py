@@ -4,9 +4,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ganlib.vocabulary import DISCRIMINATOR_CHANGE, GENERATOR_CHANGE, KIND_SHARE, MOVEMENT
+
 # Rules look back no further, so that a checkpoint's share of it stays small.
 MOST_POINTS = 64
 _EARLY_ITERATIONS, _EARLY_SHARE = 500, 0.4
+# Networks that learn slowly draw few kinds for long, and cells that drift; a collapse leaps from kind to kind, or
+# follows on many kinds.
+_SLOW_ITERATIONS, _CALM_MOVEMENT, _MANY_SHARE = 2000, 0.3, 0.4
+# An update of weights by less of themselves changes nothing that could be seen.
+LEAST_CHANGE = 1e-5
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,32 @@ class History:
         found = [point.values[name] for point in recent if name in point.values]
         return [value for value in found if math.isfinite(value)]
 
-    def is_early(self) -> bool:
-        """Whether samples may still be alike because nothing is learnt yet: the first 500 iterations, or 40 %."""
-        at = self.points[-1].iteration if self.points else 0
-        return at < min(_EARLY_ITERATIONS, _EARLY_SHARE * self.iterations)
+    def is_early(self, most: int = _EARLY_ITERATIONS, back: int = 0) -> bool:
+        """Whether samples may still be alike because nothing is learnt yet: the first 500 iterations, or 40 %.
+
+        most: so many iterations instead of 500. back: asks it of the point so many before the newest one.
+        """
+        at = self.points[-1 - back].iteration if len(self.points) > back else 0
+        return at < min(most, _EARLY_SHARE * self.iterations)
+
+    def may_be_slow(self) -> bool:
+        """Whether few kinds may be those of networks that learn slowly: cells drift, and kinds never were many.
+
+        Beyond the first 2,000 iterations nothing counts as slow.
+        """
+        moves = self.last(MOVEMENT.name, 3)
+        if not self.points or self.points[-1].iteration >= _SLOW_ITERATIONS:
+            return False
+        return max(moves, default=0.0) < _CALM_MOVEMENT and self.highest.get(KIND_SHARE.name, 0.0) < _MANY_SHARE
+
+    def has_still_discriminator(self) -> bool:
+        """Whether the discriminator's weights hardly change: what it says is not what it has learnt."""
+        return self._is_still(DISCRIMINATOR_CHANGE.name)
+
+    def has_still_generator(self) -> bool:
+        """Whether the generator's weights hardly change, so that what it draws is not what it learns."""
+        return self._is_still(GENERATOR_CHANGE.name)
+
+    def _is_still(self, change: str) -> bool:
+        changes = self.last(change, 3)
+        return bool(changes) and max(changes) < LEAST_CHANGE

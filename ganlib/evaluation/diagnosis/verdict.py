@@ -1,6 +1,6 @@
 """The verdict on a run: one line of its findings, the same everywhere."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -10,6 +10,8 @@ from ganlib.events import Severity
 
 Tone = Literal["unknown", "good", "note", "warning", "serious"]
 SEVERITY_RANKS: dict[str, int] = {"note": 0, "warning": 1, "serious": 2}
+# A finding that is as bad is still told of when it is but just over.
+ALARMS = ("warning", "serious")
 
 
 class Finding(Protocol):
@@ -59,11 +61,19 @@ class Standing:
     failure: str | None = None
 
 
-def judge(findings: Sequence[Finding], examined_at: int | None, standing: Standing | None = None) -> Verdict:
+def judge(
+    findings: Sequence[Finding],
+    examined_at: int | None,
+    standing: Standing | None = None,
+    lasted: Mapping[str, int] | None = None,
+) -> Verdict:
     """Return the verdict on a run: its worst finding that lasts, the most telling of equally bad ones.
 
     A failed run is never called good: without a finding that lasts, the verdict says that it diverged, or that it
-    failed. examined_at: the iteration of the newest signals; None where there are none.
+    failed. A warning or worse that is over, but has not been gone for as long as it lasted, is still a warning: a
+    run that collapsed until just before its end is not good. examined_at: the iteration of the newest signals;
+    None where there are none. lasted: the iterations that the alarms of a rule lasted that are over, by its name;
+    None where `findings` has all of them.
     """
     standing = standing or Standing()
     lasting = [finding for finding in findings if finding.ended is None]
@@ -76,12 +86,37 @@ def judge(findings: Sequence[Finding], examined_at: int | None, standing: Standi
         )
     if examined_at is None:
         return Verdict(_say_unexamined(standing), "unknown")
-    ended = max(findings, key=lambda finding: finding.ended or 0, default=None)
+    ended = max(findings, key=_end, default=None)
     if standing.failure is not None:
         return Verdict(f"Failed; no fault of the training up to iteration {examined_at:,}", "unknown")
+    recent = _find_recent(findings, examined_at, lasted)
+    if recent is not None:
+        return Verdict(f"Just over; {describe(recent)}", "warning", recent.rule, recent.since)
     if ended is not None:
         return Verdict(f"No fault now; {describe(ended)}", "good", ended.rule, ended.since)
     return Verdict(f"No fault found up to iteration {examined_at:,}", "good")
+
+
+def _sum_lasted(findings: Sequence[Finding]) -> dict[str, int]:
+    lasted: dict[str, int] = {}
+    for finding in findings:
+        lasted[finding.rule] = lasted.get(finding.rule, 0) + _end(finding) - finding.since
+    return lasted
+
+
+def _find_recent(
+    findings: Sequence[Finding], examined_at: int, lasted: Mapping[str, int] | None
+) -> Finding | None:
+    """Return the worst alarm that has been gone for fewer iterations than its rule's lasted in all."""
+    alarms = [finding for finding in findings if finding.severity in ALARMS]
+    lasted = _sum_lasted(alarms) if lasted is None else lasted
+    newest = {alarm.rule: alarm for alarm in sorted(alarms, key=lambda alarm: (_end(alarm), alarm.since))}
+    recent = [alarm for alarm in newest.values() if examined_at - _end(alarm) < lasted[alarm.rule]]
+    return min(recent, key=_rank, default=None)
+
+
+def _end(finding: Finding) -> int:
+    return finding.ended or 0
 
 
 def _rank(finding: Finding) -> tuple[int, int, int]:

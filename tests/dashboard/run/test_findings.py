@@ -83,7 +83,8 @@ def verdict_of(page: str) -> tuple[str, str]:
         ([{}], "serious", "Collapsed since iteration 200: 64 cells, 1 kind", False),
         ([{"severity": "warning"}], "warning", "Collapsed since iteration 200: 64 cells, 1 kind", False),
         ([{"severity": "note", "text": "Slow"}], "note", "Slow since iteration 200", True),
-        ([{"ended": 400}], "good", "No fault now; Collapsed from iteration 200 to 400: 64 cells, 1 kind", True),
+        ([{"ended": 250}], "good", "No fault now; Collapsed from iteration 200 to 250: 64 cells, 1 kind", True),
+        ([{"ended": 350}], "warning", "Just over; Collapsed from iteration 200 to 350: 64 cells, 1 kind", False),
         ([], "good", "No fault found up to iteration 400", True),
     ],
 )

@@ -19,6 +19,7 @@ from ganlib.vocabulary import (
     CONTRAST,
     COPIES,
     DISCRIMINATOR_ACCURACY,
+    DISCRIMINATOR_CHANGE,
     DISCRIMINATOR_LOSS,
     DISCRIMINATOR_SATURATED,
     DIVERSITY,
@@ -143,6 +144,108 @@ def test_what_a_casebook_remembers_makes_the_same_findings() -> None:
     assert examine(one, 1300, 6) == examine(other, 1300, 6) != []
 
 
+def drift(casebook: Casebook, iterations: range, *changes: Signals) -> set[str]:
+    return {found.rule for iteration in iterations for found in casebook.add(point(iteration, *changes))}
+
+
+def test_networks_that_learn_slowly_draw_few_kinds_that_drift_and_are_not_called_collapsed_yet() -> None:
+    # Of a healthy run: one kind, and later three, that drift while nothing else is wrong; it had never been many.
+    one = {KINDS: 1, KIND_SHARE: 0.016, DIVERSITY: 0.16, MOVEMENT: 0.15, REAL_DISTANCE: 0.2}
+    three = {KINDS: 3, KIND_SHARE: 0.05, DIVERSITY: 0.32, MOVEMENT: 0.15, REAL_DISTANCE: 0.12}
+    slow = Casebook(10_000, {})
+    assert drift(slow, range(50, 1000, 50), one) == set()
+    assert drift(slow, range(1000, 2000, 50), three) == set()
+    # Controls: what stays so, what leaps from kind to kind, what had many kinds, and what is equal.
+    assert drift(slow, range(2000, 2300, 50), three) == {"partial_collapse"}
+    assert drift(Casebook(10_000, {}), range(50, 1000, 50), one, {MOVEMENT: 0.6}) >= {"mode_collapse"}
+    assert drift(Casebook(10_000, {}), range(50, 1000, 50), three, {MOVEMENT: 0.6}) == {"partial_collapse"}
+    fallen = Casebook(10_000, {})
+    drift(fallen, range(50, 500, 50))
+    assert drift(fallen, range(500, 1000, 50), three) == {"partial_collapse"}
+    assert drift(Casebook(10_000, {}), range(50, 450, 50), one, {DIVERSITY: 0.04}) == {"mode_collapse"}
+
+
+def test_kinds_that_leap_at_first_and_then_become_more_do_not_oscillate() -> None:
+    # Of a healthy run of 1,200 iterations: kinds beside real images, every 50 iterations.
+    shares = [
+        0.45,
+        0.13,
+        0.05,
+        0.13,
+        0.15,
+        0.08,
+        0.13,
+        0.03,
+        0.11,
+        0.1,
+        0.1,
+        0.21,
+        0.13,
+        0.21,
+        0.23,
+        0.37,
+        0.4,
+        0.48,
+    ]
+    leap = {DIVERSITY: 0.45, MOVEMENT: 1.2}
+    rules = {"oscillating_modes": RULES["oscillating_modes"]}
+    learning, lasting = Casebook(1200, {}, rules), Casebook(1200, {}, rules)
+    for index, share in enumerate(shares):
+        kinds = {KINDS: round(62 * share), KIND_SHARE: share}
+        assert learning.add(point(50 + 50 * index, leap, kinds)) == []
+    found = drift(lasting, range(50, 700, 50), leap, {KINDS: 6, KIND_SHARE: 0.1})
+    assert found == {"oscillating_modes"}
+
+
+def test_players_that_stand_still_make_no_progress_and_are_not_called_anything_else() -> None:
+    # Of runs with rates of 1e-8: the discriminator is right by chance, or what lies between its logits is next to
+    # nothing.
+    still = {MOVEMENT: 0.09, GENERATOR_CHANGE: 6e-7, DISCRIMINATOR_CHANGE: 2e-6, REAL_DISTANCE: 0.66}
+    right = {DISCRIMINATOR_ACCURACY: 1.0, TRAINING_LOGITS: 0.354, HELD_OUT_LOGITS: 0.353, GENERATED_LOGITS: 0.06}
+    near = {
+        DISCRIMINATOR_ACCURACY: 0.6,
+        TRAINING_LOGITS: -0.021,
+        HELD_OUT_LOGITS: -0.027,
+        GENERATED_LOGITS: -0.0275,
+    }
+    alike = ONE_KIND | {TRAINING_LOGITS: 0.0, HELD_OUT_LOGITS: 0.0, GENERATED_LOGITS: 0.0}
+    learns = {DISCRIMINATOR_CHANGE: 0.01, GENERATOR_CHANGE: 0.005}
+    faults = {"discriminator_overpowers": right, "discriminator_overfits": near, "mode_collapse": alike}
+    for otherwise, values in faults.items():
+        assert drift(Casebook(800, {}), range(50, 800, 50), still, values) == {"no_progress"}
+        assert otherwise in drift(Casebook(800, {}), range(50, 800, 50), still, values, learns)
+
+
+def test_one_jump_of_dead_units_is_no_progress_still() -> None:
+    casebook = Casebook(2000, {})
+    jump = FAULTS["no_progress"] | {MOVEMENT: 0.017, GENERATOR_CHANGE: 1e-4}
+    drift(casebook, range(50, 550, 50), FAULTS["no_progress"])
+    since = casebook.lasting()["no_progress"]
+    drift(casebook, range(550, 600, 50), jump)
+    drift(casebook, range(600, 700, 50), FAULTS["no_progress"])
+    assert casebook.lasting() == {"no_progress": since}
+    # Control: where it goes on.
+    drift(casebook, range(700, 800, 50), jump)
+    assert casebook.lasting() == {}
+
+
+def test_one_jump_of_a_discriminator_that_overpowers_does_not_end_it() -> None:
+    casebook = Casebook(2000, {})
+    assert drift(casebook, range(50, 550, 50), FAULTS["discriminator_overpowers"]) == {"discriminator_overpowers"}
+    casebook.add(point(550, FAULTS["discriminator_overpowers"], {DISCRIMINATOR_ACCURACY: 0.7}))
+    drift(casebook, range(600, 700, 50), FAULTS["discriminator_overpowers"])
+    assert casebook.lasting() == {"discriminator_overpowers": 250}
+    # Control: two of them do.
+    drift(casebook, range(700, 800, 50), FAULTS["discriminator_overpowers"], {DISCRIMINATOR_ACCURACY: 0.7})
+    assert casebook.lasting() == {}
+
+
+def test_samples_at_half_the_way_of_unseen_images_are_learnt_by_heart_before_most_are_copies() -> None:
+    near = {COPIES: 0.2, NEAREST_TRAINING: 0.45}
+    assert drift(Casebook(5000, {}), range(1000, 1300, 50), near) == {"memorisation"}
+    assert drift(Casebook(5000, {}), range(1000, 1300, 50), near, {NEAREST_TRAINING: 0.55}) == set()
+
+
 def finding(rule: str, since: int, ended: int | None = None, text: str = "Collapsed: 64 cells, 1 kind") -> Any:
     severity = RULES[rule].severity
     return FindingReported(
@@ -159,6 +262,8 @@ def test_the_verdict_names_the_worst_and_then_the_most_telling() -> None:
     assert judge([saturated], 2000).tone == "warning"
     assert judge([], 2000).text == "No fault found up to iteration 2,000"
     assert judge([finding("mode_collapse", 100, 300)], 500).tone == "good"
+    # Control: gone for as long as it lasted.
+    assert judge([finding("mode_collapse", 100, 300)], 499).tone == "warning"
     assert describe(finding("mode_collapse", 100, 300)) == "Collapsed from iteration 100 to 300: 64 cells, 1 kind"
 
 

@@ -19,6 +19,8 @@ def look(history: History) -> Evidence | None:
     logits = [[point.values[name] for name in names] for point in recent if set(names) <= point.values.keys()]
     if len(logits) < _POINTS or not all(map(math.isfinite, chain.from_iterable(logits))):
         return None
+    if history.has_still_discriminator():
+        return None
     # Sums, because a single gap between real and generated images may be next to nothing.
     gap = sum(training - generated for training, _, generated in logits)
     lost = sum(training - held_out for training, held_out, _ in logits)
@@ -39,7 +41,7 @@ RULE = Rule(
     severity="warning",
     meaning="The discriminator tells its training images from real ones that it has not seen.",
     threshold="over six measurements, held-out images lie at least 0.35 of the way from training images to "
-    "generated ones",
+    "generated ones, and the discriminator does not stand still",
     window=2,
     look=look,
     remedies=(

@@ -16,7 +16,7 @@ def look(history: History) -> Evidence | None:
     """Return evidence where samples are of few kinds, which do not become more, and move from kind to kind."""
     shares, moves = history.last(KIND_SHARE.name, _POINTS), history.last(MOVEMENT.name, _POINTS)
     kinds = history.last(KINDS.name, _POINTS)
-    if history.is_early() or min(map(len, (shares, moves, kinds))) < _POINTS:
+    if history.is_early(back=_POINTS - 1) or min(map(len, (shares, moves, kinds))) < _POINTS:
         return None
     least = LEAST_MOVEMENT if max(kinds) <= MOST_KINDS else LEAST_MOVEMENT_OF_FEW
     if max(shares) > MOST_SHARE or sorted(moves)[1] < least:
@@ -31,8 +31,8 @@ RULE = Rule(
     severity="warning",
     meaning="The generator draws few kinds at a time and goes from one to the next, as from 2 to 0 to 9.",
     threshold="kinds below 0.2 of those of real images, and cells that move by 0.35 of the distance of two real "
-    "images "
-    "between measurements, by 0.8 where there are more than two kinds, at four in a row",
+    "images between measurements, by 0.8 where there are more than two kinds, at four in a row after the first "
+    "500 iterations or 40 %",
     window=1,
     look=look,
     remedies=(

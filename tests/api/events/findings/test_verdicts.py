@@ -43,6 +43,45 @@ SITUATIONS: dict[str, tuple[VerdictTone, Make]] = {
         "good",
         lambda s: ended(s, "succeeded", make_signals(300), make_finding(100), make_finding(250, 100, ended=200)),
     ),
+    "Just over; Few kinds from iteration 350 to 400: 64 cells, 5 kinds": (
+        "warning",
+        lambda s: ended(
+            s,
+            "succeeded",
+            make_signals(450),
+            make_finding(
+                250, 200, ended=250, rule="partial_collapse", severity="warning", text="Few kinds: 64 cells"
+            ),
+            make_finding(
+                400,
+                350,
+                ended=400,
+                rule="partial_collapse",
+                severity="warning",
+                text="Few kinds: 64 cells, 5 kinds",
+            ),
+            make_finding(440, 50, ended=440, rule="checkerboard", severity="note", text="Checkerboard"),
+        ),
+    ),
+    "No fault now; Few kinds from iteration 350 to 400: 64 cells, 5 kinds": (
+        "good",
+        lambda s: ended(
+            s,
+            "succeeded",
+            make_signals(500),
+            make_finding(
+                250, 200, ended=250, rule="partial_collapse", severity="warning", text="Few kinds: 64 cells"
+            ),
+            make_finding(
+                400,
+                350,
+                ended=400,
+                rule="partial_collapse",
+                severity="warning",
+                text="Few kinds: 64 cells, 5 kinds",
+            ),
+        ),
+    ),
     "Checkerboard since iteration 50": (
         "note",
         lambda s: running(s, make_finding(50, rule="checkerboard", severity="note", text="Checkerboard")),
@@ -90,7 +129,7 @@ def jobs(database: Database) -> dict[str, str]:
 def test_each_situation_has_its_line_and_its_tone(database: Database, jobs: dict[str, str]) -> None:
     with database.read() as session:
         found = {job.id: job.verdict for job in job_queries.list_jobs(session, limit=50).items}
-        read = serializers.job_read(session, job_queries.get_job(session, list(jobs.values())[6]))
+        read = serializers.job_read(session, job_queries.get_job(session, list(jobs.values())[8]))
     for text, (tone, _) in SITUATIONS.items():
         verdict = found[jobs[text]]
         assert (verdict.text, verdict.tone) == (text, tone)
