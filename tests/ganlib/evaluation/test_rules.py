@@ -165,6 +165,15 @@ def test_networks_that_learn_slowly_draw_few_kinds_that_drift_and_are_not_called
     assert drift(Casebook(10_000, {}), range(50, 450, 50), one, {DIVERSITY: 0.04}) == {"mode_collapse"}
 
 
+def test_kinds_that_change_between_one_and_five_are_few() -> None:
+    # Of a generator with six updates to one of a discriminator of two units.
+    casebook = Casebook(700, {})
+    for index, kinds in enumerate([1, 1, 3, 1, 4, 2, 5, 1, 4, 2, 6, 1, 4, 2]):
+        few = {KINDS: kinds, KIND_SHARE: kinds / 63, DIVERSITY: 0.06 * kinds + 0.09, MOVEMENT: 0.75}
+        casebook.add(point(50 + 50 * index, few))
+    assert casebook.lasting().keys() == {"partial_collapse"}
+
+
 def test_kinds_that_leap_at_first_and_then_become_more_do_not_oscillate() -> None:
     # Of a healthy run of 1,200 iterations: kinds beside real images, every 50 iterations.
     shares = [
@@ -198,8 +207,7 @@ def test_kinds_that_leap_at_first_and_then_become_more_do_not_oscillate() -> Non
 
 
 def test_players_that_stand_still_make_no_progress_and_are_not_called_anything_else() -> None:
-    # Of runs with rates of 1e-8: the discriminator is right by chance, or what lies between its logits is next to
-    # nothing.
+    # Of runs with rates of 1e-8: the discriminator is right by chance, or all samples are alike.
     still = {MOVEMENT: 0.09, GENERATOR_CHANGE: 6e-7, DISCRIMINATOR_CHANGE: 2e-6, REAL_DISTANCE: 0.66}
     right = {DISCRIMINATOR_ACCURACY: 1.0, TRAINING_LOGITS: 0.354, HELD_OUT_LOGITS: 0.353, GENERATED_LOGITS: 0.06}
     near = {
@@ -210,10 +218,20 @@ def test_players_that_stand_still_make_no_progress_and_are_not_called_anything_e
     }
     alike = ONE_KIND | {TRAINING_LOGITS: 0.0, HELD_OUT_LOGITS: 0.0, GENERATED_LOGITS: 0.0}
     learns = {DISCRIMINATOR_CHANGE: 0.01, GENERATOR_CHANGE: 0.005}
-    faults = {"discriminator_overpowers": right, "discriminator_overfits": near, "mode_collapse": alike}
+    faults = {"discriminator_overpowers": right, "mode_collapse": alike}
     for otherwise, values in faults.items():
         assert drift(Casebook(800, {}), range(50, 800, 50), still, values) == {"no_progress"}
         assert otherwise in drift(Casebook(800, {}), range(50, 800, 50), still, values, learns)
+
+
+def test_logits_that_differ_by_next_to_nothing_do_not_show_that_a_discriminator_overfits() -> None:
+    # Of a run that stands still, and of a healthy one whose generator comes near to real images.
+    rule = {"discriminator_overfits": RULES["discriminator_overfits"]}
+    still = {TRAINING_LOGITS: -0.021, HELD_OUT_LOGITS: -0.027, GENERATED_LOGITS: -0.0275}
+    healthy = {TRAINING_LOGITS: 0.1, HELD_OUT_LOGITS: 0.045, GENERATED_LOGITS: 0.0}
+    overfits = {TRAINING_LOGITS: 0.5, HELD_OUT_LOGITS: 0.225, GENERATED_LOGITS: 0.0}
+    for logits, expected in ((still, set()), (healthy, set()), (overfits, rule.keys())):
+        assert drift(Casebook(2000, {}, rule), range(50, 800, 50), logits) == expected
 
 
 def test_one_jump_of_dead_units_is_no_progress_still() -> None:
