@@ -210,12 +210,6 @@ def test_players_that_stand_still_make_no_progress_and_are_not_called_anything_e
     # Of runs with rates of 1e-8: the discriminator is right by chance, or all samples are alike.
     still = {MOVEMENT: 0.09, GENERATOR_CHANGE: 6e-7, DISCRIMINATOR_CHANGE: 2e-6, REAL_DISTANCE: 0.66}
     right = {DISCRIMINATOR_ACCURACY: 1.0, TRAINING_LOGITS: 0.354, HELD_OUT_LOGITS: 0.353, GENERATED_LOGITS: 0.06}
-    near = {
-        DISCRIMINATOR_ACCURACY: 0.6,
-        TRAINING_LOGITS: -0.021,
-        HELD_OUT_LOGITS: -0.027,
-        GENERATED_LOGITS: -0.0275,
-    }
     alike = ONE_KIND | {TRAINING_LOGITS: 0.0, HELD_OUT_LOGITS: 0.0, GENERATED_LOGITS: 0.0}
     learns = {DISCRIMINATOR_CHANGE: 0.01, GENERATOR_CHANGE: 0.005}
     faults = {"discriminator_overpowers": right, "mode_collapse": alike}

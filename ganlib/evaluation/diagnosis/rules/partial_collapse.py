@@ -36,8 +36,8 @@ RULE = Rule(
     severity="warning",
     meaning="The generator draws far fewer kinds of pictures than there are among real images.",
     threshold="a median over four measurements, after the first 500 iterations or 40 %, below 0.2 of the kinds of "
-    "real images, which does not rise; after 2,000 iterations where cells move by less than 0.3 of the distance of "
-    "two real images and there never were 0.4 of the kinds",
+    "real images, which does not rise; after 2,000 iterations where cells move by less than 0.3 of the distance "
+    "of two real images and there never were 0.4 of the kinds",
     window=2,
     look=look,
     remedies=(
