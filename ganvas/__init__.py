@@ -1,4 +1,4 @@
-"""The Python client (`from ganvas import Client`) and the `ganvas` command."""
+"""The Python client (`from ganvas import Client`), `ganvas.init` for any loop, and the `ganvas` command."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from api.client.client import AsyncClient, Client, ServiceUnreachable, WaitTimedOut
     from api.errors import JobAmbiguous, JobNotFound, ServiceError, SpecRefused
+    from ganvas.tracking.opening import init
+    from ganvas.tracking.run import Run
 
 __version__ = "0.1.0"
 __all__ = [
-    "AsyncClient", "Client", "JobAmbiguous", "JobNotFound", "ServiceError", "ServiceUnreachable", "SpecRefused",
-    "WaitTimedOut", "__version__",
+    "AsyncClient", "Client", "JobAmbiguous", "JobNotFound", "Run", "ServiceError", "ServiceUnreachable",
+    "SpecRefused", "WaitTimedOut", "__version__", "init",
 ]  # fmt: skip
 
 # Imported on demand: the service needs no HTTP client, which would take megabytes of an idle one's memory.
@@ -19,10 +21,12 @@ _MODULES = {
     "Client": "api.client.client",
     "JobAmbiguous": "api.errors",
     "JobNotFound": "api.errors",
+    "Run": "ganvas.tracking.run",
     "ServiceError": "api.errors",
     "ServiceUnreachable": "api.client.transport",
     "SpecRefused": "api.errors",
     "WaitTimedOut": "api.client.watching",
+    "init": "ganvas.tracking.opening",
 }
 
 

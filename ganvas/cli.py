@@ -14,6 +14,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("ganvas.commands.serve", "Train a GAN on MNIST and watch it on the dashboard."),
     "up": ("ganvas.commands.serve", "Start the service, the dashboard and a worker on this machine."),
     "worker": ("ganvas.commands.serve", "Start a worker for a service that already runs."),
+    "sync": ("ganvas.tracking.commands", "Send runs that ganvas.init recorded without a service."),
     "submit": ("ganvas.commands.submit", "Submit a job spec to the service."),
     "list": ("ganvas.commands.show", "List jobs, newest first."),
     "show": ("ganvas.commands.show", "Show one job."),

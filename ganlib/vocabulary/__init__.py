@@ -7,7 +7,7 @@ spec may ask for it where `asked_as` is given. A name with `{number}` stands for
 import re
 from functools import lru_cache
 
-from ganlib.vocabulary import evaluation, signals, training
+from ganlib.vocabulary import evaluation, signals, system, training
 from ganlib.vocabulary.evaluation import *
 from ganlib.vocabulary.metric import BETTER_WORDS as BETTER_WORDS
 from ganlib.vocabulary.metric import Answer as Answer
@@ -15,6 +15,7 @@ from ganlib.vocabulary.metric import Better as Better
 from ganlib.vocabulary.metric import Metric as Metric
 from ganlib.vocabulary.metric import Player as Player
 from ganlib.vocabulary.signals import *
+from ganlib.vocabulary.system import *
 from ganlib.vocabulary.training import *
 
 _MAX_KNOWN = 4096
@@ -32,11 +33,12 @@ GROUP_LABELS = {
     "transfer": "Classifier transfer",
     "updates": "Updates an iteration",
     "speed": "Speed",
+    "system": "Machine",
 }
 
 METRICS: tuple[Metric, ...] = tuple(
     value
-    for module in (training, evaluation, signals)
+    for module in (training, evaluation, signals, system)
     for value in vars(module).values()
     if isinstance(value, Metric)
 )

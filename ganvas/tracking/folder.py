@@ -2,8 +2,7 @@
 
 - `run.json`: what opens the run at a service (the body of POST /runs) and `format`.
 - `events.jsonl`: `{"seq":N,"at":"…","event":{…}}`, one a line, numbered from 0; each line is one write. A last
-  line without its newline is not there yet. Lines are posted unchanged, so an event that is sent again has the same
-  bytes.
+  line without its newline is not there yet. Lines are posted unchanged, so what is sent again has the same bytes.
 - `files.bin`: the bytes of all files, one after another, written before the event that names them:
   `files.bin:OFFSET` and `size`. Its name comes after `events.jsonl`, so a copy made by name holds all bytes of
   the events that it holds.
@@ -18,6 +17,7 @@ import fcntl
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -67,6 +67,7 @@ class RunFolder:
         # The number of the next event; kept while the folder is written.
         self.next_seq = 0
         self._lock = Lock()
+        self._clock = _Clock()
         self._lock_file: int | None = None
         self._events: int | None = None
         self._files: int | None = None
@@ -119,16 +120,20 @@ class RunFolder:
 
         at: when it happened; now by default.
         """
-        moment = at if isinstance(at, str) else (at or datetime.now(UTC)).astimezone(UTC).isoformat()
         text = event if isinstance(event, str) else json.dumps(event, separators=(",", ":"))
         with self._lock:
+            moment = self._clock.read() if at is None else at if isinstance(at, str) else _show_moment(at)
             number, line = self.next_seq, f'{{"seq":{self.next_seq},"at":"{moment}","event":{text}}}\n'.encode()
-            assert self._events is not None  # noqa: S101
             # An incomplete line is overwritten by the next one.
-            _write(self._events, line, self._events_end)
+            _write(self._descriptor(self._events), line, self._events_end)
             self._events_end += len(line)
             self.next_seq += 1
         return number
+
+    def read_clock(self) -> str:
+        """Return the time as events have it; it never goes back, whatever the machine's clock does."""
+        with self._lock:
+            return self._clock.read()
 
     def add_file(self, content: "bytes | bytearray | memoryview | Path") -> dict[str, Any]:
         """Append a file's bytes, or those of a file on disk, and return how an event names it (`StoredFile`)."""
@@ -136,8 +141,7 @@ class RunFolder:
             return self._add_copy(content)
         view = memoryview(content).cast("B")
         with self._reserve(len(view)) as offset:
-            assert self._files is not None  # noqa: S101
-            _write(self._files, view, offset)
+            _write(self._descriptor(self._files), view, offset)
         return {"path": f"{FILES}:{offset}", "sha256": hashlib.sha256(view).hexdigest(), "size": len(view)}
 
     def end(self, end: str, reason: dict[str, str] | None = None, ended_at: datetime | str | None = None) -> None:
@@ -149,7 +153,7 @@ class RunFolder:
             if descriptor is not None:
                 with suppress(OSError):
                     os.fsync(descriptor)
-        moment = ended_at if isinstance(ended_at, str) else (ended_at or datetime.now(UTC)).isoformat()
+        moment = ended_at if isinstance(ended_at, str) else _show_moment(ended_at or datetime.now(UTC))
         count = self.next_seq if self._events is not None else self.count_events()
         ended = {"end": end, "reason": reason, "events_count": count, "ended_at": moment}
         _replace(self.path / END, json.dumps(ended))
@@ -244,7 +248,7 @@ class RunFolder:
         return _read_object(self.path / POSITION) or {}
 
     def write_position(self, url: str, job_id: str, next_seq: int) -> None:
-        """Note what a service has. An older note does no harm: events that come twice are known by their numbers."""
+        """Note what a service has. An older note does no harm: events are known by their numbers."""
         positions = self.read_positions() | {url: {"job_id": job_id, "next_seq": next_seq}}
         # A full disk, or a folder that may only be read.
         with suppress(OSError):
@@ -294,6 +298,11 @@ class RunFolder:
             os.ftruncate(self._events, self._events_end)
         self._files_end = os.fstat(self._files).st_size
 
+    def _descriptor(self, found: int | None) -> int:
+        if found is None:
+            raise OSError(errno.EBADF, "this run's folder is not open for writing", str(self.path))
+        return found
+
     @contextmanager
     def _reserve(self, size: int) -> Iterator[int]:
         """Keep a place for a file while it is written, so that other threads may write theirs."""
@@ -313,18 +322,38 @@ class RunFolder:
         with path.open("rb") as source:
             size = os.fstat(source.fileno()).st_size
             with self._reserve(size) as offset:
-                assert self._files is not None  # noqa: S101
-                at = 0
+                descriptor, at = self._descriptor(self._files), 0
                 while at < size and (piece := source.read(min(_COPY_BYTES, size - at))):
-                    _write(self._files, piece, offset + at)
+                    _write(descriptor, piece, offset + at)
                     digest.update(piece)
                     at += len(piece)
         return {"path": f"{FILES}:{offset}", "sha256": digest.hexdigest(), "size": at}
 
 
+class _Clock:
+    """The time of day, which goes on evenly where the machine's clock is set back."""
+
+    def __init__(self) -> None:
+        self._last = self._shift = 0.0
+
+    def read(self) -> str:
+        now = time.time()
+        if now >= self._last:
+            self._shift = 0.0
+        elif now + self._shift < self._last:
+            self._shift = self._last - now
+        self._last = now + self._shift
+        return datetime.fromtimestamp(self._last, UTC).isoformat()
+
+
+def _show_moment(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat()
+
+
 def _write(descriptor: int, content: "bytes | memoryview", offset: int) -> None:
     """Write all of it at this place; raises OSError where it finds no room."""
-    view = memoryview(content)
+    count = os.pwrite(descriptor, content, offset)
+    view, offset = memoryview(content)[count:], offset + count
     while len(view):
         count = os.pwrite(descriptor, view, offset)
         if count == 0:

@@ -16,8 +16,6 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Literal
 
-import msgspec
-
 from ganlib.events import Event, StoredFile
 from ganlib.runtime.files import is_disk_full, replace_text
 
@@ -185,40 +183,25 @@ class SpoolReader:
         return complete.splitlines()
 
 
-class _Histogram(msgspec.Struct):
-    counts: list[int]
-
-
-class _Event(msgspec.Struct):
-    """The fields that decide about a batch; the service checks the rest."""
-
-    kind: str
-    values: dict[str, float | str] = {}
-    histograms: dict[str, _Histogram] = {}
-    file: dict[str, Any] | None = None
-    media_type: str = ""
-
-    def count_points(self) -> int:
-        """Count as the service does: each metric, and each bin of a histogram."""
-        return len(self.values) + sum(len(histogram.counts) for histogram in self.histograms.values())
-
-
-class _Line(msgspec.Struct):
-    seq: int
-    event: _Event
-
-
-_decode_line = msgspec.json.Decoder(_Line).decode
-
-
 def _parse_line(line: bytes) -> SpooledEvent:
+    """Read the fields that decide about a batch; the service checks the rest."""
     try:
-        row = _decode_line(line)
-        file = StoredFile.model_validate(row.event.file) if row.event.file is not None else None
-        is_picture = row.event.kind in _PICTURES or row.event.media_type == "image/png"
-        return SpooledEvent(row.seq, line, row.event.kind, row.event.count_points(), file, is_picture)
-    except (msgspec.MsgspecError, ValueError) as error:
+        row = json.loads(line)
+        seq, event = row["seq"], row["event"]
+        kind, given = event["kind"], event.get("file")
+        if type(seq) is not int or not isinstance(kind, str):
+            raise TypeError("its number or kind is missing")
+        file = StoredFile.model_validate(given) if given is not None else None
+        is_picture = kind in _PICTURES or event.get("media_type") == "image/png"
+        return SpooledEvent(seq, line, kind, _count_points(event), file, is_picture)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise SpoolDamaged(f"A line of the spool is not an event: {line[:200]!r} ({error})") from None
+
+
+def _count_points(event: dict[str, Any]) -> int:
+    """Count as the service does: each metric, and each bin of a histogram."""
+    histograms = event.get("histograms", {}).values()
+    return len(event.get("values", {})) + sum(len(histogram["counts"]) for histogram in histograms)
 
 
 def read_position(path: Path) -> int:

@@ -1,0 +1,86 @@
+"""How runs end with their process: at its exit, by an exception, a signal, or, in a forked child, not at all."""
+
+import atexit
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from types import FrameType, TracebackType
+
+from ganvas.tracking.run import Run
+
+# Their default is to end the process without a word to Python.
+_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+
+
+class Endings:
+    """The open runs of this process, and what is installed while there are any."""
+
+    def __init__(self) -> None:
+        self._runs: list[Run] = []
+        self._is_installed = False
+        self._signals: list[signal.Signals] = []
+        self._error: BaseException | None = None
+        self._excepthook: Callable[[type[BaseException], BaseException, TracebackType | None], object]
+
+    def watch(self, run: Run) -> None:
+        """End this run with the process, unless it is closed before."""
+        self._install()
+        self._runs.append(run)
+
+    def forget(self, run: Run) -> None:
+        """Leave this run alone: it was closed."""
+        with suppress(ValueError):
+            self._runs.remove(run)
+        if not self._runs:
+            self._give_signals_back()
+
+    def _install(self) -> None:
+        if not self._is_installed:
+            self._is_installed = True
+            atexit.register(self._close_all)
+            os.register_at_fork(after_in_child=self._leave_to_parent)
+            self._excepthook, sys.excepthook = sys.excepthook, self._note_error
+        if self._signals or threading.current_thread() is not threading.main_thread():
+            return
+        for number in _SIGNALS:
+            # A program that handles the signal itself also ends its runs itself, or by atexit.
+            if signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, self._end_by_signal)
+                self._signals.append(number)
+
+    def _give_signals_back(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            while self._signals:
+                number = self._signals.pop()
+                if signal.getsignal(number) == self._end_by_signal:
+                    signal.signal(number, signal.SIG_DFL)
+
+    def _note_error(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        """Keep the exception that ends the process, and show it as ever."""
+        self._error = error
+        self._excepthook(kind, error, trace)
+
+    def _close_all(self) -> None:
+        for run in list(self._runs):
+            # A second Ctrl-C ends the wait for the service; the run is delivered all the same.
+            with suppress(KeyboardInterrupt):
+                run.close_with(self._error)
+
+    def _end_by_signal(self, number: int, frame: FrameType | None) -> None:
+        name = signal.Signals(number).name
+        for run in self._runs:
+            with suppress(Exception):
+                run.end_by_signal(name)
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    def _leave_to_parent(self) -> None:
+        for run in self._runs:
+            run.leave_to_parent()
+        self._runs.clear()
+
+
+ENDINGS = Endings()

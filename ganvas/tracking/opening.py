@@ -1,0 +1,270 @@
+"""`ganvas.init`: opens a run for the loop that calls it."""
+
+import argparse
+import dataclasses
+import math
+import os
+import re
+import secrets
+import socket
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from ganlib.spec.storable import is_storable, replace_all
+from ganvas.tracking.endings import ENDINGS
+from ganvas.tracking.folder import FolderUnreadable, RunFolder
+from ganvas.tracking.link import SenderLink
+from ganvas.tracking.run import Run
+from ganvas.tracking.values import LARGEST_STEP
+from ganvas.tracking.writer import RunWriter
+
+Mode = Literal["online", "offline", "disabled"]
+MODES: tuple[str, ...] = get_args(Mode)
+LONGEST_NAME, MOST_TAGS, LONGEST_TAG = 100, 32, 50
+_NOT_PLAIN = re.compile(r"[^A-Za-z0-9._-]+")
+_DEEPEST = 20
+
+
+def init(
+    name: str | None = None,
+    *,
+    config: Any = None,
+    tags: Sequence[str] = (),
+    note: str = "",
+    iterations: int | None = None,
+    dir: "str | Path | None" = None,  # noqa: A002
+    resume: "bool | str | Path | None" = None,
+    mode: Mode | None = None,
+) -> Run:
+    """Open a run for your own training loop; it needs no service, and no package but Ganvas.
+
+    name: for people; the script's name without one. config: what the run was made with: a dictionary, the result
+    of argparse, a dataclass or a pydantic model. iterations: how many there will be, where that is planned.
+    dir: the run's folder, kept when the run has ended; without it, one in GANVAS_HOME/runs that goes when a
+    service has everything. resume: True goes on with the run in `dir`, if there is one; or the folder, or the key,
+    of the run to go on with. mode: online, offline or disabled; GANVAS_MODE without it, else online. GANVAS_URL
+    and GANVAS_TOKEN name the service, as for the client.
+
+    Under torchrun the process of rank 0 records; the others get a run that does nothing. Raises TypeError or
+    ValueError for wrong arguments, FolderBusy, FolderTaken or FolderUnreadable for a folder that does not fit.
+    """
+    chosen = mode or os.environ.get("GANVAS_MODE") or "online"
+    if chosen not in MODES:
+        raise ValueError(f"mode (or GANVAS_MODE) must be one of {', '.join(MODES)}; not {chosen!r}.")
+    name = _read_name(name or _find_script_name())
+    if iterations is not None and not (isinstance(iterations, int) and 1 <= iterations <= LARGEST_STEP):
+        raise ValueError(f"iterations must be a whole number from 1 on, or None; not {iterations!r}.")
+    opening = {
+        "key": secrets.token_hex(6),
+        "attempt": 1,
+        "name": name,
+        "config": replace_all(read_config(config)),
+        "tags": _read_tags(tags),
+        "note": str(note),
+        "origin": "own",
+        "source": "ganvas.init",
+        "iterations": iterations,
+        "started_at": datetime.now(UTC).isoformat(),
+        "resume_at": None,
+        "writer": f"{socket.gethostname()}, process {os.getpid()}"[:200],
+    }
+    if chosen == "disabled" or not _is_first_rank():
+        return Run(name, opening["key"], None)
+    folder, step = _open_folder(opening, dir, resume)
+    if folder is None:
+        return Run(name, opening["key"], None)
+    return _start(folder, step, chosen, keep=dir is not None or bool(resume))
+
+
+def _start(folder: RunFolder, step: int, mode: str, *, keep: bool) -> Run:
+    """Return the run of a folder that is open, with its sender."""
+    header = folder.read_header()
+    run = Run(
+        header["name"], header["key"], RunWriter(folder, lambda text: _say(f"{header['name']}: {text}")), step
+    )
+
+    options = {
+        "mode": mode,
+        "keep": keep,
+        "argv": sys.orig_argv,
+        "script": _find_script(),
+        "parent": os.getpid(),
+        "modules": sorted({module.partition(".")[0] for module in sys.modules} - sys.stdlib_module_names),
+        "first_new": folder.next_seq,
+    }
+    link = SenderLink(folder.path, options, partial(_listen, run))
+
+    run.on_close = partial(_finish, run, link, folder.path)
+    run.on_fork = link.leave_to_parent
+    try:
+        link.start()
+    except OSError as error:
+        link.state = "gone"
+        _say(f"{run.name}: nothing is delivered while the run lasts: its sender did not start ({error}).")
+    ENDINGS.watch(run)
+    return run
+
+
+def _listen(run: Run, what: str, value: Any) -> None:
+    """Take what the sender says."""
+    if what == "event":
+        run.append(value)
+    elif what == "stop":
+        run.stop()
+    elif what in ("url", "say", "away"):
+        run.url = value if what == "url" else run.url
+        _say(f"{run.name}: {value}")
+
+
+def _finish(run: Run, link: SenderLink, path: Path) -> None:
+    """Wait a while for the delivery of a run that has ended."""
+    ENDINGS.forget(run)
+    try:
+        state = link.finish()
+    except KeyboardInterrupt:
+        state = link.state
+    if state in ("connected", "starting"):
+        _say(f"{run.name}: the rest is delivered in the background.")
+    elif state != "done":
+        _say(f"{run.name}: kept in {path}; `ganvas sync {path}` sends it.")
+
+
+def _open_folder(
+    opening: dict[str, Any],
+    dir: "str | Path | None",  # noqa: A002
+    resume: "bool | str | Path | None",
+) -> tuple[RunFolder | None, int]:
+    """Return the run's folder, open, and its newest step; None where no disk takes it."""
+    if resume and resume is not True:
+        path = _find_run(str(resume))
+        return _reopen(path)
+    if dir is not None:
+        path = Path(dir).expanduser().absolute()
+        if resume and RunFolder(path).holds_run():
+            return _reopen(path)
+        return RunFolder.create(path, opening), -1
+    if resume:
+        raise ValueError("resume=True goes on with the run in dir=; name the folder, or give its key: resume='…'.")
+    leaf = f"{_NOT_PLAIN.sub('-', opening['name']).strip('-.')[:40] or 'run'}-{opening['key']}"
+    for parent in (_find_home() / "runs", Path(tempfile.gettempdir()) / "ganvas-runs"):
+        try:
+            return RunFolder.create(parent / leaf, opening), -1
+        except OSError as error:
+            _say(f"{parent} cannot be written ({error.strerror or error}).")
+    _say(f"{opening['name']}: nothing is recorded: there is no folder that can be written; name one by dir=.")
+    return None, -1
+
+
+def _reopen(path: Path) -> tuple[RunFolder, int]:
+    folder = RunFolder.reopen(path)
+    steps = (event["event"].get("iteration", 0) for event in folder.read_events())
+    return folder, max(steps, default=-1)
+
+
+def _find_run(named: str) -> Path:
+    """Return the folder that a path or a key names; raises FolderUnreadable."""
+    path = Path(named).expanduser()
+    if RunFolder(path).holds_run():
+        return path.absolute()
+    found = sorted((_find_home() / "runs").glob(f"*-{_NOT_PLAIN.sub('', named)}")) if named else []
+    if len(found) == 1:
+        return found[0]
+    raise FolderUnreadable(
+        f"There is no run to go on with at {named!r}, and none of this key in {_find_home() / 'runs'}. Give runs "
+        "that are to be resumed a folder: init(dir=…, resume=True)."
+    )
+
+
+def _find_home() -> Path:
+    return Path(os.environ.get("GANVAS_HOME") or Path.home() / ".ganvas").expanduser()
+
+
+def _is_first_rank() -> bool:
+    rank = os.environ.get("RANK", "0")
+    return not rank.isdecimal() or int(rank) == 0
+
+
+def read_config(config: Any) -> dict[str, Any]:
+    """Return a configuration as JSON has it; raises TypeError. What JSON cannot hold becomes text."""
+    if config is None:
+        return {}
+    if isinstance(config, argparse.Namespace):
+        config = vars(config)
+    elif dataclasses.is_dataclass(config) and not isinstance(config, type):
+        config = dataclasses.asdict(config)
+    elif hasattr(config, "model_dump"):
+        config = config.model_dump()
+    if not isinstance(config, Mapping):
+        raise TypeError(
+            f"config must be a dictionary, argparse's result, a dataclass or a pydantic model; not {config!r:.60}."
+        )
+    found = _to_json(config, 0)
+    return dict(found)
+
+
+def _to_json(value: Any, depth: int) -> Any:
+    if depth > _DEEPEST:
+        return str(value)[:200]
+    if value is None or isinstance(value, (bool, str)):
+        return str(value) if isinstance(value, str) else value
+    if isinstance(value, int):
+        return int(value) if abs(value) < 2**63 else str(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else str(value)
+    if isinstance(value, Mapping):
+        return {str(name): _to_json(part, depth + 1) for name, part in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_to_json(part, depth + 1) for part in value]
+    # Numbers of NumPy and PyTorch.
+    if hasattr(value, "item") and getattr(value, "size", None) == 1:
+        return _to_json(value.item(), depth + 1)
+    return str(value)[:1000]
+
+
+def _read_tags(tags: Any) -> list[str]:
+    if isinstance(tags, str) or not all(isinstance(tag, str) for tag in tags):
+        raise TypeError(f"tags must be a list of texts, such as ['mnist']; not {tags!r:.60}.")
+    if len(tags) > MOST_TAGS:
+        raise ValueError(f"a run has at most {MOST_TAGS} tags; not {len(tags)}.")
+    return list(dict.fromkeys(_read_tag(tag) for tag in tags))
+
+
+def _read_tag(tag: str) -> str:
+    # Imported here: it brings pydantic, which a run without tags does without.
+    from ganlib.spec.fields import check_tag
+
+    try:
+        found = check_tag(tag)
+    except ValueError as error:
+        raise ValueError(f"a tag: {error}; not {tag[:60]!r}.") from None
+    if not 1 <= len(found) <= LONGEST_TAG:
+        raise ValueError(f"a tag must have 1 to {LONGEST_TAG} characters; {tag[:60]!r} has {len(found)}.")
+    return found
+
+
+def _read_name(name: Any) -> str:
+    if not isinstance(name, str):
+        raise TypeError(f"a run's name must be text; not {name!r}.")
+    if not 1 <= len(name) <= LONGEST_NAME or not name.isprintable() or not is_storable(name):
+        raise ValueError(f"a run's name must have 1 to {LONGEST_NAME} printable characters; not {name[:120]!r}.")
+    return name
+
+
+def _find_script() -> str | None:
+    """Return the path of the script that runs, None in a notebook or an interpreter."""
+    path = getattr(sys.modules.get("__main__"), "__file__", None)
+    return str(Path(path).absolute()) if path else None
+
+
+def _find_script_name() -> str:
+    script = _find_script()
+    return Path(script).stem if script else "run"
+
+
+def _say(text: str) -> None:
+    print(f"ganvas: {text}", file=sys.stderr, flush=True)

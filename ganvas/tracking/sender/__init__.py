@@ -1,0 +1,1 @@
+"""The process that delivers one run: `python -m ganvas.tracking.sender FOLDER`."""

@@ -1,0 +1,286 @@
+"""Delivers a run's folder to a service: opens the run there, sends files and events from where it stands, ends it.
+
+Everything may be sent again: the same key opens the same run, an event is known by its number and bytes, a file by
+its sha256. So any number of processes, one after the other, may deliver one folder.
+"""
+
+import fcntl
+import json
+import logging
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from api.artifacts.bundles import MAX_FILES, BundledFile, write_bundle
+from api.client.transport import Transport, quote_id
+from api.errors import (
+    ArtifactRefused,
+    AttemptFenced,
+    BodyTooLarge,
+    JobNotFound,
+    NotAuthenticated,
+    RequestInvalid,
+    SequenceConflict,
+    ServiceError,
+)
+from api.server.http.schemas import MediaType
+from ganlib.events import StoredFile
+from ganvas.tracking.folder import LOG, RunFolder
+from worker.spool.spool import Batch, SpooledEvent, SpoolReader
+
+logger = logging.getLogger(__name__)
+
+HEARTBEAT_TIMEOUT = 5.0
+# Files that are smaller share a request; one stays well below the service's limit.
+SMALL_BYTES, BUNDLE_BYTES = 1024 * 1024, 7 * 1024 * 1024
+# Errors in a row that opening the run anew could heal.
+MOST_REOPENINGS = 3
+# Of these, one event or file is the cause, and the rest of the run can be delivered.
+_REFUSALS = (RequestInvalid, ArtifactRefused, BodyTooLarge)
+_JSON = {"Content-Type": "application/json"}
+
+
+class DeliveryRefused(Exception):
+    """The service will not take this run, and another try changes nothing."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The run as a service has it. url: of its page, relative or whole."""
+
+    job_id: str
+    attempt: int
+    token: str
+    lease_seconds: float
+    next_seq: int
+    url: str
+    state: str
+    is_whole: bool
+
+
+@contextmanager
+def hold_delivery(folder: RunFolder) -> Iterator[bool]:
+    """Hold the right to deliver this folder from this machine; gives False where another process has it."""
+    try:
+        descriptor = os.open(folder.path / LOG, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError:
+        # A folder that may only be read; repetitions do no harm.
+        yield True
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        is_held = True
+    except OSError:
+        is_held = False
+    try:
+        yield is_held
+    finally:
+        os.close(descriptor)
+
+
+class Delivery:
+    """Delivers one folder to one service. Its methods raise ServiceError; `is_temporary` says which may pass.
+
+    on_cancel: called when somebody has asked the service to cancel the run.
+    """
+
+    def __init__(
+        self, folder: RunFolder, transport: Transport, on_cancel: Callable[[], None] = lambda: None
+    ) -> None:
+        self.folder = folder
+        self.opened: Opened | None = None
+        self.sent_events = self.sent_files = 0
+        self._transport = transport
+        self._on_cancel = on_cancel
+        self._own: Transport | None = None
+        self._reader = SpoolReader(folder.path / "events.jsonl")
+        self._renewed_at = 0.0
+        self._reopenings = 0
+        # What stands in an event's place that the service refuses, by its number.
+        self._substitutes: dict[int, bytes] = {}
+
+    @property
+    def next_seq(self) -> int:
+        """The number of the next event to deliver."""
+        return self._reader.next_seq
+
+    def open(self, events_count: int | None = None) -> Opened:
+        """Open the run at the service, or go on with it.
+
+        events_count: of a run that has ended; one that the service has whole is left as it is (`is_whole`).
+        """
+        body = {**self.folder.read_header(), "events_count": events_count}
+        answer = self._transport.request("POST", "/runs", content=json.dumps(body), headers=_JSON)
+        try:
+            found = answer.json()
+            opened = Opened(**{name: found[name] for name in Opened.__dataclass_fields__})
+        except (ValueError, KeyError, TypeError):
+            raise DeliveryRefused(f"{self._transport.url} does not answer as a Ganvas service does.") from None
+        if not opened.url.startswith("http"):
+            opened = replace(opened, url=self._transport.url + opened.url)
+        self._own = Transport(self._transport.url, opened.token)
+        self.opened, self._renewed_at = opened, time.monotonic()
+        self._reader.move_to(opened.next_seq)
+        return opened
+
+    def deliver_some(self) -> bool:
+        """Deliver the next events, if there are any; returns whether there were. Else the lease is kept up."""
+        if self.opened is None:
+            self.open()
+        batch = self._reader.find_batch()
+        try:
+            if batch is not None:
+                self._deliver(self._substitute(batch))
+                return True
+            self._keep_lease()
+        except (AttemptFenced, JobNotFound, NotAuthenticated) as error:
+            self._reopen(error)
+            return True
+        return False
+
+    def finish(self, end: dict[str, Any]) -> None:
+        """Report how the run ended; all events must be delivered."""
+        opened = self._opened()
+        post = {name: end[name] for name in ("end", "reason", "ended_at") if end.get(name) is not None}
+        body = json.dumps({**post, "events_count": self._reader.next_seq})
+        self._request("POST", f"{self._path(opened)}/finish", content=body, headers=_JSON)
+
+    def close(self) -> None:
+        """Close the connections."""
+        if self._own is not None:
+            self._own.close()
+
+    def _opened(self) -> Opened:
+        return self.opened or self.open()
+
+    def _path(self, opened: Opened) -> str:
+        return f"/jobs/{quote_id(opened.job_id)}/attempts/{opened.attempt}"
+
+    def _request(self, method: str, path: str, **options: Any) -> Any:
+        assert self._own is not None  # noqa: S101
+        return self._own.request(method, path, **options)
+
+    def _reopen(self, error: ServiceError) -> None:
+        """Open the run anew: its lease had ended, its token has, or the service has lost it."""
+        self._reopenings += 1
+        if self._reopenings > MOST_REOPENINGS:
+            raise DeliveryRefused(str(error)) from error
+        self.open()
+
+    def _keep_lease(self) -> None:
+        opened = self._opened()
+        if time.monotonic() - self._renewed_at < opened.lease_seconds / 4:
+            return
+        answer = self._request("POST", f"{self._path(opened)}/heartbeat", timeout=HEARTBEAT_TIMEOUT)
+        self._accept(answer.json())
+
+    def _accept(self, answer: dict[str, Any]) -> None:
+        self._renewed_at, self._reopenings = time.monotonic(), 0
+        if answer.get("cancel_requested"):
+            self._on_cancel()
+
+    def _deliver(self, batch: Batch) -> None:
+        """Deliver a batch; of one that the service refuses, what it refuses becomes a line of the log."""
+        opened = self._opened()
+        try:
+            self._upload(batch)
+            answer = self._request(
+                "POST", f"{self._path(opened)}/events", content=batch.body, headers=_JSON
+            ).json()
+        except SequenceConflict as error:
+            self._follow(error, batch)
+            return
+        except _REFUSALS as error:
+            self._narrow_down(batch, error)
+            return
+        self._accept(answer)
+        self.sent_events += len(batch.events)
+        self._move_to(int(answer["next_seq"]))
+
+    def _follow(self, error: SequenceConflict, batch: Batch) -> None:
+        """Go on where the service expects it; refuse a run that another folder has gone on with."""
+        expected = error.details.get("next_seq")
+        if not isinstance(expected, int) or expected >= batch.events[0].seq:
+            raise DeliveryRefused(
+                "The service has other events of this run under the same numbers: two copies of its folder were "
+                "written. Keep one of them."
+            ) from error
+        self._reopenings += 1
+        if self._reopenings > MOST_REOPENINGS:
+            raise DeliveryRefused(str(error)) from error
+        self._move_to(expected)
+
+    def _narrow_down(self, batch: Batch, error: ServiceError) -> None:
+        if len(batch.events) > 1:
+            self._deliver(batch.first_half())
+            return
+        event = batch.events[0]
+        logger.warning("event %d is refused: %s", event.seq, error)
+        if event.seq in self._substitutes:
+            raise DeliveryRefused(str(error)) from error
+        self._substitutes[event.seq] = _describe_refusal(event, error)
+        self._deliver(self._substitute(batch))
+
+    def _substitute(self, batch: Batch) -> Batch:
+        if not self._substitutes:
+            return batch
+        events = [
+            SpooledEvent(event.seq, self._substitutes[event.seq], "line_logged", 0, None)
+            if event.seq in self._substitutes
+            else event
+            for event in batch.events
+        ]
+        return Batch(events, batch.more_wait)
+
+    def _move_to(self, next_seq: int) -> None:
+        self._reader.move_to(next_seq)
+        opened = self._opened()
+        self.folder.write_position(self._transport.url, opened.job_id, next_seq)
+
+    def _upload(self, batch: Batch) -> None:
+        small: deque[BundledFile] = deque()
+        for event in batch.events:
+            if event.file is None:
+                continue
+            media_type: MediaType = "image/png" if event.is_picture else "application/octet-stream"
+            if event.file.size > SMALL_BYTES:
+                self._put(event.file, media_type)
+            else:
+                content = self.folder.read_file(event.file.model_dump())
+                small.append(BundledFile(event.file.sha256, media_type, content))
+            self.sent_files += 1
+        for group in _group(small):
+            headers = {"Content-Type": "application/octet-stream"}
+            self._request("POST", "/artifacts", content=write_bundle(group), headers=headers)
+
+    def _put(self, file: StoredFile, media_type: str) -> None:
+        content = self.folder.iterate_file(file.model_dump())
+        headers = {"Content-Type": media_type, "Content-Length": str(file.size)}
+        self._request("PUT", f"/artifacts/{file.sha256}", content=content, headers=headers)
+
+
+def _group(files: Iterable[BundledFile]) -> Iterator[list[BundledFile]]:
+    group: list[BundledFile] = []
+    total = 0
+    for file in files:
+        if group and (len(group) == MAX_FILES or total + len(file.content) > BUNDLE_BYTES):
+            yield group
+            group, total = [], 0
+        group.append(file)
+        total += len(file.content)
+    if group:
+        yield group
+
+
+def _describe_refusal(event: SpooledEvent, error: ServiceError) -> bytes:
+    """Return a line of the log in the place of an event that the service refuses, always the same bytes."""
+    row = json.loads(event.line)
+    refused = row["event"]
+    what = refused.get("name") or event.kind.replace("_", " ")
+    text = f"{what} was refused by the service: {error}"[:1000]
+    line = {"kind": "line_logged", "iteration": refused.get("iteration", 0), "level": "warning", "text": text}
+    return json.dumps({"seq": row["seq"], "at": row["at"], "event": line}).encode()

@@ -1,0 +1,214 @@
+"""Examines a loop of somebody's own: signals of its grids, and its losses, for the rules of ganlib's diagnosis."""
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from importlib.util import find_spec
+from typing import Any
+
+from ganlib.evaluation.diagnosis.casebook import Casebook
+from ganlib.evaluation.diagnosis.history import Point
+from ganlib.evaluation.diagnosis.rules.divergence import LARGEST
+from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS
+from ganvas.tracking.folder import EVENTS, FolderUnreadable, RunFolder
+from ganvas.tracking.pictures.png import Pixels, PngUnreadable, cut, decode_png
+from ganvas.tracking.run import REAL_NAME
+
+Event = dict[str, Any]
+
+_GENERATOR = {"g", "gen", "generator", "netg"}
+_DISCRIMINATOR = {"d", "dis", "disc", "discriminator", "critic", "netd"}
+_LOSS = {"loss", "losses", "err", "error"}
+_BESIDE = {"train", "training", "total", "avg", "mean", "batch", "step"}
+_JOINED = {
+    "errg": "err g",
+    "errd": "err d",
+    "gloss": "g loss",
+    "dloss": "d loss",
+    "lossg": "loss g",
+    "lossd": "loss d",
+}
+# Grids that are examined of those that came since the last look; a loop may save thousands a minute.
+MOST_AT_ONCE = 8
+# Without grids, every so many losses are looked at.
+_LOSSES_A_POINT = 20
+# A loop that counts epochs saves a grid each step: nothing is learnt yet before the fifth.
+_EARLY_GRIDS, _EARLY_SHARE = 5, 0.4
+_MANY = 1_000_000
+
+
+def find_role(name: str) -> str | None:
+    """Return the loss that a metric of this name is, by the name that ganlib gives it; None for any other metric.
+
+    People write g_loss, loss_G, errD, Loss/generator, train/lossD and much more.
+    """
+    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
+    words = [
+        part for word in re.findall(r"[a-z]+|[^a-z\W_]+|\(", spaced) for part in _JOINED.get(word, word).split()
+    ]
+    rest = set(words) - _BESIDE
+    for players, metric in ((_GENERATOR, GENERATOR_LOSS), (_DISCRIMINATOR, DISCRIMINATOR_LOSS)):
+        if len(rest) == 2 and rest & players and rest & _LOSS:
+            return metric.name
+    return None
+
+
+class Diagnosis:
+    """Follows a run's folder and makes the events of what is found. step: the newest that was seen.
+
+    first_new: nothing is said of events before this one, of a run that goes on: they were examined before.
+    """
+
+    def __init__(self, folder: RunFolder, header: dict[str, Any], first_new: int = 0) -> None:
+        self.step = 0
+        self._folder = folder
+        self._first_new = first_new
+        self._iterations: int | None = header.get("iterations")
+        words = json.dumps(header.get("config", {})).lower() + str(header.get("name", "")).lower()
+        self._casebook = Casebook(self._iterations or _MANY, {"is_critic": "wgan" in words})
+        self._offset = self._next_seq = 0
+        self._meter: Any = None
+        self._real: tuple[Event, Pixels] | None = None
+        self._is_told_of_real = False
+        # The name that plays each role, and the losses by their roles.
+        self._names: dict[str, str | None] = {}
+        self._players: dict[str, set[str]] = {}
+        self._losses: dict[str, float] = {}
+        self._signals: dict[str, float] = {}
+        self._grid_steps: list[int] = []
+        self._grid_count = self._losses_since = 0
+        self._is_alarmed = False
+
+    def follow(self) -> list[Event]:
+        """Examine what was written since the last call; returns the events to add."""
+        rows = list(self._read_rows())
+        grids = [row["seq"] for row in rows if row["event"].get("kind") == "sample_grid_saved"]
+        count = min(len(grids), MOST_AT_ONCE)
+        # The newest is always one of them.
+        looked_at = {grids[-1 - index * len(grids) // count] for index in range(count)}
+        found: list[Event] = []
+        for row in rows:
+            events = list(self._take(row["event"], row["seq"] in looked_at))
+            if row["seq"] >= self._first_new:
+                found += events
+        return found
+
+    def _read_rows(self) -> Iterator[dict[str, Any]]:
+        try:
+            with (self._folder.path / EVENTS).open("rb") as file:
+                file.seek(self._offset)
+                text = file.read()
+        except FileNotFoundError:
+            return
+        complete = text[: text.rfind(b"\n") + 1]
+        self._offset += len(complete)
+        for line in complete.splitlines():
+            yield json.loads(line)
+
+    def _take(self, event: Event, is_looked_at: bool) -> Iterator[Event]:
+        kind, iteration = event.get("kind"), int(event.get("iteration", 0))
+        if kind != "file_saved":
+            self.step = max(self.step, iteration)
+        if kind == "metrics_logged":
+            yield from self._take_losses(event["values"], iteration)
+        elif kind == "file_saved" and event["name"] == REAL_NAME:
+            self._real = (event["file"], self._read_png(event["file"]))
+            self._meter = None
+        elif kind == "sample_grid_saved" and is_looked_at and find_spec("numpy") is not None:
+            yield from self._examine(event, iteration)
+
+    def _take_losses(self, values: dict[str, Any], iteration: int) -> Iterator[Event]:
+        has_any = False
+        for name, given in values.items():
+            role = self._find_role(name)
+            if role is not None:
+                self._losses[role] = float(given)
+                has_any = True
+        if not has_any:
+            return
+        self._losses_since += 1
+        is_alarming = any(not abs(value) <= LARGEST for value in self._losses.values())
+        is_due = not self._grid_count and self._losses_since >= _LOSSES_A_POINT
+        if is_due or (is_alarming and not self._is_alarmed):
+            self._is_alarmed, self._losses_since = is_alarming, 0
+            yield from self._ask({}, iteration)
+
+    def _find_role(self, name: str) -> str | None:
+        """Return a metric's role, None where two have the same, and nobody can say which is meant."""
+        if name not in self._names:
+            role = self._names[name] = find_role(name)
+            if role is not None:
+                self._players.setdefault(role, set()).add(name)
+                if "critic" in name.lower():
+                    self._casebook.history.facts["is_critic"] = True
+        role = self._names[name]
+        return role if role is not None and len(self._players[role]) == 1 else None
+
+    def _examine(self, event: Event, iteration: int) -> Iterator[Event]:
+        try:
+            grid = self._read_png(event["file"])
+        except (FolderUnreadable, PngUnreadable):
+            return
+        cells = cut(grid, event["rows"], event["columns"])
+        while len(cells) > 1 and not any(cells[-1].content):
+            # What is left over of the last row.
+            cells.pop()
+        if len(cells) < 4:
+            return
+        self._grid_count += 1
+        self._grid_steps = [*self._grid_steps[-1:], iteration]
+        yield from self._tell_of_real(iteration)
+        self._signals = self._measure(cells)
+        yield {"kind": "metrics_logged", "iteration": iteration, "values": _show(self._signals)}
+        self._casebook.history.sample_count = len(cells)
+        self._casebook.history.iterations = self._guess_iterations()
+        self._is_alarmed = False
+        yield from self._ask(self._signals, iteration)
+
+    def _measure(self, cells: list[Pixels]) -> dict[str, float]:
+        # Imported here: it brings NumPy, which a run without grids does without.
+        from ganvas.tracking.sender.signals import SignalMeter, stack
+
+        if self._meter is None:
+            self._meter = SignalMeter()
+        if self._meter.real is None and self._real is not None:
+            _, sheet = self._real
+            height, width = cells[0].height, cells[0].width
+            if sheet.channels == cells[0].channels and not (sheet.height % height or sheet.width % width):
+                real = cut(sheet, sheet.height // height, sheet.width // width)
+                self._meter.real = stack([cell for cell in real if any(cell.content)])
+        found: dict[str, float] = self._meter.measure(stack(cells))
+        return found
+
+    def _tell_of_real(self, iteration: int) -> Iterator[Event]:
+        if self._real is None and not self._is_told_of_real:
+            self._is_told_of_real = True
+            text = (
+                "Signals are measured without real images: how far two of these lie apart is estimated from the "
+                "contrast of the pictures. Hand some over by run.real(images), and they are compared with these."
+            )
+            yield {"kind": "line_logged", "iteration": iteration, "text": text}
+
+    def _guess_iterations(self) -> int:
+        """Return a number of iterations of which the run's start is as long as rules should wait."""
+        if self._iterations:
+            return self._iterations
+        counts_epochs = len(self._grid_steps) > 1 and self._grid_steps[1] - self._grid_steps[0] <= 1
+        if not counts_epochs:
+            return _MANY
+        is_early = self._grid_count < _EARLY_GRIDS
+        return _MANY if is_early else 1
+
+    def _ask(self, signals: dict[str, float], iteration: int) -> Iterator[Event]:
+        """Ask the rules about the newest losses with these signals, or with the last ones."""
+        values = (signals or self._signals) | self._losses
+        for finding in self._casebook.add(Point(iteration, values)):
+            yield finding.model_dump(mode="json")
+
+    def _read_png(self, stored: Event) -> Pixels:
+        return decode_png(self._folder.read_file(stored))
+
+
+def _show(values: dict[str, float]) -> dict[str, float | str]:
+    return {name: value if math.isfinite(value) else str(value) for name, value in values.items()}

@@ -1,0 +1,192 @@
+"""Writes a run's folder for a loop that must not wait: events at once, pictures on a thread of its own.
+
+What finds no room on the disk is kept in memory, up to a limit, and written when there is room again. Nothing here
+raises an error of the disk into the loop.
+"""
+
+import json
+import os
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Condition, Lock, Thread
+from typing import Any
+
+from ganvas.tracking.folder import RunFolder
+
+# What is queued to be drawn, and what waits for the disk, in bytes; a loop that is faster than that waits.
+MOST_QUEUED_BYTES = 256 * 1024 * 1024
+MOST_WAITING_BYTES = 64 * 1024 * 1024
+RETRY_SECONDS = 1.0
+
+StoredFile = dict[str, Any]
+# Makes an event's JSON of the file that it names.
+Describe = Callable[[StoredFile], str]
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """An event that found no room, and the file that it names."""
+
+    at: str
+    text: str = ""
+    content: bytes = b""
+    describe: Describe | None = None
+
+    @property
+    def size(self) -> int:
+        return len(self.text) + len(self.content)
+
+
+class RunWriter:
+    """Writes one run. Threads may share it.
+
+    on_trouble: takes a sentence for a person about what went wrong.
+    """
+
+    def __init__(self, folder: RunFolder, on_trouble: Callable[[str], None]) -> None:
+        self.folder = folder
+        self._on_trouble = on_trouble
+        self._waiting: deque[_Waiting] = deque()
+        self._waiting_bytes = self._lost_count = 0
+        self._tried_at = 0.0
+        self._waiting_lock = Lock()
+        self._tasks: deque[tuple[Callable[[], None], int]] = deque()
+        self._queued_bytes = 0
+        self._is_busy = self._is_closing = False
+        self._changed = Condition()
+        self._thread: Thread | None = None
+
+    def append(self, text: str) -> None:
+        """Write one event, given as JSON."""
+        if not self._waiting:
+            try:
+                self.folder.append(text)
+                return
+            except OSError as error:
+                self._tell_full(error)
+        self._keep(_Waiting(self.folder.read_clock(), text))
+
+    def save(self, content: bytes, describe: Describe) -> None:
+        """Write a file and the event that names it."""
+        if not self._waiting:
+            try:
+                self.folder.append(describe(self.folder.add_file(content)))
+                return
+            except OSError as error:
+                self._tell_full(error)
+        self._keep(_Waiting(self.folder.read_clock(), content=content, describe=describe))
+
+    def save_copy(self, path: Path, describe: Describe) -> None:
+        """Copy a file of the disk and write the event that names it; one that finds no room is left out.
+
+        Raises OSError where the file cannot be read.
+        """
+        with path.open("rb"):
+            pass
+        try:
+            stored = self.folder.add_file(path)
+        except OSError as error:
+            self._on_trouble(f"{path} is not kept with the run: {error.strerror or error}.")
+            return
+        self.append(describe(stored))
+
+    def put(self, task: Callable[[], None], size: int) -> None:
+        """Do this on the writer's thread, after what was put before. size: bytes that it holds until then."""
+        with self._changed:
+            if self._thread is None:
+                self._thread = Thread(target=self._work, name="ganvas-writer", daemon=True)
+                self._thread.start()
+            self._changed.wait_for(lambda: self._queued_bytes + size <= MOST_QUEUED_BYTES or not self._tasks)
+            self._tasks.append((task, size))
+            self._queued_bytes += size
+            self._changed.notify_all()
+
+    def drain(self, seconds: float) -> bool:
+        """Wait until all that was put is done; returns whether it is."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._tasks and not self._is_busy, seconds)
+
+    def close(self, seconds: float) -> None:
+        """Finish what was put, try once more what found no room, and end the thread; the folder stays open."""
+        if not self.drain(seconds):
+            self._on_trouble("pictures of the run are still being drawn; the last ones are lost.")
+        with self._changed:
+            self._is_closing = True
+            self._changed.notify_all()
+        self._retry()
+        if self._waiting or self._lost_count:
+            self._on_trouble(
+                f"{len(self._waiting) + self._lost_count:,} events found no room on the disk of "
+                f"{self.folder.path} and are lost."
+            )
+
+    def _work(self) -> None:
+        while (task := self._take()) is not None:
+            work, size = task
+            try:
+                work()
+            except Exception as error:  # the loop goes on, whatever a picture does
+                self._on_trouble(f"something could not be recorded: {type(error).__name__}: {error}")
+            # What it holds is freed before the next one comes.
+            del work, task
+            with self._changed:
+                self._queued_bytes -= size
+                self._is_busy = False
+                self._changed.notify_all()
+
+    def _take(self) -> tuple[Callable[[], None], int] | None:
+        while True:
+            with self._changed:
+                ready = self._changed.wait_for(
+                    lambda: self._tasks or self._is_closing, RETRY_SECONDS if self._waiting else None
+                )
+                if ready:
+                    self._is_busy = bool(self._tasks)
+                    return self._tasks.popleft() if self._tasks else None
+            self._retry()
+
+    def _keep(self, event: _Waiting) -> None:
+        with self._waiting_lock:
+            if self._waiting_bytes + event.size > MOST_WAITING_BYTES:
+                self._lost_count += 1
+            else:
+                self._waiting.append(event)
+                self._waiting_bytes += event.size
+        if time.monotonic() - self._tried_at > RETRY_SECONDS:
+            self._retry()
+
+    def _retry(self) -> None:
+        """Write what waits, the oldest first, until there is no more room."""
+        with self._waiting_lock:
+            self._tried_at = time.monotonic()
+            if not self._waiting:
+                return
+            try:
+                while self._waiting:
+                    self._write(self._waiting[0])
+                    self._waiting_bytes -= self._waiting.popleft().size
+                if self._lost_count:
+                    text = f"{self._lost_count:,} events found no room on the disk and are lost."
+                    line = {"kind": "line_logged", "iteration": 0, "level": "warning", "text": text}
+                    self.folder.append(json.dumps(line))
+                    self._lost_count = 0
+            except OSError:
+                return
+
+    def _write(self, event: _Waiting) -> None:
+        text = event.text
+        if event.describe is not None:
+            text = event.describe(self.folder.add_file(event.content))
+        self.folder.append(text, at=event.at)
+
+    def _tell_full(self, error: OSError) -> None:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        self._on_trouble(
+            f"{self.folder.path} cannot be written ({reason}); what is logged is kept in memory and written when "
+            "there is room again."
+        )
+        # Somebody has to try again where the loop logs nothing more.
+        self.put(lambda: None, 0)
