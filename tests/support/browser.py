@@ -10,7 +10,17 @@ from importlib.resources import files
 from typing import Any, Literal
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Playwright, Request, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Error,
+    Locator,
+    Page,
+    Playwright,
+    Request,
+    expect,
+    sync_playwright,
+)
 
 # The headless shell first: the same engine without the rest of a browser, and half the work for each page.
 SYSTEM_BROWSERS = (
@@ -148,6 +158,35 @@ def hurry(page: Page, read: Callable[[], Any], wanted: Any) -> None:
         return read()
 
     eventually(page, read_later, wanted)
+
+
+def find_box(page: Page, part: Locator) -> dict[str, float]:
+    """Return where a part stands, once it has a size and stands still.
+
+    What is being drawn anew has no box, or one of no width; what stands above it may still come and move it.
+    """
+    seen: list[Any] = [None]
+
+    def is_still() -> bool:
+        seen.append(part.bounding_box())
+        box = seen[-1]
+        return box is not None and box["width"] > 0 and box["height"] > 0 and box == seen[-2]
+
+    eventually(page, is_still, True)
+    found: dict[str, float] = seen[-1]
+    return found
+
+
+def drag_over(page: Page, part: Locator, begin: float, end: float) -> None:
+    """Drag over these shares of a part's width, at half its height; the part is scrolled into view."""
+    part.scroll_into_view_if_needed()
+    box = find_box(page, part)
+    places = [{"x": share * box["width"], "y": box["height"] / 2} for share in (begin, end)]
+    # Pointed at as parts of the page, not of the screen: whatever moves meanwhile is waited for.
+    part.hover(position=places[0])
+    page.mouse.down()
+    part.hover(position=places[1])
+    page.mouse.up()
 
 
 def expect_fit(page: Page, width: int) -> None:

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.browser import OpenPage
+from tests.support.browser import OpenPage, eventually
 from tests.support.fake_worker import FakeWorker
 
 pytestmark = pytest.mark.browser
@@ -57,4 +57,5 @@ def test_the_list_of_keys_is_what_each_page_takes(open_page: OpenPage, worker: F
         page = open_page(path)
         for slider in page.locator("frame-player input, compare-player input").all():
             expect(slider).to_have_attribute("aria-valuetext", re.compile(" of "))
-        assert find_taken(page) == read_list(page), path
+        # Parts of a page come alive one after the other.
+        eventually(page, lambda page=page: find_taken(page), read_list(page))

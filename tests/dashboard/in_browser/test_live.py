@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from dashboard.web import formats
-from tests.support.browser import OpenPage, eventually, expect_points, open_live, shown_iteration
+from tests.support.browser import OpenPage, eventually, expect_points, find_box, open_live, shown_iteration
 from tests.support.fake_worker import FakeWorker
 
 pytestmark = pytest.mark.browser
@@ -106,8 +106,7 @@ def test_curves_and_timeline_share_one_cursor(open_page: OpenPage, worker: FakeW
         page.keyboard.press(key)
         expect(legend).to_have_text(formats.show_number(by_iteration[iteration]))
     over = page.locator(".bench .u-over")
-    box = over.bounding_box()
-    assert box is not None
+    box = find_box(page, over)
     over.click(position={"x": box["width"] * 0.31, "y": box["height"] / 2})
     expect(shown_iteration(page)).to_have_text("300")
 
@@ -320,14 +319,12 @@ def test_a_finding_arrives_at_the_top_of_the_page_along_its_axes_and_in_the_list
     # From 200 to the end: of 1,000 iterations in the chart, of the grids from 100 to 300 on the slider.
     mark = page.get_by_role("link", name=text)
     expect(page.locator("#marks-losses rect")).to_have_attribute("x", re.compile(r"^[\d.]+$"))
-    ends = page.evaluate(
-        """() => {
-          const box = (selector) => document.querySelector(selector).getBoundingClientRect();
-          const [over, mark] = [box(".bench .u-over"), box("#marks-losses rect")];
-          return (mark.left - over.left) / over.width;
-        }"""
-    )
-    assert ends == pytest.approx(0.2, abs=0.03)
+    begins = """() => {
+      const box = (selector) => document.querySelector(selector).getBoundingClientRect();
+      const [over, mark] = [box(".bench .u-over"), box("#marks-losses rect")];
+      return (mark.left - over.left) / over.width;
+    }"""
+    eventually(page, lambda: page.evaluate(begins), pytest.approx(0.2, abs=0.03))
     expect(page.locator("frame-player #marks-timeline .tone-serious rect")).to_have_attribute("x", "50%")
     page.locator("frame-player #marks-timeline .tone-serious").click()
     expect(shown_iteration(page)).to_have_text("200")
@@ -374,7 +371,7 @@ def test_the_browser_tells_of_serious_faults_once_it_was_asked_to(open_page: Ope
     report_collapse(worker, 340, since=310, ended=340)
     expect(page.locator("#findings")).to_contain_text("from iteration 310 to 340")
     # Of a serious one, once; neither of what came before it was asked for, nor of a warning, nor of an end.
-    assert page.evaluate("window.told") == ["first-light: Collapsed: 64 cells, 1 kind"]
+    eventually(page, lambda: page.evaluate("window.told"), ["first-light: Collapsed: 64 cells, 1 kind"])
     button.click()
     report_collapse(worker, 360, since=350)
     expect(page.locator("#findings")).to_contain_text("since iteration 350")

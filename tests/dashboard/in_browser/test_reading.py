@@ -125,7 +125,7 @@ def test_records_and_large_numbers_are_not_cut_off_on_any_screen(
     page = open_page(f"/runs/{job}", viewport={"width": width, "height": 900})
     expect_fit(page, width)
     hidden = "[...document.querySelectorAll('.scroll, .log, .spec')].map(box => box.scrollWidth - box.clientWidth)"
-    assert page.evaluate(hidden) == [0, 0, 0, 0]
+    eventually(page, lambda: page.evaluate(hidden), [0, 0, 0, 0])
 
 
 # Text whose contrast with the nearest painted background is below WCAG's AA (4.5 to 1), as [text, ratio].

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.support.browser import OpenPage, open_live
+from tests.support.browser import OpenPage, find_box, open_live
 from tests.support.fake_worker import FakeWorker
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("shares_service")]
@@ -22,10 +22,11 @@ def test_nothing_below_the_grid_jumps_when_its_difference_is_shown(
     open_page: OpenPage, worker: FakeWorker
 ) -> None:
     page = open_live(open_page, make_run(worker))
-    before = page.locator("frame-player").bounding_box()
+    player = page.locator("frame-player")
+    before = find_box(page, player)
     page.keyboard.press("d")
     expect(page.locator("[data-field=against]")).to_have_text("4 × difference from iteration 1,100")
-    assert page.locator("frame-player").bounding_box() == before
+    assert find_box(page, player) == before
 
 
 def test_grids_and_checkpoints_are_saved_under_the_runs_name(open_page: OpenPage, worker: FakeWorker) -> None:

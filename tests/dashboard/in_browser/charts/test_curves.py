@@ -12,6 +12,9 @@ from tests.support import browser
 from tests.support.browser import (
     OpenPage,
     count_points,
+    drag_over,
+    eventually,
+    find_box,
     find_violations_in_both_themes,
     open_live,
     shown_iteration,
@@ -57,13 +60,7 @@ def test_thinned_curve_keeps_its_spike_in_a_band_and_zoom_fetches_every_point(
         "at least 1 point beyond the axis, up to 40.0"
     )
     over = page.locator(f"{MAIN} .u-over")
-    box = over.bounding_box()
-    assert box is not None
-    y = box["y"] + box["height"] / 2
-    page.mouse.move(box["x"] + 0.625 * box["width"], y)
-    page.mouse.down()
-    page.mouse.move(box["x"] + 0.64 * box["width"], y, steps=4)
-    page.mouse.up()
+    drag_over(page, over, 0.625, 0.64)
     # Of the window every point is there, and the grid that was selected still is.
     until(page, f"{line}.isThinned", False)
     first, last = read_plot(page, "[plot.u.scales.x.min, plot.u.scales.x.max]")
@@ -96,13 +93,12 @@ def test_smoothing_fades_within_its_half_life_and_leaves_the_noise_behind(
     slider.fill("20")
     # A quarter of 1,000 iterations.
     expect(page.locator("curve-settings output")).to_have_text("half-life 250 iterations")
-    smoothed = read_plot(page, "plot.lines[0].smoothed")
     expected, before, average = [], 0, 0.0
     for index, at in enumerate(points):
         kept = 2 ** (-(at - before) / 250) if index else 0
         average, before = kept * average + (1 - kept) * float(at >= 100), at
         expected.append(average)
-    assert smoothed == pytest.approx(expected)
+    until(page, "plot.lines[0].smoothed", pytest.approx(expected))
     assert read_plot(page, "plot.lines[0].curve.means") == [float(at >= 100) for at in points]
     cell = page.locator(f"{MAIN} [data-metric='loss/generator'] [data-field=smoothed]")
     expect(cell).to_have_text(formats.show_number(expected[-1]))
@@ -123,8 +119,9 @@ def test_axes_are_logarithmic_where_that_is_wanted(open_page: OpenPage, worker: 
     page.locator("curve-settings").get_by_label("Iterations").select_option("log")
     until(page, "plot.u.scales.x.distr", 3)
     # Iteration 0 stands at 1, and the decades are equally wide.
-    at = [read_plot(page, f"plot.u.valToPos({iteration}, 'x')") for iteration in (1, 10, 100, 1000)]
-    assert at[0] == pytest.approx(0, abs=1)
+    places = "[1, 10, 100, 1000].map((at) => plot.u.valToPos(at, 'x'))"
+    until(page, f"{places}[0]", pytest.approx(0, abs=1))
+    at = read_plot(page, places)
     assert at[1] - at[0] == pytest.approx(at[3] - at[2], rel=0.01)
     worker.log_metrics(600)
     # A loss below 0 has no logarithm: the axis then bends around 0.
@@ -192,16 +189,15 @@ def test_one_cursor_goes_through_all_charts_and_heat_maps(open_page: OpenPage, w
     value = small.locator("[data-field=value]")
     expect(value).to_have_text("1.00")
     heat = page.locator("#gradients heat-map").first
-    box = heat.bounding_box()
-    assert box is not None
+    box = find_box(page, heat)
     heat.hover(position={"x": box["width"] * 0.3, "y": 40})
     expect(value).to_have_text("0.300")
     page.locator("h1").hover()
     expect(value).to_have_text("1.00")
     heat.click(position={"x": box["width"] * 0.3, "y": 40})
     expect(shown_iteration(page)).to_have_text("300")
-    for panel in page.locator("heat-map .plot-selected").all():
-        assert panel.evaluate("line => line.style.left") == "30%"
+    lefts = "lines => [...new Set(lines.map((line) => line.style.left))]"
+    eventually(page, lambda: page.locator("heat-map .plot-selected").evaluate_all(lefts), ["30%"])
     # Generated images and their neighbours follow.
     expect(page.locator("neighbour-grids [data-field=iteration]")).to_have_text("300")
     shown = worker.client.get(f"/jobs/{job}/neighbours").json()["items"][2]["url"]
@@ -220,8 +216,9 @@ def test_attempts_stand_on_the_axis_with_their_reason(open_page: OpenPage, worke
     expect(page.locator(".attempt-marks li")).to_have_text(said)
     tick = page.locator(f"{MAIN} .attempt-tick")
     expect(tick).to_have_attribute("title", re.compile(re.escape(said)))
-    at = tick.evaluate("tick => new DOMMatrix(getComputedStyle(tick).transform).m41")
-    assert at == pytest.approx(read_plot(page, "plot.u.valToPos(200, 'x')"), abs=1)
+    find_place = "tick => new DOMMatrix(getComputedStyle(tick).transform).m41"
+    away = lambda: abs(tick.evaluate(find_place) - read_plot(page, "plot.u.valToPos(200, 'x')"))  # noqa: E731
+    eventually(page, lambda: away() <= 1, True)
 
 
 def test_a_chart_of_a_metric_that_comes_later_appears_by_itself(open_page: OpenPage, worker: FakeWorker) -> None:

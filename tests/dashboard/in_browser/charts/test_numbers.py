@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from api.curves import queries as curve_queries
 from dashboard.web import formats
-from tests.support.browser import OpenPage, Watch, eventually
+from tests.support.browser import OpenPage, Watch, eventually, find_box
 from tests.support.fake_worker import FakeWorker, once
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("shares_service")]
@@ -136,7 +136,7 @@ def test_every_number_of_a_run_is_the_api_s(open_page: OpenPage, worker: FakeWor
         eventually(page, lambda: read_legend(page, chart)[0], wanted)
         assert expect_truth(page, chart, find_points) == wanted
     # The axis ends where the run did.
-    assert page.evaluate(f"document.querySelector('{chart}').plot.u.scales.x.max") == END
+    eventually(page, lambda: page.evaluate(f"document.querySelector('{chart}').plot.u.scales.x.max"), END)
 
     # A zoom that holds neither the selected grid nor every point, and one that is empty at its beginning.
     for first, last in ((100, 3100), (4000, 4030), (1, 2)):
@@ -150,10 +150,8 @@ def test_every_number_of_a_run_is_the_api_s(open_page: OpenPage, worker: FakeWor
     page.get_by_role("button", name="Zoom").click()
     eventually(page, lambda: page.evaluate(f"document.querySelector('{chart}').plot.u.scales.x.max"), 2000)
     over = page.locator(f"{chart} .u-over")
-    # The chart is drawn anew when the window's points arrive; an overlay that was just taken away has no width.
-    wide = f"document.querySelector('{chart} .u-over')?.clientWidth ?? 0"
-    eventually(page, lambda: page.evaluate(wide) > 0, True)
-    width = page.evaluate(wide)
+    # The chart is drawn anew when the window's points arrive.
+    width = find_box(page, over)["width"]
     for share in (0.0, 0.3, 0.77):
         over.hover(position={"x": share * width, "y": 40})
         eventually(page, lambda: 1000 <= read_legend(page, chart)[0] <= 2000, True)

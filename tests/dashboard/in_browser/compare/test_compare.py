@@ -9,7 +9,15 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from tests.dashboard.in_browser.test_reading import LOW_CONTRAST, SCREENS
-from tests.support.browser import OpenPage, Watch, expect_fit, find_violations_in_both_themes, hurry
+from tests.support.browser import (
+    OpenPage,
+    Watch,
+    drag_over,
+    eventually,
+    expect_fit,
+    find_violations_in_both_themes,
+    hurry,
+)
 from tests.support.fake_worker import CELL, ROWS, FakeWorker, make_grid_png, once
 
 pytestmark = pytest.mark.browser
@@ -146,16 +154,11 @@ def test_the_wipe_follows_pointer_and_keyboard_and_is_in_the_address(
     page.get_by_label("Visible part of the left one").focus()
     for _ in range(5):
         page.keyboard.press("ArrowLeft")
-    assert split_of(page) == 0.45
+    eventually(page, lambda: split_of(page), 0.45)
     expect(page).to_have_url(re.compile("split=45"))
     layers = page.locator(".wipe-layers")
-    box = layers.bounding_box()
-    assert box is not None
-    page.mouse.move(box["x"] + 0.2 * box["width"], box["y"] + 50)
-    page.mouse.down()
-    page.mouse.move(box["x"] + 0.8 * box["width"], box["y"] + 60, steps=4)
-    page.mouse.up()
-    assert split_of(page) == pytest.approx(0.8, abs=0.02)
+    drag_over(page, layers, 0.2, 0.8)
+    eventually(page, lambda: split_of(page), pytest.approx(0.8, abs=0.02))
     expect(page).to_have_url(re.compile("split=80|split=79|split=81"))
     slider(page).focus()
     page.keyboard.press("Home")
@@ -164,7 +167,7 @@ def test_the_wipe_follows_pointer_and_keyboard_and_is_in_the_address(
     expect(page).to_have_url(re.compile("at=200"))
     page.reload()
     expect(shown(page)).to_have_text(["200", "200"])
-    assert split_of(page) == pytest.approx(0.8, abs=0.02)
+    eventually(page, lambda: split_of(page), pytest.approx(0.8, abs=0.02))
 
 
 def test_the_wipe_shows_the_left_run_left_of_the_line_also_without_scripts(

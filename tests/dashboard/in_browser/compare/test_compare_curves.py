@@ -11,7 +11,9 @@ from tests.dashboard.in_browser.test_reading import SCREENS
 from tests.support import browser
 from tests.support.browser import (
     OpenPage,
+    drag_over,
     expect_fit,
+    find_box,
     find_violations_in_both_themes,
     hurry,
     open_live,
@@ -38,15 +40,7 @@ def rows(page: Page) -> Locator:
 
 def drag(page: Page, begin: float, end: float) -> None:
     """Drag over these shares of the first chart's width."""
-    over = page.locator(f"{CHART} .u-over").first
-    over.scroll_into_view_if_needed()
-    box = over.bounding_box()
-    assert box is not None
-    y = box["y"] + box["height"] / 2
-    page.mouse.move(box["x"] + begin * box["width"], y)
-    page.mouse.down()
-    page.mouse.move(box["x"] + end * box["width"], y, steps=4)
-    page.mouse.up()
+    drag_over(page, page.locator(f"{CHART} .u-over").first, begin, end)
 
 
 @pytest.mark.usefixtures("shares_service")
@@ -55,9 +49,8 @@ def test_curves_of_all_runs_are_alive_and_their_cursor_is_the_slider(
 ) -> None:
     page = open_alive(open_page, once(worker, make_pair) + "&metric=loss/generator")
     expect(rows(page).locator("th")).to_have_text(["1 often", "2 seldom"])
-    assert read_plot(page, "plot.lines.map((line) => line.curve.iterations.at(-1))") == [1000, 1200]
-    strokes = read_plot(page, "plot.lines.map((line) => line.stroke + line.dash)")
-    assert len(set(strokes)) == 2
+    until(page, "plot.lines.map((line) => line.curve.iterations.at(-1))", [1000, 1200])
+    until(page, "new Set(plot.lines.map((line) => line.stroke + line.dash)).size", 2)
     at = page.locator(f"{CHART} [data-field=at]")
     expect(at).to_have_text("at iteration 1,000")
     slider(page).focus()
@@ -66,11 +59,11 @@ def test_curves_of_all_runs_are_alive_and_their_cursor_is_the_slider(
     value = read_plot(page, "plot.lines[0].curve.means[9]")
     expect(rows(page).first.locator("[data-field=value]")).to_have_attribute("title", str(value))
     # The pointer looks elsewhere; a click there moves all runs.
-    box = page.locator(f"{CHART} .u-over").bounding_box()
-    assert box is not None
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 50)
+    over = page.locator(f"{CHART} .u-over")
+    width = find_box(page, over)["width"]
+    over.hover(position={"x": width / 2, "y": 50})
     expect(at).to_have_text(re.compile("at iteration (599|600|601)"))
-    page.mouse.click(box["x"] + 0.502 * box["width"], box["y"] + 50)
+    over.click(position={"x": 0.502 * width, "y": 50})
     expect(shown(page)).to_have_text(["600", "600"])
     page.locator("h1").hover()
     expect(page.locator("[data-field=at]").first).to_have_text(re.compile("At iteration 60"))
@@ -143,7 +136,7 @@ def test_places_of_curves_are_those_of_the_axis(open_page: OpenPage, worker: Fak
     page = open_alive(open_page, f"{query}&axis=images&zoom=6400-12800")
     until(page, "plot.lines[0].places.at(0)", 6400)
     until(page, "plot.lines[0].places.at(-1)", 12_800)
-    assert read_plot(page, "plot.lines[0].curve.iterations.length") == 11
+    until(page, "plot.lines[0].curve.iterations.length", 11)
     expect(page.locator(f"{CHART} [data-field=at]")).to_have_text("at 64,000 images seen")
     page.get_by_role("link", name="Time since the start").click()
     expect(page.locator(f"{CHART} canvas").first).to_be_visible()
@@ -151,8 +144,7 @@ def test_places_of_curves_are_those_of_the_axis(open_page: OpenPage, worker: Fak
     expect(page).not_to_have_url(re.compile("zoom="))
     clock = "plot.lines.every(({ places }) => places.every((place, at) => at === 0 || place >= places[at - 1]))"
     until(page, clock, True)
-    ends = read_plot(page, "plot.lines.map(({ places }) => places.at(-1))")
-    assert max(ends) <= read_plot(page, "plot.u.scales.x.max")
+    until(page, "plot.lines.every(({ places }) => places.at(-1) <= plot.u.scales.x.max)", True)
     expect(page.locator(f"{CHART} [data-field=at]")).to_have_text(re.compile("after the start"))
 
 
@@ -176,9 +168,9 @@ def test_a_cell_is_outlined_in_every_run_of_the_same_latents(open_page: OpenPage
     marks, said = page.locator("compare-cell .followed"), page.locator("compare-outline")
     for place in range(3):
         expect(marks.nth(place)).to_be_hidden()
-    box = page.locator("compare-grid").first.bounding_box()
-    assert box is not None
-    page.mouse.move(box["x"] + box["width"] * 4.5 / ROWS, box["y"] + box["height"] * 2.5 / ROWS)
+    grid = page.locator("compare-grid").first
+    box = find_box(page, grid)
+    grid.hover(position={"x": box["width"] * 4.5 / ROWS, "y": box["height"] * 2.5 / ROWS})
     expect(said).to_have_text("Row 3, column 5: the same latents in 1, 2. Not outlined in 3: other fixed latents.")
     for place, is_there in enumerate((True, True, False)):
         expect(marks.nth(place)).to_be_visible(visible=is_there)

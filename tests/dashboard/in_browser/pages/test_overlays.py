@@ -115,9 +115,9 @@ def test_a_printed_page_has_no_controls_and_is_black_on_white_and_whole(
         # The theme is that of the paper, also in what scripts have drawn.
         eventually(page, lambda: page.evaluate(INK), ["rgb(255, 255, 255)", "rgb(0, 0, 0)"])
         assert page.evaluate(LOW_CONTRAST) == [], name
-        assert page.evaluate(CUT) == [], name
+        eventually(page, lambda: page.evaluate(CUT), [])
         expect_fit(page, PAPER)
-        assert page.evaluate(WIDEST) <= PAPER, name
+        eventually(page, lambda: page.evaluate(WIDEST) <= PAPER, True)
         page.emulate_media(media="screen")
         eventually(page, lambda: page.evaluate(INK)[0] != "rgb(255, 255, 255)", True)
 

@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.dashboard.in_browser.compare.test_compare import make_run, open_compared
-from tests.support.browser import OpenPage, eventually, expect_fit, find_violations_in_both_themes
+from tests.support.browser import OpenPage, eventually, expect_fit, find_box, find_violations_in_both_themes
 from tests.support.fake_worker import FakeWorker
 
 pytestmark = pytest.mark.browser
@@ -33,10 +33,12 @@ def test_compared_grids_stand_in_the_middle_below_their_names(
     page = open_compared(open_page, "&".join(f"run={job}" for job in jobs))
     page.set_viewport_size({"width": 1440, "height": 900})
     eventually(page, lambda: abs(free_space(page)[0] - free_space(page)[1]) <= 2, True)
-    tops = [grid.bounding_box() for grid in page.locator("compare-grid").all()]
-    assert len({box["y"] for box in tops if box}) == 1
+    grids = page.locator("compare-grid")
+    expect(grids).to_have_count(count)
+    eventually(page, lambda: len({find_box(page, grid)["y"] for grid in grids.all()}), 1)
     for figure in page.locator(".compare-grids figure").all():
-        assert span(figure.locator(".compare-name")) == span(figure.locator("compare-grid"))
+        name, grid = figure.locator(".compare-name"), figure.locator("compare-grid")
+        eventually(page, lambda name=name, grid=grid: span(name) == span(grid), True)
 
 
 def test_tags_look_like_links(open_page: OpenPage, worker: FakeWorker) -> None:
@@ -74,8 +76,11 @@ def test_the_runs_of_a_figure_stand_in_columns(open_page: OpenPage, worker: Fake
         worker.submit(name=name)
     page = open_page("/figures")
     page.set_viewport_size({"width": 900, "height": 900})
-    lefts = [round(span(each)[0]) for each in page.locator(".choices li").all()]
-    assert lefts[:3] == lefts[3:6]
+
+    def find_lefts() -> list[int]:
+        return [round(span(each)[0]) for each in page.locator(".choices li").all()]
+
+    eventually(page, lambda: find_lefts()[:3] == find_lefts()[3:6], True)
 
 
 @pytest.mark.usefixtures("shares_service")

@@ -17,6 +17,7 @@ from tests.support.browser import (
     OpenPage,
     Watch,
     eventually,
+    find_box,
     find_violations_in_both_themes,
     open_live,
     shown_iteration,
@@ -211,9 +212,9 @@ def test_click_on_a_cell_shows_its_history_and_a_click_there_jumps(
 ) -> None:
     job = once(worker, make_run, 100, 200, 300)
     page = open_live(open_page, job)
-    box = page.locator("grid-view").bounding_box()
-    assert box is not None
-    page.mouse.click(box["x"] + box["width"] * 4.5 / ROWS, box["y"] + box["height"] * 2.5 / ROWS)
+    grid = page.locator("grid-view")
+    box = find_box(page, grid)
+    grid.click(position={"x": box["width"] * 4.5 / ROWS, "y": box["height"] * 2.5 / ROWS})
     expect(page.locator("cell-history h2")).to_have_text("Cell in row 3, column 5")
     expect(history_frames(page)).to_have_count(3)
     expect(page).to_have_url(re.compile(r"\?cell=3-5$"))
