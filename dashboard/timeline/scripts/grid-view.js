@@ -95,11 +95,12 @@ class GridView extends HTMLElement {
 
   async fetchWhole() {
     this.timer = undefined;
-    const [index, look] = [this.index, this.look];
-    const frames = partsOf(look, index, this.flipped).map((at) => this.frames[at]);
+    const { index, look, flipped } = this;
+    const frames = partsOf(look, index, flipped).map((at) => this.frames[at]);
     const loaded = await Promise.all(frames.map((frame) => this.whole.load(frame)));
     const images = frames.map((frame) => this.whole.find(frame));
-    if (!this.isConnected || look !== this.look || ![...loaded, ...images].every(Boolean)) return;
+    // Turned meanwhile: the picture that is asked for now has a timer of its own.
+    if (!this.isConnected || look !== this.look || flipped !== this.flipped || ![...loaded, ...images].every(Boolean)) return;
     const hasMoved = index !== this.index;
     // A grid that is no longer selected is shown only while a fast run grows.
     if (!hasMoved || this.grew) this.show(frames, images);
