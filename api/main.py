@@ -13,6 +13,7 @@ from api.curves import routes as curve_routes
 from api.events import routes as event_routes
 from api.events.findings import routes as finding_routes
 from api.jobs import routes as job_routes
+from api.mlflow import routes as mlflow_routes
 from api.samples import routes as sample_routes
 from api.server.http import openapi
 from api.server.http.error_handlers import add_error_handlers
@@ -69,6 +70,7 @@ def build_service(settings: Settings, running: Services | None = None) -> FastAP
         artifact_routes.write,
         artifact_routes.read,
         artifact_routes.export,
+        mlflow_routes.router,
         artifact_routes.files,
         attempt_routes.open_runs,
     ):
@@ -78,6 +80,7 @@ def build_service(settings: Settings, running: Services | None = None) -> FastAP
     app.include_router(openapi.router)
     add_error_handlers(app)
     app.add_middleware(AccessMiddleware, settings=settings, authenticator=services.authenticator)
+    app.add_middleware(mlflow_routes.MlflowErrors)
     app.add_middleware(PrometheusMiddleware, metrics=services.prometheus)
     app.add_middleware(AvailabilityMiddleware, availability=services.availability)
     app.add_middleware(RootPathMiddleware, settings=settings)

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from api.errors import ArtifactMissing, ArtifactNotFound
 from api.server.database.clock import database_now
 from api.server.database.engine import insert_for, insert_into
+from api.server.database.mlflow_tables import MlflowFile
 from api.server.database.models import Artifact, Attempt, Checkpoint, Job, NeighbourGrid, RunFile, Sample
 from api.server.http.schemas import MediaType
 
@@ -123,4 +124,5 @@ def _is_unused(sha256: object) -> list[ColumnElement[bool]]:
     in_checkpoints = exists().where(Checkpoint.sha256 == sha256, Checkpoint.stored)
     in_latents = exists().where(Job.latents_sha256 == sha256)
     in_files = exists().where(RunFile.sha256 == sha256)
-    return [~in_samples, ~in_neighbours, ~in_checkpoints, ~in_latents, ~in_files]
+    in_mlflow = exists().where(MlflowFile.sha256 == sha256)
+    return [~in_samples, ~in_neighbours, ~in_checkpoints, ~in_latents, ~in_files, ~in_mlflow]

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, delete, func, insert, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from api.artifacts.storage import Blobs
@@ -15,6 +15,7 @@ from api.events.log import insert_service_events, log_line_event
 from api.jobs.queries import get_job, insert_job, lock_job, update_job
 from api.jobs.schemas import JobEdit
 from api.server.database.clock import database_now
+from api.server.database.mlflow_tables import MlflowFile, MlflowModel
 from api.server.database.models import (
     GANLIB,
     Checkpoint,
@@ -97,6 +98,9 @@ def purge_job(session: Session, job_id: str, kept_seconds: float) -> list[str]:
     names: set[str] = {job.latents_sha256} if job.latents_sha256 else set()
     for table in (Sample, NeighbourGrid, Checkpoint, RunFile):
         names |= set(session.scalars(select(table.sha256).where(table.job_id == job_id)))
+    models = select(MlflowModel.id).where(MlflowModel.job_id == job_id)
+    in_mlflow = or_(MlflowFile.job_id == job_id, MlflowFile.model_id.in_(models))
+    names |= set(session.scalars(select(MlflowFile.sha256).where(in_mlflow)))
     # The rows of all other tables are deleted with the job's.
     session.execute(delete(Job).where(Job.id == job_id))
     return sorted(names)

@@ -94,7 +94,8 @@ def _set_sequences(session: Session) -> None:
     for table in Base.metadata.sorted_tables:
         counted = table.autoincrement_column
         if counted is not None:
-            query = "SELECT setval(pg_get_serial_sequence(:table, :column), max({0})) FROM {1}"
+            # A sequence begins at 1, though a row with the id 0 may be there.
+            query = "SELECT setval(pg_get_serial_sequence(:table, :column), max({0})) FROM {1} WHERE {0} > 0"
             names = {"table": table.name, "column": counted.name}
             # Both names come from our own models, not from input.
             session.execute(text(query.format(counted.name, table.name)), names)

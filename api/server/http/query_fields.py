@@ -27,7 +27,7 @@ _MAX_PROBLEMS = 20
 def takes_query(*fields: str | type[BaseModel]) -> Callable[[Endpoint], Endpoint]:
     """Declare the query fields that a route reads on its own, by name or as the models that they fill.
 
-    A name that ends with a dot stands for all fields that begin so.
+    A name that ends with a dot stands for all fields that begin so, a star for all: of an API that is not ours.
     """
     names = {name for field in fields for name in ([field] if isinstance(field, str) else _list_names(field))}
 
@@ -70,7 +70,7 @@ def _list_unstorable(query: bytes) -> list[dict[str, str]]:
 
 
 def _is_known(name: str, known: frozenset[str]) -> bool:
-    return name in known or any(prefix.endswith(".") and name.startswith(prefix) for prefix in known)
+    return bool({name, "*"} & known) or any(prefix.endswith(".") and name.startswith(prefix) for prefix in known)
 
 
 def _describe(name: str, known: frozenset[str]) -> dict[str, str]:

@@ -23,6 +23,9 @@ MAX_BODY_BYTES = MIB
 MAX_OPEN_BODY_BYTES = 65_536
 # Files are streamed to disk by their own route, which has its own limit.
 STREAMED_PREFIX = "/artifacts/"
+# MLflow's clients upload to these addresses, and say in the body what a DELETE is to delete.
+MLFLOW_UPLOADS = ("/api/2.0/mlflow-artifacts/artifacts/", "/ajax-api/2.0/mlflow-artifacts/artifacts/")
+_MLFLOW_PREFIXES = ("/api/", "/ajax-api/")
 _WITH_BODY = frozenset({"PATCH", "POST", "PUT"})
 # How much memory a byte of a body takes until its request is answered: JSON becomes objects, bundles are copied.
 _JSON_COPIES, _BUNDLE_COPIES = 8, 3
@@ -108,9 +111,9 @@ class BodyReader:
         is_open: the address needs no token. Raises BodyTooLarge, TooManyRequests, ClientDisconnect.
         """
         method, path = scope["method"], scope["path"]
-        if method not in _WITH_BODY:
+        if method not in _WITH_BODY and not (method == "DELETE" and path.startswith(_MLFLOW_PREFIXES)):
             yield _receive_none(body.receive)
-        elif method == "PUT" and path.startswith(STREAMED_PREFIX):
+        elif method == "PUT" and path.startswith((STREAMED_PREFIX, *MLFLOW_UPLOADS)):
             length = Headers(scope=scope).get("content-length", "")
             size = _UPLOAD_COPIES * int(length) if _is_number(length) else UPLOAD_BYTES
             async with self._uploads.hold(min(size, UPLOAD_BYTES)):

@@ -1,0 +1,1 @@
+"""Artifacts of runs and logged models, and the pictures among them."""

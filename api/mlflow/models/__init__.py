@@ -1,0 +1,1 @@
+"""Logged models, registered models and their versions."""
