@@ -120,3 +120,17 @@ def test_a_grid_with_cells_that_are_no_images_is_told_beside_it(client: TestClie
     line = {"kind": "line_logged", "iteration": 100, "level": "warning", "text": text, "about": "samples"}
     worker.post(line)
     assert f'<div id="sample-note"><p class="quiet">{text}</p></div>' in read(client, f"/runs/{job}")
+
+
+def test_the_best_judged_checkpoint_is_named_beside_the_newest(client: TestClient, worker: FakeWorker) -> None:
+    job = worker.submit()
+    worker.claim()
+    for iteration, distance in ((10, 5.0), (20, 2.0), (30, 4.0), (40, 4.5)):
+        values = {"eval/frechet_distance": distance}
+        worker.post({"kind": "metrics_logged", "iteration": iteration, "values": values})
+        worker.save_checkpoint(iteration)
+    rows = re.findall(r"<tr>(?:(?!</tr>).)*?everything.*?</tr>", read(client, f"/runs/{job}"), re.DOTALL)
+    marked = [words(row) for row in rows if "best judged" in row]
+    assert len(rows) == 3
+    assert len(marked) == 1
+    assert "of iteration 20" in marked[0]

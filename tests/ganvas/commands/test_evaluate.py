@@ -8,11 +8,14 @@ from typing import Any
 
 import click
 import pytest
+import yaml
 
 from ganlib.events import MetricsLogged
 from ganvas.commands import evaluate
 from ganvas.commands.evaluate import choose_checkpoint, find_checkpoint
+from tests.conftest import LiveService
 from tests.ganvas.conftest import RunCommand
+from tests.support.fake_worker import connect
 
 EVALUATION = ("--set", "evaluation={every: 10, samples: 16, metrics: [frechet_distance, certainty]}")
 
@@ -80,8 +83,6 @@ def test_the_table_names_what_the_figures_are_by(ganvas: RunCommand, run: Path) 
 
 
 def test_a_jobs_checkpoint_is_downloaded_and_removed(monkeypatch: pytest.MonkeyPatch, tiny_spec: Path) -> None:
-    import yaml
-
     def download(sha256: str, path: Path) -> Path:
         path.write_text(sha256)
         return path
@@ -96,6 +97,28 @@ def test_a_jobs_checkpoint_is_downloaded_and_removed(monkeypatch: pytest.MonkeyP
             assert found.title == "tiny (abc)"
             assert found.spec is not None
         assert not found.path.exists()
+
+
+def test_a_job_of_a_service_gets_the_figures_that_its_run_logged(
+    ganvas: RunCommand, run: Path, live_service: LiveService
+) -> None:
+    worker = connect(live_service.url)
+    worker.client.post("/jobs", json=yaml.safe_load((run / "spec.yaml").read_text())).raise_for_status()
+    job = worker.claim()
+    for iteration in (10, 20):
+        weights = (run / f"checkpoints/{iteration:08d}.safetensors").read_bytes()
+        file = worker.put(weights, "application/octet-stream", f"{iteration:08d}.safetensors")
+        worker.post({"kind": "metrics_logged", "iteration": iteration, "values": logged(run, iteration)})
+        worker.post({"kind": "checkpoint_saved", "iteration": iteration, "file": file})
+    worker.client.close()
+    best = min((10, 20), key=lambda iteration: logged(run, iteration)["eval/frechet_distance"])
+    for asked, iteration in ((job, 20), (f"{job}@10", 10), (f"{job}@best", best)):
+        outcome = ganvas("evaluate", asked, "--json", "--url", live_service.url)
+        assert outcome.status == 0, outcome.err
+        judged = json.loads(outcome.out)
+        assert (judged["iteration"], judged["values"]) == (iteration, logged(run, iteration))
+    refused = ganvas("evaluate", f"{job}@15", "--url", live_service.url)
+    assert (refused.status, "there are: 10, 20, newest, best" in refused.err) == (2, True)
 
 
 class Opened:
