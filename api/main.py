@@ -39,7 +39,7 @@ def build_service(settings: Settings, running: Services | None = None) -> FastAP
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await run_in_threadpool(services.start)
         yield
-        services.feed.end_streams()
+        services.end_streams()
         await run_in_threadpool(services.stop)
 
     app = FastAPI(
@@ -90,4 +90,4 @@ def build_service(settings: Settings, running: Services | None = None) -> FastAP
 def end_streams(app: FastAPI) -> None:
     """End every open event stream, from any thread; a stopping server calls this before it waits for them."""
     services: Services = app.state.services
-    services.feed.end_streams()
+    services.end_streams()

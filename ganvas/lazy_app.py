@@ -79,7 +79,7 @@ class LazyApp:
     def end_streams(self) -> None:
         """End every open event stream, from any thread."""
         if self._services is not None:
-            self._services.feed.end_streams()
+            self._services.end_streams()
 
     async def _run_beside(self, receive: "Receive", send: "Send") -> None:
         await receive()

@@ -10,9 +10,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Float, bindparam, select, update
 from sqlalchemy.orm import Session
 
-from api.attempts.claims import end_attempt
 from api.attempts.lease_watch import HeldLease, LeaseWatch
-from api.jobs.queries import update_job
 from api.server.database.clock import database_now
 from api.server.database.engine import Database
 from api.server.database.models import GANLIB, Job
@@ -218,6 +216,10 @@ def reap_job(session: Session, lease: HeldLease) -> Job | None:
 
     If the worker is still alive, its writes are fenced from now on.
     """
+    # Loaded with the first attempt that is lost: an idle service does without jobs' specs and schemas.
+    from api.attempts.claims import end_attempt
+    from api.jobs.queries import update_job
+
     # Clearing the lease locks the row; the conditions are checked again under the lock.
     job = update_job(session, still_holds(lease), lease_ends_at=None)
     if job is not None:

@@ -10,8 +10,6 @@ from api.artifacts import queries as artifact_queries
 from api.artifacts.s3 import S3Blobs
 from api.artifacts.storage import Blobs, LocalBlobs, is_damaged
 from api.attempts.lease_expiry import Cadence, Reaper
-from api.events.feed import Feed
-from api.events.findings.webhooks import WebhookSender
 from api.server.access.authenticator import Authenticator
 from api.server.access.rate_limits import RateLimits
 from api.server.broker.waker import WorkerWaker
@@ -23,6 +21,8 @@ from api.server.operations.housekeeping import purge_deleted_jobs as purge_delet
 from api.server.settings import Settings
 
 if TYPE_CHECKING:
+    from api.events.feed import Feed
+    from api.events.findings.webhooks import WebhookSender
     from api.server.operations.prometheus import PrometheusMetrics
 
 logger = logging.getLogger(__name__)
@@ -36,13 +36,22 @@ class Services:
     database: Database
     blobs: Blobs
     waker: WorkerWaker
-    feed: Feed
     reaper: Reaper
     authenticator: Authenticator
     rate_limits: RateLimits
     availability: Availability
     costly: CostlyAnswers
-    webhooks: WebhookSender
+    webhooks: "WebhookSender | None"
+
+    @cached_property
+    def feed(self) -> "Feed":
+        """The feed of event streams, which only routes need; they are built in one thread, and take it then."""
+        from api.events.feed import Feed
+
+        # Half of the connections at most are streams.
+        most = self.settings.max_connections // 2
+        poll, keepalive = self.settings.stream_poll_seconds, self.settings.stream_keepalive_seconds
+        return Feed(self.database, poll, keepalive, most_streams=most)
 
     @cached_property
     def prometheus(self) -> "PrometheusMetrics":
@@ -57,15 +66,27 @@ class Services:
         if not self.settings.read_only:
             self.waker.start()
             self.reaper.start()
-            self.webhooks.start()
+            if self.webhooks is not None:
+                self.webhooks.start()
 
     def stop(self) -> None:
         """Stop the background threads, and close the database."""
         if not self.settings.read_only:
-            self.webhooks.close()
+            if self.webhooks is not None:
+                self.webhooks.close()
             self.reaper.close()
             self.waker.close()
         self.database.close()
+
+    def notify_streams(self) -> None:
+        """Tell open streams, from any thread, that something was committed."""
+        if "feed" in self.__dict__:
+            self.feed.notify()
+
+    def end_streams(self) -> None:
+        """End every open stream, from any thread."""
+        if "feed" in self.__dict__:
+            self.feed.end_streams()
 
     def delete_unused_blobs(self, names: Iterable[str]) -> None:
         """Delete those of these files that nothing refers to any more."""
@@ -91,13 +112,6 @@ def build_services(settings: Settings) -> Services:
     database = build_database(settings)
     blobs = build_blobs(settings)
     waker = WorkerWaker(settings.broker_url, settings.home.expanduser().resolve())
-    # Half of the connections at most are streams.
-    feed = Feed(
-        database,
-        settings.stream_poll_seconds,
-        settings.stream_keepalive_seconds,
-        most_streams=settings.max_connections // 2,
-    )
     cadence = Cadence(settings.reap_every_seconds, settings.lease_seconds, settings.wake_every_seconds)
 
     kept_seconds = settings.deleted_kept_days * DAY_SECONDS
@@ -108,24 +122,32 @@ def build_services(settings: Settings) -> Services:
         database,
         cadence,
         waker.wake_workers,
-        feed.notify,
+        lambda: services.notify_streams(),
         housekeeping.run,
         availability=availability,
         stop_sweep=housekeeping.stop,
     )
-    return Services(
+    services = Services(
         settings=settings,
         database=database,
         blobs=blobs,
         waker=waker,
-        feed=feed,
         reaper=reaper,
         authenticator=Authenticator(database, settings.token, rate_limits),
         rate_limits=rate_limits,
         availability=availability,
         costly=CostlyAnswers(),
-        webhooks=WebhookSender(database, settings),
+        webhooks=_build_webhooks(database, settings),
     )
+    return services
+
+
+def _build_webhooks(database: Database, settings: Settings) -> "WebhookSender | None":
+    if settings.webhook_url is None:
+        return None
+    from api.events.findings.webhooks import WebhookSender
+
+    return WebhookSender(database, settings)
 
 
 def build_blobs(settings: Settings) -> Blobs:

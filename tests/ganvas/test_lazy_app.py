@@ -84,11 +84,30 @@ def test_what_keeps_the_services_from_running_is_reported(home: Path, monkeypatc
             ("fastapi", "httpx", "jinja2", "sqlalchemy", "yaml"),
         ),
         ("api.server.services", ("fastapi", "httpx", "jinja2", "prometheus_client", "celery", "alembic")),
-        ("api.client.client", ("fastapi", "httpx", "sqlalchemy", "tqdm")),
+        ("api.client.client", ("fastapi", "ganlib.spec.job", "httpx", "sqlalchemy", "tqdm", "yaml")),
     ],
 )
 def test_a_step_loads_nothing_of_the_next(modules: str, absent: tuple[str, ...]) -> None:
     program = f"import sys; import {modules}; print([name for name in {absent} if name in sys.modules])"
+    said = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+    assert said.strip() == "[]"
+
+
+def test_a_service_that_only_waits_loads_neither_specs_nor_webhooks(home: Path) -> None:
+    # With a round of the reaper and of the housekeeping.
+    program = f"""
+import sys
+from api.server.services import build_services
+from api.server.settings import Settings
+services = build_services(Settings(home={str(home)!r}))
+services.start()
+services.reaper.run_once()
+services.notify_streams()
+services.end_streams()
+services.stop()
+absent = ("ganlib.spec.job", "api.jobs.queries", "api.events.feed", "api.events.findings.webhooks", "yaml")
+print([name for name in absent if name in sys.modules])
+"""
     said = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
     assert said.strip() == "[]"
 

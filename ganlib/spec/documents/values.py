@@ -7,7 +7,6 @@ import json
 from collections.abc import Collection
 from typing import Any
 
-from ganlib.spec.documents.compose import compose
 from ganlib.spec.documents.nodes import (
     MAX_DEPTH,
     MAX_NODES,
@@ -29,6 +28,9 @@ def read_yaml(text: str, text_fields: Collection[str] = (), path: str = "") -> A
 
     text_fields: dotted paths, without places in lists, at which a plain scalar is text. path: the text's own.
     """
+    # PyYAML is loaded with the first text: a client or a service that reads none does without.
+    from ganlib.spec.documents.compose import compose
+
     node = compose(text)
     return None if node is None else _build(node, path, text_fields)
 
