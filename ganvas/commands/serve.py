@@ -80,8 +80,9 @@ def _serve(settings: "Settings", *, with_worker: bool) -> None:
     from api.server.operations.logging import set_up_logs
     from ganvas.address import write_service_url
     from ganvas.lazy_app import LazyApp
-    from ganvas.local import INTERRUPTED_STATUS, LocalServer, WorkerKeeper
+    from ganvas.local import INTERRUPTED_STATUS, LocalServer, WorkerKeeper, share_one_heap
 
+    share_one_heap()
     _check_not_newer(settings)
     if not settings.migrate:
         _check_tables(settings)

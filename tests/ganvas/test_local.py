@@ -1,6 +1,7 @@
 """`ganvas up` and `ganvas demo` as processes, with real signals."""
 
 import contextlib
+import ctypes
 import gc
 import json
 import os
@@ -164,6 +165,38 @@ def test_folder_is_free_again_after_its_holder(home: Path) -> None:
     for _ in range(2):
         with hold_home(home), pytest.raises(HomeInUse), hold_home(home):
             pass
+
+
+# Four threads allocate at once, then the C library lists its heaps.
+COUNT_HEAPS = """
+import ctypes, sys, threading
+{prepare}
+libc = ctypes.CDLL(None)
+together = threading.Barrier(4)
+def allocate():
+    libc.malloc(1000)
+    together.wait()
+threads = [threading.Thread(target=allocate) for _ in range(4)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+libc.fopen.restype = ctypes.c_void_p
+file = ctypes.c_void_p(libc.fopen(sys.argv[1].encode(), b"w"))
+libc.malloc_info(0, file)
+libc.fclose(file)
+"""
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_info"), reason="heaps a thread are glibc's")
+def test_all_threads_of_the_service_share_one_heap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MALLOC_ARENA_MAX", raising=False)
+    counts = []
+    for prepare in ("", "from ganvas.local import share_one_heap; share_one_heap()"):
+        program, listed = COUNT_HEAPS.format(prepare=prepare), tmp_path / "heaps.xml"
+        subprocess.run([sys.executable, "-c", program, listed], check=True)
+        counts.append(listed.read_text().count("<heap nr="))
+    # The first is the control.
+    assert counts[0] > 1
+    assert counts[1] == 1
 
 
 def test_taken_port_gets_a_sentence(home: Path) -> None:
