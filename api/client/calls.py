@@ -21,8 +21,9 @@ from api.samples.schemas import CheckpointRead, LogLineRead, NeighbourGridRead, 
 from api.server.http.schemas import HealthRead, JobState, Page
 from api.workers.schemas import WorkerRead
 from ganlib.events import Severity
-from ganlib.spec.files import read_spec_file
-from ganlib.spec.job import JobSpec
+
+if TYPE_CHECKING:
+    from ganlib.spec.job import JobSpec
 
 if TYPE_CHECKING:
     import httpx
@@ -62,7 +63,7 @@ def collect(pages: Pages[Item]) -> Call[tuple[Item, ...]]:
 
 
 def submit(
-    spec: dict[str, Any] | str | Path | JobSpec,
+    spec: "dict[str, Any] | str | Path | JobSpec",
     idempotency_key: str | None = None,
     made_from: str | None = None,
 ) -> Call[JobRead]:
@@ -74,10 +75,12 @@ def submit(
     >>> client.submit({"name": "first", "dataset": "mnist", ...}).state  # doctest: +SKIP
     'queued'
     """
-    if isinstance(spec, JobSpec):
-        data = spec.model_dump(mode="json")
-    else:
-        data = spec if isinstance(spec, dict) else read_spec_file(Path(spec))
+    if isinstance(spec, (str, Path)):
+        # Loaded with the first file: a client that only reads does without what reads YAML.
+        from ganlib.spec.files import read_spec_file
+
+        spec = read_spec_file(Path(spec))
+    data = spec if isinstance(spec, dict) else spec.model_dump(mode="json")
     return fetch(
         JobRead,
         "POST",

@@ -1,6 +1,5 @@
 """Follows one job: its summary and its findings as they change, by the event stream or by polling."""
 
-import asyncio
 import time
 from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
@@ -148,6 +147,8 @@ async def follow_updates_async(
     transport: AsyncTransport, job_id: str, ends_at: float | None = None
 ) -> AsyncGenerator[JobUpdate, None]:
     """Yield the same as `follow_updates`."""
+    import asyncio
+
     watch = _Watch(ends_at)
     yield watch.begin(await transport.run(get(job_id)))
     while not watch.is_over():

@@ -84,7 +84,7 @@ def test_what_keeps_the_services_from_running_is_reported(home: Path, monkeypatc
             ("fastapi", "httpx", "jinja2", "sqlalchemy", "yaml"),
         ),
         ("api.server.services", ("fastapi", "httpx", "jinja2", "prometheus_client", "celery", "alembic")),
-        ("api.client.client", ("fastapi", "ganlib.spec.job", "httpx", "sqlalchemy", "tqdm", "yaml")),
+        ("api.client.client", ("asyncio", "fastapi", "ganlib.spec.job", "httpx", "sqlalchemy", "tqdm", "yaml")),
     ],
 )
 def test_a_step_loads_nothing_of_the_next(modules: str, absent: tuple[str, ...]) -> None:

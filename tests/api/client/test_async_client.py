@@ -117,7 +117,7 @@ def test_a_busy_service_is_asked_again_when_it_says_and_not_for_ever(
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    monkeypatch.setattr(transport.asyncio, "sleep", sleep)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
     answers = [(429, busy(2)), (429, busy(3))]
     url = serve(lambda handler: reply(handler, *(answers.pop(0) if answers else (200, b"{}"))))
 
