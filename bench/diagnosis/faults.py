@@ -123,7 +123,7 @@ def overpowering(random: Random, named: dict[str, Spec], kind: str) -> Spec:
 
 
 def tiny_data(random: Random, named: dict[str, Spec], kind: str) -> Spec:
-    """A hundred or two of the training images, and a discriminator that sees each of them again and again."""
+    """About a hundred of the training images, and a discriminator that sees each of them again and again."""
     left = random.choice([40, 60, 100])
     spec = _any(random, named, "mnist16")
     return change(spec, limit=left + 80, dataset__validation=50, iterations=1500)
