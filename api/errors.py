@@ -176,6 +176,15 @@ class TokenNotFound(ServiceError):
     message = "There is no such token; `ganvas token list` shows the existing ones."
 
 
+class ShareNotFound(ServiceError):
+    """No live link has this address, or its page has nothing there."""
+
+    code, status = "share_not_found", 404
+    message = (
+        "This link shows nothing: it has expired, was withdrawn, or is not complete. Ask the person who sent it."
+    )
+
+
 class OriginRefused(ServiceError):
     """The request comes from another site's page, or for a host that is not allowed."""
 

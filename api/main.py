@@ -25,6 +25,8 @@ from api.server.operations.availability import AvailabilityMiddleware
 from api.server.operations.prometheus import PrometheusMiddleware
 from api.server.services import Services, build_services
 from api.server.settings import Settings
+from api.server.sharing import routes as share_routes
+from api.server.sharing.gate import ShareGate
 from api.workers import routes as worker_routes
 
 
@@ -71,6 +73,8 @@ def build_service(settings: Settings, running: Services | None = None) -> FastAP
         artifact_routes.read,
         artifact_routes.export,
         mlflow_routes.router,
+        share_routes.router,
+        share_routes.missing,
         artifact_routes.files,
         attempt_routes.open_runs,
     ):
@@ -79,7 +83,8 @@ def build_service(settings: Settings, running: Services | None = None) -> FastAP
     app.include_router(health.metrics_router)
     app.include_router(openapi.router)
     add_error_handlers(app)
-    app.add_middleware(AccessMiddleware, settings=settings, authenticator=services.authenticator)
+    shares = ShareGate(services.database)
+    app.add_middleware(AccessMiddleware, settings=settings, authenticator=services.authenticator, shares=shares)
     app.add_middleware(mlflow_routes.MlflowErrors)
     app.add_middleware(PrometheusMiddleware, metrics=services.prometheus)
     app.add_middleware(AvailabilityMiddleware, availability=services.availability)

@@ -268,7 +268,7 @@ def build_compare_page(data: CompareData, frame: Frame, now: datetime) -> Compar
         threads=describe_threads(data.jobs) if is_ready else "",
         numbers=numbers,
         numbers_at=_describe_numbers(steps.at_word, numbers),
-        choices=_choices(data),
+        choices=_choices(data) if not frame.is_alone else [],
         figure_href=f"/figures?{urlencode([('run', job.id) for job in data.jobs])}",
         file_href=_write_file_href(data),
         stream_url="/events",

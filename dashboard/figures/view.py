@@ -91,6 +91,7 @@ class FiguresPage:
     preview_url: str
     preview_alt: str
     downloads: list[DownloadView]
+    share_address: str
     problems: list[str]
     note: str
 
@@ -142,6 +143,7 @@ def build_figures_page(data: FiguresData, frame: Frame) -> FiguresPage:
         },
         preview_url=_preview(stem, shown) if shown else "",
         preview_alt=_alt(data),
+        share_address=_share(stem, shown) if shown else "",
         downloads=_downloads(stem, shown) if shown else [],
         problems=list(data.problems),
         note=data.note,
@@ -201,6 +203,11 @@ def _preview(stem: str, asked: Asked) -> str:
         frames, size = min(asked.frames, PREVIEW_FRAMES), min(asked.size, PREVIEW_SIZE)
         return f"{stem}.gif?{write_query(asked, frames=frames, size=size)}"
     return f"{stem}.png?{write_query(asked, dpi=PREVIEW_DPI)}"
+
+
+def _share(stem: str, asked: Asked) -> str:
+    """Return the address of the file that a browser shows."""
+    return f"{stem}.{'gif' if isinstance(asked, MovieRequest) else 'png'}?{write_query(asked)}"
 
 
 def _alt(data: FiguresData) -> str:

@@ -243,7 +243,8 @@ def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, no
         verdict_href=f"#finding-{verdict.rule}-{verdict.since}" if verdict and verdict.rule else "",
         is_deleted=job.deleted_at is not None,
         note=job.note,
-        lineage=build_lineage(job, data.lineage),
+        # Whoever sees this run alone is not told of others.
+        lineage=build_lineage(job, data.lineage) if not frame.is_alone else None,
         attempt=job.attempt,
         created=moment_of(job.created_at, now),
         failure=build_failure(job),

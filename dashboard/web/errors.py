@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from api.errors import ServiceError
+from api.errors import ServiceError, ShareNotFound
 from dashboard.web.rendering import Renderer
 from dashboard.web.requests import read_frame
 from dashboard.web.view import build_error_page
@@ -37,7 +37,7 @@ def _page_before(json_handler: Handler, renderer: Renderer) -> Any:
             return response
         text = error.text if isinstance(error, ServiceError) else ""
         # A message for this very case is shown; an error's usual message is for those who call the API.
-        is_usual = not text or text == getattr(error, "message", "")
+        is_usual = not isinstance(error, ShareNotFound) and text in ("", getattr(error, "message", ""))
         page = build_error_page(response.status_code, text, read_frame(request), is_usual=is_usual)
         return renderer.render_page(request, "web/error.html", page, response.status_code)
 

@@ -8,6 +8,10 @@ from fastapi import Depends, Request
 from api.server.access.authenticator import LOGIN_COOKIE
 from api.server.access.grants import OPEN_GRANT, Grant
 from api.server.access.scopes import GRANT
+from api.server.sharing.gate import PREFIX as SHARE_PREFIX
+from api.server.sharing.gate import SHARED
+from api.server.sharing.queries import SharedPage
+from dashboard.web.formats import show_moment
 from dashboard.web.layout import THEMES, Frame, Theme
 
 THEME_COOKIE = "ganvas_theme"
@@ -21,6 +25,10 @@ def read_frame(request: Request) -> Frame:
     """Return the surroundings of the page: its theme, the address to return to, and the login."""
     query = f"?{request.url.query}" if request.url.query else ""
     theme = read_theme(request.cookies.get(THEME_COOKIE))
+    shared: SharedPage | None = request.scope.get(SHARED)
+    if shared is not None or request.url.path.startswith(SHARE_PREFIX):
+        until = show_moment(shared.expires_at) if shared is not None else ""
+        return Frame(theme, request.url.path + query, is_reader=True, is_alone=True, shared_until=until)
     # Only on a page that needs a token: a cookie that has expired is no login.
     is_logged_in = LOGIN_COOKIE in request.cookies and request.scope.get(GRANT, OPEN_GRANT) is not OPEN_GRANT
     return Frame(theme, request.url.path + query, is_logged_in, is_reader(request))

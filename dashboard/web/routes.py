@@ -15,6 +15,7 @@ from api.server.http.query_fields import takes_query
 from api.server.services import Services
 from dashboard.web.rendering import Site
 from dashboard.web.requests import THEME_COOKIE, YEAR_SECONDS, FormFields, read_frame, read_theme, read_way_back
+from dashboard.web.sharing import add_shares
 from dashboard.web.view import build_docs_page, build_login_page
 
 LOGIN_PATH = "/login"
@@ -24,6 +25,7 @@ def build_router(site: Site) -> APIRouter:
     """Return the routes."""
     router = APIRouter(include_in_schema=False)
     _add_login(router, site)
+    add_shares(router, site)
 
     @router.get("/docs", dependencies=needs("read"))
     def show_docs(request: Request) -> HTMLResponse:

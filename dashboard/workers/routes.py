@@ -1,4 +1,4 @@
-"""The page of the queue and the workers, and how browsers come to it from the API's two addresses."""
+"""The page of the queue and the workers, and how browsers come from addresses of the API to pages."""
 
 from datetime import UTC, datetime
 
@@ -36,22 +36,21 @@ def build_router(site: Site) -> APIRouter:
     return router
 
 
-# Relative, so that it is right below any prefix.
-PAGE = "queue-and-workers"
-ADDRESSES = frozenset({"/workers", "/queue"})
+# Relative, so that they are right below any prefix.
+PAGES = {"/workers": "queue-and-workers", "/queue": "queue-and-workers", "/shares": "share-links"}
 
 
 class PagesForBrowsers:
-    """ASGI middleware: redirects requests for the queue and the workers that want a page; others get the API's."""
+    """ASGI middleware: redirects requests for workers, queue and links that want a page; others get the API's."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Redirect the request, or pass it on."""
-        is_address = scope["type"] == "http" and scope["path"] in ADDRESSES and scope["method"] == "GET"
+        is_address = scope["type"] == "http" and scope["path"] in PAGES and scope["method"] == "GET"
         if is_address and "text/html" in Headers(scope=scope).get("accept", ""):
             headers = {"cache-control": "no-store", "vary": "accept"}
-            await RedirectResponse(PAGE, 303, headers)(scope, receive, send)
+            await RedirectResponse(PAGES[scope["path"]], 303, headers)(scope, receive, send)
         else:
             await self._app(scope, receive, send)

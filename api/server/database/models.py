@@ -22,6 +22,7 @@ from api.server.database import mlflow_tables as mlflow_tables
 from api.server.database.base import GANLIB as GANLIB
 from api.server.database.base import Base as Base
 from api.server.database.base import BigId, MetricText
+from api.server.database.shares import Share as Share
 
 
 class Job(Base):

@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from urllib.parse import urlencode
 
 from starlette.datastructures import Headers
@@ -22,6 +23,8 @@ from api.server.http.request_bodies import MAX_BODY_BYTES as MAX_BODY_BYTES
 from api.server.http.request_bodies import STREAMED_PREFIX, BodyReader, RequestBody, linger, open_body
 from api.server.http.responses import error_response
 from api.server.settings import MIB, Settings
+from api.server.sharing.gate import PREFIX as SHARE_PREFIX
+from api.server.sharing.gate import SHARED, ShareGate, hide
 
 logger = logging.getLogger(__name__)
 # Routes of one attempt: each of their writes passes the fence.
@@ -40,9 +43,12 @@ _FIGURES = re.compile(r"/figures/.*|/runs/[^/]+/movie\..*")
 class AccessMiddleware:
     """ASGI middleware: checks host, origin and credentials, and only then reads small bodies up to their limit."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, authenticator: Authenticator) -> None:
+    def __init__(
+        self, app: ASGIApp, settings: Settings, authenticator: Authenticator, shares: ShareGate | None = None
+    ) -> None:
         self._app = app
         self._authenticator = authenticator
+        self._shares = shares
         self._bodies = BodyReader()
         self._readers = asyncio.Semaphore(READERS_AT_ONCE)
         self._strangers = asyncio.Semaphore(STRANGERS_AT_ONCE)
@@ -59,7 +65,7 @@ class AccessMiddleware:
             await send({"type": "websocket.close", "code": 1000})
             return
         body = open_body(scope, receive)
-        answer = Answer(send, body)
+        answer = Answer(hide(send) if scope["path"].startswith(SHARE_PREFIX) else send, body)
         try:
             grant = await self._check(scope)
             async with self._bodies.read(scope, body, is_open=grant is OPEN_GRANT) as receive_body:
@@ -78,6 +84,10 @@ class AccessMiddleware:
         replace_unstorable_query(scope)
         check_host(headers.get("host"), self._hosts)
         check_origin(method, headers)
+        if self._shares is not None and path.startswith(SHARE_PREFIX):
+            shared = await self._shares.enter(scope)
+            scope[GRANT] = shared
+            return shared
         if path in OPEN_PATHS or path.startswith(OPEN_PREFIX):
             scope[GRANT] = OPEN_GRANT
             return OPEN_GRANT
@@ -97,7 +107,7 @@ class AccessMiddleware:
         if _is_workers(scope, grant) or _FIGURES.fullmatch(scope["path"]):
             await self._run_watched(scope, receive, answer, grant)
             return
-        turns = self._strangers if grant is OPEN_GRANT else self._readers
+        turns = self._strangers if grant is OPEN_GRANT or SHARED in scope else self._readers
         await turns.acquire()
         # Released with the answer's first byte: what follows takes no thread for long; slow readers block none.
         answer.on_start = turns.release
@@ -110,7 +120,7 @@ class AccessMiddleware:
         if grant is OPEN_GRANT or scope["method"] not in ("GET", "PUT"):
             await self._app(scope, receive, answer.send)
             return
-        watch = Watch(self._authenticator, Headers(scope=scope), grant)
+        watch = Watch(partial(self._holds, scope, grant))
         try:
             await self._app(scope, receive, answer.send)
         except asyncio.CancelledError:
@@ -123,14 +133,19 @@ class AccessMiddleware:
         finally:
             watch.close()
 
+    async def _holds(self, scope: Scope, grant: Grant) -> bool:
+        """Return whether the credential of this request, a token or a shared link, is valid by now."""
+        if self._shares is not None and SHARED in scope:
+            return await self._shares.holds(scope[SHARED])
+        return await self._authenticator.holds(Headers(scope=scope), grant.scopes - OPEN_SCOPES)
+
 
 class Watch:
-    """Cancels the current task, a request, when its credential is no longer valid."""
+    """Cancels the current task, a request, when its credential is no longer valid; `holds` says whether it is."""
 
-    def __init__(self, authenticator: Authenticator, headers: Headers, grant: Grant) -> None:
+    def __init__(self, holds: Callable[[], Awaitable[bool]]) -> None:
         self.has_ended = False
-        self._authenticator, self._headers = authenticator, headers
-        self._scopes = grant.scopes - OPEN_SCOPES
+        self._ask = holds
         self._request = asyncio.current_task()
         self._task: asyncio.Task[None] | None = None
         # Most requests end before: they pay for a timer and not for a task.
@@ -154,7 +169,7 @@ class Watch:
 
     async def _holds(self) -> bool:
         try:
-            return await self._authenticator.holds(self._headers, self._scopes)
+            return await self._ask()
         except Exception as error:
             logger.warning("A token could not be looked up (%s); its open answers go on until it can.", error)
             return True

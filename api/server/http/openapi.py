@@ -13,6 +13,7 @@ from api.events.schemas import EventsPost, StreamEvent
 from api.jobs.schemas import JobEdit
 from api.server.access.proxies import ROOT
 from api.server.access.scopes import needs
+from api.server.sharing.schemas import ShareCreate
 from api.workers.schemas import WorkerPost
 from ganlib.spec.job import JobSpec
 from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS
@@ -25,6 +26,7 @@ _MODELS: tuple[type[BaseModel], ...] = (
     FinishPost,
     RunOpen,
     WorkerPost,
+    ShareCreate,
     StreamEvent,
 )
 _MIDDLEWARE_ERRORS: dict[str, tuple[type[ServiceError], ...]] = {
@@ -65,6 +67,7 @@ MEANINGS = {
     "attempt": "the attempt's number, from 1",
     "iteration": "the iteration at which the checkpoint was saved",
     "under": "only files whose names begin so, such as `checkpoints/`",
+    "share_id": "the link's id, which is no secret",
     "sha256": "the file's sha256, 64 hexadecimal digits",
     "name": "a part of the job's name",
     "tag": "a whole tag",
@@ -194,6 +197,7 @@ RUN_EXAMPLE: dict[str, Any] = {
 FINISH_EXAMPLE: dict[str, Any] = {"end": "succeeded", "events_count": 2}
 
 EDIT_EXAMPLE: dict[str, Any] = {"add_tags": ["good"], "remove_tags": ["sweep-1"], "note": "The sharpest so far."}
+SHARE_EXAMPLE: dict[str, Any] = {"kind": "run", "targets": ["m7vg"], "expires_in": "7d"}
 WORKER_EXAMPLE = {
     "name": "gpu-1",
     "device": "NVIDIA H200",

@@ -115,7 +115,7 @@ def test_nothing_that_a_reader_is_offered_is_refused(client: TestClient) -> None
     # Who may edit is offered all that is refused to a reader, and not told so.
     user = log_in(client, "user")
     texts = read_pages(client, pages, user)
-    refused = {"/new", "/runs/ID/again", "/runs/ID/cancel", "/runs/ID/retry", "/runs/actions"}
+    refused = {"/new", "/runs/ID/again", "/runs/ID/cancel", "/runs/ID/retry", "/runs/actions", "/share-links"}
     assert find_refused(client, texts, reader) == refused
     assert [page for page, text in zip(pages, texts, strict=True) if SAID in text] == []
 

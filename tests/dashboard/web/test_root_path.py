@@ -62,8 +62,9 @@ class Addresses(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         names = dict(attrs)
         for name, value in attrs:
-            is_way_back = (tag, names.get("name"), name) == ("input", "back", "value")
-            if value and value.startswith("/") and not is_way_back:
+            # The page to go back to, or to share: the service reads both without the prefix.
+            is_own = (tag, name) == ("input", "value") and names.get("name") in ("back", "address")
+            if value and value.startswith("/") and not is_own:
                 self.found.append((tag, name, value))
 
 
