@@ -1,6 +1,7 @@
 """The `ganvas` command: a table of its subcommands, each imported only when it runs."""
 
 import importlib
+import os
 import sys
 from typing import Any
 
@@ -15,30 +16,33 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("ganvas.commands.serve", "Start the service, the dashboard and a worker on this machine."),
     "worker": ("ganvas.commands.serve", "Start a worker for a service that already runs."),
     "sync": ("ganvas.tracking.commands", "Send runs that ganvas.init recorded without a service."),
-    "submit": ("ganvas.commands.submit", "Submit a job spec to the service."),
-    "list": ("ganvas.commands.show", "List jobs, newest first."),
-    "show": ("ganvas.commands.show", "Show one job."),
-    "watch": ("ganvas.commands.findings", "Follow a job to its end, and see each fault as it is found."),
-    "findings": ("ganvas.commands.findings", "List the faults that were found, or one job's and what to do."),
-    "logs": ("ganvas.commands.show", "Print a job's log."),
-    "retry": ("ganvas.commands.jobs", "Try a failed or cancelled job again, from its newest checkpoint."),
-    "workers": ("ganvas.commands.show", "List the workers and what they are doing."),
-    "figure": ("ganvas.commands.figures", "Draw timelines beside each other, or curves, into a PDF, SVG or PNG."),
-    "movie": ("ganvas.commands.figures", "Make a movie of a job's timeline."),
-    "cancel": ("ganvas.commands.jobs", "Cancel a job."),
-    "tag": ("ganvas.commands.jobs", "Give a job tags and a note, or take tags away."),
-    "delete": ("ganvas.commands.jobs", "Delete jobs that have ended; for some days they can be brought back."),
-    "undelete": ("ganvas.commands.jobs", "Bring deleted jobs back."),
+    "submit": ("ganvas.commands.specs.submit", "Submit a job spec to the service."),
+    "list": ("ganvas.commands.runs.listing", "List runs, newest first, or write them as CSV or JSON lines."),
+    "show": ("ganvas.commands.runs.show", "Show runs: verdict, state, faults, attempts, spec."),
+    "open": ("ganvas.commands.runs.show", "Open a run's page in the browser."),
+    "watch": ("ganvas.commands.runs.watch", "Follow runs to their end, with losses, images and faults."),
+    "findings": ("ganvas.commands.runs.findings", "List the faults that were found, or one run's and what to do."),
+    "diff": ("ganvas.commands.runs.diff", "Say what two runs differ in, and which is better."),
+    "logs": ("ganvas.commands.runs.show", "Print runs' logs."),
+    "retry": ("ganvas.commands.runs.changes", "Try a failed or cancelled run again, from its newest checkpoint."),
+    "workers": ("ganvas.commands.runs.show", "List the workers and what they are doing."),
+    "figure": ("ganvas.commands.runs.figures", "Draw timelines beside each other, or curves, as PDF, SVG or PNG."),
+    "movie": ("ganvas.commands.runs.figures", "Make a movie of a run's timeline."),
+    "cancel": ("ganvas.commands.runs.changes", "Cancel runs."),
+    "tag": ("ganvas.commands.runs.changes", "Give runs tags and a note, or take tags away."),
+    "delete": ("ganvas.commands.runs.changes", "Delete runs that have ended; for some days they can come back."),
+    "undelete": ("ganvas.commands.runs.changes", "Bring deleted runs back."),
     "token": ("ganvas.commands.access", "Make, list and revoke the service's tokens."),
     "secrets": ("ganvas.commands.access", "Make the passwords of a cluster's parts."),
     "backup": ("ganvas.commands.database", "Write everything that the service knows into a folder."),
     "restore": ("ganvas.commands.database", "Fill an empty service from such a folder."),
     "migrate": ("ganvas.commands.database", "Bring the database up to date and exit."),
     "doctor": ("ganvas.commands.doctor", "Check that everything is there, and say what to do."),
-    "validate": ("ganvas.commands.specs", "Check a spec and show its networks' shapes."),
-    "evaluate": ("ganvas.commands.evaluate", "Measure the samples of a stored checkpoint."),
-    "recipes": ("ganvas.commands.specs", "List the published experiments that ship, or show one."),
-    "train": ("ganvas.commands.specs", "Train a spec right here, without any service."),
+    "validate": ("ganvas.commands.specs.training", "Check a spec and show its networks' shapes."),
+    "evaluate": ("ganvas.commands.specs.evaluate", "Measure the samples of a stored checkpoint."),
+    "recipes": ("ganvas.commands.specs.recipes", "List the published experiments that ship, or show one."),
+    "completion": ("ganvas.commands.completion", "Let a shell complete commands, runs, recipes and fields."),
+    "train": ("ganvas.commands.specs.training", "Train a spec right here, without any service."),
 }
 
 
@@ -65,8 +69,11 @@ class LazyGroup(SuggestingGroup):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="ganvas")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Ganvas is a laboratory for generative adversarial networks on small images."""
+    if os.environ.get("NO_COLOR"):
+        context.color = False
 
 
 def main() -> None:

@@ -43,10 +43,12 @@ class ProgressLines:
 
     def update(self, state: str, iteration: int, losses: str) -> None:
         """Print a line, if the state is a new one or another twentieth of the iterations has passed."""
-        now = (state, iteration * PLAIN_LINES // self._iterations)
+        # An own run may have no planned end.
+        now = (state, iteration * PLAIN_LINES // self._iterations if self._iterations else 0)
         if now != self._shown:
             self._shown = now
-            self.say(f"{state}, iteration {iteration:,} of {self._iterations:,}  {losses}".rstrip())
+            end = f" of {self._iterations:,}" if self._iterations else ""
+            self.say(f"{state}, iteration {iteration:,}{end}  {losses}".rstrip())
 
     def say(self, text: str) -> None:
         """Print a line."""
@@ -65,12 +67,12 @@ class ProgressBar:
 
     def __init__(self, iterations: int, iteration: int = 0, state: str = "queued") -> None:
         self._bar: Any = tqdm(
-            total=iterations,
+            total=iterations or None,
             initial=iteration,
             unit="it",
             desc=state,
             dynamic_ncols=True,
-            bar_format=BAR_FORMAT,
+            bar_format=BAR_FORMAT if iterations else None,
         )
 
     def update(self, state: str, iteration: int, losses: str) -> None:
@@ -184,6 +186,11 @@ def say_waiting(job: JobSummary) -> str:
     if isinstance(job, JobRead):
         return " ".join(job.waiting)
     return f"No worker takes this run: {job.obstacle}." if job.obstacle else ""
+
+
+def human_progress(job: JobSummary, of: str = "/") -> str:
+    """Return how far a job is: `5,400/20,000`, or `5,400` where no end is planned."""
+    return f"{job.iteration:,}{of}{job.iterations:,}" if job.iterations else f"{job.iteration:,}"
 
 
 def human_losses(job: JobSummary) -> str:

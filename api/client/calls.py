@@ -304,6 +304,26 @@ def list_jobs(
     return Pages(Page[JobSummary], "/jobs", query)
 
 
+def table_query(
+    *,
+    state: JobState | None = None,
+    name: str | None = None,
+    tag: str | None = None,
+    commit: str | None = None,
+    recipe: str | None = None,
+    verdict: VerdictTone | None = None,
+    finding: str | None = None,
+    where: Sequence[str] = (),
+    q: str | None = None,
+    sort: str = "-created_at",
+    limit: int | None = None,
+) -> dict[str, Any]:
+    """Return the query of a table of jobs; filters and order as in `list_jobs`."""
+    query: dict[str, Any] = {"state": state, "name": name, "tag": tag, "commit": commit, "recipe": recipe}
+    query |= {"verdict": verdict, "finding": finding, "where": [*where], "q": q, "sort": sort, "limit": limit}
+    return _given(query)
+
+
 def job_path(job_id: str) -> str:
     """Return the address of the job with this id, this beginning of one, or this name."""
     if not _ONE_SEGMENT.fullmatch(job_id):

@@ -14,7 +14,7 @@ import inspect
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar
 
 from pydantic import BaseModel
 
@@ -198,6 +198,17 @@ class Client:
         messages = read_stream(self._transport, f"{calls.job_path(job_id)}/events", after)
         return (message for message in messages if message is not None)
 
+    def stream_table(self, form: Literal["csv", "jsonl"], **filters: Any) -> Iterator[bytes]:
+        """Yield jobs as a table with every field of their specs and every newest metric, piece by piece.
+
+        filters: those of `list`, `sort`, and `limit`.
+
+        >>> with open("runs.csv", "wb") as file:  # doctest: +SKIP
+        ...     file.writelines(client.stream_table("csv", tag="good"))
+        """
+        with self._transport.stream(f"/jobs.{form}", params=calls.table_query(**filters)) as response:
+            yield from response.iter_bytes()
+
     def save_sample(self, sample: SampleRead, path: str | Path) -> Path:
         """Save a sample grid's PNG at `path`."""
         return self.download(sample.sha256, path)
@@ -304,6 +315,12 @@ class AsyncClient:
         async for message in read_stream_async(self._transport, f"{calls.job_path(job_id)}/events", after):
             if message is not None:
                 yield message
+
+    async def stream_table(self, form: Literal["csv", "jsonl"], **filters: Any) -> AsyncIterator[bytes]:
+        """Yield jobs as a table, as `Client.stream_table` does."""
+        async with self._transport.stream(f"/jobs.{form}", params=calls.table_query(**filters)) as response:
+            async for piece in response.aiter_bytes():
+                yield piece
 
     async def save_sample(self, sample: SampleRead, path: str | Path) -> Path:
         """Save a sample grid's PNG at `path`."""

@@ -3,12 +3,14 @@
 import json
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from ganvas.address import default_home, read_service_url
 
@@ -16,9 +18,13 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from api.client.client import Client
+    from api.errors import JobNotFound
+    from api.jobs.schemas import JobRead
     from api.server.settings import Settings
 
 Command = Callable[..., Any]
+# A shell waits for it.
+COMPLETION_SECONDS = 1.0
 
 
 class SuggestingGroup(click.Group):
@@ -62,9 +68,38 @@ def data_dir_option(command: Command) -> Command:
     )(command)
 
 
+class SpecPath(click.Path):
+    """A spec's file or a recipe's name; a shell completes both."""
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        """Return recipes that begin so, and else files."""
+        return complete_recipes(ctx, param, incomplete) or super().shell_complete(ctx, param, incomplete)
+
+
+def complete_recipes(_: click.Context, __: click.Parameter, incomplete: str) -> list[Any]:
+    """Return the recipes whose names begin so."""
+    from recipes import read_texts
+
+    names = (file.removesuffix(".yaml") for file in read_texts())
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def complete_fields(end: str = "") -> Callable[[click.Context, click.Parameter, str], list[Any]]:
+    """Return a completer of the spec's fields; `end` follows each. Without one, metrics are offered as well."""
+
+    def complete(_: click.Context, __: click.Parameter, incomplete: str) -> list[Any]:
+        from ganlib.spec.paths import list_fields
+        from ganlib.vocabulary import METRICS
+
+        names = [*list_fields(), *([] if end else [metric.name for metric in METRICS])]
+        return [CompletionItem(f"{name}{end}") for name in names if name.startswith(incomplete)]
+
+    return complete
+
+
 def spec_argument(command: Command) -> Command:
     """Add SPEC, a spec file or the name of a recipe."""
-    return click.argument("spec_path", metavar="SPEC", type=click.Path(dir_okay=False, path_type=Path))(command)
+    return click.argument("spec_path", metavar="SPEC", type=SpecPath(dir_okay=False, path_type=Path))(command)
 
 
 def set_option(command: Command) -> Command:
@@ -74,15 +109,129 @@ def set_option(command: Command) -> Command:
         "overrides",
         metavar="PATH=VALUE",
         multiple=True,
+        shell_complete=complete_fields("="),
         help="Change one field: --set optimisers.generator.learning_rate=1e-4 (repeatable).",
     )(command)
 
 
-def open_client(url: str | None) -> "Client":
-    """Return a client of the service at `url`, or of the one that runs on this machine."""
-    from api.client.client import Client
+@contextmanager
+def open_client(url: str | None) -> "Iterator[Client]":
+    """Yield a client of the service at `url`, or of the one that runs on this machine.
 
-    return Client(url or read_service_url(default_home()))
+    A job that the service does not know is told with the name or id that is nearest to it.
+    """
+    from api.client.client import Client
+    from api.errors import JobNotFound
+
+    with Client(url or read_service_url(default_home())) as client:
+        try:
+            yield client
+        except JobNotFound as error:
+            raise name_nearest(client, error) from None
+
+
+def name_nearest(client: "Client", error: "JobNotFound") -> "JobNotFound":
+    """Return the error with the name or id that is nearly written like the one that no job has."""
+    from api.errors import JobNotFound, ServiceError
+    from ganlib.spec.documents.suggestions import find_near
+
+    given = str(error.details.get("job_id") or "")
+    if not given or error.details.get("is_explained"):
+        return error
+    try:
+        jobs = client.list_page(limit=200).items
+    except ServiceError:
+        return error
+    near = find_near(given, [*(job.name for job in jobs), *(job.id for job in jobs)])
+    advice = f"did you mean {near}?" if near else "`ganvas list` shows those that there are."
+    return JobNotFound(
+        f"There is no such job: {given!r} is neither an id, nor the beginning of one, nor a name; {advice}",
+        job_id=given,
+        is_explained=True,
+    )
+
+
+class RunType(click.ParamType[str]):
+    """An id of a run, the beginning of one, or a name; a shell completes them."""
+
+    name = "run"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        """Return ids and names that begin so; nothing where no service answers at once."""
+        return [
+            CompletionItem(value, help=about)
+            for value, about in _list_runs(ctx.params.get("url"), incomplete)
+            if value.startswith(incomplete)
+        ]
+
+
+def _list_runs(url: str | None, incomplete: str) -> list[tuple[str, str]]:
+    import httpx
+
+    address = url or os.environ.get("GANVAS_URL") or read_service_url(default_home()) or "http://127.0.0.1:8000"
+    token = os.environ.get("GANVAS_TOKEN", "").strip()
+    try:
+        answer = httpx.get(
+            f"{address.rstrip('/')}/jobs",
+            params={"limit": 200},
+            headers={"Authorization": f"Bearer {token}"} if token else {},
+            timeout=COMPLETION_SECONDS,
+        )
+        jobs = answer.raise_for_status().json()["items"]
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError):
+        return []
+    # A shell takes a name with a space for two words; its id stands for it.
+    names = dict.fromkeys((job["name"], job["state"]) for job in jobs if not set(job["name"]) & set(" \t\"'()"))
+    return [*names, *((job["id"], job["name"]) for job in jobs)]
+
+
+run_argument = click.argument("run", metavar="RUN", type=RunType())
+runs_argument = click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=RunType())
+
+
+def ask_each(
+    url: str | None,
+    runs: Sequence[str],
+    ask: "Callable[[Client, str], JobRead]",
+    say: "Callable[[JobRead], str] | None" = None,
+    *,
+    as_json: bool,
+) -> None:
+    """Do something with one run after another and say what came of it; what one refuses keeps no other from it.
+
+    One run's document is printed by itself, several beneath `items`. Exit status 1 if anything was refused.
+    """
+    from api.client.transport import ServiceUnreachable
+    from api.errors import JobNotFound, ServiceError
+
+    answers, refused = [], 0
+    with open_client(url) as client:
+        for run in runs:
+            try:
+                answers.append(ask(client, run))
+            except ServiceUnreachable:
+                raise
+            except ServiceError as error:
+                if len(runs) == 1:
+                    raise
+                refused += 1
+                told = name_nearest(client, error) if isinstance(error, JobNotFound) else error
+                click.echo(f"{run}: {told.text}", err=True)
+                continue
+            if say is not None and not as_json:
+                click.echo(say(answers[-1]))
+    if as_json:
+        print_json_of(answers, is_list=len(runs) > 1)
+    if refused:
+        raise click.exceptions.Exit(1)
+
+
+def print_json_of(items: "Sequence[BaseModel]", *, is_list: bool) -> None:
+    """Print one document, or several beneath `items`."""
+    if is_list:
+        print_json({"items": [item.model_dump(mode="json") for item in items], "next": None})
+    elif items:
+        print_json(items[0])
 
 
 def read_spec(path: Path, overrides: tuple[str, ...]) -> dict[str, Any]:

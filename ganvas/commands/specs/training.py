@@ -1,4 +1,4 @@
-"""`ganvas validate`, `recipes` and `train`: check specs, list recipes and train, without a service."""
+"""`ganvas validate` and `train`: check specs and train, without a service."""
 
 import os
 import signal
@@ -6,14 +6,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from importlib.util import find_spec as find_module
 from pathlib import Path
-from textwrap import fill
 
 import click
 
 from ganlib.events import Event, FindingReported, LineLogged, MetricsLogged, TrainingStarted
 from ganlib.runtime.cpu import thread_settings
-from ganlib.spec.documents.suggestions import find_near
-from ganlib.spec.files import read_spec_text
 from ganlib.spec.job import JobSpec
 from ganlib.spec.layers import LayerSpec
 from ganlib.spec.parse import parse_spec
@@ -21,9 +18,7 @@ from ganlib.spec.sections.datasets import FolderSpec
 from ganlib.spec.shapes import Shape, count_parameters, show_shape, trace_shapes
 from ganvas.commands.options import json_option, need_train_extra, print_json, read_spec, set_option, spec_argument
 from ganvas.progress import ProgressBar, ProgressLines, open_progress, say_finding, short_losses
-from recipes import read_texts
 
-WIDTH = 80
 _SHOWN_CLASSES = 10
 
 
@@ -94,59 +89,6 @@ def render_cost(spec: JobSpec) -> str:
     grids = 1 + -(-spec.iterations // spec.sample_every)
     checkpoints = -(-spec.iterations // spec.checkpoint_every)
     return f"\n{grids:,} sample grids of {spec.samples.rows}×{spec.samples.columns}, {checkpoints:,} checkpoints"
-
-
-@click.command()
-@click.argument("name", required=False)
-@json_option
-def recipes_command(name: str | None, as_json: bool) -> None:
-    """List the recipes: whose experiment each is, what to expect of it, and what it costs.
-
-    With NAME, such as winkler-mnist, show that recipe whole: its source, what was assumed, and every setting.
-    """
-    texts = read_texts()
-    if name is not None:
-        name = find_name(name, texts)
-        texts = {name: texts[name]}
-    specs = {file: parse_spec(read_spec_text(text, file)) for file, text in texts.items()}
-    items = [{"file": file, **spec.model_dump(mode="json")} for file, spec in specs.items()]
-    if as_json:
-        print_json(items[0] if name is not None else {"items": items, "next": None})
-    elif name is not None:
-        click.echo(texts[name], nl=False)
-    else:
-        click.echo("\n\n".join(render_recipe(file, spec) for file, spec in specs.items()))
-
-
-def find_name(given: str, texts: dict[str, str]) -> str:
-    """Return the file name of a recipe, given with or without folder and ending; raises UsageError."""
-    wanted = given.removeprefix("recipes/").removesuffix(".yaml")
-    names = [file.removesuffix(".yaml") for file in texts]
-    if wanted in names:
-        return f"{wanted}.yaml"
-    near = find_near(wanted, names, cutoff=0.6)
-    hint = f"did you mean {near}?" if near else "`ganvas recipes` lists them."
-    raise click.UsageError(f"No recipe is called {given!r}; {hint}")
-
-
-def render_recipe(file: str, spec: JobSpec) -> str:
-    """Return one recipe as a few lines of at most 80 columns."""
-    rows = [f"recipes/{file}"]
-    if spec.recipe is None:
-        return "\n".join([*rows, _row("", spec.description)])
-    facts = spec.recipe
-    # Most sources number their sections; others are quoted by name, such as "appendix C".
-    where = f"section {facts.section}" if facts.section[0].isdigit() else facts.section
-    rows += [
-        _row("paper", f"{facts.paper}, {where}"),
-        _row("expected", facts.expected),
-        _row("cost", facts.cost),
-    ]
-    return "\n".join(rows)
-
-
-def _row(label: str, text: str) -> str:
-    return fill(text, WIDTH, initial_indent=f"    {label:<10}", subsequent_indent=" " * 14)
 
 
 @click.command()

@@ -12,7 +12,7 @@ from api.client.client import Client
 from api.jobs.schemas import JobSummary, LatestMetric
 from api.samples.schemas import LogLineRead
 from api.server.http.schemas import Page
-from ganvas.commands.show import render_sorted
+from ganvas.commands.runs.listing import render_sorted
 from tests.conftest import LiveService
 from tests.ganvas.conftest import RunCommand
 

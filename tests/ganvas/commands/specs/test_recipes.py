@@ -8,11 +8,11 @@ import pytest
 from ganlib.spec.parse import parse_spec
 from tests.ganvas.conftest import RunCommand
 
-RECIPES = Path(__file__).parents[3] / "recipes"
+RECIPES = Path(__file__).parents[4] / "recipes"
 
 
 def test_each_recipe_is_listed_with_source_outcome_and_cost(ganvas: RunCommand) -> None:
-    out = ganvas("recipes").out
+    out = ganvas("recipes", "--long").out
     blocks = {block.splitlines()[0]: block for block in out.strip().split("\n\n")}
     assert list(blocks) == [f"recipes/{path.name}" for path in sorted(RECIPES.glob("*.yaml"))]
     winkler = blocks["recipes/winkler-mnist.yaml"]
@@ -24,7 +24,46 @@ def test_each_recipe_is_listed_with_source_outcome_and_cost(ganvas: RunCommand) 
 
 
 def test_the_list_fits_a_terminal_of_80_columns(ganvas: RunCommand) -> None:
-    assert max(len(line) for line in ganvas("recipes").out.splitlines()) <= 80
+    for form in ([], ["--long"]):
+        assert max(len(line) for line in ganvas("recipes", *form).out.splitlines()) <= 80
+
+
+def read_names(out: str) -> list[str]:
+    return [line.split()[0] for line in out.splitlines()[1:-2]]
+
+
+def test_the_table_has_a_line_for_each_and_says_what_it_costs(ganvas: RunCommand) -> None:
+    heading, *rows = ganvas("recipes").out.splitlines()
+    assert heading.split() == ["name", "dataset", "cost", "paper"]
+    assert read_names("\n".join([heading, *rows])) == [path.stem for path in sorted(RECIPES.glob("*.yaml"))]
+    assert next(row for row in rows if row.startswith("first-light")).split()[:4] == [
+        "first-light", "mnist", "4", "min",
+    ]  # fmt: skip
+
+
+def test_the_table_is_filtered_by_data_length_fault_and_text(ganvas: RunCommand) -> None:
+    assert read_names(ganvas("recipes", "--fault", "mode_collapse").out) == ["fault-mode-collapse"]
+    faults = read_names(ganvas("recipes", "--fault", "--under", "1min").out)
+    assert len(faults) > 5
+    assert all(name.startswith("fault-") for name in faults)
+    assert read_names(ganvas("recipes", "weaver").out) == ["weaver-emoji-4-1", "weaver-emoji-50-1", "weaver-emoji"]
+    assert "winkler-mnist" not in read_names(ganvas("recipes", "winkler", "--dataset", "cifar10").out)
+    assert len(json.loads(ganvas("recipes", "--under", "30s", "--json").out)["items"]) < 20
+    assert "No recipe is like this" in ganvas("recipes", "weaver", "--fault").out
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--fault", "mode_colapse", "did you mean mode_collapse?"), ("--dataset", "mnsit", "did you mean mnist?"),
+        ("--dataset", "zzz", "there are: "), ("--under", "soon", "write 90s, 5min or 2h"),
+    ],
+)  # fmt: skip
+def test_a_filter_that_names_nothing_says_what_there_is(
+    ganvas: RunCommand, option: str, value: str, words: str
+) -> None:
+    outcome = ganvas("recipes", option, value)
+    assert (outcome.status, words in outcome.err) == (2, True), outcome.err
 
 
 def test_the_list_as_json_holds_each_spec_as_the_service_takes_it(ganvas: RunCommand) -> None:

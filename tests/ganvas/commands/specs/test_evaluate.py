@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from ganlib.events import MetricsLogged
-from ganvas.commands import evaluate
-from ganvas.commands.evaluate import choose_checkpoint, find_checkpoint
+from ganvas.commands.specs import evaluate
+from ganvas.commands.specs.evaluate import choose_checkpoint, find_checkpoint
 from tests.conftest import LiveService
 from tests.ganvas.conftest import RunCommand
 from tests.support.fake_worker import connect

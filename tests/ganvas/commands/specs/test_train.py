@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ganlib.events import LineLogged
-from ganvas.commands.specs import TrainingBar, _collect_stop_signals
+from ganvas.commands.specs.training import TrainingBar, _collect_stop_signals
 from ganvas.progress import PLAIN_LINES
 from tests.ganvas.conftest import RunCommand
 from tests.support.processes import Command

@@ -13,7 +13,7 @@ from tests.ganvas.conftest import TINY_SPEC, RunCommand
 from tests.support.pictures import RED, picture_bytes, write_files
 
 AUTHOR_AND_YEAR = re.compile(r"^# .*\b[A-Z]\w+.*\b(19|20)\d\d\b", re.MULTILINE)
-RECIPES = sorted((Path(__file__).parents[3] / "recipes").glob("*.yaml"))
+RECIPES = sorted((Path(__file__).parents[4] / "recipes").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
@@ -71,7 +71,8 @@ def test_missing_file_is_named(ganvas: RunCommand, tmp_path: Path) -> None:
 def test_checking_and_submitting_need_neither_torch_nor_the_service() -> None:
     # What each command imports, seen in a process of its own.
     code = (
-        "import sys, ganvas.cli, ganvas.commands.specs, ganvas.commands.submit, ganvas.commands.show;"
+        "import sys, ganvas.cli, ganvas.commands.specs.training, ganvas.commands.specs.recipes;"
+        "import ganvas.commands.specs.submit, ganvas.commands.runs.show, ganvas.commands.runs.listing;"
         "print([name for name in ('torch', 'fastapi', 'sqlalchemy', 'celery') if name in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

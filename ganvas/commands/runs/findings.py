@@ -1,4 +1,4 @@
-"""`ganvas watch` and `ganvas findings`: what rules find in jobs, while it happens and afterwards."""
+"""`ganvas findings`: what rules found in runs, and --fail-on for commands that follow one."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +10,8 @@ import click
 from api.events.findings.schemas import FindingListed
 from ganlib.events import Severity
 from ganlib.runtime.terminal import strip_controls
-from ganvas.commands.options import json_option, open_client, print_json, url_option
-from ganvas.progress import FaultFound, follow_job, human_age, render_finding, say_finding
+from ganvas.commands.options import RunType, json_option, open_client, print_json, url_option
+from ganvas.progress import FaultFound, human_age, render_finding, say_finding
 
 # Beside 1 for a job that did not succeed, and 2 for a wrong use of the command.
 FAULT_STATUS = 3
@@ -35,27 +35,7 @@ def leave_at_fault(job_id: str) -> Iterator[None]:
 
 
 @click.command()
-@click.argument("job_id", metavar="ID")
-@fail_on_option
-@url_option
-@json_option
-def watch_command(job_id: str, fail_on: Severity | None, url: str | None, as_json: bool) -> None:
-    """Follow a job to its end: its progress, and each fault as it is found.
-
-    The exit status is 0 only if the job succeeded, and 3 after a fault that --fail-on names.
-    """
-    with open_client(url) as client, leave_at_fault(job_id):
-        job = follow_job(client, job_id, show_bar=not as_json, fail_on=fail_on)
-    if as_json:
-        print_json(job)
-    else:
-        click.echo(f"{job.id}  {job.state}  {strip_controls(job.verdict.text)}")
-    if job.state != "succeeded":
-        raise click.exceptions.Exit(1)
-
-
-@click.command()
-@click.argument("job_id", metavar="[ID]", required=False)
+@click.argument("job_id", metavar="[RUN]", required=False, type=RunType())
 @click.option("--rule", help="Only what this rule found: mode_collapse.")
 @click.option("--severity", type=click.Choice(get_args(Severity)), help="Only what is as bad.")
 @click.option("--active/--ended", default=None, help="Only what lasts, or only what has ended.")
@@ -71,7 +51,7 @@ def findings_command(
     url: str | None,
     as_json: bool,
 ) -> None:
-    """List the faults that were found in all jobs, newest first; with ID, those of one job and what to do."""
+    """List the faults that were found in all jobs, newest first; with RUN, those of one job and what to do."""
     with open_client(url) as client:
         if job_id is not None:
             advised = [

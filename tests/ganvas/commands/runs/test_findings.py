@@ -17,7 +17,7 @@ from ganlib.evaluation.diagnosis.rules import RULES
 from ganlib.events import TrainingStarted
 from ganlib.spec.files import apply_overrides, read_spec_text
 from ganlib.spec.parse import parse_spec
-from ganvas.commands.specs import TrainingBar
+from ganvas.commands.specs.training import TrainingBar
 from ganvas.progress import render_finding, write_settings
 from recipes import read_texts
 from tests.conftest import LiveService

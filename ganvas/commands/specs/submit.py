@@ -8,7 +8,6 @@ import click
 from ganlib.events import Severity
 from ganlib.runtime.terminal import strip_controls
 from ganlib.spec.parse import parse_spec
-from ganvas.commands.findings import fail_on_option, leave_at_fault
 from ganvas.commands.options import (
     json_option,
     open_client,
@@ -18,6 +17,7 @@ from ganvas.commands.options import (
     spec_argument,
     url_option,
 )
+from ganvas.commands.runs.findings import fail_on_option, leave_at_fault
 from ganvas.progress import follow_job
 from worker.machine.git import find_checkout, list_changed_files, read_commit
 

@@ -1,0 +1,1 @@
+"""Commands about runs: list, show, follow, compare, draw and change them."""

@@ -1,0 +1,1 @@
+"""Commands about specs: check, list, submit, train and evaluate them."""
