@@ -62,6 +62,12 @@ def build_lease_update(
 
 
 LEASE_UPDATE = build_lease_update(FENCE)
+_LOCK_UPDATE = (
+    update(Job)
+    .where(Job.id == bindparam("locked_job"))
+    .values(attempt=Job.attempt)
+    .returning(Job.attempt, *_LEASED_COLUMNS)
+)
 _HEARTBEAT_UPDATE = (
     update(Attempt)
     .where(Attempt.job_id == bindparam("leased_job"), Attempt.attempt == bindparam("leased_attempt"))
@@ -85,8 +91,7 @@ def extend_lease(session: Session, job_id: str, attempt: int, lease_seconds: flo
 
 def lock_without_lease(session: Session, job_id: str) -> LeasedJob:
     """Lock the job's row for a write of the service itself, in any state; raises JobNotFound."""
-    locked = update(Job).where(Job.id == job_id).values(attempt=Job.attempt)
-    row = session.execute(locked.returning(Job.attempt, *_LEASED_COLUMNS)).one_or_none()
+    row = session.connection().execute(_LOCK_UPDATE, {"locked_job": job_id}).one_or_none()
     if row is None:
         raise JobNotFound(job_id=job_id)
     attempt, *columns = row

@@ -32,6 +32,9 @@ def build_sequence_update(follows: Iterable[ColumnElement[bool]]) -> Update:
 
 # Built once: see `api.attempts.leases`.
 SEQUENCE_UPDATE = build_sequence_update(NEXT_IN_SEQUENCE)
+_NEXT_NUMBER = select(Attempt.next_seq).where(
+    Attempt.job_id == bindparam("leased_job"), Attempt.attempt == bindparam("leased_attempt")
+)
 _JOB_UPDATE = (
     update(Job)
     .where(Job.id == bindparam("leased_job"))
@@ -89,8 +92,8 @@ def append_events(session: Session, job_id: str, events: Sequence[tuple[datetime
     Raises JobNotFound, ArtifactMissing, and RequestInvalid for too many points.
     """
     job = lock_without_lease(session, job_id)
-    own = (Attempt.job_id == job.id, Attempt.attempt == job.attempt)
-    first = session.execute(select(Attempt.next_seq).where(*own)).scalar_one()
+    own = {"leased_job": job.id, "leased_attempt": job.attempt}
+    first = session.connection().execute(_NEXT_NUMBER, own).scalar_one()
     numbered = [
         post_event(NumberedEvent.model_construct(seq=first + place, at=at, event=event))
         for place, (at, event) in enumerate(events)

@@ -37,14 +37,13 @@ class Place:
 
 def find_place(session: Session, address: str, *, writes: bool = False) -> Place:
     """Return the place that an address leads to; raises MlflowError. writes: and for a deleted run or model."""
-    address = check_path(address.removesuffix("/"))
-    match = _ADDRESS.fullmatch(address)
+    match = _ADDRESS.fullmatch(address.removesuffix("/"))
     if match is None:
         raise invalid(
             "Invalid path: artifacts belong to a run (EXPERIMENT/RUN/artifacts/…) or to a logged model "
             "(EXPERIMENT/models/MODEL/artifacts/…)."
         )
-    experiment_id, name = int(match["experiment"]), match["name"] or ""
+    experiment_id, name = int(match["experiment"]), check_path(match["name"]) if match["name"] else ""
     if match["model"]:
         model = find_model(session, match["model"])
         if model.experiment_id != experiment_id:

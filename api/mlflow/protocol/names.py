@@ -104,15 +104,15 @@ def check_path(path: str) -> str:
     decoded = path
     while (plain := unquote(decoded)) != decoded:
         decoded = plain
-    for name in {path, decoded}:
-        parts = name.split("/")
-        tricks = (
-            "\\" in name or "#" in name or not name.isprintable() or any(part in ("", ".", "..") for part in parts)
-        )
-        if tricks or name[1:2] == ":" or name.lower().startswith("file:"):
-            raise invalid("Invalid path")
+    if not path.isprintable() or _leads_elsewhere(path) or _leads_elsewhere(decoded):
+        raise invalid("Invalid path")
     check_length("path", MAX_PATH, path)
     return path
+
+
+def _leads_elsewhere(path: str) -> bool:
+    is_absolute = path[1:2] == ":" or path.lower().startswith("file:")
+    return is_absolute or "\\" in path or "#" in path or any(part in ("", ".", "..") for part in path.split("/"))
 
 
 def _check_unique(name: str, path: str) -> None:

@@ -23,19 +23,19 @@ class Mlflow:
 
     client: TestClient
 
-    def post(self, path: str, **body: Any) -> Any:
+    def post(self, path: str, /, **body: Any) -> Any:
         return self._expect(self.client.post(f"{API}/{path}", json=body))
 
-    def get(self, path: str, **query: Any) -> Any:
+    def get(self, path: str, /, **query: Any) -> Any:
         return self._expect(self.client.get(f"{API}/{path}", params=query))
 
-    def patch(self, path: str, **body: Any) -> Any:
+    def patch(self, path: str, /, **body: Any) -> Any:
         return self._expect(self.client.patch(f"{API}/{path}", json=body))
 
-    def delete(self, path: str, **body: Any) -> Any:
+    def delete(self, path: str, /, **body: Any) -> Any:
         return self._expect(self.client.request("DELETE", f"{API}/{path}", json=body))
 
-    def fails(self, method: str, path: str, **body: Any) -> tuple[int, str, str]:
+    def fails(self, method: str, path: str, /, **body: Any) -> tuple[int, str, str]:
         """Return status, code and message of a call that is refused."""
         query = {"params": body} if method == "GET" else {"json": body}
         answer = self.client.request(method, f"{API}/{path}", **query)
