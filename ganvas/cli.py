@@ -41,6 +41,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "validate": ("ganvas.commands.specs.training", "Check a spec and show its networks' shapes."),
     "evaluate": ("ganvas.commands.specs.evaluate", "Measure the samples of a stored checkpoint."),
     "recipes": ("ganvas.commands.specs.recipes", "List the published experiments that ship, or show one."),
+    "mcp": ("ganvas.commands.agents.command", "Serve runs to agents over the Model Context Protocol."),
     "completion": ("ganvas.commands.completion", "Let a shell complete commands, runs, recipes and fields."),
     "train": ("ganvas.commands.specs.training", "Train a spec right here, without any service."),
 }

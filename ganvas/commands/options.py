@@ -285,6 +285,11 @@ def need_train_extra() -> None:
     _need("torch", "train", "Training")
 
 
+def need_mcp_extra() -> None:
+    """Raise ClickException with the extra to install if the package of the protocol is missing."""
+    _need("mcp", "mcp", "Serving agents")
+
+
 def _need(module: str, extra: str, what: str) -> None:
     if find_spec(module) is None:
         raise click.ClickException(f"{what} needs more packages: pip install 'ganvas[{extra}]'")

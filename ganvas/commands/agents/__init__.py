@@ -1,0 +1,1 @@
+"""`ganvas mcp`: runs for agents, over the Model Context Protocol."""
