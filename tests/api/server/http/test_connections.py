@@ -2,9 +2,11 @@
 
 import resource
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -17,6 +19,8 @@ from tests.support.servers import make_home
 from tests.support.services import TINY_SPEC
 
 Start = Callable[[Settings], LiveService]
+# Far more than anything here takes on an idle machine.
+PATIENCE_SECONDS = 60
 GET = b"GET /jobs HTTP/1.1\r\nhost: localhost\r\n\r\n"
 BODY = b"POST /jobs HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\nx"
 
@@ -44,7 +48,7 @@ def opened() -> Iterator[ExitStack]:
 
 def connect(opened: ExitStack, service: LiveService, sent: bytes = b"") -> socket.socket:
     port = int(service.url.rpartition(":")[2])
-    connection = opened.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+    connection = opened.enter_context(socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_SECONDS))
     connection.sendall(sent)
     return connection
 
@@ -57,11 +61,21 @@ def is_closed(connection: socket.socket) -> bool:
         return True
 
 
+def wait_for_another(seen: list[int]) -> None:
+    """Wait until the service has looked through its connections once more."""
+    before, end = len(seen), time.monotonic() + PATIENCE_SECONDS
+    while len(seen) == before:
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
 def beat(service: LiveService) -> int:
-    httpx.post(f"{service.url}/jobs", json=TINY_SPEC)
-    claim = httpx.post(f"{service.url}/workers/claim", json={"worker": "w"}).json()
-    path = f"/jobs/{claim['job_id']}/attempts/{claim['attempt']}/heartbeat"
-    return httpx.post(f"{service.url}{path}").status_code
+    def post(path: str, json: Any = None) -> httpx.Response:
+        return httpx.post(f"{service.url}{path}", json=json, timeout=PATIENCE_SECONDS)
+
+    post("/jobs", TINY_SPEC)
+    claim = post("/workers/claim", {"worker": "w"}).json()
+    return post(f"/jobs/{claim['job_id']}/attempts/{claim['attempt']}/heartbeat").status_code
 
 
 @pytest.mark.parametrize("sent", [b"", GET[:20], BODY], ids=["silent", "half a head", "half a body"])
@@ -92,7 +106,7 @@ def test_a_connection_that_has_shown_a_token_stays(
     service: LiveService, opened: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "STRANGERS_AN_ADDRESS", 5)
-    with httpx.Client(base_url=service.url) as worker:
+    with httpx.Client(base_url=service.url, timeout=PATIENCE_SECONDS) as worker:
         assert worker.get("/jobs").status_code == 200
         [own] = worker._transport._pool.connections  # type: ignore[attr-defined]
         crowd = [connect(opened, service) for _ in range(15)]
@@ -136,11 +150,28 @@ def test_a_reader_that_takes_nothing_is_let_go(
 def test_a_slow_client_that_goes_on_is_served(
     service: LiveService, opened: ExitStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    begun, came, looked = time.monotonic(), [], []
+    receive, is_late = GuardedConnection.data_received, GuardedConnection.is_late
+
+    def count(self: GuardedConnection, data: bytes) -> None:
+        came.append(len(data))
+        receive(self, data)
+
+    def look(self: GuardedConnection, _: float) -> bool:
+        # Time goes by with each byte that comes: a busy machine sends none for a while.
+        looked.append(1)
+        return is_late(self, begun + sum(came) - len(BODY))
+
+    monkeypatch.setattr(GuardedConnection, "data_received", count)
+    monkeypatch.setattr(GuardedConnection, "is_late", look)
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 10_000)
     monkeypatch.setattr(connections, "BODY_BYTES", 1)
-    monkeypatch.setattr(connections, "BODY_SECONDS", 0.5)
+    monkeypatch.setattr(connections, "BODY_SECONDS", 5)
     connection = connect(opened, service, BODY)
-    for _ in range(999):
+    for number in range(999):
         connection.sendall(b" ")
+        if number % 100 == 0:
+            wait_for_another(looked)
     assert connection.recv(65_536).startswith(b"HTTP/1.1 422")
 
 

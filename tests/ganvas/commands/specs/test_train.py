@@ -4,18 +4,20 @@ import errno
 import json
 import signal
 import sys
-import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ganlib.events import LineLogged
+from ganlib.training.recording import run_folder
+from ganlib.training.recording.run_folder import run_in_folder
 from ganvas.commands.specs.training import TrainingBar, _collect_stop_signals
 from ganvas.progress import PLAIN_LINES
 from tests.ganvas.conftest import RunCommand
-from tests.support.processes import Command
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -45,19 +47,44 @@ def test_lines_that_a_run_logs_stand_above_the_bar(
     assert "Evaluation metrics are of 16 samples each" in outcome.err
 
 
+@pytest.fixture
+def own_signals() -> Iterator[None]:
+    """What a test does to these signals ends with it."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("own_signals")
 def test_training_that_lost_its_terminal_and_was_interrupted_goes_on_to_the_same_grids(
-    ganvas: RunCommand, tiny_spec: Path, tmp_path: Path
+    ganvas: RunCommand, tiny_spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    changes = ("--set", "iterations=3000", "--set", "sample_every=500")
+    changes = ("--set", "iterations=60")
     assert ganvas("train", tiny_spec, "--out", tmp_path / "whole", *changes).status == 0
 
-    for number, grid in ((signal.SIGHUP, "00000500.png"), (signal.SIGINT, "00001000.png")):
-        command = Command("train", tiny_spec, "--out", tmp_path / "parted", *changes)
-        while not (tmp_path / "parted" / "samples" / grid).exists():
-            assert command.process.poll() is None
-            time.sleep(0.01)
-        assert command.end(number) == 130
-        assert "Run the same command again" in command.output
+    for number, count in ((signal.SIGHUP, 15), (signal.SIGINT, 20)):
+        asked: list[int] = []
+
+        def run_until(
+            spec: Any, folder: Path, show: Any, should_stop: Callable[[], bool], number: int = number,
+            count: int = count, asked: list[int] = asked,
+        ) -> Any:  # fmt: skip
+            """Train, and get the signal when the loop asks for the so-manieth time whether to stop."""
+
+            def ask() -> bool:
+                asked.append(1)
+                if len(asked) == count:
+                    signal.raise_signal(number)
+                return should_stop()
+
+            return run_in_folder(spec, folder, show, ask)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(run_folder, "run_in_folder", run_until)
+            outcome = ganvas("train", tiny_spec, "--out", tmp_path / "parted", *changes)
+        assert (outcome.status, len(asked)) == (130, count)
+        assert "Run the same command again" in outcome.err
 
     assert ganvas("train", tiny_spec, "--out", tmp_path / "parted", *changes).status == 0
     assert digests(tmp_path / "parted") == digests(tmp_path / "whole")
@@ -116,20 +143,16 @@ def test_a_terminal_that_is_gone_does_not_end_training(
     assert ganvas("train", tiny_spec, "--out", tmp_path / "run").status == 0
 
 
+@pytest.mark.usefixtures("own_signals")
 def test_a_hang_up_that_nohup_has_ignored_stays_ignored() -> None:
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        received = _collect_stop_signals()
-        signal.raise_signal(signal.SIGHUP)
-        assert received == []
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
-        received = _collect_stop_signals()
-        signal.raise_signal(signal.SIGHUP)
-        assert received == [signal.SIGHUP]
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    received = _collect_stop_signals()
+    signal.raise_signal(signal.SIGHUP)
+    assert received == []
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    received = _collect_stop_signals()
+    signal.raise_signal(signal.SIGHUP)
+    assert received == [signal.SIGHUP]
 
 
 def test_a_full_disk_is_an_error_in_one_sentence(
