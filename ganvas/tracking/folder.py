@@ -334,16 +334,21 @@ class _Clock:
     """The time of day, which goes on evenly where the machine's clock is set back."""
 
     def __init__(self) -> None:
-        self._last = self._shift = 0.0
+        # Microseconds since 1970, as integers: no two readings differ by rounding.
+        self._last = self._shift = 0
+        self._second, self._text = -1, ""
 
     def read(self) -> str:
-        now = time.time()
+        now = time.time_ns() // 1000
         if now >= self._last:
-            self._shift = 0.0
+            self._shift = 0
         elif now + self._shift < self._last:
             self._shift = self._last - now
         self._last = now + self._shift
-        return datetime.fromtimestamp(self._last, UTC).isoformat()
+        second, rest = divmod(self._last, 1_000_000)
+        if second != self._second:
+            self._second, self._text = second, datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        return f"{self._text}.{rest:06d}+00:00"
 
 
 def _show_moment(moment: datetime) -> str:

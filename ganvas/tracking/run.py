@@ -19,6 +19,7 @@ from ganvas.tracking.pictures.drawing import Painter, Shape, choose_shape, read_
 from ganvas.tracking.pictures.png import encode_png, lay_out
 from ganvas.tracking.tensors import DeviceScalars, encode_latents, encode_state, is_state
 from ganvas.tracking.values import (
+    MOST_VALUES,
     MetricsEncoder,
     check_file_name,
     check_name,
@@ -78,14 +79,16 @@ class Run:
         if writer is None:
             self._tell_ended()
             return
-        if not isinstance(values, Mapping):
+        if type(values) is not dict and not isinstance(values, Mapping):
             raise TypeError(
                 f'log takes names and numbers, such as {{"loss_G": 0.7}}; not {type(values).__name__}.'
             )
         parts, on_device = self._metrics.encode(values)
         at = self._take_step(step, 1)
-        for texts in chunk(parts) if parts else ():
-            writer.append(f'{{"kind":"metrics_logged","iteration":{at},"values":{texts}}}')
+        if 0 < len(parts) <= MOST_VALUES:
+            writer.append(f'{{"kind":"metrics_logged","iteration":{at},"values":{{{",".join(parts)}}}}}')
+        elif parts:
+            self._log_parts(at, parts)
         if on_device:
             writer.put(partial(self._log_scalars, at, DeviceScalars(on_device)), 0)
 
@@ -301,9 +304,9 @@ class Run:
         notes: list[str] = []
         cells = self._painter.draw_cells(captured, said, notes)
         self._note_all(at, notes)
-        if most is not None and len(cells) > most:
-            cells = [cells[index * len(cells) // most] for index in range(most)]
-        rows, columns = choose_shape(len(cells))
+        if most is not None and cells.count > most:
+            cells = cells.pick([index * cells.count // most for index in range(most)])
+        rows, columns = choose_shape(cells.count)
         png = encode_png(lay_out(cells, rows, columns))
         self._save(png, partial(_describe_file, at, name, _PNG))
 
@@ -312,7 +315,10 @@ class Run:
         self.append(json.dumps(event))
 
     def _log_scalars(self, at: int, scalars: DeviceScalars) -> None:
-        for texts in chunk(scalars.encode()):
+        self._log_parts(at, scalars.encode())
+
+    def _log_parts(self, at: int, parts: list[str]) -> None:
+        for texts in chunk(parts):
             self.append(f'{{"kind":"metrics_logged","iteration":{at},"values":{texts}}}')
 
     # Helpers.

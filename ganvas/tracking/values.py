@@ -98,9 +98,6 @@ def show(value: float) -> str:
 
 def chunk(parts: list[str]) -> Iterable[str]:
     """Yield JSON objects of at most as many values as one event may hold."""
-    if len(parts) <= MOST_VALUES:
-        yield "{" + ",".join(parts) + "}"
-        return
     left = iter(parts)
     while some := list(islice(left, MOST_VALUES)):
         yield "{" + ",".join(some) + "}"

@@ -11,7 +11,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Condition, Lock, Thread
+from queue import Empty, SimpleQueue
+from threading import Event, Lock, Thread
 from typing import Any
 
 from ganvas.tracking.folder import RunFolder
@@ -53,10 +54,11 @@ class RunWriter:
         self._waiting_bytes = self._lost_count = 0
         self._tried_at = 0.0
         self._waiting_lock = Lock()
-        self._tasks: deque[tuple[Callable[[], None], int]] = deque()
+        # None ends the thread. A put to this queue takes no lock that the thread could hold.
+        self._tasks: SimpleQueue[tuple[Callable[[], None], int] | None] = SimpleQueue()
         self._queued_bytes = 0
-        self._is_busy = self._is_closing = False
-        self._changed = Condition()
+        self._queue_lock = Lock()
+        self._has_room = Event()
         self._thread: Thread | None = None
 
     def append(self, text: str) -> None:
@@ -95,27 +97,30 @@ class RunWriter:
 
     def put(self, task: Callable[[], None], size: int) -> None:
         """Do this on the writer's thread, after what was put before. size: bytes that it holds until then."""
-        with self._changed:
-            if self._thread is None:
-                self._thread = Thread(target=self._work, name="ganvas-writer", daemon=True)
-                self._thread.start()
-            self._changed.wait_for(lambda: self._queued_bytes + size <= MOST_QUEUED_BYTES or not self._tasks)
-            self._tasks.append((task, size))
-            self._queued_bytes += size
-            self._changed.notify_all()
+        if self._thread is None:
+            with self._queue_lock:
+                if self._thread is None:
+                    self._thread = Thread(target=self._work, name="ganvas-writer", daemon=True)
+                    self._thread.start()
+        while self._queued_bytes and self._queued_bytes + size > MOST_QUEUED_BYTES:
+            self._has_room.clear()
+            self._has_room.wait(RETRY_SECONDS)
+        self._count(size)
+        self._tasks.put((task, size))
 
     def drain(self, seconds: float) -> bool:
         """Wait until all that was put is done; returns whether it is."""
-        with self._changed:
-            return self._changed.wait_for(lambda: not self._tasks and not self._is_busy, seconds)
+        if self._thread is None:
+            return True
+        done = Event()
+        self._tasks.put((done.set, 0))
+        return done.wait(seconds)
 
     def close(self, seconds: float) -> None:
         """Finish what was put, try once more what found no room, and end the thread; the folder stays open."""
         if not self.drain(seconds):
             self._on_trouble("pictures of the run are still being drawn; the last ones are lost.")
-        with self._changed:
-            self._is_closing = True
-            self._changed.notify_all()
+        self._tasks.put(None)
         self._retry()
         if self._waiting or self._lost_count:
             self._on_trouble(
@@ -124,7 +129,14 @@ class RunWriter:
             )
 
     def _work(self) -> None:
-        while (task := self._take()) is not None:
+        while True:
+            try:
+                task = self._tasks.get(timeout=RETRY_SECONDS if self._waiting else None)
+            except Empty:
+                self._retry()
+                continue
+            if task is None:
+                return
             work, size = task
             try:
                 work()
@@ -132,21 +144,13 @@ class RunWriter:
                 self._on_trouble(f"something could not be recorded: {type(error).__name__}: {error}")
             # What it holds is freed before the next one comes.
             del work, task
-            with self._changed:
-                self._queued_bytes -= size
-                self._is_busy = False
-                self._changed.notify_all()
+            self._count(-size)
 
-    def _take(self) -> tuple[Callable[[], None], int] | None:
-        while True:
-            with self._changed:
-                ready = self._changed.wait_for(
-                    lambda: self._tasks or self._is_closing, RETRY_SECONDS if self._waiting else None
-                )
-                if ready:
-                    self._is_busy = bool(self._tasks)
-                    return self._tasks.popleft() if self._tasks else None
-            self._retry()
+    def _count(self, size: int) -> None:
+        if size:
+            with self._queue_lock:
+                self._queued_bytes += size
+            self._has_room.set()
 
     def _keep(self, event: _Waiting) -> None:
         with self._waiting_lock:

@@ -7,9 +7,10 @@ import ctypes
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
-from ganvas.tracking.pictures.png import COLOURS, Pixels
+from ganvas.tracking.pictures.png import COLOURS, Cells
 from ganvas.tracking.values import is_array, is_tensor
 
 Range = tuple[float, float]
@@ -17,15 +18,17 @@ MINUS_ONE_TO_ONE, ZERO_TO_ONE, BYTES = (-1.0, 1.0), (0.0, 1.0), (0.0, 255.0)
 # What interpolation and rounding leave beyond the ends of a range.
 _TOLERANCE = 0.02
 MOST_CELL_SIDE = 4096
+# Copies that are kept for the next ones: of so many shapes, so many each, none larger than this.
+_MOST_KINDS, _MOST_FREE, _MOST_KEPT_BYTES = 4, 2, 16 * 1024 * 1024
 # More of a grid makes no timeline that a person could look at.
 MOST_CELLS = 4096
 
 
 @dataclass
 class Drawn:
-    """Cells as bytes. found: the least and the greatest value of floats. range: what they were read as."""
+    """Pictures as bytes. found: the least and the greatest value of floats. range: what they were read as."""
 
-    cells: list[Pixels]
+    cells: Cells
     found: Range | None = None
     range: Range | None = None
 
@@ -59,7 +62,7 @@ def capture(images: Any) -> "Captured":
     these single pictures.
     """
     if _is_pil(images):
-        return Captured([_read_pil(images)], "pil")
+        return Captured(_read_pil([images]), "pil")
     if isinstance(images, (list, tuple)):
         return _capture_sequence(images)
     if is_tensor(images):
@@ -69,17 +72,49 @@ def capture(images: Any) -> "Captured":
     if is_array(images):
         layout = _find_layout(tuple(images.shape))
         _check_kind(images.dtype.kind in "fiub", images.dtype)
-        return Captured(images.copy(), layout)
+        return Captured(_copy_array(images), layout)
     raise TypeError(
         f"images must be a tensor, an array, a PIL image or a list of these; not {type(images).__name__}."
     )
 
 
+class Buffers:
+    """Memory for copies, used again: fresh pages cost the loop several times as much as the copy itself."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._free: dict[tuple[Any, ...], list[Any]] = {}
+
+    def take(self, images: Any) -> Any:
+        """Return free memory for a copy of these images, None without any."""
+        with self._lock:
+            free = self._free.get(_describe_buffer(images))
+            return free.pop() if free else None
+
+    def give_back(self, buffer: Any) -> None:
+        """Take memory back that nobody reads any more."""
+        if buffer.nbytes > _MOST_KEPT_BYTES:
+            return
+        with self._lock:
+            if len(self._free) >= _MOST_KINDS:
+                self._free.clear()
+            free = self._free.setdefault(_describe_buffer(buffer), [])
+            if len(free) < _MOST_FREE:
+                free.append(buffer)
+
+
+BUFFERS = Buffers()
+
+
+def _describe_buffer(images: Any) -> tuple[Any, ...]:
+    return (type(images), tuple(images.shape), images.dtype)
+
+
 @dataclass
 class Captured:
-    """Images that nothing changes any more. layout: of `data`, by its dimensions, or `pil` for a list of Pixels.
+    """Images that nothing changes any more; they can be drawn once.
 
-    ready: a CUDA event after which `data` is complete.
+    layout: of `data`, by its dimensions, or `pil` for Cells. ready: a CUDA event after which `data` is complete.
     """
 
     data: Any
@@ -89,17 +124,17 @@ class Captured:
     @property
     def count(self) -> int:
         """How many pictures there are."""
-        return len(self.data) if self.layout == "pil" else int(self._sides.get("N", 1))
+        return int(self.data.count) if self.layout == "pil" else int(self._sides.get("N", 1))
 
     @property
     def height(self) -> int:
         """Of one picture, in pixels."""
-        return self.data[0].height if self.layout == "pil" else int(self._sides["H"])
+        return int(self.data.height) if self.layout == "pil" else int(self._sides["H"])
 
     @property
     def width(self) -> int:
         """Of one picture, in pixels."""
-        return self.data[0].width if self.layout == "pil" else int(self._sides["W"])
+        return int(self.data.width) if self.layout == "pil" else int(self._sides["W"])
 
     @property
     def _sides(self) -> dict[str, int]:
@@ -109,7 +144,7 @@ class Captured:
     def size(self) -> int:
         """Bytes that are held."""
         if self.layout == "pil":
-            return sum(len(pixels.content) for pixels in self.data)
+            return len(self.data.content)
         return int(self.data.nbytes)
 
     def draw(self, said: Range | None = None, before: Range | None = None) -> Drawn:
@@ -120,8 +155,13 @@ class Captured:
             self.ready.synchronize()
         array = _to_array(self.data)
         if array is None:
-            return _draw_tensor(self.data, self.layout, said, before)
-        return _draw_array(array, self.layout, said, before)
+            drawn = _draw_tensor(self.data, self.layout, said, before)
+        else:
+            drawn = _draw_array(array, self.layout, said, before)
+        if self.ready is None:
+            BUFFERS.give_back(self.data)
+        self.data = None
+        return drawn
 
 
 def _capture_tensor(images: Any) -> Captured:
@@ -129,7 +169,7 @@ def _capture_tensor(images: Any) -> Captured:
     _check_kind(not images.is_complex() and not images.is_quantized, images.dtype)
     images = images.detach()
     if images.device.type == "cpu":
-        return Captured(images.clone(), layout)
+        return Captured(_copy_tensor(images), layout)
     if images.device.type != "cuda":
         return Captured(images.cpu(), layout)
     torch = sys.modules["torch"]
@@ -137,6 +177,19 @@ def _capture_tensor(images: Any) -> Captured:
     ready = torch.cuda.Event()
     ready.record(torch.cuda.current_stream(images.device))
     return Captured(copy, layout, ready)
+
+
+def _copy_tensor(images: Any) -> Any:
+    buffer = BUFFERS.take(images)
+    return images.clone() if buffer is None else buffer.copy_(images)
+
+
+def _copy_array(images: Any) -> Any:
+    buffer = BUFFERS.take(images)
+    if buffer is None:
+        return images.copy()
+    buffer[...] = images
+    return buffer
 
 
 def _check_kind(is_fit: bool, dtype: Any) -> None:
@@ -148,11 +201,8 @@ def _capture_sequence(images: Sequence[Any]) -> Captured:
     if not images:
         raise ValueError("images must hold at least one picture.")
     if all(_is_pil(image) for image in images):
-        cells = [_read_pil(image) for image in images]
-        if len({(cell.height, cell.width) for cell in cells}) > 1:
-            raise ValueError("the pictures of one grid must have one size; resize them first.")
-        channels = max(cell.channels for cell in cells)
-        return Captured([_read_pil(image, channels) for image in images], "pil")
+        _check_sizes([image.size for image in images])
+        return Captured(_read_pil(images), "pil")
     if all(is_tensor(image) for image in images):
         _check_sizes([tuple(image.shape) for image in images])
         return _capture_tensor(sys.modules["torch"].stack([image.detach() for image in images]))
@@ -226,8 +276,8 @@ def _draw_array(array: Any, layout: str, said: Range | None, before: Range | Non
         array = array.clip(0, 255)
     _, order = _axes(layout)
     cells = numpy.ascontiguousarray(array.astype(numpy.uint8, copy=False).transpose(order))
-    height, width, channels = cells.shape[1:]
-    return Drawn([Pixels(height, width, channels, cell.tobytes()) for cell in cells], found, span)
+    count, height, width, channels = cells.shape
+    return Drawn(Cells(count, height, width, channels, cells.tobytes()), found, span)
 
 
 def _draw_tensor(images: Any, layout: str, said: Range | None, before: Range | None) -> Drawn:
@@ -249,9 +299,8 @@ def _draw_tensor(images: Any, layout: str, said: Range | None, before: Range | N
         images = images.clamp(0, 255)
     cells = images.to(torch.uint8).permute(_axes(layout)[1]).contiguous()
     count, height, width, channels = cells.shape
-    content, size = ctypes.string_at(cells.data_ptr(), cells.numel()), height * width * channels
-    pixels = [content[index * size : (index + 1) * size] for index in range(count)]
-    return Drawn([Pixels(height, width, channels, each) for each in pixels], found, span)
+    content = ctypes.string_at(cells.data_ptr(), cells.numel())
+    return Drawn(Cells(count, height, width, channels, content), found, span)
 
 
 def _is_pil(image: Any) -> bool:
@@ -259,14 +308,20 @@ def _is_pil(image: Any) -> bool:
     return module is not None and isinstance(image, module.Image)
 
 
-def _read_pil(image: Any, channels: int = 0) -> Pixels:
-    if not channels:
-        has_alpha = "A" in image.getbands() or "transparency" in image.info
-        channels = 4 if has_alpha else 1 if image.mode in ("1", "L", "I;16", "I", "F") else 3
-    converted = image.convert({1: "L", 3: "RGB", 4: "RGBA"}[channels])
-    width, height = converted.size
+def _read_pil(images: Sequence[Any]) -> Cells:
+    """Return PIL images of one size, all as grey, RGB or RGBA, whichever holds every one of them."""
+    channels = max(_count_channels(image) for image in images)
+    width, height = images[0].size
     if max(width, height) > MOST_CELL_SIDE:
         raise ValueError(
             f"a picture may have at most {MOST_CELL_SIDE:,} pixels a side; this has {width} × {height}."
         )
-    return Pixels(height, width, channels, converted.tobytes())
+    mode = {1: "L", 3: "RGB", 4: "RGBA"}[channels]
+    content = b"".join(image.convert(mode).tobytes() for image in images)
+    return Cells(len(images), height, width, channels, content)
+
+
+def _count_channels(image: Any) -> int:
+    if "A" in image.getbands() or "transparency" in image.info:
+        return 4
+    return 1 if image.mode in ("1", "L", "I;16", "I", "F") else 3

@@ -1,12 +1,11 @@
 """Grids and single pictures as PNG, drawn from what was captured in the loop."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isqrt
 from typing import Any
 
 from ganvas.tracking.pictures.capture import Captured, Range
-from ganvas.tracking.pictures.png import Pixels, cut, encode_png, lay_out
+from ganvas.tracking.pictures.png import Cells, cut, encode_png, lay_out
 
 # What the service takes.
 MOST_SIDE, MOST_PIXELS, MOST_PNG_BYTES = 256, 16_000_000, 8 * 1024 * 1024
@@ -89,8 +88,8 @@ class Painter:
         notes: list[str] = []
         cells = self.draw_cells(captured, said, notes)
         if shape.gap is not None:
-            cells = cut(cells[0], shape.rows, shape.columns, shape.gap)
-        rows, columns = _fit(cells[0], shape)
+            cells = cut(cells, shape.rows, shape.columns, shape.gap)
+        rows, columns = _fit(cells, shape)
         png = encode_png(_lay_out(cells, shape.columns, rows, columns))
         while len(png) > MOST_PNG_BYTES and rows * columns > 1:
             rows, columns = (rows, columns // 2) if columns > rows else (rows // 2, columns)
@@ -100,9 +99,9 @@ class Painter:
                 f"The grid of {shape.rows} × {shape.columns} cells is too large for one picture: "
                 f"{rows} × {columns} of them are kept."
             )
-        return Sheet(png, rows, columns, cells[0].width, cells[0].height, notes)
+        return Sheet(png, rows, columns, cells.width, cells.height, notes)
 
-    def draw_cells(self, captured: Captured, said: Range | None, notes: list[str]) -> list[Pixels]:
+    def draw_cells(self, captured: Captured, said: Range | None, notes: list[str]) -> Cells:
         """Return the pictures as bytes; adds to `notes` as what floats are read, where that is new."""
         drawn = captured.draw(said, self._range)
         if said is None and drawn.range is not None and drawn.found is not None and drawn.range != self._range:
@@ -115,14 +114,14 @@ class Painter:
         return drawn.cells
 
 
-def _fit(cell: Pixels, shape: Shape) -> tuple[int, int]:
+def _fit(cells: Cells, shape: Shape) -> tuple[int, int]:
     rows, columns = min(shape.rows, MOST_SIDE), min(shape.columns, MOST_SIDE)
-    while rows * columns * cell.height * cell.width > MOST_PIXELS and rows * columns > 1:
+    while rows * columns * cells.height * cells.width > MOST_PIXELS and rows * columns > 1:
         rows, columns = (rows, columns - 1) if columns > rows else (rows - 1, columns)
     return rows, columns
 
 
-def _lay_out(cells: Sequence[Pixels], width: int, rows: int, columns: int) -> Pixels:
+def _lay_out(cells: Cells, width: int, rows: int, columns: int) -> Cells:
     """Lay out the first rows and columns of cells that stand `width` in a row."""
-    kept = [cell for row in range(rows) for cell in cells[row * width : row * width + columns]]
-    return lay_out(kept, rows, columns)
+    places = (row * width + column for row in range(rows) for column in range(columns))
+    return lay_out(cells.pick([place for place in places if place < cells.count]), rows, columns)

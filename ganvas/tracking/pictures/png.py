@@ -1,6 +1,11 @@
-"""PNG with the standard library alone: what a run writes, and reads again (ISO/IEC 15948)."""
+"""Cells, grids of them, and PNG, with the standard library alone, or with NumPy where the process has it.
+
+NumPy and zlib work without the interpreter's lock, so that the loop goes on beside the writer's thread. PNG is
+ISO/IEC 15948; what is written here is also read again.
+"""
 
 import struct
+import sys
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,54 +26,69 @@ class PngUnreadable(GanlibError):
 
 
 @dataclass(frozen=True)
-class Pixels:
-    """One picture: `content` holds height × width × channels bytes, row by row."""
+class Cells:
+    """Pictures of one size: `content` holds count × height × width × channels bytes."""
 
+    count: int
     height: int
     width: int
     channels: int
     content: bytes
 
+    @property
+    def size(self) -> int:
+        """Bytes of one picture."""
+        return self.height * self.width * self.channels
 
-def lay_out(cells: Sequence[Pixels], rows: int, columns: int) -> Pixels:
-    """Lay cells of one size out row by row without gaps; places that are left over are black."""
-    height, stride = cells[0].height, cells[0].width * cells[0].channels
-    blank = bytes(height * stride)
-    contents = [cell.content for cell in cells] + [blank] * (rows * columns - len(cells))
+    def pick(self, indices: Sequence[int]) -> "Cells":
+        """Return the pictures of these indices."""
+        if list(indices) == list(range(self.count)):
+            return self
+        parts = [self.content[index * self.size : (index + 1) * self.size] for index in indices]
+        return Cells(len(parts), self.height, self.width, self.channels, b"".join(parts))
+
+
+def lay_out(cells: Cells, rows: int, columns: int) -> Cells:
+    """Return one picture of the cells, row by row without gaps; places that are left over are black."""
+    content = cells.content + bytes((rows * columns - cells.count) * cells.size)
+    height, width, channels = rows * cells.height, columns * cells.width, cells.channels
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        shape = (rows, columns, cells.height, cells.width * channels)
+        laid = numpy.frombuffer(content, numpy.uint8).reshape(shape).transpose(0, 2, 1, 3)
+        return Cells(1, height, width, channels, numpy.ascontiguousarray(laid).tobytes())
+    stride, size = cells.width * channels, cells.size
     lines = [
-        content[line * stride : (line + 1) * stride]
+        content[cell * size + line : cell * size + line + stride]
         for row in range(rows)
-        for line in range(height)
-        for content in contents[row * columns : (row + 1) * columns]
+        for line in range(0, size, stride)
+        for cell in range(row * columns, (row + 1) * columns)
     ]
-    return Pixels(rows * height, columns * cells[0].width, cells[0].channels, b"".join(lines))
+    return Cells(1, height, width, channels, b"".join(lines))
 
 
-def cut(grid: Pixels, rows: int, columns: int, gap: int = 0) -> list[Pixels]:
-    """Cut a grid into its cells, row by row; `gap` pixels lie around and between them."""
+def cut(grid: Cells, rows: int, columns: int, gap: int = 0) -> Cells:
+    """Cut one picture into its cells, row by row; `gap` pixels lie around and between them."""
     height, width = (grid.height - gap) // rows - gap, (grid.width - gap) // columns - gap
     stride, cell_stride = grid.width * grid.channels, width * grid.channels
-    cells = []
+    lines = []
     for row in range(rows):
         for column in range(columns):
             top, left = gap + row * (height + gap), (gap + column * (width + gap)) * grid.channels
             starts = (line * stride + left for line in range(top, top + height))
-            lines = [grid.content[start : start + cell_stride] for start in starts]
-            cells.append(Pixels(height, width, grid.channels, b"".join(lines)))
-    return cells
+            lines += [grid.content[start : start + cell_stride] for start in starts]
+    return Cells(rows * columns, height, width, grid.channels, b"".join(lines))
 
 
-def encode_png(pixels: Pixels) -> bytes:
-    """Return the picture as PNG, 8 bits a channel."""
-    stride = pixels.width * pixels.channels
-    lines = (pixels.content[start : start + stride] for start in range(0, len(pixels.content), stride))
-    raw = b"".join(part for line in lines for part in (b"\0", line))
-    header = struct.pack(">IIBBBBB", pixels.width, pixels.height, 8, COLOURS[pixels.channels], 0, 0, 0)
+def encode_png(picture: Cells) -> bytes:
+    """Return one picture as PNG, 8 bits a channel."""
+    raw = _add_filters(picture)
+    header = struct.pack(">IIBBBBB", picture.width, picture.height, 8, COLOURS[picture.channels], 0, 0, 0)
     packed = zlib.compress(raw, 1 if len(raw) > _LARGE_BYTES else 6)
     return _SIGNATURE + _chunk(b"IHDR", header) + _chunk(b"IDAT", packed) + _chunk(b"IEND", b"")
 
 
-def decode_png(content: bytes) -> Pixels:
+def decode_png(content: bytes) -> Cells:
     """Read what `encode_png` wrote; raises PngUnreadable for any other PNG."""
     try:
         width, height, depth, colour = struct.unpack_from(">IIBB", content, 16)
@@ -82,9 +102,21 @@ def decode_png(content: bytes) -> Pixels:
     if not is_ours or len(raw) != height * stride or any(raw[::stride]):
         raise PngUnreadable("This is no PNG of a run.")
     lines = [raw[start + 1 : start + stride] for start in range(0, len(raw), stride)]
-    return Pixels(height, width, channels, b"".join(lines))
+    return Cells(1, height, width, channels, b"".join(lines))
+
+
+def _add_filters(picture: Cells) -> bytes:
+    """Return the picture's lines, each with the byte before it that says that it is not filtered."""
+    stride = picture.width * picture.channels
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        raw = numpy.zeros((picture.height, stride + 1), numpy.uint8)
+        raw[:, 1:] = numpy.frombuffer(picture.content, numpy.uint8).reshape(picture.height, stride)
+        return bytes(raw.tobytes())
+    lines = (picture.content[start : start + stride] for start in range(0, len(picture.content), stride))
+    return b"".join(part for line in lines for part in (b"\0", line))
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:
-    checksum = zlib.crc32(kind + content)
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
+    checksum = zlib.crc32(content, zlib.crc32(kind))
+    return b"".join((struct.pack(">I", len(content)), kind, content, struct.pack(">I", checksum)))

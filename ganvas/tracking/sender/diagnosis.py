@@ -12,7 +12,7 @@ from ganlib.evaluation.diagnosis.history import Point
 from ganlib.evaluation.diagnosis.rules.divergence import LARGEST
 from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS
 from ganvas.tracking.folder import EVENTS, FolderUnreadable, RunFolder
-from ganvas.tracking.pictures.png import Pixels, PngUnreadable, cut, decode_png
+from ganvas.tracking.pictures.png import Cells, PngUnreadable, cut, decode_png
 from ganvas.tracking.run import REAL_NAME
 
 Event = dict[str, Any]
@@ -36,6 +36,8 @@ _LOSSES_A_POINT = 20
 # A loop that counts epochs saves a grid each step: nothing is learnt yet before the fifth.
 _EARLY_GRIDS, _EARLY_SHARE = 5, 0.4
 _MANY = 1_000_000
+# Fewer say nothing of diversity.
+_FEWEST_CELLS = 4
 
 
 def find_role(name: str) -> str | None:
@@ -69,7 +71,7 @@ class Diagnosis:
         self._casebook = Casebook(self._iterations or _MANY, {"is_critic": "wgan" in words})
         self._offset = self._next_seq = 0
         self._meter: Any = None
-        self._real: tuple[Event, Pixels] | None = None
+        self._real: tuple[Event, Cells] | None = None
         self._is_told_of_real = False
         # The name that plays each role, and the losses by their roles.
         self._names: dict[str, str | None] = {}
@@ -151,22 +153,21 @@ class Diagnosis:
         except (FolderUnreadable, PngUnreadable):
             return
         cells = cut(grid, event["rows"], event["columns"])
-        while len(cells) > 1 and not any(cells[-1].content):
-            # What is left over of the last row.
-            cells.pop()
-        if len(cells) < 4:
+        # What is left over of the last row is black.
+        cells = cells.pick(_list_drawn(cells, spared=cells.count - event["columns"]))
+        if cells.count < _FEWEST_CELLS:
             return
         self._grid_count += 1
         self._grid_steps = [*self._grid_steps[-1:], iteration]
         yield from self._tell_of_real(iteration)
         self._signals = self._measure(cells)
         yield {"kind": "metrics_logged", "iteration": iteration, "values": _show(self._signals)}
-        self._casebook.history.sample_count = len(cells)
+        self._casebook.history.sample_count = cells.count
         self._casebook.history.iterations = self._guess_iterations()
         self._is_alarmed = False
         yield from self._ask(self._signals, iteration)
 
-    def _measure(self, cells: list[Pixels]) -> dict[str, float]:
+    def _measure(self, cells: Cells) -> dict[str, float]:
         # Imported here: it brings NumPy, which a run without grids does without.
         from ganvas.tracking.sender.signals import SignalMeter, stack
 
@@ -174,10 +175,9 @@ class Diagnosis:
             self._meter = SignalMeter()
         if self._meter.real is None and self._real is not None:
             _, sheet = self._real
-            height, width = cells[0].height, cells[0].width
-            if sheet.channels == cells[0].channels and not (sheet.height % height or sheet.width % width):
-                real = cut(sheet, sheet.height // height, sheet.width // width)
-                self._meter.real = stack([cell for cell in real if any(cell.content)])
+            if sheet.channels == cells.channels and not (sheet.height % cells.height or sheet.width % cells.width):
+                real = cut(sheet, sheet.height // cells.height, sheet.width // cells.width)
+                self._meter.real = stack(real.pick(_list_drawn(real)))
         found: dict[str, float] = self._meter.measure(stack(cells))
         return found
 
@@ -206,8 +206,16 @@ class Diagnosis:
         for finding in self._casebook.add(Point(iteration, values)):
             yield finding.model_dump(mode="json")
 
-    def _read_png(self, stored: Event) -> Pixels:
+    def _read_png(self, stored: Event) -> Cells:
         return decode_png(self._folder.read_file(stored))
+
+
+def _list_drawn(cells: Cells, spared: int = 0) -> list[int]:
+    """Return the indices of cells that are not black at the end; the first `spared` ones count as drawn."""
+    count = cells.count
+    while count > max(spared, 1) and not any(cells.content[(count - 1) * cells.size : count * cells.size]):
+        count -= 1
+    return list(range(count))
 
 
 def _show(values: dict[str, float]) -> dict[str, float | str]:

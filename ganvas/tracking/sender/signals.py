@@ -4,8 +4,6 @@ Without real images, the distance of two of them is estimated: pictures whose pi
 lie √2 times the spread of their pixels apart, a pixel; real ones, which have much in common, somewhat less.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,7 +17,7 @@ from ganlib.vocabulary import (
     MOVEMENT,
     REAL_DISTANCE,
 )
-from ganvas.tracking.pictures.png import Pixels
+from ganvas.tracking.pictures.png import Cells
 
 SIDE = 16
 # No more are looked at, evenly picked: the distances of all pairs are taken.
@@ -33,13 +31,12 @@ _LEAST_SPREAD = 0.05
 Vectors = NDArray[np.float64]
 
 
-def stack(cells: Sequence[Pixels]) -> NDArray[np.uint8]:
-    """Return cells of one size as uint8 (N, C, H, W), at most MOST_CELLS of them."""
-    count = min(len(cells), MOST_CELLS)
-    picked = [cells[index * len(cells) // count] for index in range(count)]
-    images = np.stack([np.frombuffer(cell.content, np.uint8) for cell in picked])
-    shape = (count, picked[0].height, picked[0].width, picked[0].channels)
-    return images.reshape(shape).transpose(0, 3, 1, 2)
+def stack(cells: Cells) -> NDArray[np.uint8]:
+    """Return cells as uint8 (N, C, H, W), at most MOST_CELLS of them."""
+    count = min(cells.count, MOST_CELLS)
+    picked = cells.pick([index * cells.count // count for index in range(count)])
+    images = np.frombuffer(picked.content, np.uint8)
+    return images.reshape(count, cells.height, cells.width, cells.channels).transpose(0, 3, 1, 2)
 
 
 class SignalMeter:

@@ -1,4 +1,5 @@
 import io
+import sys
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from PIL import Image
 from ganvas.tracking.pictures import capture as captures
 from ganvas.tracking.pictures.capture import capture, read_range, recognise_range
 from ganvas.tracking.pictures.drawing import Painter, Shape, choose_shape, read_shape
-from ganvas.tracking.pictures.png import Pixels, PngUnreadable, decode_png, encode_png
+from ganvas.tracking.pictures.png import Cells, PngUnreadable, cut, decode_png, encode_png, lay_out
 
 SHADES = np.arange(4 * 3 * 5 * 6, dtype=np.uint8).reshape(4, 3, 5, 6)
 
@@ -164,7 +165,16 @@ def test_a_captured_picture_does_not_change_with_the_loops() -> None:
     for images in (torch.zeros(1, 1, 2, 2), np.zeros((1, 1, 2, 2))):
         captured = capture(images)
         images += 1
-        assert captured.draw().cells[0].content == bytes(4)
+        assert captured.draw().cells.content == bytes(4)
+
+
+def test_memory_of_copies_is_used_again_only_when_they_are_drawn() -> None:
+    for ones in (torch.ones(1, 1, 2, 3), np.ones((1, 1, 2, 3), np.float32)):
+        first, second = capture(ones * 0), capture(ones)
+        assert first.draw(said=(0, 1)).cells.content == bytes(6)
+        third = capture(ones * 0.2)
+        assert second.draw(said=(0, 1)).cells.content == b"\xff" * 6
+        assert third.draw(said=(0, 1)).cells.content == bytes([51]) * 6
 
 
 def test_a_grid_that_no_service_takes_is_kept_in_part_and_says_so() -> None:
@@ -181,17 +191,27 @@ def test_a_grid_that_no_service_takes_is_kept_in_part_and_says_so() -> None:
     ]
 
 
+def test_without_numpy_grids_and_png_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = Cells(3, 4, 5, 3, bytes(np.random.default_rng(1).integers(0, 256, 180, np.uint8)))
+    grid = lay_out(cells, 2, 2)
+    png = encode_png(grid)
+    monkeypatch.delitem(sys.modules, "numpy")
+    assert lay_out(cells, 2, 2) == grid
+    assert encode_png(grid) == png
+    assert cut(grid, 2, 2).pick([0, 1, 2]) == cells
+
+
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_a_png_is_read_as_it_was_written_and_by_pillow(channels: int) -> None:
     content = bytes(np.random.default_rng(channels).integers(0, 256, 3 * 5 * channels, np.uint8))
-    png = encode_png(Pixels(3, 5, channels, content))
-    assert decode_png(png) == Pixels(3, 5, channels, content)
+    png = encode_png(Cells(1, 3, 5, channels, content))
+    assert decode_png(png) == Cells(1, 3, 5, channels, content)
     assert Image.open(io.BytesIO(png)).tobytes() == content
 
 
 def test_a_png_of_others_is_refused() -> None:
     buffer = io.BytesIO()
     Image.fromarray(np.arange(900, dtype=np.uint8).reshape(30, 30)).convert("P").save(buffer, "PNG")
-    for content in (b"", b"\x89PNG\r\n\x1a\n", buffer.getvalue(), encode_png(Pixels(1, 1, 1, b"a"))[:45]):
+    for content in (b"", b"\x89PNG\r\n\x1a\n", buffer.getvalue(), encode_png(Cells(1, 1, 1, 1, b"a"))[:45]):
         with pytest.raises(PngUnreadable):
             decode_png(content)

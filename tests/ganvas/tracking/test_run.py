@@ -210,7 +210,7 @@ def test_a_clock_that_is_set_back_leaves_the_order_of_events(
     recorded: Recorded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for now in (1000.0, 1001.0, 500.0, 501.0, 1003.0):
-        monkeypatch.setattr(folders.time, "time", lambda now=now: now)
+        monkeypatch.setattr(folders.time, "time_ns", lambda now=now: int(now * 1e9))
         recorded.run.log({"a": now})
     seconds = [row["at"][17:19] for row in recorded.folder.read_events()]
     assert seconds == ["40", "41", "41", "42", "43"]
