@@ -8,15 +8,12 @@ import click
 
 from api.client.client import Client
 from api.errors import JobAmbiguous, JobNotFound
-from api.jobs.schemas import JobSummary
 from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS
-from ganvas.commands.options import open_client, url_option
-from ganvas.progress import human_time
+from ganvas.commands.options import RunType, name_nearest, open_client, url_option
 
 Command = Callable[..., Any]
 Query = list[tuple[str, str]]
 IMAGES = ("pdf", "svg", "png")
-MAX_NAMED = 5
 
 
 def out_options(command: Command) -> Command:
@@ -48,7 +45,7 @@ def read_form(path: Path, forms: Sequence[str]) -> str:
 
 
 @click.command()
-@click.argument("runs", metavar="RUN…", nargs=-1, required=True)
+@click.argument("runs", metavar="RUN…", nargs=-1, required=True, type=RunType())
 @click.option("--iterations", metavar="N,…", help="Columns; without it five, evenly spread.")
 @click.option(
     "--curves",
@@ -116,7 +113,7 @@ def _page_options(options: dict[str, Any]) -> dict[str, Any]:
 
 
 @click.command()
-@click.argument("run", metavar="RUN")
+@click.argument("run", metavar="RUN", type=RunType())
 @click.option("--fps", type=click.FloatRange(0.5, 50), help="Grids a second; 10 without it.")
 @click.option("--from", "first", type=click.IntRange(0), metavar="N", help="The first iteration.")
 @click.option("--to", "last", type=click.IntRange(0), metavar="N", help="The last iteration.")
@@ -176,33 +173,14 @@ def save_figure(
         click.echo(f"It shows {left_out}.", err=True)
 
 
-def find_run(client: Client, text: str) -> str:
-    """Return the id of the run with this id, this exact name, or the only one whose id begins so."""
-    found, ambiguous = None, None
+def find_run(client: Client, run: str) -> str:
+    """Return the id of the run; raises UsageError where none or several are meant."""
     try:
-        found = client.get(text).id
-    except JobNotFound:
-        pass
+        return client.get(run).id
+    except JobNotFound as error:
+        raise click.UsageError(name_nearest(client, error).text) from None
     except JobAmbiguous as error:
-        ambiguous = error
-    if found == text:
-        return text
-    named = [job for job in client.list(name=text) if job.name == text]
-    if len(named) == 1:
-        return named[0].id
-    if found is not None and not named:
-        return found
-    if ambiguous is not None and not named:
-        raise ambiguous
-    raise click.UsageError(_explain_mismatch(text, named))
-
-
-def _explain_mismatch(text: str, matches: Sequence[JobSummary]) -> str:
-    if not matches:
-        return f"No run has the id or the name {text!r}; `ganvas list` shows those that exist."
-    shown = ", ".join(f"{job.id} ({job.name}, {human_time(job.created_at)})" for job in matches[:MAX_NAMED])
-    more = f" and {len(matches) - MAX_NAMED} more" if len(matches) > MAX_NAMED else ""
-    return f"{len(matches)} runs match {text!r}; name one by its id: {shown}{more}."
+        raise click.UsageError(error.text) from None
 
 
 def to_query(**options: Any) -> Query:

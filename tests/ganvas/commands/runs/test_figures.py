@@ -57,7 +57,7 @@ def test_curves_and_movies_are_saved_by_the_beginning_of_an_id(
 @pytest.mark.parametrize(
     ("arguments", "status", "says"),
     [
-        (("figure", "nothing", "--out", "a.pdf"), 2, "No run has the id or the name 'nothing'"),
+        (("figure", "nothing", "--out", "a.pdf"), 2, "'nothing' is neither an id, nor the beginning of one"),
         (("figure", "first-light", "--out", "a.doc"), 2, "must end with one of: .pdf, .svg, .png"),
         (("figure", "first-light", "--out", "a.csv"), 2, "must end with one of"),
         (("figure", "first-light", "--log-y", "--out", "a.pdf"), 2, "--log-y is for --curves"),
@@ -90,6 +90,6 @@ def test_a_name_of_several_runs_lists_their_ids(
     worker.client.close()
     outcome = ganvas("movie", "first-light", "--out", tmp_path / "a.gif")
     assert outcome.status == 2
-    assert "2 runs match" in outcome.err.replace("\n", " ")
+    assert "2 jobs are named first-light" in outcome.err.replace("\n", " ")
     assert run in outcome.err
     assert other in outcome.err
