@@ -233,7 +233,7 @@ ERRORS: dict[str, type[ServiceError]] = {
         ServiceError, SpecRefused, RequestInvalid, BodyTooLarge, JobNotFound, JobAmbiguous, ArtifactNotFound,
         DiffNotFound, RouteNotFound, MethodRefused, AttemptFenced, SequenceConflict, ArtifactMissing,
         ArtifactRefused, JobStateConflict, IdempotencyConflict, NotAuthenticated, NotAllowed, TooManyRequests,
-        TokenNotFound, OriginRefused, StorageFull, FigureRefused, FigureTooLarge, FiguresNotInstalled,
-        ServiceUnavailable,
+        TokenNotFound, ShareNotFound, OriginRefused, StorageFull, FigureRefused, FigureTooLarge,
+        FiguresNotInstalled, ServiceUnavailable,
     )
 }  # fmt: skip

@@ -2,8 +2,10 @@
 
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 from api.errors import ERRORS
+from api.mlflow.protocol.errors import STATUSES
 
 # What a traceback, a path or a database's message would bring.
 _INSIDE = re.compile(
@@ -28,7 +30,13 @@ def judge(answer: Any, sent: str = "") -> None:
 
 def judge_error(answer: Any, what: str, sent: str) -> None:
     """Fail unless the error is one of the service's own and shows nothing of its inside."""
-    if answer.headers["content-type"].startswith("application/json"):
+    if answer.headers["content-type"].startswith("application/json") and "error_code" in answer.json():
+        # As MLflow's server writes them, on its routes alone.
+        assert urlsplit(str(answer.request.url)).path.startswith(("/api/", "/ajax-api/")), what
+        error = answer.json()
+        assert STATUSES[error["error_code"]] == answer.status_code, what
+        shown = error["message"]
+    elif answer.headers["content-type"].startswith("application/json"):
         error = answer.json()["error"]
         assert ERRORS[error["code"]].status == answer.status_code, what
         assert _ERROR_ID.fullmatch(error["id"]), what
