@@ -31,12 +31,37 @@ if TYPE_CHECKING:
 )
 @data_dir_option
 @click.option("--no-worker", is_flag=True, help="Service and dashboard only; workers join from elsewhere.")
-def up_command(host: str | None, port: int | None, data_dir: Path | None, no_worker: bool) -> None:
+@click.option(
+    "--open",
+    "shows_folders",
+    is_flag=True,
+    help="Show the runs in these folders, read-only, and follow them while they grow; nothing is imported.",
+)
+@click.argument(
+    "folders", metavar="[FOLDER…]", nargs=-1, type=click.Path(exists=True, file_okay=False, path_type=Path)
+)
+def up_command(
+    host: str | None,
+    port: int | None,
+    data_dir: Path | None,
+    no_worker: bool,
+    shows_folders: bool,
+    folders: tuple[Path, ...],
+) -> None:
     """Start the service, the dashboard and a worker; Ctrl-C stops everything and loses nothing."""
+    if shows_folders != bool(folders):
+        raise click.UsageError("--open and folders of runs go together: ganvas up --open FOLDER…")
     need_server_extra()
     end_with_caller()
-    address = {"host": host, "port": port}
-    settings = read_settings(data_dir, **{name: value for name, value in address.items() if value is not None})
+    address = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    settings = read_settings(data_dir, **address)
+    if shows_folders:
+        from ganvas.tracking.sender.following import show_folders
+
+        _check_bind(settings)
+        _check_port(settings.host, settings.port)
+        show_folders(folders, **address)
+        return
     from ganvas.local import HomeInUse, hold_home
 
     try:

@@ -10,6 +10,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -28,6 +29,8 @@ MODES: tuple[str, ...] = get_args(Mode)
 LONGEST_NAME, MOST_TAGS, LONGEST_TAG = 100, 32, 50
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9._-]+")
 _DEEPEST = 20
+MOST_SCRIPT_BYTES = 1024 * 1024
+_SECRET = re.compile(r"secret|credential|token|\.env|\.pem|\.key", re.IGNORECASE)
 
 
 def init(
@@ -107,7 +110,17 @@ def _start(folder: RunFolder, step: int, mode: str, *, keep: bool) -> Run:
         link.state = "gone"
         _say(f"{run.name}: nothing is delivered while the run lasts: its sender did not start ({error}).")
     ENDINGS.watch(run)
+    _keep_script(run, _find_script())
     return run
+
+
+def _keep_script(run: Run, script: str | None) -> None:
+    """Keep the code of the script that runs; a commit may not have it."""
+    if script is None or "site-packages" in script or _SECRET.search(Path(script).name):
+        return
+    with suppress(OSError, ValueError):
+        if os.path.getsize(script) <= MOST_SCRIPT_BYTES:
+            run.file(script, f"code/{Path(script).name}")
 
 
 def _listen(run: Run, what: str, value: Any) -> None:

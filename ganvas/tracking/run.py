@@ -349,7 +349,9 @@ class Run:
         return self._said_range
 
     def _take_step(self, step: Any, advance: int) -> int:
-        at = max(self.step, 0 if not advance else -1) + advance if step is None else read_step(step)
+        if step is None and not advance:
+            return max(self.step, 0)
+        at = self.step + advance if step is None else read_step(step)
         self.step = max(self.step, at)
         return at
 

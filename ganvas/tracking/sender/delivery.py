@@ -85,17 +85,24 @@ def hold_delivery(folder: RunFolder) -> Iterator[bool]:
 class Delivery:
     """Delivers one folder to one service. Its methods raise ServiceError; `is_temporary` says which may pass.
 
-    on_cancel: called when somebody has asked the service to cancel the run.
+    on_cancel: called when somebody has asked the service to cancel the run. keeps_position: whether the folder
+    notes what the service has.
     """
 
     def __init__(
-        self, folder: RunFolder, transport: Transport, on_cancel: Callable[[], None] = lambda: None
+        self,
+        folder: RunFolder,
+        transport: Transport,
+        on_cancel: Callable[[], None] = lambda: None,
+        *,
+        keeps_position: bool = True,
     ) -> None:
         self.folder = folder
         self.opened: Opened | None = None
         self.sent_events = self.sent_files = 0
         self._transport = transport
         self._on_cancel = on_cancel
+        self._keeps_position = keeps_position
         self._own: Transport | None = None
         self._reader = SpoolReader(folder.path / "events.jsonl")
         self._renewed_at = 0.0
@@ -238,8 +245,8 @@ class Delivery:
 
     def _move_to(self, next_seq: int) -> None:
         self._reader.move_to(next_seq)
-        opened = self._opened()
-        self.folder.write_position(self._transport.url, opened.job_id, next_seq)
+        if self._keeps_position:
+            self.folder.write_position(self._transport.url, self._opened().job_id, next_seq)
 
     def _upload(self, batch: Batch) -> None:
         small: deque[BundledFile] = deque()
