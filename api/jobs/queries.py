@@ -33,6 +33,7 @@ from ganlib.vocabulary import METRICS
 # No characters that look alike; twelve of them have 58 bits.
 _ID_LETTERS = "23456789abcdefghjkmnpqrstvwxyz"
 ID_LENGTH = 12
+_LAST_ID = ID_LENGTH * _ID_LETTERS[-1]
 _MAX_AMBIGUOUS = 10
 _LONGEST_NAME = 250
 GIB = 1_073_741_824
@@ -158,7 +159,9 @@ def get_job_id(session: Session, text: str) -> str:
     # path writes a slash in them so.
     spellings = {text, normalize("NFC", text), text.replace("%2F", "/")}
     named = and_(Job.name.in_(sorted(spellings)), Job.deleted_at.is_(None))
-    match = or_(func.substr(Job.id, 1, len(text)) == text, named) if is_id else named
+    # The range is read from the index of ids; where a database does not tell cases apart, the second part does.
+    begins = and_(Job.id.between(text, f"{text}{_LAST_ID}"), func.substr(Job.id, 1, len(text)) == text)
+    match = or_(begins, named) if is_id else named
     columns = (Job.id, Job.name, Job.created_at, func.count().over().label("matches"))
     order = (Job.id != text, Job.created_at.desc(), Job.id)
     rows = session.execute(select(*columns).where(match).order_by(*order).limit(_MAX_AMBIGUOUS)).all()

@@ -64,9 +64,10 @@ def stream_csv(session: Session, asked: TableRequest) -> Generator[bytes]:
     Numbers stay as they are. A text that a spreadsheet would run as a formula gets an apostrophe in front.
     """
     columns = _list_columns(session, asked.filters)
+    places = {column: place for place, column in enumerate(columns)}
     yield _write_csv([[_defuse(column) for column in columns]])
     for rows in _iterate_rows(session, asked):
-        yield _write_csv([_write_cell(row.get(column)) for column in columns] for row in rows)
+        yield _write_csv(_write_row(row, places) for row in rows)
 
 
 def _iterate_rows(session: Session, asked: TableRequest) -> Iterator[list[Row]]:
@@ -169,9 +170,17 @@ def _write_csv(rows: Iterable[Iterable[str]]) -> bytes:
     return part.getvalue().encode()
 
 
+def _write_row(row: Row, places: dict[str, int]) -> list[str]:
+    # A run fills few of all runs' columns.
+    cells = [""] * len(places)
+    for column, value in row.items():
+        # Columns that came up since the heading was written are left out.
+        if column in places:
+            cells[places[column]] = _write_cell(value)
+    return cells
+
+
 def _write_cell(value: Any) -> str:
-    if value is None:
-        return ""
     if isinstance(value, str):
         return _defuse(value)
     if isinstance(value, list) and value and all(isinstance(part, str) for part in value):

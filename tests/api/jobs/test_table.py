@@ -60,8 +60,8 @@ def test_a_row_has_every_field_of_the_spec_and_every_newest_metric(database: Dat
 def test_texts_that_a_spreadsheet_would_run_are_quoted_and_numbers_are_not() -> None:
     cells = {"=1+1": "'=1+1", "@a": "'@a", "+1": "'+1", "-x": "'-x", "-inf": "-inf", "a=1": "a=1", "\tx": "'\tx"}
     assert {text: table._write_cell(text) for text in cells} == cells
-    assert [table._write_cell(value) for value in (-0.5, 3, True, None, [], {})] == [
-        "-0.5", "3", "true", "", "[]", "{}",
+    assert [table._write_cell(value) for value in (-0.5, 3, True, [], {})] == [
+        "-0.5", "3", "true", "[]", "{}",
     ]  # fmt: skip
 
 
