@@ -108,7 +108,9 @@ def log_curves(reporter: Reporter, points: int, every: int = 1) -> None:
 
 def fill(url: str, runs: int, grids: int, points: int) -> list[str]:
     """Make runs of the same grids, the first of them with curves; returns their ids."""
-    ids, files, every = [], [], max(1, points // grids)
+    ids: list[str] = []
+    files: list[tuple[str, int]] = []
+    every = max(1, points // grids)
     for number in range(runs):
         reporter = Reporter(url, grids * every)
         files = files or [reporter.put(png) for png in draw_grids(grids)]

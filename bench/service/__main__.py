@@ -46,7 +46,7 @@ def measure_peer(peer: str, environment: Path, folder: Path) -> dict[str, float]
         subprocess.run([sys.executable, "-m", "venv", environment], check=True)
         subprocess.run([python, "-m", "pip", "install", "--quiet", peer], check=True)
     folder.mkdir(parents=True)
-    command = [python, "-m", f"bench.service.{peer}_rows", folder]
+    command = [str(python), "-m", f"bench.service.{peer}_rows", str(folder)]
     root = Path(__file__).parents[2]
     answer = subprocess.run(command, cwd=root, check=True, stdout=subprocess.PIPE, text=True).stdout
     figures: dict[str, float] = json.loads(answer.splitlines()[-1])

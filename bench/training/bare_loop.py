@@ -63,9 +63,8 @@ class BareLoop:
         on_real, on_fake, on_labelled = self._judge_all(real, fake, labelled)
         loss = parts.discriminator_loss(head.source(on_real), head.source(on_fake))
         if parts.class_weight:
-            loss = loss + parts.class_weight * class_loss(
-                head.class_logits(on_labelled), (labelled or real).labels
-            )
+            labels = _known((labelled or real).labels)
+            loss = loss + parts.class_weight * class_loss(head.class_logits(on_labelled), labels)
         if parts.generator_class_loss is not None and fake.labels is not None:
             loss = loss + parts.class_weight * class_loss(head.class_logits(on_fake), fake.labels)
         seen = StepBatch(
@@ -76,9 +75,8 @@ class BareLoop:
 
     def _loss_of_classifier(self, labelled: RealBatch) -> Tensor:
         networks, none = self.parts.networks, torch.empty(0)
-        loss = class_loss(
-            networks.head.class_logits(networks.discriminate(labelled.images, None)), labelled.labels
-        )
+        outputs = networks.discriminate(labelled.images, None)
+        loss = class_loss(networks.head.class_logits(outputs), _known(labelled.labels))
         seen = StepBatch(labelled.images, none, none, None, none, self.iteration, labelled.labels)
         return self._with_penalties(loss, "discriminator_penalty", seen)
 
@@ -109,11 +107,9 @@ class BareLoop:
         networks = self.parts.networks
         if self.parts.joins_passes:
             batches = [real, fake, *([labelled] if labelled else [])]
-            labels = [batch.labels for batch in batches]
+            labels = [batch.labels for batch in batches if batch.labels is not None]
             images = torch.cat([batch.images.float() for batch in batches])
-            outputs = networks.discriminate(
-                images, None if any(known is None for known in labels) else torch.cat(labels)
-            )
+            outputs = networks.discriminate(images, torch.cat(labels) if len(labels) == len(batches) else None)
             parts = outputs.split([len(batch.images) for batch in batches])
             return parts[0], parts[1], parts[2 if labelled else 0]
         on_real = networks.discriminate(real.images, real.labels)
@@ -141,7 +137,7 @@ class BareLoop:
     def _gather(self, chosen: Tensor, with_labels: bool) -> RealBatch:
         data = self.parts.data
         images = data.images[chosen].to(torch.float32, memory_format=torch.channels_last).div_(127.5).sub_(1)
-        return RealBatch(images, data.labels[chosen] if with_labels else None)
+        return RealBatch(images, _known(data.labels)[chosen] if with_labels else None)
 
     def _draw_fake(self) -> tuple[Tensor, RealBatch]:
         spec, labels = self.spec, None
@@ -150,3 +146,9 @@ class BareLoop:
         if self.parts.fixed_labels is not None:
             labels = torch.randint(spec.dataset.class_count, (spec.batch_size,))
         return latents, RealBatch(self.parts.networks.generate(latents, labels), labels)
+
+
+def _known(labels: Tensor | None) -> Tensor:
+    if labels is None:
+        raise ValueError("A classifier needs labels to train on.")
+    return labels

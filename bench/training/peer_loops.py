@@ -89,7 +89,8 @@ def run_torchgan(batch_size: int, iterations: int, folder: Path, clock: Clock) -
             self.layers = build_generator()
 
         def forward(self, latents: torch.Tensor) -> torch.Tensor:
-            return self.layers(latents)
+            made: torch.Tensor = self.layers(latents)
+            return made
 
     class HandDiscriminator(Discriminator):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -97,7 +98,8 @@ def run_torchgan(batch_size: int, iterations: int, folder: Path, clock: Clock) -
             self.layers = build_discriminator()
 
         def forward(self, images: torch.Tensor) -> torch.Tensor:
-            return self.layers(images)
+            logits: torch.Tensor = self.layers(images)
+            return logits
 
     models = {
         "generator": {"name": HandGenerator, "optimizer": {"name": Adam, "args": ADAM}},

@@ -1,5 +1,7 @@
 """Winkler's final MNIST networks (2018, section 4.7.5) and their training, without a line of ganlib."""
 
+from typing import Any
+
 import torch
 from torch import nn
 from torch.nn.functional import softplus
@@ -37,7 +39,7 @@ class WinklerByHand:
         self.images, self.tuned, self.bfloat16 = images, tuned, bfloat16
         self.generator = build_generator().to(memory_format=layout)
         self.discriminator = build_discriminator().to(memory_format=layout)
-        options = {"lr": 1e-3, "betas": (0.5, 0.999), "fused": tuned}
+        options: dict[str, Any] = {"lr": 1e-3, "betas": (0.5, 0.999), "fused": tuned}
         self.generator_optimiser = torch.optim.Adam(self.generator.parameters(), **options)
         self.discriminator_optimiser = torch.optim.Adam(self.discriminator.parameters(), **options)
 
