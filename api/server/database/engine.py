@@ -91,8 +91,11 @@ class Database:
             yield session
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections; one that a thread still uses is closed when it is given back."""
+        pool = self.engine.pool
         self.engine.dispose()
+        # The pool that they go back to is nobody's any more, and would let them go without closing them.
+        event.listen(pool, "checkin", lambda _, record: record.invalidate())
 
 
 def build_engine(settings: Settings) -> Engine:
