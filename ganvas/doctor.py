@@ -61,7 +61,12 @@ class Subject:
 def run_checks(subject: Subject) -> list[Finding]:
     """Return a finding for each check that is possible here; a check that raises has failed."""
     findings = [_guard(check, subject) for check in CHECKS]
-    if subject.settings is not None:
+    home = None if subject.settings is None else subject.settings.home.expanduser()
+    if home is not None and not home.exists():
+        # Looking into it would make it, and call an empty one well.
+        text, advice = f"there is no folder {home}", "`ganvas up` makes it; if there were runs: name their folder"
+        findings.append(Finding("folder", "warning", text, f"{advice} with --data-dir or GANVAS_HOME"))
+    elif subject.settings is not None:
         findings += [_guard(check, subject.settings) for check in LOCAL_CHECKS]
     return findings
 

@@ -1,13 +1,14 @@
 """HTTP transport of the clients, blocking or not: connections, and errors as the classes of `api.errors`."""
 
 import os
+import re
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from pydantic import BaseModel, ValidationError
 
@@ -41,6 +42,18 @@ class ServiceUnreachable(ServiceError):
             url=url,
             cause=cause,
         )
+
+
+class AddressInvalid(ServiceUnreachable):
+    """No service can have this address, now or later."""
+
+    code: ClassVar[str] = "address_invalid"
+    status: ClassVar[int] = 400
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.text = f"{url!r} is not the address of a service; write http://HOST:PORT, or https://."
+        self.args = (self.text,)
 
 
 class UnexpectedAnswer(ServiceError):
@@ -144,6 +157,15 @@ def fetch(model: type[Model], method: str, path: str, **options: Any) -> Call[Mo
     return ask(method, path, lambda response: model.model_validate_json(response.content), **options)
 
 
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and not re.search(r"[\s\x00-\x1f\x7f]", url)
+
+
 class _Address:
     """One service's address and token, for either kind of connections.
 
@@ -153,7 +175,10 @@ class _Address:
 
     def __init__(self, url: str | None = None, token: str | None = None) -> None:
         named = (url or os.environ.get("GANVAS_URL") or DEFAULT_URL).strip().rstrip("/")
-        self.url = named if "://" in named else f"http://{named}"
+        has_scheme = "://" in named or re.match("https?:", named) is not None
+        self.url = named if has_scheme else f"http://{named}"
+        if not _is_address(self.url):
+            raise AddressInvalid(named)
         # A token read from a file or a terminal may end with a line break.
         self._token = (token or os.environ.get("GANVAS_TOKEN") or "").strip()
 
@@ -170,7 +195,7 @@ class _Address:
                 trust_env=httpx.URL(self.url).host not in LOOPBACK_HOSTS,
             )
         except httpx.InvalidURL as error:
-            raise ServiceUnreachable(self.url, str(error)) from None
+            raise AddressInvalid(self.url) from error
 
     def _read(self, send: Send[Answer], response: "httpx.Response") -> Answer:
         self._check(response)

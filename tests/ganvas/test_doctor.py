@@ -76,6 +76,14 @@ def test_files_that_are_gone_are_found(tmp_path: Path) -> None:
     assert (result.exit_code, found["files"]["state"]) == (1, "failed")
 
 
+def test_a_folder_that_is_not_there_is_told_and_not_made(tmp_path: Path) -> None:
+    result, found = ask(tmp_path / "mistyped")
+    assert result.exit_code == 0
+    assert "there is no folder" in found["folder"]["text"]
+    assert "--data-dir" in found["folder"]["advice"]
+    assert not (tmp_path / "mistyped").exists()
+
+
 def test_tables_of_a_newer_version_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with TestClient(build_app(Settings(home=tmp_path, **QUIET)), base_url=HOST):
         pass

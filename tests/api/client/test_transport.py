@@ -78,10 +78,25 @@ def test_nobody_there_is_a_sentence_that_says_how_to_start(monkeypatch: pytest.M
     )
 
 
-@pytest.mark.parametrize("url", ["http://[", "ftp://127.0.0.1", "http://"])
-def test_an_address_that_cannot_be_one_is_unreachable_too(url: str) -> None:
-    with pytest.raises(ServiceUnreachable), Client(url) as client:
-        client.get("job")
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://[",
+        "ftp://127.0.0.1",
+        "htp://x",
+        "http://",
+        "http:/x",
+        "http://a b",
+        "http://x:port",
+        "http://x:99999",
+    ],
+)
+def test_an_address_that_cannot_be_one_is_refused_before_anybody_waits_for_it(url: str) -> None:
+    with pytest.raises(ServiceUnreachable) as refused:
+        Client(url)
+    assert "is not the address of a service; write http://HOST:PORT" in str(refused.value)
+    # A worker does not go on asking.
+    assert not is_temporary(refused.value)
 
 
 def test_an_address_without_a_scheme_is_http() -> None:
