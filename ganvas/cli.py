@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "tag": ("ganvas.commands.runs.changes", "Give runs tags and a note, or take tags away."),
     "delete": ("ganvas.commands.runs.changes", "Delete runs that have ended; for some days they can come back."),
     "undelete": ("ganvas.commands.runs.changes", "Bring deleted runs back."),
+    "import": ("ganvas.exchange.commands", "Import runs of TensorBoard, W&B, trackio or MLflow."),
     "token": ("ganvas.commands.access", "Make, list and revoke the service's tokens."),
     "secrets": ("ganvas.commands.access", "Make the passwords of a cluster's parts."),
     "backup": ("ganvas.commands.database", "Write everything that the service knows into a folder."),

@@ -23,8 +23,8 @@ from api.server.files import make_private
 from api.server.settings import Settings
 from ganlib.spec.files import read_spec_text
 from ganvas.address import forget_service_url, read_service_url
-from ganvas.local import open_log
 from ganvas.progress import follow_job
+from ganvas.startup.local import open_log
 
 DEMO_TAG = "demo"
 RECIPE = "first-light.yaml"

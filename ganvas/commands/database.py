@@ -62,7 +62,7 @@ def migrate_command(wait_seconds: float, compact: bool, data_dir: Path | None) -
 def _compact(settings: "Settings") -> None:
     from api.server.database.engine import build_database
     from api.server.database.space import rewrite
-    from ganvas.local import HomeInUse, hold_home
+    from ganvas.startup.local import HomeInUse, hold_home
 
     if settings.sqlite_path is None:
         raise click.ClickException("--compact is for SQLite; in PostgreSQL, VACUUM FULL does it.")
@@ -150,7 +150,7 @@ def restore_command(folder: Path, data_dir: Path | None) -> None:
     """
     settings = read_settings(data_dir)
     from ganvas.backup import find_backup, read_backup
-    from ganvas.local import HomeInUse, hold_home
+    from ganvas.startup.local import HomeInUse, hold_home
 
     folder = find_backup(folder)
     try:

@@ -62,7 +62,7 @@ def up_command(
         _check_port(settings.host, settings.port)
         show_folders(folders, **address)
         return
-    from ganvas.local import HomeInUse, hold_home
+    from ganvas.startup.local import HomeInUse, hold_home
 
     try:
         with hold_home(settings.home):
@@ -104,8 +104,8 @@ def _serve(settings: "Settings", *, with_worker: bool) -> None:
     from api.server.http.connections import build_config
     from api.server.operations.logging import set_up_logs
     from ganvas.address import write_service_url
-    from ganvas.lazy_app import LazyApp
-    from ganvas.local import INTERRUPTED_STATUS, LocalServer, WorkerKeeper, share_one_heap
+    from ganvas.startup.lazy_app import LazyApp
+    from ganvas.startup.local import INTERRUPTED_STATUS, LocalServer, WorkerKeeper, share_one_heap
 
     share_one_heap()
     _check_not_newer(settings)

@@ -14,7 +14,7 @@ import yaml
 from fastapi.testclient import TestClient
 
 from api.server.settings import Settings
-from ganvas.lazy_app import LazyApp
+from ganvas.startup.lazy_app import LazyApp
 from tests.containers.engines import find_kubectl, has_docker_compose
 from tests.containers.pods import render_overlay
 

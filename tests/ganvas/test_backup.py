@@ -17,7 +17,7 @@ from api.server.database.engine import build_engine
 from api.server.settings import Settings
 from ganvas.app import build_app
 from ganvas.cli import cli
-from ganvas.local import hold_home
+from ganvas.startup.local import hold_home
 from tests.support.services import HOST, QUIET, TINY_SPEC, make_finding, make_png, sha256
 
 AT = "2026-01-02T03:04:05Z"

@@ -22,8 +22,8 @@ from api.server.http.connections import build_config
 from api.server.operations.logging import set_up_logs
 from api.server.settings import Settings
 from ganlib.errors import GanlibError
-from ganvas.lazy_app import LazyApp
-from ganvas.local import LocalServer
+from ganvas.startup.lazy_app import LazyApp
+from ganvas.startup.local import LocalServer
 from ganvas.tracking.commands import find_runs
 from ganvas.tracking.folder import RunFolder
 from ganvas.tracking.sender.delivery import Delivery, DeliveryRefused

@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from api.server import services as services_module
 from api.server.access.origins import SECURITY_HEADERS
 from api.server.settings import Settings
-from ganvas.lazy_app import LazyApp
+from ganvas.startup.lazy_app import LazyApp
 
 URL = "http://127.0.0.1"
 
@@ -80,7 +80,7 @@ def test_what_keeps_the_services_from_running_is_reported(home: Path, monkeypatc
     ("modules", "absent"),
     [
         (
-            "ganvas.commands.serve, ganvas.lazy_app, ganvas.local",
+            "ganvas.commands.serve, ganvas.startup.lazy_app, ganvas.startup.local",
             ("fastapi", "httpx", "jinja2", "sqlalchemy", "yaml"),
         ),
         ("api.server.services", ("fastapi", "httpx", "jinja2", "prometheus_client", "celery", "alembic")),

@@ -22,7 +22,7 @@ from click.testing import CliRunner
 from ganvas import Client
 from ganvas.address import read_service_url, write_service_url
 from ganvas.commands.serve import up_command
-from ganvas.local import HomeInUse, hold_home
+from ganvas.startup.local import HomeInUse, hold_home
 from tests.support.faults.machines import is_alive
 from tests.support.faults.trainers import (
     interrupt_until_it_ends,
@@ -190,7 +190,7 @@ libc.fclose(file)
 def test_all_threads_of_the_service_share_one_heap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MALLOC_ARENA_MAX", raising=False)
     counts = []
-    for prepare in ("", "from ganvas.local import share_one_heap; share_one_heap()"):
+    for prepare in ("", "from ganvas.startup.local import share_one_heap; share_one_heap()"):
         program, listed = COUNT_HEAPS.format(prepare=prepare), tmp_path / "heaps.xml"
         subprocess.run([sys.executable, "-c", program, listed], check=True)
         counts.append(listed.read_text().count("<heap nr="))

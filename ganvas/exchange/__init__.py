@@ -1,0 +1,1 @@
+"""Move in and out: import runs of other trackers, export runs into their files."""

@@ -1,0 +1,120 @@
+"""`ganvas import` and `ganvas export`: runs of other trackers come in, runs go out into their files."""
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import click
+
+from api.client.transport import Transport
+from api.errors import ServiceError
+from ganvas.address import default_home, read_service_url
+from ganvas.commands.options import json_option, print_json, url_option
+from ganvas.exchange.records import Origin, SourceRun
+from ganvas.exchange.sources import KINDS, open_source
+from ganvas.exchange.writing import Imported, choose_timeline, count_run, make_key, write_run
+from ganvas.tracking.commands import sync_run
+from ganvas.tracking.sender.delivery import DeliveryRefused
+
+
+@click.command()
+@click.argument("paths", metavar="PATH…", nargs=-1, required=True)
+@click.option("--from", "kind", type=click.Choice(KINDS), help="What wrote it; without this the files tell.")
+@click.option("--name", metavar="NAME", help="Call the run so; only where there is one.")
+@click.option(
+    "--images",
+    metavar="TAG",
+    help="The pictures that become the timeline; without this those that sound like samples.",
+)
+@click.option("--dry-run", is_flag=True, help="Read everything and say what there is; write nothing.")
+@click.option(
+    "--to", "out", metavar="FOLDER", type=click.Path(file_okay=False, path_type=Path),
+    help="Leave each run in a folder of FOLDER, for `ganvas sync` or `ganvas up --open`, and send nothing.",
+)  # fmt: skip
+@json_option
+@url_option
+def import_command(
+    paths: tuple[str, ...],
+    kind: Origin | None,
+    name: str | None,
+    images: str | None,
+    dry_run: bool,
+    out: Path | None,
+    as_json: bool,
+    url: str | None,
+) -> None:
+    """Import runs of TensorBoard, Weights & Biases, trackio or MLflow.
+
+    PATH is a file or a folder of theirs, or the address of an MLflow server. Curves keep every step, pictures
+    become timelines. What was imported before is not imported again; what a run has since grown by is added.
+    """
+    runs = [run for path in paths for run in open_source(path, kind)]
+    if name is not None and len(runs) > 1:
+        raise click.UsageError(f"--name is for one run; {', '.join(paths)} holds {len(runs)}.")
+    reports = []
+    for run in runs:
+        timeline = choose_timeline(run.image_tags, images)
+        if images is not None and timeline is None:
+            click.echo(_explain_images(run, images), err=True)
+        if dry_run:
+            report = _report(run, count_run(run, timeline=timeline), timeline)
+        else:
+            folder = place_run(run, out or default_home() / "runs", name)
+            report = _report(run, write_run(run, folder, name=name, timeline=timeline), timeline, folder)
+            if out is None:
+                report["sent"] = _send(folder, url)
+        reports.append(report)
+        if not as_json:
+            _print(report)
+    if as_json:
+        print_json({"runs": reports})
+
+
+def place_run(run: SourceRun, home: Path, name: str | None) -> Path:
+    """Return the folder of a run: the one of an earlier import, else a new one that is called by its name."""
+    key = make_key(run)
+    with suppress(OSError):
+        for folder in home.iterdir():
+            if folder.name.endswith(f"-{key}"):
+                return folder
+    plain = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in name or run.name)
+    return home / f"{plain.strip('._')[:60] or run.origin}-{key}"
+
+
+def _send(folder: Path, url: str | None) -> str:
+    """Send a run's folder, and say what was done; raises ClickException."""
+    try:
+        with Transport(url or read_service_url(default_home())) as transport:
+            return sync_run(folder, transport)
+    except (ServiceError, DeliveryRefused) as error:
+        message = f"{error} The run lies in {folder}; `ganvas sync {folder}` sends it."
+        raise click.ClickException(message) from error
+
+
+def _report(
+    run: SourceRun, imported: Imported, timeline: str | None, folder: Path | None = None
+) -> dict[str, Any]:
+    counts = {
+        name: getattr(imported, name)
+        for name in ("points", "grids", "pictures", "histograms", "lines", "files", "new_events")
+    }
+    report = {
+        "name": run.name, "from": run.origin, "source": run.source, **counts, "timeline": timeline,
+        "described": imported.describe(), "not_imported": imported.losses.sentences(),
+    }  # fmt: skip
+    return report if folder is None else {**report, "folder": str(folder)}
+
+
+def _print(report: dict[str, Any]) -> None:
+    timeline = f"; the timeline is {report['timeline']!r}" if report["grids"] else ""
+    known = "; nothing of it is new" if "folder" in report and not report["new_events"] else ""
+    click.echo(f"{report['name']} ({report['from']}): {report['described']}{timeline}{known}")
+    if place := report.get("sent") or report.get("folder"):
+        click.echo(f"  {place}")
+    for sentence in report["not_imported"]:
+        click.echo(f"  not imported: {sentence}", err=True)
+
+
+def _explain_images(run: SourceRun, asked: str) -> str:
+    there = ", ".join(repr(tag) for tag in run.image_tags) or "none"
+    return f"{run.name} has no pictures {asked!r}, so it gets no timeline; there are: {there}."

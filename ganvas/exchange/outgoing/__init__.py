@@ -1,0 +1,1 @@
+"""One file for each form that runs go out in."""
