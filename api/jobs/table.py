@@ -111,25 +111,29 @@ def _measure_duration(job: JobSummary) -> float | None:
 
 
 def _spec_fields(spec: dict[str, Any]) -> Row:
-    return {
-        path: value for path, value in flatten(spec) if path not in _SPEC_COLUMNS and not path.startswith("tags.")
-    }
+    row: Row = {}
+    for name, value in spec.items():
+        if name not in _SPEC_COLUMNS:
+            flatten(value, name, row)
+    return row
 
 
-def flatten(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield path and value of each field of a JSON document: `betas.0`, `losses.generator`.
+def flatten(value: Any, path: str = "", row: Row | None = None) -> Row:
+    """Return each field of a JSON document by its path: `betas.0`, `losses.generator`.
 
     Lists and objects are values of their own only where they are empty.
     """
+    # Filled on the way down: a spec has hundreds of fields, and a table thousands of specs.
+    row = {} if row is None else row
     if isinstance(value, dict) and value:
-        parts: Iterable[tuple[Any, Any]] = value.items()
+        for name, part in value.items():
+            flatten(part, f"{path}.{name}" if path else name, row)
     elif isinstance(value, list) and value:
-        parts = enumerate(value)
+        for place, part in enumerate(value):
+            flatten(part, f"{path}.{place}", row)
     else:
-        yield path, value
-        return
-    for name, part in parts:
-        yield from flatten(part, f"{path}.{name}" if path else str(name))
+        row[path] = value
+    return row
 
 
 def name_metric(metric: str) -> str:
@@ -183,6 +187,8 @@ def _write_row(row: Row, places: dict[str, int]) -> list[str]:
 def _write_cell(value: Any) -> str:
     if isinstance(value, str):
         return _defuse(value)
+    if isinstance(value, float):
+        return repr(value)
     if isinstance(value, list) and value and all(isinstance(part, str) for part in value):
         return _defuse(", ".join(value))
     # Numbers, true and false, and what is empty.

@@ -67,7 +67,7 @@ def test_texts_that_a_spreadsheet_would_run_are_quoted_and_numbers_are_not() -> 
 
 def test_a_document_is_flattened_to_the_paths_that_set_takes() -> None:
     document = {"a": {"b": [1, {"c": None}]}, "d": [], "e": "x"}
-    assert dict(flatten(document)) == {"a.b.0": 1, "a.b.1.c": None, "d": [], "e": "x"}
+    assert flatten(document) == {"a.b.0": 1, "a.b.1.c": None, "d": [], "e": "x"}
 
 
 @pytest.mark.parametrize(
