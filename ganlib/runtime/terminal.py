@@ -16,7 +16,8 @@ _ASCII = "ganvas_ascii"
 
 
 def prepare_output() -> None:
-    """Let standard output and error take any text, in whatever encoding the terminal has."""
+    """Let standard output and error take any text, whatever the terminal's encoding, or without a terminal."""
+    _open_missing()
     codecs.register_error(_ERRORS, _write_plainly)
     codecs.register(_find_codec)
     for stream in (sys.stdout, sys.stderr):
@@ -24,6 +25,18 @@ def prepare_output() -> None:
             # Under the name of ASCII click would write UTF-8 in its place.
             is_ascii = codecs.lookup(stream.encoding).name == "ascii"
             stream.reconfigure(encoding=_ASCII if is_ascii else None, errors=_ERRORS)
+
+
+def _open_missing() -> None:
+    """Open what the caller has closed (`>&-`), so that no file that is opened later takes its number."""
+    for name, number in (("stdin", 0), ("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nowhere, number)
+            if nowhere > 2:
+                os.close(nowhere)
+            stream = open(number, "w" if number else "r", encoding="utf-8", closefd=False)  # noqa: SIM115 (for good)
+            setattr(sys, name, stream)
 
 
 def leave_closed_output() -> None:

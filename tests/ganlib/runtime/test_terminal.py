@@ -2,8 +2,10 @@
 
 import io
 import os
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -81,3 +83,31 @@ def test_a_reader_that_leaves_ends_a_command_quietly(change: str, status: int, s
         error = process.stderr.read().decode()
     assert process.returncode == status
     assert (said in error) if said else not error
+
+
+CLOSED = """
+import os
+import sys
+
+from ganvas import cli
+
+
+def run():
+    print("nobody")
+    print("reads it", file=sys.stderr)
+    # A file that is opened later does not take the place of a stream.
+    assert os.open(__file__, os.O_RDONLY) > 2
+    return 7
+
+
+cli._run = run
+cli.main()
+"""
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_output_that_the_caller_has_closed_is_written_nowhere(closed: str, tmp_path: Path) -> None:
+    (tmp_path / "code.py").write_text(CLOSED)
+    command = f"{shlex.quote(sys.executable)} code.py {closed}"
+    ended = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (ended.returncode, "Traceback" in ended.stderr) == (7, False)
