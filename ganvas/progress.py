@@ -194,8 +194,17 @@ def human_progress(job: JobSummary, of: str = "/") -> str:
 
 
 def human_losses(job: JobSummary) -> str:
-    """Return a job's newest losses: `G 1.234  D 0.567`."""
-    return short_losses({name: metric.value for name, metric in job.latest.items()})
+    """Return a job's newest losses: `G 1.234  D 0.567`, or those that an own run calls so."""
+    values = {name: job.latest[name].value for name in choose_losses(job)}
+    return short_losses(values) or "  ".join(
+        f"{strip_controls(name)} {value:.3g}" for name, value in values.items() if "loss" in name.lower()
+    )
+
+
+def choose_losses(job: JobSummary) -> list[str]:
+    """Return the metrics to follow: both losses, or of an own run the first two that are called so, or any two."""
+    usual = [name for name in (GENERATOR_LOSS.name, DISCRIMINATOR_LOSS.name) if name in job.latest]
+    return usual or [name for name in sorted(job.latest) if "loss" in name.lower()][:2] or sorted(job.latest)[:2]
 
 
 def short_losses(values: dict[str, float]) -> str:

@@ -70,7 +70,9 @@ def findings_command(
     if as_json:
         print_json({"items": items, "next": None})
     else:
-        click.echo(text or "No such finding.")
+        is_filtered = any(each is not None for each in (job_id, rule, severity, active))
+        empty = "No such finding." if is_filtered else "No faults found: rules look while a run trains."
+        click.echo(text or empty)
 
 
 def render_row(finding: FindingListed) -> str:

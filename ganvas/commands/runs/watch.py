@@ -27,6 +27,7 @@ from ganvas.commands.runs.pictures import Depth, draw_grid, draw_sparkline, find
 from ganvas.commands.tables import TONE_COLOURS, Cell, cut, show_state
 from ganvas.progress import (
     FaultFound,
+    choose_losses,
     follow_job,
     human_duration,
     human_progress,
@@ -101,12 +102,6 @@ class Watched:
             return ""
         self._sha256 = newest.sha256
         return newest.sha256
-
-
-def choose_losses(job: JobSummary) -> list[str]:
-    """Return the metrics that are drawn: both losses, or of an own run the first two that are called so."""
-    usual = [name for name in (GENERATOR_LOSS.name, DISCRIMINATOR_LOSS.name) if name in job.latest]
-    return usual or [name for name in sorted(job.latest) if "loss" in name.lower()][:2] or sorted(job.latest)[:2]
 
 
 Told = tuple[Watched, "FindingFacts | None"]
@@ -234,7 +229,7 @@ class LiveView:
 
     def _draw(self) -> None:
         size = shutil.get_terminal_size()
-        lines = self.render(size.columns, size.lines - 1)
+        lines = self.render(size.columns, size.lines - 2)
         if os.environ.get("NO_COLOR"):
             lines = [click.unstyle(line) for line in lines]
         # A line that stays as it is, such as one of the picture's, is not sent again.

@@ -17,6 +17,7 @@ from api.samples.schemas import SampleRead
 from ganvas.commands.runs import watch
 from ganvas.commands.runs.pictures import NEEDS_PILLOW, draw_grid, draw_sparkline, find_depth
 from ganvas.commands.runs.watch import LiveView, Watched
+from ganvas.progress import human_losses
 from tests.conftest import LiveService
 from tests.ganvas.conftest import RunCommand
 from tests.support.services import make_png
@@ -195,3 +196,9 @@ def test_a_fault_in_one_of_several_runs_ends_the_watch(
     monkeypatch.setattr(Client, "watch", lambda _, run: iter(updates[run]))
     outcome = ganvas("watch", *names, "--fail-on", "serious")
     assert (outcome.status, "ganvas show one" in outcome.err) == (3, True), outcome.err
+
+
+def test_a_list_shows_the_losses_of_own_runs_by_their_names() -> None:
+    assert human_losses(make_job(5, loss_generator=1.0, loss_discriminator=2.0)) == "G 1.000  D 2.000"
+    assert human_losses(make_job(5, lossD=0.5, lossG=1.25, acc=0.9)) == "lossD 0.5  lossG 1.25"
+    assert human_losses(make_job(5, acc=0.9)) == ""
