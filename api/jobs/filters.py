@@ -21,6 +21,7 @@ from sqlalchemy import (
     or_,
     select,
 )
+from sqlalchemy.orm import aliased
 
 from api.events.findings.queries import has_finding, has_verdict
 from api.jobs.search import FieldComparison, MetricComparison, Operator, Term, Word
@@ -97,7 +98,9 @@ def _match_word(word: Word, dialect: str) -> Condition:
         case "finding":
             return has_finding(word.value)
         case "from":
-            return Job.made_from.startswith(word.value, autoescape=True)
+            named = aliased(Job)
+            ids = select(named.id).where(named.name == word.value, named.deleted_at.is_(None))
+            return or_(Job.made_from.startswith(word.value, autoescape=True), Job.made_from.in_(ids))
         case "name":
             return _name_contains(word.value)
         case None:

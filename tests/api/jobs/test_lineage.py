@@ -41,8 +41,10 @@ def test_a_retry_was_made_from_what_it_repeats(database: Database) -> None:
         assert (again.made_from, again.retry_of) == (source.id, source.id)
         add_job(session)
         found = job_queries.list_jobs(session, JobFilters(terms=parse_search(f"from:{source.id[:6]}"))).items
+        named = job_queries.list_jobs(session, JobFilters(terms=parse_search(f'from:"{source.name}"'))).items
         others = job_queries.list_jobs(session, JobFilters(terms=parse_search(f"-from:{source.id}"))).items
         assert ([job.id for job in found], len(others)) == ([again.id], 2)
+        assert [job.id for job in named] == [again.id]
 
 
 def test_retries_from_before_are_known_after_the_step(database: Database) -> None:
