@@ -6,7 +6,7 @@
 A bare word matches a part of the name or of a tag, or the beginning of an id. A comparison names a field of the
 spec, a metric (its newest value), or one of JOB_FIELDS; a metric's name that is not group/name stands in quotes.
 `verdict:` is how bad the worst fault is that lasts; `finding:` a fault that was found, also one that has ended.
-`origin:` is who writes the run. `from:` with a job's name, or the beginning of its id, finds the jobs made from it.
+`origin:` is who writes the run. `from:` with a job's name, or the beginning of its id, finds those made from it.
 A leading minus excludes; quotes group words. Every error is a RequestInvalid that says what to write.
 """
 
