@@ -15,13 +15,11 @@ from api.attempts.claims import discard_after, end_attempt
 from api.attempts.schemas import RunOpen
 from api.errors import AttemptFenced, IdempotencyConflict, JobStateConflict
 from api.events.log import insert_service_events, log_line_event
-from api.jobs.queries import hash_spec, lock_job, make_job_id, state_changed_event
+from api.jobs.queries import RUN_KEY, hash_spec, lock_job, make_job_id, state_changed_event
 from api.server.database.clock import database_now
 from api.server.database.engine import insert_into
 from api.server.database.models import GANLIB, Attempt, Job
 from api.server.http.schemas import AttemptEnd, Reason
-
-_KEY_PREFIX = "run:"
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,7 @@ def _find_or_insert(session: Session, run: RunOpen) -> tuple[Job, bool]:
         "attempts_allowed": 1,
         "state": "running",
         "attempt": run.attempt,
-        "idempotency_key": f"{_KEY_PREFIX}{run.key}",
+        "idempotency_key": f"{RUN_KEY}{run.key}",
         "commit_hash": run.provenance.commit,
         "created_at": database_now(),
         "started_at": run.started_at or database_now(),

@@ -33,6 +33,8 @@ from ganlib.vocabulary import METRICS
 # No characters that look alike; twelve of them have 58 bits.
 _ID_LETTERS = "23456789abcdefghjkmnpqrstvwxyz"
 ID_LENGTH = 12
+# Begins the idempotency key of a run, before the key that its writer made.
+RUN_KEY = "run:"
 _LAST_ID = ID_LENGTH * _ID_LETTERS[-1]
 _MAX_AMBIGUOUS = 10
 _LONGEST_NAME = 250
@@ -146,7 +148,8 @@ def get_job_id(session: Session, text: str) -> str:
     """Return the id of the one job that this text names; raises JobNotFound and JobAmbiguous.
 
     A whole id names its job, whatever else has this name. Else the text is the beginning of an id, also of a
-    deleted job, which may be restored, or the whole name of a job that is not deleted.
+    deleted job, which may be restored, or the whole name of a job that is not deleted; or the key that a run's
+    writer made for it, such as MLflow's id.
     """
     # Most often it is a whole id, which needs no search.
     is_id = text.isascii() and text.isalnum() and len(text) <= ID_LENGTH
@@ -166,7 +169,10 @@ def get_job_id(session: Session, text: str) -> str:
     order = (Job.id != text, Job.created_at.desc(), Job.id)
     rows = session.execute(select(*columns).where(match).order_by(*order).limit(_MAX_AMBIGUOUS)).all()
     if not rows:
-        raise JobNotFound(job_id=text[:64])
+        by_key = session.scalar(select(Job.id).where(Job.idempotency_key == f"{RUN_KEY}{text}"))
+        if by_key is None:
+            raise JobNotFound(job_id=text[:64])
+        return by_key
     if len(rows) == 1 or rows[0].id == text:
         found: str = rows[0].id
         return found

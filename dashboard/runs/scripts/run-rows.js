@@ -20,6 +20,10 @@ function updateThumbnail(svg, sample) {
   image.setAttribute("href", url);
 }
 
+// MLflow's client prints addresses of its own server for the runs that it logs here.
+const [, mlflowRun] = /^#\/experiments\/\d+\/runs\/([0-9a-f]{32})/.exec(location.hash) ?? [];
+if (mlflowRun) location.replace(below(`/runs/${mlflowRun}`));
+
 class RunRows extends HTMLElement {
   connectedCallback() {
     listen(this, "update", (update) => this.take(update));

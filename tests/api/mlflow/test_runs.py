@@ -152,3 +152,11 @@ def test_a_client_before_mlflow_3_notes_its_models_in_a_tag(mlflow: Mlflow, run:
     tags = {tag["key"]: tag["value"] for tag in mlflow.read_run(run)["data"]["tags"]}
     assert json.loads(tags["mlflow.log-model.history"])[0]["artifact_path"] == "m"
     assert mlflow.fails("POST", "runs/log-model", run_id=run, model_json="{}")[:2] == REFUSED
+
+
+def test_mlflows_id_names_the_job_in_ganvas_too(any_mlflow: Mlflow) -> None:
+    run = any_mlflow.create_run(any_mlflow.create_experiment())
+    assert any_mlflow.client.get(f"/jobs/{run}").json()["name"] == "r1"
+    assert (
+        any_mlflow.client.get(f"/jobs/{run[:-1]}0" if run[-1] != "0" else f"/jobs/{run[:-1]}1").status_code == 404
+    )
