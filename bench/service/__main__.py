@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench.service.ganvas_rows import measure_ganvas
+from bench.service.ganvas_rows import measure_ganvas, serve
 
 PEERS = ("trackio", "mlflow")
 
@@ -32,6 +32,11 @@ def main() -> None:
     load = os.getloadavg()[0]
     results["ganvas"] = measure_ganvas(given.folder / "ganvas", given.runs, given.logs, given.grids)
     keep(results, given.folder)
+    if given.peers:
+        with serve(given.folder / "by mlflow") as server:
+            url = server.url.removesuffix("/healthz")
+            results["ganvas"] |= run_peer("mlflow", given.peers / "mlflow", "--client", url)
+            keep(results, given.folder)
     for peer in PEERS if given.peers else ():
         results[peer] = measure_peer(peer, given.peers / peer, given.folder / peer)
         keep(results, given.folder)
@@ -41,12 +46,17 @@ def main() -> None:
 
 def measure_peer(peer: str, environment: Path, folder: Path) -> dict[str, float]:
     """Run the peer's own script in its environment; figures that it cannot have are left out."""
+    folder.mkdir(parents=True)
+    return run_peer(peer, environment, str(folder))
+
+
+def run_peer(peer: str, environment: Path, *arguments: str) -> dict[str, float]:
+    """Run the peer's script with these arguments, in its environment, which is made if it is not there."""
     python = environment / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", environment], check=True)
         subprocess.run([python, "-m", "pip", "install", "--quiet", peer], check=True)
-    folder.mkdir(parents=True)
-    command = [str(python), "-m", f"bench.service.{peer}_rows", str(folder)]
+    command = [str(python), "-m", f"bench.service.{peer}_rows", *arguments]
     root = Path(__file__).parents[2]
     answer = subprocess.run(command, cwd=root, check=True, stdout=subprocess.PIPE, text=True).stdout
     figures: dict[str, float] = json.loads(answer.splitlines()[-1])

@@ -42,9 +42,9 @@ SPEC: dict[str, Any] = {
 def measure_ganvas(folder: Path, runs: int, logs: int, grids: int) -> dict[str, float]:
     """Return every row by name."""
     home, found = folder / "home", {}
-    with _serve(home) as server:
+    with serve(home) as server:
         found["cold start, empty, s"] = server.seconds
-    with _serve(home) as server:
+    with serve(home) as server:
         found["cold start, s"] = server.seconds
         time.sleep(3)
         found["idle memory, PSS MB"], found["idle memory, RSS MB"], found["processes"] = server.memory()
@@ -52,14 +52,15 @@ def measure_ganvas(folder: Path, runs: int, logs: int, grids: int) -> dict[str, 
         _measure_curves(server, found)
         points = CURVE_POINTS + _measure_logging(server, folder, logs, found) + _measure_batches(server, found)
     found["bytes on disk a point"] = (folder_bytes(home) - empty) / points
-    with _serve(home) as server:
+    with serve(home) as server:
         found["live update, ms"] = _measure_live(server)
         _measure_grids(server, folder, grids, found)
         _measure_list(server, runs, found)
     return found
 
 
-def _serve(home: Path) -> Server:
+def serve(home: Path) -> Server:
+    """Return a service of this folder; it runs inside a `with` block."""
     command = [sys.executable, "-m", "ganvas", "up", "--no-worker", "--port", "18431", "--data-dir", str(home)]
     environment = {"GANVAS_SUBMITS_PER_MINUTE": "1000000", "GANVAS_LEASE_SECONDS": "3600"}
     return Server(command, "http://127.0.0.1:18431/healthz", home, environment)

@@ -1,5 +1,7 @@
 """MLflow's rows of `bench/service`. In MLflow's own environment: `python -m bench.service.mlflow_rows FOLDER`.
 
+With `--client URL` its client alone is measured, against a server that runs already, such as Ganvas.
+
 Its own server on SQLite and a folder of files; counts are small because a call takes a tenth of a second.
 """
 
@@ -8,6 +10,7 @@ import random
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from bench.service.servers import Server, fetch, folder_bytes, median_milliseconds
@@ -18,10 +21,14 @@ LOGS = 60
 CURVE_POINTS = 20_000
 GRIDS = 30
 RUNS = 200
+CLIENT_CALLS, CLIENT_POINTS = 100, 20_000
 GRID_BYTES = 76_000
 
 
 def main() -> None:
+    if sys.argv[1] == "--client":
+        print(json.dumps(measure_client(sys.argv[2])))
+        return
     folder = Path(sys.argv[1])
     found: dict[str, float] = {}
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", "18433"]
@@ -49,7 +56,58 @@ def main() -> None:
         measure_curve(folder, found)
         measure_grids(folder, found)
         measure_list(found)
+        found |= measure_client(ADDRESS)
     print(json.dumps(found))
+
+
+def measure_client(address: str) -> dict[str, float]:
+    """Return what calls of MLflow's unmodified client take against a server."""
+    import mlflow
+    import numpy as np
+    from mlflow.entities import Metric
+
+    mlflow.set_tracking_uri(address)
+    number = mlflow.set_experiment("bench of the client").experiment_id
+    client, noise, found = mlflow.MlflowClient(), random.Random(3), {}
+    picture = np.zeros((160, 160, 3), "uint8")
+    with mlflow.start_run() as run:
+        run_id = run.info.run_id
+        mlflow.log_metric("loss", 1.0, step=0)
+        for name, call in {
+            "log_metric": lambda at: mlflow.log_metric("loss", noise.gauss(1, 0.1), step=at),
+            "log_metrics, five": lambda at: mlflow.log_metrics({f"m{k}": 1.0 for k in range(5)}, step=at),
+            "log_param": lambda at: mlflow.log_param(f"p{at}", at),
+            "set_tag": lambda at: mlflow.set_tag("tag", at),
+            "log_image": lambda at: mlflow.log_image(picture, key="samples", step=at, synchronous=True),
+        }.items():
+            taken = _measure_calls(call, CLIENT_CALLS)
+            found[f"mlflow client: {name}, p50 ms"] = statistics.median(taken)
+            found[f"mlflow client: {name}, p99 ms"] = statistics.quantiles(taken, n=100)[98]
+        points = [Metric("bulk", noise.gauss(1, 0.1), at, at) for at in range(CLIENT_POINTS)]
+        batches = _measure_calls(
+            lambda at: client.log_batch(run_id, points[at * 1000 : at * 1000 + 1000]), CLIENT_POINTS // 1000
+        )
+        found["mlflow client: log_batch of 1,000 metrics, p50 ms"] = statistics.median(batches)
+        found["mlflow client: history of 20,000 points, ms"] = median_milliseconds(
+            lambda: client.get_metric_history(run_id, "bulk"), 3
+        )
+    for at in range(RUNS - 1):
+        other = client.create_run(number).info.run_id
+        client.log_batch(other, [Metric("loss", at / RUNS, 1, 0)])
+    found["mlflow client: search of 200 runs, ms"] = median_milliseconds(
+        lambda: client.search_runs([number], "metrics.loss < 0.9", max_results=100, order_by=["metrics.loss"]), 5
+    )
+    return found
+
+
+def _measure_calls(call: Callable[[int], object], times: int) -> list[float]:
+    """Return the milliseconds of each call."""
+    taken = []
+    for at in range(times):
+        begin = time.perf_counter()
+        call(at)
+        taken.append((time.perf_counter() - begin) * 1e3)
+    return taken
 
 
 def measure_logging(server: Server, found: dict[str, float]) -> None:
