@@ -14,9 +14,11 @@ from playwright.sync_api import (
     Browser,
     ConsoleMessage,
     Error,
+    FloatRect,
     Locator,
     Page,
     Playwright,
+    Position,
     Request,
     expect,
     sync_playwright,
@@ -160,7 +162,7 @@ def hurry(page: Page, read: Callable[[], Any], wanted: Any) -> None:
     eventually(page, read_later, wanted)
 
 
-def find_box(page: Page, part: Locator) -> dict[str, float]:
+def find_box(page: Page, part: Locator) -> FloatRect:
     """Return where a part stands, once it has a size and stands still.
 
     What is being drawn anew has no box, or one of no width; what stands above it may still come and move it.
@@ -173,7 +175,7 @@ def find_box(page: Page, part: Locator) -> dict[str, float]:
         return box is not None and box["width"] > 0 and box["height"] > 0 and box == seen[-2]
 
     eventually(page, is_still, True)
-    found: dict[str, float] = seen[-1]
+    found: FloatRect = seen[-1]
     return found
 
 
@@ -181,7 +183,7 @@ def drag_over(page: Page, part: Locator, begin: float, end: float) -> None:
     """Drag over these shares of a part's width, at half its height; the part is scrolled into view."""
     part.scroll_into_view_if_needed()
     box = find_box(page, part)
-    places = [{"x": share * box["width"], "y": box["height"] / 2} for share in (begin, end)]
+    places: list[Position] = [{"x": share * box["width"], "y": box["height"] / 2} for share in (begin, end)]
     # Pointed at as parts of the page, not of the screen: whatever moves meanwhile is waited for.
     part.hover(position=places[0])
     page.mouse.down()

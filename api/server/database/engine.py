@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, Insert, create_engine, event, inspect
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 
-from api.errors import StorageFull
+from api.errors import ServiceUnavailable, StorageFull
 from api.server.database.status import HEAD_REVISION as HEAD_REVISION
 from api.server.files import make_private, make_private_file
 from api.server.settings import Settings
@@ -57,6 +57,16 @@ class TablesTooNew(TablesUnfit):
         )
 
 
+class DatabaseGone(ServiceUnavailable):
+    """SQLite's file was deleted, moved or replaced under a running service, which would write on in vain."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(
+            f"The database {file} was deleted, moved or replaced while the service ran, so nothing is stored any "
+            "more. Stop the service, put the file back or restore a backup, and start it again."
+        )
+
+
 class Database:
     """The engine and its two kinds of transaction.
 
@@ -64,8 +74,12 @@ class Database:
     `read()` see the same snapshot of the database.
     """
 
-    def __init__(self, engine: Engine, *, is_read_only: bool = False, has_webhook: bool = False) -> None:
+    def __init__(
+        self, engine: Engine, *, is_read_only: bool = False, has_webhook: bool = False, file: Path | None = None
+    ) -> None:
         self.engine = engine
+        self._file = file
+        self._identity: tuple[int, int] | None = None
         self._is_read_only = is_read_only
         options: dict[str, Any] = {_READ_ONLY: True}
         if engine.dialect.name == "postgresql":
@@ -75,14 +89,31 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """Open a transaction that writes; raises StorageFull in a service that only reads."""
+        """Open a transaction that writes; raises DatabaseGone, and StorageFull in a service that only reads."""
         if self._is_read_only:
             raise StorageFull(
                 "This service only reads, because its disk was full when it started; "
                 "free some space and start it again."
             )
+        self._check_file()
         with self._write.begin() as session:
             yield session
+
+    def _check_file(self) -> None:
+        """Raise DatabaseGone where what is written now would be lost with this process."""
+        if self._file is None:
+            return
+        try:
+            found = self._file.stat()
+        except OSError as error:
+            # Before the first write a connection makes it.
+            if self._identity is not None:
+                raise DatabaseGone(self._file) from error
+            return
+        identity = (found.st_dev, found.st_ino)
+        self._identity = self._identity or identity
+        if identity != self._identity:
+            raise DatabaseGone(self._file)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -139,7 +170,8 @@ def _build_reader(path: Path, options: dict[str, Any]) -> Engine:
 def build_database(settings: Settings) -> Database:
     """Build the database for the settings."""
     has_webhook = settings.webhook_url is not None
-    return Database(build_engine(settings), is_read_only=settings.read_only, has_webhook=has_webhook)
+    engine = build_engine(settings)
+    return Database(engine, is_read_only=settings.read_only, has_webhook=has_webhook, file=settings.sqlite_path)
 
 
 def insert_into(session: Session, table: type[DeclarativeBase]) -> Any:
