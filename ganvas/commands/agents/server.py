@@ -1,7 +1,7 @@
 """The tools of `ganvas mcp`: they read runs, and submit and cancel them where that was allowed at its start."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from functools import wraps
 from typing import Annotated, Any, ParamSpec, TypeVar
@@ -20,6 +20,7 @@ from ganlib.errors import GanlibError, Problem
 from ganlib.spec.files import apply_overrides, read_spec_text
 from ganlib.spec.parse import parse_spec
 from ganlib.vocabulary import find_metric
+from ganvas.commands.runs.diff import share_judge
 from recipes import read_texts
 
 READS = ToolAnnotations(read_only_hint=True)
@@ -129,11 +130,19 @@ def _add_runs(server: "MCPServer[None]", client: AsyncClient) -> None:
             "metrics": {
                 name: {
                     "values": [_read_value(job, name) for job in jobs],
-                    "better": find_metric(name).better or "neither way",
+                    "better": say_better(name, jobs),
                 }
                 for name in names
             },
         }
+
+
+def say_better(name: str, jobs: Sequence[JobRead]) -> str:
+    """Return which way a metric is better, and whether these runs' values may be compared at all."""
+    metric = find_metric(name)
+    if metric.answer and not share_judge(jobs):
+        return f"{metric.better}, but these were judged differently and do not compare"
+    return metric.better or "neither way"
 
 
 def _add_records(server: "MCPServer[None]", client: AsyncClient) -> None:

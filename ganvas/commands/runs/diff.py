@@ -1,7 +1,7 @@
 """`ganvas diff`: what two runs differ in, and their metrics side by side."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -148,8 +148,13 @@ def choose_better(metric: Metric, first: JobRead, second: JobRead) -> str:
     values = [_value(job, metric.name) for job in (first, second)]
     if not metric.better or None in values or values[0] == values[1] or not all(map(math.isfinite, values)):  # type: ignore[arg-type]
         return ""
-    judges = [[job.spec.get(part) for part in ("dataset", "evaluation")] for job in (first, second)]
-    if metric.answer and judges[0] != judges[1]:
+    if metric.answer and not share_judge((first, second)):
         return ""
     is_less = values[1] < values[0]  # type: ignore[operator]
     return "B" if is_less == (metric.better == "lower") else "A"
+
+
+def share_judge(jobs: Sequence[JobRead]) -> bool:
+    """Return whether the runs were judged alike, on the same data, so that figures of a judge compare."""
+    first, *others = ([job.spec.get(part) for part in ("dataset", "evaluation")] for job in jobs)
+    return all(judge == first for judge in others)

@@ -98,6 +98,7 @@ def test_runs_are_compared_field_by_field(live_service: LiveService, worker: Fak
     worker.submit(name="other", batch_size=32)
     compared = call(live_service.url, "compare_runs", runs=["my-gan", "other"])
     assert compared["fields"]["batch_size"][1] == "32"
+    assert compared["metrics"]["loss/generator"]["better"] == "neither way"
     values = compared["metrics"]["loss/generator"]["values"]
     assert isinstance(values[0], float)
     assert values[1] is None

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from api.client.client import Client
+from api.jobs.schemas import JobRead, LatestMetric
+from ganlib.vocabulary import find_metric
 from ganvas.commands.runs import show
-from ganvas.commands.runs.diff import say_change
+from ganvas.commands.runs.diff import choose_better, say_change
 from tests.conftest import LiveService
 from tests.ganvas.conftest import RunCommand
 
@@ -117,3 +119,15 @@ def test_logs_of_several_runs_say_whose_they_are(
     out = ganvas("logs", "first", "second").out
     assert out.startswith("first  20")
     assert "Cancelled while waiting" in out
+
+
+def test_figures_of_different_judges_are_not_ranked() -> None:
+    def make(value: float, extractor: str) -> JobRead:
+        latest = {"eval/frechet_distance": LatestMetric(iteration=1, value=value)}
+        return JobRead.model_construct(latest=latest, spec={"evaluation": {"extractor": extractor}})
+
+    metric = find_metric("eval/frechet_distance")
+    assert choose_better(metric, make(3.0, "own"), make(2.0, "own")) == "B"
+    assert choose_better(metric, make(2.0, "own"), make(3.0, "own")) == "A"
+    assert choose_better(metric, make(3.0, "own"), make(2.0, "inception")) == ""
+    assert choose_better(metric, make(float("nan"), "own"), make(2.0, "own")) == ""

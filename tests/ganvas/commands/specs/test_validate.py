@@ -73,7 +73,10 @@ def test_checking_and_submitting_need_neither_torch_nor_the_service() -> None:
     code = (
         "import sys, ganvas.cli, ganvas.commands.specs.training, ganvas.commands.specs.recipes;"
         "import ganvas.commands.specs.submit, ganvas.commands.runs.show, ganvas.commands.runs.listing;"
-        "print([name for name in ('torch', 'fastapi', 'sqlalchemy', 'celery') if name in sys.modules])"
+        "import ganvas.commands.runs.changes, ganvas.commands.runs.diff, ganvas.commands.runs.watch;"
+        "import ganvas.commands.completion, ganvas.commands.agents.command;"
+        "heavy = ('torch', 'fastapi', 'sqlalchemy', 'celery', 'jinja2', 'PIL', 'mcp', 'numpy');"
+        "print([name for name in heavy if name in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
