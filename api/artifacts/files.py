@@ -1,6 +1,6 @@
 """Reads of a job's files: names of a table, never paths of a disk."""
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from api.artifacts.queries import artifact_url
@@ -21,6 +21,13 @@ def list_files(
     if cursor is not None:
         query = query.where(RunFile.name > read_cursor(cursor, str)[0])
     return read_page(session, query, limit, file_read, lambda row: (row.name,))
+
+
+def count_files(session: Session, job_id: str) -> tuple[int, int]:
+    """Return how many files a job has, and their size together in bytes."""
+    counted = select(func.count(), func.coalesce(func.sum(RunFile.size), 0)).where(RunFile.job_id == job_id)
+    count, size = session.execute(counted).one()
+    return count, int(size)
 
 
 def get_file(session: Session, job_id: str, name: str) -> RunFile:

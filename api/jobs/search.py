@@ -30,6 +30,8 @@ KEYS: tuple[Key, ...] = get_args(Key)
 _LOWER_KEYS = ("state", "commit", "verdict", "finding", "origin")
 # Comparable columns of a job.
 JOB_FIELDS = ("iteration", "attempt")
+# Words of a job's own that a comparison may name as well: no spec has such a field.
+JOB_WORDS: tuple[Key, ...] = ("state", "origin")
 ORDERS: tuple[Operator, ...] = ("<", "<=", ">", ">=")
 # Spellings of metric values that are not finite.
 FLAGS = {"nan": "nan", "inf": "inf", "+inf": "inf", "-inf": "-inf"}
@@ -114,6 +116,8 @@ def parse_comparison(text: str, excluded: bool = False, source: str = "where") -
         return _compare_metric(source, text, field, operator, value, number, excluded)
     if field in JOB_FIELDS:
         return FieldComparison((field,), operator, value, number, excluded)
+    if field in JOB_WORDS and operator in ("=", "!="):
+        return Word(field, _check_value(field, value, text), excluded != (operator == "!="))
     try:
         return FieldComparison(("spec", *resolve_field(field)), operator, value, number, excluded)
     except NoSuchField as error:

@@ -33,6 +33,11 @@ class GridRow(NamedTuple):
         return self[3:]
 
     @property
+    def has_known_latents(self) -> bool:
+        """Whether a cell shows the same latents as in other grids of the layout."""
+        return bool(self.latents_sha256)
+
+    @property
     def width(self) -> int:
         """Width of the whole image in pixels."""
         return self.columns * self.cell_width

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from api.attempts import outcomes
 from api.server.database.clock import database_now
-from api.server.database.models import Attempt, Job
+from api.server.database.models import GANLIB, Attempt, Job
 
 # A job needs a graphics card, only the CPU, or either.
 Needs = Literal["gpu", "cpu", "any"]
@@ -131,12 +131,12 @@ def list_queue(session: Session, limit: int) -> tuple[list[QueuedJob], int]:
 
 
 def list_running(session: Session) -> list[RunningJob]:
-    """Return the running jobs, by worker."""
+    """Return the running jobs of workers, by worker; a loop of somebody's own has none."""
     columns = (
         Job.id, Job.name, Attempt.worker, Job.attempt, Attempt.heartbeat_at, Job.iteration, Job.iterations
     )  # fmt: skip
     mine = (Attempt.job_id == Job.id) & (Attempt.attempt == Job.attempt)
-    query = select(*columns).join(Attempt, mine).where(Job.state == "running")
+    query = select(*columns).join(Attempt, mine).where(Job.state == "running", Job.origin == GANLIB)
     return [RunningJob(*row) for row in session.execute(query.order_by(Attempt.worker, Job.id))]
 
 

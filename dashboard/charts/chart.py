@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
+from zlib import crc32
 
 from dashboard.charts.marks import Span, SpanView, place_spans
 from dashboard.charts.references import Reference, ReferenceView, reach_references, show_references
@@ -229,7 +230,7 @@ def build_chart(frame: ChartFrame, lines: Sequence[Line], axis: ChartAxis) -> Cu
     references = [Reference(line.real, line.word) for line in lines if line.real is not None]
     low, high = reach_references(usual_range(values), references)
     return CurveChart(
-        id="-".join(re.findall(r"\w+", frame.heading.lower())),
+        id=_make_id(frame.heading),
         heading=frame.heading,
         about=frame.about,
         player=frame.player,
@@ -249,6 +250,16 @@ def build_chart(frame: ChartFrame, lines: Sequence[Line], axis: ChartAxis) -> Cu
         references=show_references(references, low, high),
         spans=place_spans(axis.spans, 0, axis.length),
     )
+
+
+# Headings that differ still differ as ids: words of small letters after a capital, one space between them.
+_PLAIN_HEADING = re.compile(r"[A-Z][^\W_A-Z]*( [^\W_A-Z]+)*")
+
+
+def _make_id(heading: str) -> str:
+    """Return the id of the chart with this heading, which may be any name of somebody's own metric."""
+    words = "-".join(re.findall(r"\w+", heading.lower()))
+    return words if _PLAIN_HEADING.fullmatch(heading) else f"{words or 'chart'}-{crc32(heading.encode()):x}"
 
 
 def _draw(line: Line, axis: ChartAxis, low: float, high: float) -> LineView:

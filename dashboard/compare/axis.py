@@ -23,10 +23,11 @@ class Track:
     axis: Axis
 
     @property
-    def batch_size(self) -> int:
-        """Images of the training set that an iteration shows the discriminator at once."""
-        size = self.job.spec.get("batch_size", 1)
-        return size if isinstance(size, int) else 1
+    def batch_size(self) -> int | None:
+        """Images of the training set that an iteration shows the discriminator at once; None if nobody said it."""
+        said = self.job.spec if self.job.origin == "ganlib" else self.job.spec.get("config") or {}
+        size = said.get("batch_size")
+        return size if isinstance(size, int) and size > 0 else None
 
     @cached_property
     def origin(self) -> float:
@@ -44,7 +45,7 @@ class Track:
     @property
     def scale(self) -> int:
         """The length of an iteration on an axis that counts."""
-        return self.batch_size if self.axis == "images" else 1
+        return (self.batch_size or 1) if self.axis == "images" else 1
 
     def find(self, at: float) -> int | None:
         """Return the index of the newest grid at this position or before; None where the run has none yet."""

@@ -21,8 +21,9 @@ from api.server.http.bodies import refuse_request
 from api.server.http.dependencies import COSTLY, ServicesDep
 from api.server.http.query_fields import takes_query
 from dashboard.charts.chart import CHART_METRICS
+from dashboard.charts.losses import choose_drawn
 from dashboard.compare.axis import Track, last_common
-from dashboard.compare.requests import LEAST_RUNS, MOST_RUNS, Comparison, read_comparison
+from dashboard.compare.requests import LEAST_RUNS, MAX_METRICS, MOST_RUNS, Comparison, read_comparison
 from dashboard.compare.tables import describe_extractors
 from dashboard.compare.view import CompareData, build_compare_page, name_runs
 from dashboard.timeline.standalone import (
@@ -93,7 +94,7 @@ def read_runs(session: Session, asked: Comparison, last_event_id: int, now: date
     known = [*dict.fromkeys(job for job in stored.values() if job is not None)]
     jobs = [serializers.job_read(session, job) for job in known[:MOST_RUNS]]
     asked = replace(asked, runs=tuple(job.id for job in jobs))
-    drawn = list(asked.metrics) or [name for name in CHART_METRICS if any(name in job.latest for job in jobs)]
+    drawn = list(asked.metrics) or _choose_metrics(jobs)
     incomparable = find_incomparable(session, {job.id: job.latest for job in jobs})
     hidden = {name for job in jobs for name in list_judged(job.latest)} if incomparable else set()
     drawn = [name for name in drawn if name not in hidden]
@@ -119,6 +120,13 @@ def read_runs(session: Session, asked: Comparison, last_event_id: int, now: date
         others=job_queries.list_jobs(session, JobFilters(), "-created_at", RUNS_TO_CHOOSE, None).items,
         last_event_id=last_event_id,
     )
+
+
+def _choose_metrics(jobs: list[JobRead]) -> list[str]:
+    """Return the metrics that are drawn where none was chosen: losses that some run has, whatever their names."""
+    usual = [name for name in CHART_METRICS if any(name in job.latest for job in jobs)]
+    own = [name for job in jobs if job.origin != "ganlib" for name in choose_drawn(job.latest)]
+    return [*dict.fromkeys([*usual, *own])][:MAX_METRICS]
 
 
 def count_metrics(jobs: list[JobRead], drawn: list[str]) -> list[str]:

@@ -11,7 +11,15 @@ from api.jobs.schemas import JobRead
 from dashboard.compare.axis import Track
 from dashboard.web.commit_links import find_commit_url, short_commit
 from dashboard.web.formats import NOTHING, show_count, show_duration, show_moment
-from dashboard.web.layout import STATE_WORDS, Figure, figure_of, seconds_taken
+from dashboard.web.layout import (
+    ORIGIN_WORDS,
+    STATE_WORDS,
+    Figure,
+    figure_of,
+    find_verdict,
+    seconds_taken,
+    show_progress,
+)
 from ganlib.vocabulary import BETTER_WORDS, Better, Metric, find_metric
 
 
@@ -122,12 +130,11 @@ class FactRow:
 def build_facts(jobs: Sequence[JobRead], tracks: Sequence[Track], now: datetime) -> list[FactRow]:
     """Return what ran, how far, how long, and of which commit."""
     return [
-        FactRow("Verdict", False, [FactCell(job.verdict.text) for job in jobs]),
+        FactRow("Verdict", False, [_verdict(job) for job in jobs]),
+        *_list_origins(jobs),
         FactRow("State", False, [FactCell(STATE_WORDS[job.state]) for job in jobs]),
-        FactRow(
-            "Iterations", True, [FactCell(f"{show_count(j.iteration)} / {show_count(j.iterations)}") for j in jobs]
-        ),
-        FactRow("Images seen", True, [FactCell(show_count(t.job.iteration * t.batch_size)) for t in tracks]),
+        FactRow("Iterations", True, [FactCell(show_progress(job)) for job in jobs]),
+        FactRow("Images seen", True, [_images_seen(track) for track in tracks]),
         FactRow("Duration", True, [_duration(job, now) for job in jobs]),
         FactRow("Attempts", True, [FactCell(str(job.attempt)) for job in jobs]),
         FactRow("Commit", False, [_commit(job) for job in jobs]),
@@ -135,6 +142,23 @@ def build_facts(jobs: Sequence[JobRead], tracks: Sequence[Track], now: datetime)
         FactRow("Created", False, [FactCell(show_moment(job.created_at)) for job in jobs]),
         FactRow("Fixed latents", False, [_latents(track) for track in tracks]),
     ]
+
+
+def _list_origins(jobs: Sequence[JobRead]) -> list[FactRow]:
+    """Return who writes the runs, where one is not trained from a spec."""
+    if all(job.origin == "ganlib" for job in jobs):
+        return []
+    return [FactRow("Written by", False, [FactCell(ORIGIN_WORDS[job.origin] or "a worker") for job in jobs])]
+
+
+def _verdict(job: JobRead) -> FactCell:
+    verdict = find_verdict(job)
+    return FactCell(verdict.text if verdict else NOTHING)
+
+
+def _images_seen(track: Track) -> FactCell:
+    size = track.batch_size
+    return FactCell(NOTHING if size is None else show_count(track.job.iteration * size))
 
 
 def describe_extractors(names: Mapping[str, str], incomparable: Mapping[str, Sequence[str]]) -> list[str]:

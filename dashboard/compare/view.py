@@ -19,7 +19,7 @@ from dashboard.compare.curves import RunCurves, build_charts, find_spans
 from dashboard.compare.requests import LEAST_RUNS, MOST_RUNS, VIEW_WORDS, VIEWS, Comparison
 from dashboard.compare.tables import FactRow, NumberRow, build_facts, build_numbers, describe_threads
 from dashboard.web.formats import show_count, show_duration
-from dashboard.web.layout import STATE_WORDS, Frame, LinkView
+from dashboard.web.layout import STATE_WORDS, Frame, LinkView, show_progress
 from dashboard.web.specs import SpecDifference, compare_specs
 from ganlib.vocabulary import Metric, find_metric
 
@@ -94,8 +94,11 @@ def name_runs(jobs: Sequence[JobSummary]) -> list[str]:
 
 
 def name_latents(shown: Sequence[GridRow | None]) -> list[str]:
-    """Return a letter for each grid's fixed latents: the same one where cell by cell shows the same latents."""
-    sets = [(grid.latents_sha256, grid.rows, grid.columns) if grid else None for grid in shown]
+    """Return a letter for each grid's fixed latents: the same where cells show the same; none where unknown."""
+    sets = [
+        (grid.latents_sha256, grid.rows, grid.columns) if grid and grid.has_known_latents else None
+        for grid in shown
+    ]
     letters = {key: chr(ord("A") + index) for index, key in enumerate(dict.fromkeys(filter(None, sets)))}
     return [letters[key] if key else "" for key in sets]
 
@@ -103,6 +106,10 @@ def name_latents(shown: Sequence[GridRow | None]) -> list[str]:
 def describe_latents(figures: Sequence[RunFigure]) -> str:
     """Say whether the same cell shows the same latents in each of these runs; empty for fewer than two grids."""
     letters = [figure.latents for figure in figures if figure.latents]
+    unknown = [str(figure.number) for figure in figures if figure.picture and not figure.latents]
+    if unknown and len(letters) + len(unknown) > 1:
+        runs = ", ".join(unknown)
+        return f"The latents of {runs} are not known: compare what is drawn as a whole, not cell by cell."
     if len(letters) < 2:
         return ""
     if len(set(letters)) == 1:
@@ -225,6 +232,7 @@ class ComparePage:
     metrics: list[MetricChoice]
     facts: list[FactRow]
     spec: SpecDifference
+    spec_word: str
     threads: str
     numbers: list[NumberRow]
     numbers_at: str
@@ -265,6 +273,7 @@ def build_compare_page(data: CompareData, frame: Frame, now: datetime) -> Compar
         metrics=[MetricChoice(find_metric(name), name in data.drawn) for name in data.known],
         facts=build_facts(data.jobs, tracks, now) if is_ready else [],
         spec=compare_specs([job.spec for job in data.jobs]) if is_ready else SpecDifference([], ""),
+        spec_word="specs" if any(job.origin == "ganlib" for job in data.jobs) else "configs",
         threads=describe_threads(data.jobs) if is_ready else "",
         numbers=numbers,
         numbers_at=_describe_numbers(steps.at_word, numbers),
@@ -290,6 +299,12 @@ def _problems(data: CompareData) -> list[str]:
             f"{show_count(data.left_out)} left out."
         )
     problems += data.incomparable
+    unknown = [track.job.name for track in data.tracks if track.axis == "images" and track.batch_size is None]
+    if unknown:
+        problems.append(
+            f"How many images an iteration of {', '.join(unknown)} sees is not known, for its config has no "
+            "batch_size: it is drawn as one."
+        )
     if len(data.jobs) == 1:
         problems.append(f"One run is chosen, {data.jobs[0].name}: choose at least one more to compare it with.")
     return problems
@@ -344,6 +359,4 @@ def _detail(job: JobSummary) -> str:
         if job.started_at and job.ended_at
         else ""
     )
-    return (
-        f"{STATE_WORDS[job.state].lower()} at {show_count(job.iteration)} of {show_count(job.iterations)}{taken}"
-    )
+    return f"{STATE_WORDS[job.state].lower()} at {show_progress(job).replace(' / ', ' of ')}{taken}"

@@ -19,6 +19,7 @@ from api.jobs import queries as job_queries
 from api.jobs import serializers
 from api.samples.queries import GridRow, list_grid_rows
 from api.server.database.models import Job
+from dashboard.charts.losses import choose_drawn
 from dashboard.figures.drawing.plans import (
     MAX_GRID_PIXELS,
     MAX_POINTS,
@@ -108,7 +109,7 @@ def plan_movie(session: Session, blobs: Blobs, job_id: str, asked: MovieRequest,
 def plan_curves(session: Session, asked: CurvesRequest, form: ImageForm) -> PlannedFigure:
     """Plan curves; raises JobNotFound, FigureRefused and FigureTooLarge."""
     jobs = find_jobs(session, asked.run)
-    metrics = tuple(dict.fromkeys(asked.metric)) or DEFAULT_METRICS
+    metrics = tuple(dict.fromkeys(asked.metric)) or default_metrics(session, jobs)
     lines: list[Line] = []
     files: list[bytes] = []
     points = 0
@@ -130,6 +131,14 @@ def plan_curves(session: Session, asked: CurvesRequest, form: ImageForm) -> Plan
         tuple(lines), asked.smoothing, asked.x, asked.y,
     )  # fmt: skip
     return _plan_figure(plan, [hashlib.sha256(data).hexdigest() for data in files], lambda: files, "curves", jobs)
+
+
+def default_metrics(session: Session, jobs: Sequence[Job]) -> tuple[str, ...]:
+    """Return both losses, or what is drawn first of loops that call theirs otherwise."""
+    names = {name for job in serializers.job_summaries(session, jobs) for name in job.latest}
+    if not names or set(DEFAULT_METRICS) & names:
+        return DEFAULT_METRICS
+    return tuple(choose_drawn(names))
 
 
 def find_jobs(session: Session, job_ids: Sequence[str]) -> list[Job]:

@@ -28,8 +28,8 @@ from api.server.services import Services
 from dashboard.figures.drawing.plans import MEDIA_TYPES, ImageForm, MovieForm
 from dashboard.figures.drawing.process import missing_package
 from dashboard.figures.planning import (
-    DEFAULT_METRICS,
     PlannedFigure,
+    default_metrics,
     find_jobs,
     plan_curves,
     plan_movie,
@@ -279,7 +279,7 @@ def _try(
         if isinstance(asked, TimelinesRequest):
             return plan_timelines(session, services.blobs, asked, "png").left_out, ""
         known = known_metrics(jobs, asked.run)
-        refuse_unknown_metrics(session, chosen, asked.metric or DEFAULT_METRICS[:1], known)
+        refuse_unknown_metrics(session, chosen, asked.metric or default_metrics(session, chosen)[:1], known)
     except ServiceError as error:
         return "", error.text
     return "", ""

@@ -136,8 +136,14 @@ def _key_of(draft: Draft, spec: JobSpec) -> str:
 
 
 def _read_job(services: Services, job_id: str) -> JobRead:
+    """Return the job whose spec is run again; raises JobNotFound, JobStateConflict."""
     with services.database.read() as session:
-        return serializers.job_read(session, job_queries.get_job(session, job_id))
+        job = serializers.job_read(session, job_queries.get_job(session, job_id))
+    if job.origin != "ganlib":
+        raise JobStateConflict(
+            "This run is of a loop that Ganvas does not start; run its own program again.", state=job.state
+        )
+    return job
 
 
 def _source_of_recipe(name: str) -> Source:

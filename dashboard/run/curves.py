@@ -10,6 +10,7 @@ from api.jobs.schemas import JobRead, JobSummary
 from api.server.http.schemas import TERMINAL_STATES
 from api.workers.waiting import ATTEMPT_ENDS
 from dashboard.charts.chart import CHART_METRICS, ChartAxis, ChartFrame, CurveChart, Line, build_chart
+from dashboard.charts.losses import choose_drawn, find_losses
 from dashboard.charts.marks import Span
 from dashboard.charts.references import find_real
 from dashboard.web.formats import show_count
@@ -39,6 +40,7 @@ from ganlib.vocabulary import (
     VALIDATION_ACCURACY,
     VALIDATION_ERRORS,
     Metric,
+    Player,
     find_metric,
     label_group,
 )
@@ -59,9 +61,10 @@ class AttemptMark:
 
 @dataclass(frozen=True)
 class ChoiceView:
-    """A metric that can be chosen, and what real images get, if that is known."""
+    """A metric that can be chosen, the player whose loss it looks like, and what real images get, if known."""
 
     metric: Metric
+    player: Player
     is_chosen: bool
     real: Figure | None
 
@@ -83,16 +86,25 @@ class RunAxis:
 
 
 def axis_length(job: JobSummary) -> int:
-    """Return where a run's axis ends: at its planned end while it may get there, else where it ended."""
-    return max(1, job.iteration if job.state in TERMINAL_STATES else job.iterations)
+    """Return where a run's axis ends: at its planned end while it may get there, else where it is."""
+    is_open = job.iterations and job.state not in TERMINAL_STATES
+    return max(1, job.iterations if is_open else job.iteration)
 
 
 def build_curve_chart(
-    heading: str, words: Mapping[str, str], curves: Iterable[Curve], axis: RunAxis, points: int
+    heading: str,
+    words: Mapping[str, str],
+    curves: Iterable[Curve],
+    axis: RunAxis,
+    points: int,
+    players: Mapping[str, Player] | None = None,
 ) -> CurveChart:
-    """Return the chart of these metrics, each with its word, from iteration 0 to the end of the axis."""
+    """Return the chart of these metrics, each with its word, from iteration 0 to the end of the axis.
+
+    players: of somebody's own metrics that look like a player's loss.
+    """
     by_name = {curve.name: curve for curve in curves}
-    styles = _choose_styles(list(words))
+    styles = _choose_styles(list(words), players or {})
     lines = [_line(find_metric(name), word, styles[name], by_name.get(name), axis) for name, word in words.items()]
     alone = find_metric(next(iter(words))) if list(words.values()) == [""] else None
     frame = ChartFrame(heading, points, metrics_url=f"/jobs/{axis.job_id}/metrics", about=alone)
@@ -114,18 +126,25 @@ def _line(metric: Metric, word: str, style: str, curve: Curve | None, axis: RunA
 
 
 def choose_words(chosen: Sequence[str], known: Iterable[str]) -> dict[str, str]:
-    """Return the labels of the large chart's metrics: those that were chosen and exist, or both losses."""
-    metrics = [name for name in dict.fromkeys(chosen) if name in set(known)][:MAX_CHOSEN]
-    return {name: find_metric(name).label for name in metrics or CHART_METRICS}
+    """Return the labels of the large chart's metrics: those that were chosen and exist, or both losses.
+
+    Where nothing looks like these, the first few of a loop of somebody's own.
+    """
+    names = set(known)
+    metrics = [name for name in dict.fromkeys(chosen) if name in names][:MAX_CHOSEN]
+    return {name: find_metric(name).label for name in metrics or choose_drawn(names) or CHART_METRICS}
 
 
 def build_choices(known: Iterable[str], chosen: Iterable[str], dataset: str) -> list[tuple[str, list[ChoiceView]]]:
     """Return every metric of a run by its group, such as losses, and which are chosen."""
     groups: dict[str, list[ChoiceView]] = {}
-    for name in sorted(known):
+    names = sorted(known)
+    losses = find_losses(names)
+    for name in names:
         metric = find_metric(name)
         real = find_real(metric, dataset)
-        choice = ChoiceView(metric, name in set(chosen), figure_of(real) if real is not None else None)
+        player = losses.get(name) or metric.player
+        choice = ChoiceView(metric, player, name in set(chosen), figure_of(real) if real is not None else None)
         groups.setdefault(_name_group(metric), []).append(choice)
     order = [
         label
@@ -136,11 +155,14 @@ def build_choices(known: Iterable[str], chosen: Iterable[str], dataset: str) -> 
 
 
 # There are too many signals for one list.
+UNGROUPED = "Metrics"
 MEMORY = (NEAREST_TRAINING, COPIES, OVERFITTING, HELD_OUT_LOGITS)
 SIGNAL_LABELS = ("Signals of the samples", "Signals of what is remembered", "Signals of the networks")
 
 
 def _name_group(metric: Metric) -> str:
+    if "/" not in metric.name:
+        return UNGROUPED
     if metric.group != SIGNALS:
         return label_group(metric.group)
     return SIGNAL_LABELS[1 if metric in MEMORY else 2 if metric.player else 0]
@@ -164,11 +186,11 @@ def _why(attempt: AttemptRead) -> str:
     return f"{ATTEMPT_ENDS.get(attempt.end or '', 'the one before had ended')}."
 
 
-def _choose_styles(metrics: list[str]) -> dict[str, str]:
+def _choose_styles(metrics: list[str], players: Mapping[str, Player]) -> dict[str, str]:
     """Return each metric's class: its player's hue, once, or a stroke of its own."""
     styles: dict[str, str] = {}
     for metric in metrics:
-        player = find_metric(metric).player
+        player = players.get(metric) or find_metric(metric).player
         style = f"player-{player}"
         if not player or style in styles.values():
             taken = sum(given.startswith("stroke-") for given in styles.values())
@@ -202,6 +224,15 @@ TOGETHER: dict[str, dict[str, str]] = {
 LEFT_OUT = (CLASS_SHARES, TEST_ERRORS, VALIDATION_ERRORS)
 
 
+# Small charts of a loop of somebody's own: further metrics can be chosen for the large one.
+MOST_OWN = 24
+
+
+def list_own(names: Iterable[str], drawn: Iterable[str]) -> list[str]:
+    """Return the metrics of somebody's own loop that have a small chart: those that the large one leaves out."""
+    return sorted(set(names) - set(drawn))[:MOST_OWN]
+
+
 def measured_metrics(names: Iterable[str]) -> list[str]:
     """Return the metrics of a run that have a chart, in the order of the charts."""
     known = set(names)
@@ -211,13 +242,16 @@ def measured_metrics(names: Iterable[str]) -> list[str]:
     return [name for name in [*together, *(name for name in alone if name not in together)] if name in known]
 
 
-def build_measures(curves: list[Curve], axis: RunAxis) -> list[CurveChart]:
-    """Return the charts of a run's measured metrics; none without a point."""
+def build_measures(curves: list[Curve], axis: RunAxis, alone: Iterable[str] = ()) -> list[CurveChart]:
+    """Return the charts of a run's measured metrics; none without a point. alone: others that have one each."""
     by_name = {curve.name: curve for curve in curves if any(math.isfinite(value) for value in curve.values)}
     charts = {heading: words for heading, words in TOGETHER.items() if words.keys() & by_name.keys()}
     together = {name for words in TOGETHER.values() for name in words}
     for name in measured_metrics(by_name):
         if name not in together:
+            charts[find_metric(name).heading] = {name: ""}
+    for name in alone:
+        if name in by_name and not any(name in words for words in charts.values()):
             charts[find_metric(name).heading] = {name: ""}
     return [
         build_curve_chart(

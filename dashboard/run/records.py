@@ -1,11 +1,12 @@
 """The records of a run: log, newest values, provenance, attempts, checkpoints, and the runs it is related to."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Generic, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
+from api.artifacts.schemas import RunFileRead
 from api.attempts.schemas import AttemptRead
 from api.jobs.lineage import Lineage, Relative
 from api.jobs.schemas import JobRead
@@ -13,7 +14,7 @@ from api.samples.schemas import CheckpointRead, LogLineRead
 from api.server.http.schemas import TERMINAL_STATES
 from dashboard.web.commit_links import find_commit_url, short_commit
 from dashboard.web.formats import NOTHING, show_bytes, show_count, show_duration
-from dashboard.web.layout import Figure, Moment, figure_of, moment_of, search_href
+from dashboard.web.layout import ORIGIN_WORDS, Figure, Moment, figure_of, moment_of, search_href
 from dashboard.web.specs import FieldRow, compare_specs
 from ganlib.vocabulary import Metric, find_metric
 
@@ -137,6 +138,8 @@ def build_metrics(job: JobRead) -> list[MetricView]:
 def build_provenance(job: JobRead) -> ProvenanceView:
     """Return the provenance of the newest attempt."""
     newest = job.attempts[-1] if job.attempts else None
+    if job.origin != "ganlib":
+        return _build_own(job, newest)
     facts = [
         FactView("Run", job.id),
         FactView("Seed", str(job.seed)),
@@ -146,9 +149,29 @@ def build_provenance(job: JobRead) -> ProvenanceView:
         is_over = job.state in TERMINAL_STATES
         tree = "No worker claimed the run." if is_over else "Known when a worker claims the run."
         return ProvenanceView(facts, [], tree, "")
+    return _build_ran(newest, facts)
+
+
+def _build_own(job: JobRead, newest: AttemptRead | None) -> ProvenanceView:
+    """Return what the writer of a loop of its own said; what it did not say is left out."""
+    said = [
+        FactView("Run", job.id),
+        FactView("Written by", ORIGIN_WORDS[job.origin]),
+        FactView("Imported from", str(job.spec.get("source", ""))),
+        FactView("Seed", "" if job.seed is None else str(job.seed)),
+        FactView("Fixed latents", (job.latents_sha256 or "")[:12], job.latents_sha256 or ""),
+    ]
+    if newest is None:
+        return ProvenanceView([fact for fact in said if fact.text], [], "", "")
+    ran = _build_ran(newest, said)
+    tree = ran.tree if newest.provenance.commit else ""
+    return replace(ran, facts=[fact for fact in ran.facts if fact.text not in ("", NOTHING)], tree=tree)
+
+
+def _build_ran(newest: AttemptRead, facts: list[FactView]) -> ProvenanceView:
     ran = newest.provenance
     url = find_commit_url(ran.remote, ran.commit)
-    facts += [
+    more = [
         FactView("Commit", short_commit(ran.commit), ran.commit or "outside a git checkout", url),
         FactView("Branch", ran.branch or NOTHING),
         FactView("Device", ran.device or NOTHING),
@@ -158,7 +181,7 @@ def build_provenance(job: JobRead) -> ProvenanceView:
         FactView("Command", ran.command or NOTHING),
     ]
     versions = [FactView(name, version) for name, version in sorted(ran.versions.items())]
-    return ProvenanceView(facts, versions, _describe_tree(newest), ran.diff.url if ran.diff else "")
+    return ProvenanceView([*facts, *more], versions, _describe_tree(newest), ran.diff.url if ran.diff else "")
 
 
 def build_attempt(attempt: AttemptRead, job: JobRead, now: datetime) -> AttemptView:
@@ -187,6 +210,71 @@ def build_checkpoint(job_id: str, checkpoint: CheckpointRead, now: datetime) -> 
         file=f"{checkpoint.iteration}.checkpoint.safetensors",
         generator_url=f"/jobs/{job_id}/checkpoints/{checkpoint.iteration}/generator" if checkpoint.url else "",
         is_best=checkpoint.is_best,
+    )
+
+
+@dataclass(frozen=True)
+class FileRow:
+    """A file of the run: its name in its folder, where it is read, and what it is."""
+
+    name: str
+    href: str
+    size: str
+    iteration: str
+    is_picture: bool
+
+
+@dataclass(frozen=True)
+class FolderView:
+    """The files of one folder (empty: those in none), and how much they are together."""
+
+    name: str
+    about: str
+    files: Sequence[FileRow]
+
+
+@dataclass(frozen=True)
+class FilesView:
+    """The files of a run by folder, how many there are, and what is left out."""
+
+    about: str
+    folders: Sequence[FolderView]
+    more: str
+
+
+def build_files(job_id: str, files: Sequence[RunFileRead], total: int, size: int) -> FilesView | None:
+    """Return a run's files, the first of `total`; None without any."""
+    if not files:
+        return None
+    folders: dict[str, list[RunFileRead]] = {}
+    for file in files:
+        folders.setdefault(file.name.rpartition("/")[0], []).append(file)
+    left_out = total - len(files)
+    return FilesView(
+        about=_say_files(total, size),
+        folders=[
+            FolderView(
+                name=folder,
+                about=_say_files(len(own), sum(file.size for file in own)),
+                files=[_file_row(job_id, file) for file in own],
+            )
+            for folder, own in sorted(folders.items())
+        ],
+        more=f"{show_count(left_out)} more are not listed here." if left_out else "",
+    )
+
+
+def _say_files(count: int, size: int) -> str:
+    return f"{show_count(count)} file{'' if count == 1 else 's'}, {show_bytes(size)}"
+
+
+def _file_row(job_id: str, file: RunFileRead) -> FileRow:
+    return FileRow(
+        name=file.name.rpartition("/")[2],
+        href=f"/jobs/{job_id}/files/{quote(file.name)}",
+        size=show_bytes(file.size),
+        iteration=show_count(file.iteration),
+        is_picture=file.media_type == "image/png",
     )
 
 

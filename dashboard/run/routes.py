@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from api.artifacts import files as run_files
 from api.curves import queries as curve_queries
 from api.errors import JobStateConflict, RouteNotFound
 from api.jobs import queries as job_queries
@@ -24,7 +25,7 @@ from api.server.http.query_fields import takes_query
 from api.server.services import Services
 from api.workers.queue import QueuePosition, count_queue
 from dashboard.charts.chart import CHART_METRICS, CHART_POINTS, MEASURE_POINTS
-from dashboard.run.curves import choose_words, measured_metrics
+from dashboard.run.curves import choose_words, list_own, measured_metrics
 from dashboard.run.heat_maps import (
     GRADIENTS,
     LOGITS,
@@ -34,8 +35,9 @@ from dashboard.run.heat_maps import (
 )
 from dashboard.run.neighbours import read_neighbours
 from dashboard.run.requests import AxesDep, HeatMapAxes, read_window
-from dashboard.run.view import DATA_NOTES, LOG_LINES, RunData, build_run_page
+from dashboard.run.view import DATA_NOTES, LISTED_FILES, LOG_LINES, RunData, build_run_page
 from dashboard.timeline.requests import read_cell
+from dashboard.timeline.series import list_pictures
 from dashboard.timeline.standalone import (
     DEFAULT_BYTES,
     FileParts,
@@ -101,7 +103,8 @@ def read_run(session: Session, job_id: str, iteration: int | None, request: Requ
     job = serializers.job_read(session, row, with_waiting=True)
     chosen = choose_words(request.query_params.getlist("metric"), job.latest)
     drawn = [*dict.fromkeys([*chosen, *CHART_METRICS])]
-    measured = measured_metrics(job.latest)
+    own = list_own(job.latest, chosen) if job.origin != "ganlib" else []
+    measured = list(dict.fromkeys([*measured_metrics(job.latest), *own]))
     timeline = list_grid_rows(session, job_id)
     grids = [grid.iteration for grid in timeline]
     at = grids[nearest_index(grids, iteration)] if grids else None
@@ -114,6 +117,10 @@ def read_run(session: Session, job_id: str, iteration: int | None, request: Requ
         measured=curve_queries.read_curves(session, job_id, measured, MEASURE_POINTS),
         values={name: value for name, (_, value) in values.items()},
         chosen=chosen,
+        own_metrics=own,
+        files=run_files.list_files(session, job_id, limit=LISTED_FILES).items,
+        file_count=run_files.count_files(session, job_id),
+        pictures=list_pictures(session, job_id),
         evaluation_note=_read_newest_line(session, job_id, "evaluation"),
         sample_note=_read_newest_line(session, job_id, "samples"),
         data_notes=_read_data_notes(session, job_id),

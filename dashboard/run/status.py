@@ -176,12 +176,17 @@ def build_failure(job: JobRead) -> FailureView | None:
     if job.state != "failed":
         return None
     if job.reason is None:
-        return FailureView("This run failed", "No reason was recorded.", "unknown", advise(""), "")
+        return FailureView("This run failed", "No reason was recorded.", "unknown", _advise(job, ""), "")
     at = f" at iteration {show_count(job.iteration)}" if job.iteration else ""
     reason = job.reason
     return FailureView(
-        f"This run failed{at}", reason.message, reason.code, advise(reason.code, job.spec), reason.log_tail
+        f"This run failed{at}", reason.message, reason.code, _advise(job, reason.code), reason.log_tail
     )
+
+
+def _advise(job: JobRead, code: str) -> str:
+    """Return what to try; nothing for a loop of somebody's own, of which nobody here knows what it does."""
+    return advise(code, job.spec) if job.origin == "ganlib" else ""
 
 
 @dataclass(frozen=True)
@@ -202,7 +207,9 @@ class ActionsView:
 def build_actions(job: JobRead, now: datetime) -> ActionsView:
     """Return what can be done with the run in its present state."""
     is_over = job.state in TERMINAL_STATES
-    can_retry = job.state in ("failed", "cancelled")
+    # Ganvas starts no loop of somebody's own.
+    is_ours = job.origin == "ganlib"
+    can_retry = is_ours and job.state in ("failed", "cancelled")
     return ActionsView(
         can_cancel=not is_over and job.cancel_requested_at is None,
         cancel_means=_cancel_means(job),
@@ -212,11 +219,15 @@ def build_actions(job: JobRead, now: datetime) -> ActionsView:
         retry_text=_retry_text(job),
         retry_href=f"/runs/{job.id}/retry",
         retry_key=secrets.token_urlsafe(16) if can_retry else "",
-        again_href=f"/runs/{job.id}/again",
+        again_href=f"/runs/{job.id}/again" if is_ours else "",
     )
 
 
 def _cancel_means(job: JobRead) -> str:
+    if job.origin == "own":
+        return "Its program is asked to stop; until it does, the run goes on. The records stay."
+    if job.origin != "ganlib":
+        return "It ends here; its program, if it still runs, is not told. The records stay."
     if job.state == "running":
         return "The worker stops after this iteration. The records stay."
     return "It does not continue. Its records stay." if job.attempts else "It never starts; nothing is lost."

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from api.artifacts.schemas import RunFileRead
 from api.curves.schemas import Curve, CurvesRead
 from api.events.findings.schemas import MOST_OF_A_JOB, VerdictRead
 from api.jobs.lineage import Lineage
@@ -11,6 +12,7 @@ from api.samples.schemas import LogLineRead
 from api.server.http.schemas import TERMINAL_STATES, JobState
 from api.workers.queue import QueuePosition
 from dashboard.charts.chart import CurveChart
+from dashboard.charts.losses import choose_drawn, find_losses
 from dashboard.charts.marks import SpanView, place_spans
 from dashboard.charts.references import find_dataset
 from dashboard.run.curves import (
@@ -37,6 +39,7 @@ from dashboard.run.neighbours import NeighbourData, NeighboursView, build_neighb
 from dashboard.run.records import (
     AttemptView,
     CheckpointView,
+    FilesView,
     LineageView,
     LogLineView,
     MetricView,
@@ -44,6 +47,7 @@ from dashboard.run.records import (
     RecordsView,
     build_attempt,
     build_checkpoint,
+    build_files,
     build_lineage,
     build_log,
     build_metrics,
@@ -62,9 +66,11 @@ from dashboard.run.status import (
     build_learning,
     show_waiting,
 )
+from dashboard.timeline.series import Picture, SeriesView, build_series
 from dashboard.timeline.view import CellView, TimelineData, TimelineView, build_cell, build_timeline
-from dashboard.web.formats import show_count, show_duration, show_number, show_percent
+from dashboard.web.formats import show_duration, show_number
 from dashboard.web.layout import (
+    ORIGIN_WORDS,
     STATE_WORDS,
     Figure,
     Frame,
@@ -77,15 +83,29 @@ from dashboard.web.layout import (
     search_href,
     seconds_left,
     seconds_taken,
+    show_progress,
+    show_share,
     write_tag_term,
 )
 from dashboard.web.specs import show_spec
-from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS, LOSS, SIGNALS, SPEED, find_metric
+from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS, LOSS, SIGNALS, SPEED, Metric, Player, find_metric
+
+
+@dataclass(frozen=True)
+class LossView:
+    """A metric's newest value, and the player whose loss it is or looks like."""
+
+    metric: Metric
+    player: Player
+    value: Figure
 
 
 @dataclass(frozen=True)
 class SummaryView:
-    """The answers of the first screen below the verdict: how far it is, how long it takes, what it has learnt."""
+    """The answers of the first screen below the verdict: how far it is, how long it takes, what it has learnt.
+
+    percent: empty where no end was planned. learning, faults: None of a loop that nothing examines.
+    """
 
     iteration: int
     iterations: int
@@ -94,48 +114,64 @@ class SummaryView:
     speed: str
     time_word: str
     time: str
-    generator_loss: Figure
-    discriminator_loss: Figure
-    learning: LearningView
-    faults: FaultsView
+    losses: list[LossView]
+    learning: LearningView | None
+    faults: FaultsView | None
 
 
 def build_summary(job: JobRead, curves: list[Curve], warning_count: int, now: datetime) -> SummaryView:
     """Return the summary; `curves` are those of what was measured."""
     left = seconds_left(job)
     is_over = job.state in TERMINAL_STATES
+    learning, is_judged = build_learning(job, curves), job.origin == "ganlib"
     return SummaryView(
         iteration=job.iteration,
         iterations=job.iterations,
-        progress=f"{show_count(job.iteration)} / {show_count(job.iterations)}",
-        percent=show_percent(job.iteration / job.iterations),
+        progress=show_progress(job),
+        percent=show_share(job),
         speed=_describe_speed(job, now),
-        time_word="Time taken" if is_over else "Time left",
-        time=show_duration(seconds_taken(job, now) if is_over else left),
-        generator_loss=figure_of(latest_value(job, GENERATOR_LOSS.name)),
-        discriminator_loss=figure_of(latest_value(job, DISCRIMINATOR_LOSS.name)),
-        learning=build_learning(job, curves),
-        faults=build_faults(job, warning_count),
+        time_word="Time taken" if is_over else "Time left" if job.iterations else "Time so far",
+        time=show_duration(left if job.iterations and not is_over else seconds_taken(job, now)),
+        losses=_build_losses(job),
+        learning=learning if is_judged or learning.metric else None,
+        faults=build_faults(job, warning_count) if is_judged or job.findings else None,
     )
+
+
+def _build_losses(job: JobRead) -> list[LossView]:
+    """Return both players' losses, of somebody's own loop what looks like them, else the first metrics."""
+    losses = find_losses(job.latest)
+    if job.origin == "ganlib":
+        losses |= {metric.name: metric.player for metric in (GENERATOR_LOSS, DISCRIMINATOR_LOSS)}
+    shown = losses or dict.fromkeys(choose_drawn(job.latest)[:2], "")
+    return [
+        LossView(find_metric(name), player, figure_of(latest_value(job, name)))
+        for name, player in sorted(
+            shown.items(), key=lambda each: (each[1] != "generator", each[1] == "", each[0])
+        )
+    ]
 
 
 def _describe_speed(job: JobRead, now: datetime) -> str:
     """Return the newest speed, which the time left goes by, or that of the whole time which the run has taken."""
-    if job.state not in TERMINAL_STATES:
+    if job.state not in TERMINAL_STATES and (job.origin == "ganlib" or SPEED.name in job.latest):
         speed = latest_value(job, SPEED.name)
         return f"{show_number(speed)} iterations/s" if speed is not None else "speed not yet known"
     done = job.iteration - (job.attempts[0].resumed_from if job.attempts else 0)
     seconds = seconds_taken(job, now)
     if not seconds or done <= 0:
-        return "no speed was measured"
+        return "no speed was measured" if job.origin == "ganlib" else ""
     return f"{show_number(done / seconds)} iterations/s overall"
 
 
 LOG_LINES = 200
+LISTED_FILES = 1000
 DATA_NOTES = 50
 FIRST_GRID = (
     "The first sample grid appears here: the same fixed latents, drawn again and again as the generator learns."
 )
+FIRST_OWN_GRID = "The first image grid appears here: run.grid(images, step=…) draws one."
+NO_CURVES = "The first values appear here: run.log({…}, step=…) logs some."
 NO_GRIDS = "The run ended before it drew a sample grid."
 
 
@@ -147,6 +183,7 @@ class RunPage:
     frame: Frame
     id: str
     name: str
+    origin: str
     description: str
     tags: list[LinkView]
     state: JobState
@@ -172,6 +209,7 @@ class RunPage:
     findings: list[FindingView]
     has_more_findings: bool
     chart: CurveChart
+    no_curves: str
     choices: list[tuple[str, list[ChoiceView]]]
     attempt_marks: list[AttemptMark]
     measures: list[CurveChart]
@@ -182,6 +220,8 @@ class RunPage:
     metrics: list[MetricView]
     signals: list[MetricView]
     data_notes: list[str]
+    files: FilesView | None
+    series: list[SeriesView]
     log: list[LogLineView]
     spec_heading: str
     spec_yaml: str
@@ -197,6 +237,10 @@ class RunPage:
 class RunData:
     """All that is read about one run; `chosen` are the metrics of its large chart, each with its word.
 
+    file_count: number and size of all files, of which `files` are the first. pictures: of series.
+
+    own_metrics: those of somebody's own loop that have a small chart each.
+
     curves: of the large chart, and both losses. measured: of the small charts. values: of all these at the
     selected grid. evaluation_note: names the evaluation's classifier and the number of samples. sample_note: the
     newest line about cells that are no images. data_notes: say what of the data is left out, and its parts.
@@ -208,6 +252,10 @@ class RunData:
     measured: CurvesRead
     values: dict[str, float]
     chosen: dict[str, str]
+    own_metrics: list[str]
+    files: list[RunFileRead]
+    file_count: tuple[int, int]
+    pictures: list[Picture]
     evaluation_note: str
     data_notes: list[str]
     sample_note: str
@@ -235,7 +283,8 @@ def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, no
         frame=frame,
         id=job.id,
         name=job.name,
-        description=str(job.spec.get("description", "")),
+        origin=ORIGIN_WORDS[job.origin],
+        description=str(job.spec.get("description", "")) if job.origin == "ganlib" else "",
         tags=[LinkView(tag, search_href(write_tag_term(tag)), current=False) for tag in job.tags],
         state=job.state,
         state_word=STATE_WORDS[job.state],
@@ -253,17 +302,20 @@ def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, no
         summary=build_summary(job, measured, warning_count, now),
         is_over=is_over,
         has_bench=not is_over or timeline is not None or any(curve.values for curve in [*curves, *measured]),
-        no_grids=NO_GRIDS if is_over else FIRST_GRID,
+        no_grids=_say_no_grids(job),
         timeline=timeline,
         cell=build_cell(job.id, data.timeline.grids, data.timeline.cell, wanted_iteration),
         marks=_place_marks(data, best),
         best=best,
         findings=build_findings(job),
         has_more_findings=len(job.findings) == MOST_OF_A_JOB,
-        chart=build_curve_chart(_name_chart(data.chosen), data.chosen, curves, axis, WIDE_POINTS),
+        chart=build_curve_chart(
+            _name_chart(data.chosen), data.chosen, curves, axis, WIDE_POINTS, find_losses(job.latest)
+        ),
+        no_curves=NO_CURVES if job.origin != "ganlib" and not job.latest else "",
         choices=build_choices(job.latest, data.chosen, dataset),
         attempt_marks=build_attempt_marks(job),
-        measures=build_measures(measured, axis),
+        measures=build_measures(measured, axis, data.own_metrics),
         evaluation_note=data.evaluation_note,
         sample_note=data.sample_note,
         heat_maps=[(each.kind.group, build_heat_map(job.id, each, axis.cursor)) for each in data.heat_maps],
@@ -271,9 +323,11 @@ def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, no
         metrics=[each for each in newest if each.metric.group != SIGNALS],
         signals=[each for each in newest if each.metric.group == SIGNALS],
         data_notes=data.data_notes,
+        files=build_files(job.id, data.files, *data.file_count),
+        series=build_series(job.id, data.pictures, wanted_iteration),
         log=build_log(data.log, now),
-        spec_heading="Spec",
-        spec_yaml=show_spec(job.spec),
+        spec_heading="Spec" if job.origin == "ganlib" else "Config",
+        spec_yaml=_write_spec(job),
         provenance=build_provenance(job),
         attempts=fold_records([build_attempt(attempt, job, now) for attempt in job.attempts]),
         checkpoints=fold_records([build_checkpoint(job.id, checkpoint, now) for checkpoint in job.checkpoints]),
@@ -292,4 +346,21 @@ def _place_marks(data: RunData, best: BestView | None) -> list[SpanView]:
 
 
 def _name_chart(chosen: dict[str, str]) -> str:
-    return "Losses" if all(find_metric(name).group == LOSS for name in chosen) else "Curves"
+    losses = find_losses(chosen)
+    is_loss = all(find_metric(name).group == LOSS or name in losses for name in chosen)
+    return "Losses" if is_loss else "Curves"
+
+
+def _say_no_grids(job: JobRead) -> str:
+    """Return what stands in the place of the timeline."""
+    if job.state in TERMINAL_STATES:
+        return NO_GRIDS
+    return FIRST_GRID if job.origin == "ganlib" else FIRST_OWN_GRID
+
+
+def _write_spec(job: JobRead) -> str:
+    """Return the spec, or the config of a loop of somebody's own, as YAML; empty where there is none."""
+    if job.origin == "ganlib":
+        return show_spec(job.spec)
+    config = job.spec.get("config") or {}
+    return show_spec(config) if config else ""

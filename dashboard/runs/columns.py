@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 from urllib.parse import urlencode
 
-from api.jobs.search import is_metric
+from api.jobs.search import is_metric, read_metric
 from dashboard.web.layout import write_tag_term
 from ganlib.spec.paths import NoSuchField, resolve_field
 from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS
@@ -50,8 +50,15 @@ class Listing:
 
     def with_state(self, state: str) -> "Listing":
         """Return the same of one state, or (empty) of all."""
-        words = [word for word in self.q.split() if not word.startswith("state:")]
-        return self.search(" ".join([*words, *([f"state:{state}"] if state else [])]))
+        return self._with_word("state:", state)
+
+    def with_origin(self, origin: str) -> "Listing":
+        """Return the same of one origin, or (empty) of all."""
+        return self._with_word("origin:", origin)
+
+    def _with_word(self, key: str, value: str) -> "Listing":
+        words = [word for word in self.q.split() if not word.startswith(key)]
+        return self.search(" ".join([*words, *([f"{key}{value}"] if value else [])]))
 
     def with_tag(self, tag: str) -> "Listing":
         """Return the same of one tag more."""
@@ -136,7 +143,7 @@ def find_column(name: str) -> Column | None:
     if name in KNOWN:
         return KNOWN[name]
     if is_metric(name):
-        return Column(name, name, name, is_number=True, kind="metric")
+        return Column(name, read_metric(name), name, is_number=True, kind="metric")
     try:
         resolve_field(name)
     except NoSuchField:

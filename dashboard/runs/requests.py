@@ -26,6 +26,8 @@ from ganlib.spec.fields import Tag
 COLUMNS_COOKIE = "ganvas_columns"
 MAX_SEARCH = 1000
 MAX_RUNS = 200
+# A name in quotes may hold blanks and commas.
+_NAME = re.compile(r'"[^"]*"|[^\s,"]+')
 _JOB_ID = re.compile(r"[a-z0-9]{1,32}")
 _TAG: TypeAdapter[str] = TypeAdapter(Tag)
 # Parameters of addresses from before there was one search field.
@@ -99,7 +101,7 @@ def _read_sort(sort: str) -> str:
 
 
 def _split(names: str) -> list[str]:
-    return re.split(r"[,\s]+", names.strip())[:50]
+    return _NAME.findall(names)[:50]
 
 
 def _quote(value: str) -> str:

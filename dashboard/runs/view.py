@@ -9,12 +9,15 @@ from xml.sax.saxutils import quoteattr
 from api.curves.points import OUTLINED_METRICS, Stretch
 from api.events.findings.schemas import VerdictRead
 from api.jobs.schemas import JobSummary
+from api.jobs.search import read_metric
 from api.server.http.schemas import TERMINAL_STATES, JobState, Page
+from dashboard.charts.losses import find_losses
 from dashboard.runs.bulk_actions import ResultView
 from dashboard.runs.columns import VIEWS, Column, ColumnChoice, HeadingView, Listing, show_choices, show_headings
 from dashboard.web.commit_links import short_commit
-from dashboard.web.formats import NOTHING, show_count, show_duration, show_percent
+from dashboard.web.formats import NOTHING, show_count, show_duration
 from dashboard.web.layout import (
+    ORIGIN_WORDS,
     STATE_WORDS,
     Figure,
     Frame,
@@ -27,6 +30,8 @@ from dashboard.web.layout import (
     moment_of,
     seconds_left,
     seconds_taken,
+    show_progress,
+    show_share,
     thumbnail_of,
 )
 from dashboard.web.specs import show_value
@@ -40,8 +45,10 @@ EXAMPLES = (
     ("verdict:serious finding:mode_collapse", "how bad it is, what was found"),
     ("commit:9f2c recipe:winkler", "the commit's first digits, a paper"),
     ("losses.generator=hinge", "a field of the spec"),
+    ("origin:own config.learning_rate<0.001", "a loop of your own, a field of its config"),
     ("techniques=feature_matching", "any element of a list"),
     (f"{CLASS_COVERAGE.name}<0.5", "a metric's newest value"),
+    ('"val loss"<2', "one whose name is not group/name"),
     ("from:7kq2", "made from the run with this id"),
     ("-tag:old", "without"),
 )
@@ -69,6 +76,14 @@ class GridView:
 
 
 @dataclass(frozen=True)
+class LossView:
+    """A player's newest loss, and the metric that it is."""
+
+    metric: str
+    value: Figure
+
+
+@dataclass(frozen=True)
 class RowView:
     """One run of the list. `extra`: its metrics and fields by column."""
 
@@ -87,8 +102,9 @@ class RowView:
     percent: str
     time: str
     time_word: str
-    generator_loss: Figure
-    discriminator_loss: Figure
+    origin: str
+    generator_loss: LossView
+    discriminator_loss: LossView
     has_losses: bool
     verdict: VerdictRead | None
     attempt: int
@@ -113,6 +129,7 @@ class RunsPage:
     others: str
     back: str
     states: list[LinkView]
+    origins: list[LinkView]
     views: list[LinkView]
     q: str
     kept: dict[str, str]
@@ -152,6 +169,7 @@ def build_runs_page(
         others=" ".join(column.key for column in columns if column.kind),
         back=replace(listing, columns=()).href(),
         states=_state_links(listing),
+        origins=_origin_links(listing, jobs.items),
         views=[LinkView(v.capitalize(), replace(listing, view=v).href(), v == listing.view) for v in VIEWS],
         q=listing.q,
         kept=listing.fields(),
@@ -176,10 +194,25 @@ def _state_links(listing: Listing) -> list[LinkView]:
     return links + [LinkView(STATE_WORDS[s], listing.with_state(s).href(), s in asked) for s in states]
 
 
+def _origin_links(listing: Listing, jobs: Sequence[JobSummary]) -> list[LinkView]:
+    """Return filters by who writes a run, where no worker trains one of these runs, or one was asked for."""
+    asked = [word.removeprefix("origin:") for word in listing.q.split() if word.startswith("origin:")]
+    here = {*asked, *(job.origin for job in jobs)}
+    if here <= {"ganlib"} and not asked:
+        return []
+    links = [LinkView("Any", listing.with_origin("").href(), not asked)]
+    shown = [origin for origin in ORIGIN_WORDS if origin in {"ganlib", *here}]
+    return links + [
+        LinkView(ORIGIN_WORDS[origin] or "workers", listing.with_origin(origin).href(), origin in asked)
+        for origin in shown
+    ]
+
+
 def _row(
     job: JobSummary, listing: Listing, columns: Sequence[Column], fields: Mapping[str, Any], now: datetime
 ) -> RowView:
     left = seconds_left(job)
+    losses = {player: name for name, player in find_losses(job.latest).items()}
     return RowView(
         id=job.id,
         name=job.name,
@@ -192,12 +225,13 @@ def _row(
         no_grid="No grid" if job.state in TERMINAL_STATES else "No grid yet",
         iteration=job.iteration,
         iterations=job.iterations,
-        progress=f"{show_count(job.iteration)} / {show_count(job.iterations)}",
-        percent=show_percent(job.iteration / job.iterations),
-        time=show_duration(left if job.state == "running" else seconds_taken(job, now)),
+        progress=show_progress(job),
+        percent=show_share(job),
+        time=show_duration(left if job.state == "running" and job.iterations else seconds_taken(job, now)),
         time_word=_time_word(job, left),
-        generator_loss=figure_of(latest_value(job, GENERATOR_LOSS.name)),
-        discriminator_loss=figure_of(latest_value(job, DISCRIMINATOR_LOSS.name)),
+        origin=ORIGIN_WORDS[job.origin],
+        generator_loss=_loss(job, losses.get("generator", GENERATOR_LOSS.name)),
+        discriminator_loss=_loss(job, losses.get("discriminator", DISCRIMINATOR_LOSS.name)),
         has_losses=GENERATOR_LOSS.name in job.latest or DISCRIMINATOR_LOSS.name in job.latest,
         verdict=find_verdict(job),
         attempt=job.attempt,
@@ -207,6 +241,10 @@ def _row(
         reason=job.reason.message if job.reason and job.state == "failed" else "",
         extra={column.key: _extra(column, job, fields) for column in columns if column.kind},
     )
+
+
+def _loss(job: JobSummary, metric: str) -> LossView:
+    return LossView(metric, figure_of(latest_value(job, metric)))
 
 
 def _grid(job: JobSummary) -> GridView | None:
@@ -219,14 +257,14 @@ def _grid(job: JobSummary) -> GridView | None:
 
 def _extra(column: Column, job: JobSummary, fields: Mapping[str, Any]) -> Figure:
     if column.kind == "metric":
-        return figure_of(latest_value(job, column.key))
+        return figure_of(latest_value(job, read_metric(column.key)))
     value = fields.get(column.key)
     return Figure(show_value(value), NOTHING if value is None else str(value))
 
 
 def _time_word(job: JobSummary, left: float | None) -> str:
     if job.state == "running":
-        return "" if left is None else "left"
+        return "so far" if not job.iterations else "" if left is None else "left"
     return "taken" if job.started_at else ""
 
 

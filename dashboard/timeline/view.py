@@ -154,11 +154,19 @@ class CellFrame:
     current: bool
 
 
+UNKNOWN_LATENTS = (
+    "Cells are not compared one by one: nothing says that a place shows the same latents each time. "
+    "run.latents(z), called once with the latents that every grid is drawn from, makes each cell one that can be "
+    "followed and compared."
+)
+
+
 @dataclass(frozen=True)
 class CellView:
     """A cell's history: its frames, a note on those left out, and the size of each on the page.
 
-    Without frames no cell is followed; row and column are then the first values of the form.
+    Without frames no cell is followed; row and column are then the first values of the form. is_known: whether a
+    cell shows the same latents all along, so that it can be followed.
     """
 
     iteration: int
@@ -171,6 +179,7 @@ class CellView:
     height: int = 0
     frames: tuple[CellFrame, ...] = ()
     close_href: str = ""
+    is_known: bool = True
 
 
 @dataclass(frozen=True)
@@ -188,6 +197,8 @@ def build_cell(
     if not grids:
         return None
     selected = grids[nearest_index([grid.iteration for grid in grids], wanted)]
+    if not selected.has_known_latents:
+        return CellView(selected.iteration, selected.rows, selected.columns, note=UNKNOWN_LATENTS, is_known=False)
     if position is None or not (1 <= position.row <= selected.rows and 1 <= position.column <= selected.columns):
         return CellView(selected.iteration, selected.rows, selected.columns)
     same = alike(grids, selected)

@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 from api.events.findings.schemas import VerdictRead
 from api.jobs.schemas import JobSummary
 from api.samples.schemas import SampleRead
-from api.server.http.schemas import JobState
-from dashboard.web.formats import show_age, show_count, show_exact, show_moment, show_number
+from api.server.http.schemas import JobState, Origin
+from dashboard.web.formats import show_age, show_count, show_exact, show_moment, show_number, show_percent
 from ganlib.vocabulary import SPEED
 
 Theme = Literal["system", "light", "dark"]
@@ -21,6 +21,15 @@ STATE_WORDS: dict[JobState, str] = {
     "succeeded": "Succeeded",
     "failed": "Failed",
     "cancelled": "Cancelled",
+}
+# Who writes a run that no worker trains, in a quiet word beside its name.
+ORIGIN_WORDS: dict[Origin, str] = {
+    "ganlib": "",
+    "own": "own loop",
+    "mlflow": "MLflow",
+    "tensorboard": "TensorBoard",
+    "wandb": "W&B",
+    "trackio": "trackio",
 }
 THUMBNAIL_CELLS = 2
 
@@ -116,14 +125,26 @@ def latest_value(job: JobSummary, metric: str) -> float | None:
 
 
 def find_verdict(job: JobSummary) -> VerdictRead | None:
-    """Return the verdict on a run; None of one that waits and was never examined: its state says it all."""
-    return None if job.state == "queued" and job.verdict.tone == "unknown" else job.verdict
+    """Return the verdict on a run; None of one that was never examined and waits, or that no worker trains."""
+    is_mute = job.state == "queued" or job.origin != "ganlib"
+    return None if is_mute and job.verdict.tone == "unknown" else job.verdict
+
+
+def show_progress(job: JobSummary) -> str:
+    """Return how far a run is: 5,400 / 10,000, or 5,400 where no end was planned."""
+    done = show_count(job.iteration)
+    return f"{done} / {show_count(job.iterations)}" if job.iterations else done
+
+
+def show_share(job: JobSummary) -> str:
+    """Return how much of a run is done, empty where no end was planned."""
+    return show_percent(job.iteration / job.iterations) if job.iterations else ""
 
 
 def seconds_left(job: JobSummary) -> float | None:
     """Return how long a running job still needs at its newest speed, or None when that is not known."""
     speed = latest_value(job, SPEED.name)
-    if job.state != "running" or speed is None or not 0 < speed < float("inf"):
+    if not job.iterations or job.state != "running" or speed is None or not 0 < speed < float("inf"):
         return None
     return (job.iterations - job.iteration) / speed
 

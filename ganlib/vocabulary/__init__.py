@@ -49,7 +49,10 @@ ANSWERS_NEEDED = {metric.asked_as: metric.answer for metric in METRICS if metric
 
 @lru_cache(maxsize=_MAX_KNOWN)
 def find_metric(name: str) -> Metric:
-    """Return the metric of this name; one that is not known has a label made of its name, and no direction."""
+    """Return the metric of this name; one that is not known has a label made of its name, and no direction.
+
+    The label of a metric in none of the groups below is its name.
+    """
     for metric in METRICS:
         match = metric.pattern.fullmatch(name)
         if match:
@@ -58,14 +61,17 @@ def find_metric(name: str) -> Metric:
 
 
 def label_group(group: str) -> str:
-    """Return what people call a group of metrics."""
-    return GROUP_LABELS.get(group, _say(group))
+    """Return what people call a group of metrics; one of somebody's own is called as it is."""
+    return GROUP_LABELS.get(group, group)
 
 
 def _make_label(name: str) -> str:
     group, _, rest = name.partition("/")
-    said = _say(rest or group)
-    return said if group == EVALUATION or not rest else f"{_say(group)}: {said[0].lower()}{said[1:]}"
+    # Whoever logs other groups, or none, knows these names as they are.
+    if not rest or group not in GROUP_LABELS:
+        return name
+    said = _say(rest)
+    return said if group == EVALUATION else f"{_say(group)}: {said[0].lower()}{said[1:]}"
 
 
 def _say(words: str) -> str:

@@ -74,6 +74,10 @@ def test_a_name_finds_its_metric_or_the_member_of_a_family() -> None:
         ("speed/images.per_second", "Speed: images per second"),
         ("loss/generator_extra", "Loss: generator extra"),
         ("eval/_", "_"),
+        ("loss_D", "loss_D"),
+        ("val acc", "val acc"),
+        ("Loss/D(x)", "Loss/D(x)"),
+        ("train/loss_G", "train/loss_G"),
     ],
 )
 def test_an_unknown_name_has_a_label_made_of_it_and_no_direction(name: str, label: str) -> None:

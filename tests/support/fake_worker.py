@@ -1,4 +1,4 @@
-"""A worker for tests: it claims a job and reports as a real one does, over HTTP, but draws what it is told to."""
+"""A worker, and a writer of a loop of its own, for tests: they report over HTTP what they are told to."""
 
 import hashlib
 import io
@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import httpx
 from PIL import Image
@@ -153,6 +154,67 @@ class FakeWorker:
 
     def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         response = self.client.post(path, json=body)
+        assert response.status_code in (200, 201), response.text
+        answer: dict[str, Any] = response.json()
+        return answer
+
+
+class OwnRun:
+    """Holds a run of somebody's own loop, as its writer does; `client` is as a FakeWorker's."""
+
+    def __init__(self, client: Any, name: str = "my gan", **fields: Any) -> None:
+        self.client = client
+        self.seq = 0
+        body = {"key": uuid4().hex, "name": name, "writer": "desk-3 4711", **fields}
+        opened = self._send("POST", "/runs", json=body, headers={})
+        self.id, self.attempt = opened["job_id"], opened["attempt"]
+        self._headers = {"authorization": f"Bearer {opened['token']}"}
+
+    def post(self, *events: dict[str, Any]) -> None:
+        """Report events."""
+        at = datetime.now(UTC).isoformat()
+        numbered = [{"seq": self.seq + index, "at": at, "event": event} for index, event in enumerate(events)]
+        self._send("POST", f"/jobs/{self.id}/attempts/{self.attempt}/events", json={"events": numbered})
+        self.seq += len(events)
+
+    def log(self, iteration: int, **values: float) -> None:
+        """Report metrics."""
+        self.post({"kind": "metrics_logged", "iteration": iteration, "values": values})
+
+    def save_grid(self, iteration: int, latents: str | None = None, cells: int = ROWS) -> str:
+        """Put a grid and report it, without fixed latents by default; returns its sha256."""
+        content = make_grid_png(iteration)
+        size = ROWS * CELL // cells
+        grid = {"rows": cells, "columns": cells, "cell_width": size, "cell_height": size}
+        file = self.put(content, "image/png")
+        self.post(
+            {"kind": "sample_grid_saved", "iteration": iteration, "file": file, "latents_sha256": latents, **grid}
+        )
+        return str(file["sha256"])
+
+    def save_file(self, name: str, content: bytes, iteration: int = 0, media_type: str = "") -> str:
+        """Put a file and report it under its name; returns its sha256."""
+        given = media_type or ("image/png" if name.endswith(".png") else "application/octet-stream")
+        file = self.put(content, "image/png" if given == "image/png" else "application/octet-stream")
+        self.post({"kind": "file_saved", "iteration": iteration, "name": name, "file": file, "media_type": given})
+        return str(file["sha256"])
+
+    def put(self, content: bytes, media_type: str) -> dict[str, Any]:
+        """Put a file and return how events name it."""
+        sha256 = hashlib.sha256(content).hexdigest()
+        headers = {"content-type": media_type, **self._headers}
+        self._send("PUT", f"/artifacts/{sha256}", content=content, headers=headers)
+        return {"path": "files.bin:0", "sha256": sha256, "size": len(content)}
+
+    def finish(self, end: str = "succeeded", code: str = "", message: str = "") -> None:
+        """End the run."""
+        reason = {"code": code, "message": message} if code else None
+        body = {"end": end, "reason": reason, "events_count": self.seq}
+        self._send("POST", f"/jobs/{self.id}/attempts/{self.attempt}/finish", json=body)
+
+    def _send(self, method: str, path: str, **request: Any) -> dict[str, Any]:
+        request.setdefault("headers", self._headers if hasattr(self, "_headers") else {})
+        response = self.client.request(method, path, **request)
         assert response.status_code in (200, 201), response.text
         answer: dict[str, Any] = response.json()
         return answer

@@ -51,9 +51,12 @@ export function positionsOf({ dataset: { scale = "1", url } }) {
 /** The iteration up to which a run had come at a place; Infinity is the newest. */
 export const iterationUntil = ({ iterationAt }, at) => (at === Infinity ? at : Math.max(0, Math.floor(iterationAt(at))));
 
-/** The length of a run's axis in iterations: as planned while it may get there, else where it ended. */
-export function lengthOfRun({ state, iteration, iterations }) {
-  return Math.max(1, ["queued", "running"].includes(state) ? iterations : iteration);
+/** The length of a run's axis in iterations: as planned while it may get there, else where it ended. Without a planned
+ *  end it grows in steps, from the length that is shown. */
+export function lengthOfRun({ state, iteration, iterations }, shown) {
+  const isOver = !["queued", "running"].includes(state);
+  if (isOver || iterations) return Math.max(1, isOver ? iteration : iterations);
+  return iteration <= shown ? shown : Math.ceil(1.1 * iteration);
 }
 
 /** The smallest window of whole iterations that holds this window of places. */

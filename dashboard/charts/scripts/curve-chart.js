@@ -215,7 +215,7 @@ class CurveChart extends HTMLElement {
     this.sources.take(update);
     if (update.events.some(({ kind }) => kind === "attempt_started")) this.cursor.values.forget();
     // A run that ends early ends its axis.
-    if (this.dataset.metricsUrl) this.dataset.length = lengthOfRun(update.job);
+    if (this.dataset.metricsUrl) this.dataset.length = lengthOfRun(update.job, Number(this.dataset.length));
     this.pending ??= requestAnimationFrame(() => this.refresh());
   }
 

@@ -73,7 +73,7 @@ class CurveSettings extends HTMLElement {
     this.replaceChildren(smoothingLabel, valuesLabel, scaleLabel, this.buildWindow());
     listen(this, "curves", () => this.show());
     // The axis of one run, which ends where the run does.
-    if ("follows" in this.dataset) listen(this, "update", ({ job }) => this.take(lengthOfRun(job)));
+    if ("follows" in this.dataset) listen(this, "update", ({ job }) => this.take(lengthOfRun(job, this.length)));
     this.show();
   }
 

@@ -89,16 +89,18 @@ function readTracks(host, axis) {
   });
 }
 
-/** A letter for each frame's fixed latents, equal where cells can be compared; "" where there is no frame. */
+/** A letter for each frame's fixed latents, equal where cells can be compared; "" without a frame or known latents. */
 function nameLatents(frames) {
-  const keys = frames.map((frame) => frame && `${frame.latents_sha256} ${frame.rows} ${frame.columns}`);
+  const keys = frames.map((frame) => frame?.latents_sha256 && `${frame.latents_sha256} ${frame.rows} ${frame.columns}`);
   const known = [...new Set(keys.filter(Boolean))];
   return keys.map((key) => (key ? String.fromCharCode(65 + known.indexOf(key)) : ""));
 }
 
-/** A sentence about the latents of all runs, [{letter, number}]. */
+/** A sentence about the latents of all runs, [{letter, number, frame}]. */
 function describeLatents(runs) {
   const shown = runs.filter(({ letter }) => letter);
+  const unknown = runs.filter(({ letter, frame }) => frame && !letter).map(({ number }) => number);
+  if (unknown.length && shown.length + unknown.length > 1) return `The latents of ${unknown.join(", ")} are not known: compare what is drawn as a whole, not cell by cell.`;
   if (shown.length < 2) return "";
   const groups = Map.groupBy(shown, ({ letter }) => letter);
   if (groups.size === 1) return "Same fixed latents: a cell shows the same latents in every run.";
@@ -177,10 +179,11 @@ class CompareTimelines extends HTMLElement {
     if (!places.length || !this.isConnected || !this.tracks.every(({ isLoaded }) => isLoaded)) return;
     const at = this.at ?? lastCommon(this.tracks);
     const seen = this.tracks.map((track) => track.at(at));
-    const letters = nameLatents(seen.map(({ frames, index }) => frames[index]));
+    const grids = seen.map(({ frames, index }) => frames[index]);
+    const letters = nameLatents(grids);
     const shown = Object.fromEntries(this.tracks.map(({ run, number }, place) => [run, { ...seen[place], number, letter: letters[place] }]));
     setField(this, "at", `At ${describePlace(axis, at)}`);
-    findField(this, "all-latents").textContent = describeLatents(this.tracks.map(({ number }, place) => ({ number, letter: letters[place] })));
+    findField(this, "all-latents").textContent = describeLatents(this.tracks.map(({ number }, place) => ({ number, letter: letters[place], frame: grids[place] })));
     announce("compared", { axis, at, places, common: lastCommon(this.tracks), shown });
   }
 }

@@ -10,7 +10,7 @@ const STROKES = 8;
 function buildLabel(box) {
   const host = box.closest(".metric");
   const note = host.querySelector(".metric-note").cloneNode(true);
-  note.id = `about-curve-${box.value}`;
+  note.id = `about-curve-${encodeURIComponent(box.value)}`;
   const label = build("dfn", { tabIndex: 0 }, host.querySelector("label").textContent.trim());
   label.setAttribute("aria-describedby", note.id);
   return build("span", { className: "metric" }, label, note);

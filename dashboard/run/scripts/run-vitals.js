@@ -1,6 +1,6 @@
 // <run-vitals>: progress, time left and both losses of one run; refreshes the sections that the server renders.
-import { announce, findField, listen, setField, stopListening } from "../../static/core/dom.js";
-import { readValue, secondsLeft, showCount, showDuration, showNumber, showPercent } from "../../static/core/format.js";
+import { announce, findField, listen, setField, setMetric, stopListening } from "../../static/core/dom.js";
+import { readValue, secondsLeft, showCount, showDuration, showNumber, showPercent, showProgress } from "../../static/core/format.js";
 
 const WAITING_MS = 10_000;
 const JUDGED = ["verdict", "findings", "verdicts", "best"];
@@ -13,17 +13,35 @@ const SECTIONS = {
   checkpoint_saved: ["checkpoints"],
   latents_fixed: ["provenance"],
   finding_reported: JUDGED,
+  file_saved: ["files", "images"],
   // Findings after the checkpoint that an attempt goes on from are gone.
   attempt_started: JUDGED,
   training_started: RECORDS,
   training_ended: RECORDS,
 };
 
+/** Show the picture of each series that belongs to the timeline's iteration: its own, or the newest of the strip before. */
+function showSeries(iteration) {
+  for (const series of document.querySelectorAll(".series")) {
+    const links = [...series.querySelectorAll("a[data-iteration]")];
+    const shown = links.findLast((link) => Number(link.dataset.iteration) <= iteration) ?? links[0];
+    const [image, source] = [series.querySelector("figure img"), shown.querySelector("img").src];
+    if (image.src === source) continue;
+    links.find((link) => link.ariaCurrent)?.removeAttribute("aria-current");
+    shown.ariaCurrent = "true";
+    const label = showCount(Number(shown.dataset.iteration));
+    Object.assign(image, { src: source, alt: image.alt.replace(/[\d,]+$/, label) });
+    setField(series, "series-iteration", label);
+    setField(series, "series-note", "");
+  }
+}
+
 class RunVitals extends HTMLElement {
   connectedCallback() {
     this.name = document.title.replace(/^\d+ % · /, "");
     this.stands = `${this.dataset.attempt} ${this.dataset.cancelling}`;
     listen(this, "update", (update) => this.take(update));
+    listen(this, "frames", ({ frames, index }) => showSeries(frames[index].iteration));
     // The reason for waiting depends on other runs, which are not in this run's stream.
     const ask = () => this.dataset.state === "queued" && announce("refresh", { ids: ["notice", "verdicts"] });
     this.timer = setInterval(ask, WAITING_MS);
@@ -44,6 +62,8 @@ class RunVitals extends HTMLElement {
     // The first loss: the trainer has started.
     if (!this.begun && events.some((event) => event.kind === "metrics_logged")) {
       stale.add("verdicts");
+      // A page that waited for the first values of somebody's own loop has a chart from now on.
+      if (document.querySelector(".no-curves")) for (const id of ["vitals", "bench"]) stale.add(id);
       this.begun = true;
     }
     if (events.some((event) => event.kind === "metrics_logged" && this.isNew(event.values))) stale.add("measures");
@@ -77,19 +97,21 @@ class RunVitals extends HTMLElement {
   }
 
   write(job) {
-    const fraction = job.iteration / job.iterations;
-    setField(this, "progress", `${showCount(job.iteration)} / ${showCount(job.iterations)}`);
-    setField(this, "percent", showPercent(fraction));
-    findField(this, "bar").value = job.iteration;
+    const share = job.iterations ? showPercent(job.iteration / job.iterations) : "";
+    setField(this, "progress", showProgress(job));
+    setField(this, "percent", share);
+    const bar = findField(this, "bar");
+    if (bar) bar.value = job.iteration;
     const speed = readValue(job.latest[this.dataset.speed]?.value);
     // Of a run that is over the server says the whole time, and the speed that it makes.
-    if (job.state === "running") setField(this, "time", showDuration(secondsLeft(job, this.dataset.speed)));
+    const isPlanned = job.state === "running" && job.iterations;
+    if (isPlanned) setField(this, "time", showDuration(secondsLeft(job, this.dataset.speed)));
     if (job.state === "running" && speed !== undefined) setField(this, "speed", `${showNumber(speed)} iterations/s`);
     for (const [name, latest] of Object.entries(job.latest)) {
       const value = readValue(latest.value);
-      setField(this, name, showNumber(value), String(value));
+      setMetric(this, name, showNumber(value), String(value));
     }
-    const running = job.state === "running" ? `${showPercent(fraction)} · ` : "";
+    const running = isPlanned ? `${share} · ` : "";
     document.title = running + this.name;
   }
 }

@@ -1,7 +1,7 @@
 // <run-rows>: the rows or pictures of the list of runs; they are updated as messages come, and new runs appear.
 import { below } from "../../static/core/address.js";
-import { announce, findField, listen, setField, stopListening } from "../../static/core/dom.js";
-import { readValue, secondsLeft, showCount, showDuration, showNumber } from "../../static/core/format.js";
+import { announce, findField, listen, setField, setMetric, stopListening } from "../../static/core/dom.js";
+import { readValue, secondsLeft, showCount, showDuration, showNumber, showProgress } from "../../static/core/format.js";
 
 // All sparklines of a page are one file, fetched anew at most this often.
 const SPARKLINES_MS = 10_000;
@@ -49,25 +49,25 @@ class RunRows extends HTMLElement {
   }
 
   write(row, job) {
-    setField(row, "progress", `${showCount(job.iteration)} / ${showCount(job.iterations)}`);
+    setField(row, "progress", showProgress(job));
     const bar = findField(row, "bar");
     if (bar) bar.value = job.iteration;
     const left = secondsLeft(job, this.dataset.speed);
-    if (job.state === "running") setField(row, "time", showDuration(left));
-    if (job.state === "running") setField(row, "time-word", left === null ? "" : "left");
+    if (job.state === "running" && job.iterations) setField(row, "time", showDuration(left));
+    if (job.state === "running" && job.iterations) setField(row, "time-word", left === null ? "" : "left");
     for (const [name, latest] of Object.entries(job.latest)) {
       const value = readValue(latest.value);
-      setField(row, name, showNumber(value), value === undefined ? "" : String(value));
+      setMetric(row, name, showNumber(value), value === undefined ? "" : String(value));
     }
     if (job.newest_sample) this.showSample(row, job.newest_sample);
     this.showVerdict(row, job);
   }
 
-  /** The verdict on a run that waits and was never examined is not said, as in the server's `find_verdict`. */
-  showVerdict(row, { state, verdict }) {
+  /** Of a run that waits, or has no spec, no verdict is said before it was examined, as in the server's `find_verdict`. */
+  showVerdict(row, { state, origin, verdict }) {
     const node = findField(row, "verdict");
     node.dataset.tone = verdict.tone;
-    setField(row, "verdict", state === "queued" && verdict.tone === "unknown" ? "" : verdict.text);
+    setField(row, "verdict", (state === "queued" || origin !== "ganlib") && verdict.tone === "unknown" ? "" : verdict.text);
   }
 
   showSample(row, sample) {

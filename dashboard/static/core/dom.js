@@ -26,7 +26,13 @@ export function buildChoice(name, options, chosen) {
 
 /** The part of a widget that shows this field. */
 export function findField(root, field) {
-  return root.querySelector(`[data-field="${field}"]`);
+  return root.querySelector(`[data-field="${CSS.escape(field)}"]`);
+}
+
+/** Show a metric's newest value where it is shown; its name may be that of another field. */
+export function setMetric(root, name, text, exact) {
+  const node = root.querySelector(`.newest[data-field="${CSS.escape(name)}"]`);
+  if (node) Object.assign(node, { textContent: text, title: exact });
 }
 
 /** Set the text of the part that shows this field, if there is one. */

@@ -71,9 +71,14 @@ export function showClock(moment) {
   return moment.toLocaleTimeString("en-GB", { hour12: false });
 }
 
+/** How far a job is: 5,400 / 10,000, or 5,400 where no end was planned. */
+export function showProgress({ iteration, iterations }) {
+  return iterations ? `${showCount(iteration)} / ${showCount(iterations)}` : showCount(iteration);
+}
+
 /** The remaining seconds of a running job, or null; `speedName` is the metric of its iterations a second. */
 export function secondsLeft(job, speedName) {
   const speed = readValue(job.latest[speedName]?.value);
-  if (job.state !== "running" || !(speed > 0) || !Number.isFinite(speed)) return null;
+  if (!job.iterations || job.state !== "running" || !(speed > 0) || !Number.isFinite(speed)) return null;
   return (job.iterations - job.iteration) / speed;
 }

@@ -20,7 +20,9 @@ class CellCursor extends HTMLElement {
     stopListening(this);
   }
 
-  fit({ rows, columns }) {
+  fit({ rows, columns, latents_sha256 }) {
+    // Without known latents a cell is nothing that can be followed.
+    this.hidden = !latents_sha256;
     if (this.grid?.rows === rows && this.grid.columns === columns) return;
     this.grid = { rows, columns };
     this.choose(this.cell);
