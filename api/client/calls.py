@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from pydantic import BaseModel
 
+from api.artifacts.schemas import RunFileRead
 from api.client.transport import Answer, Call, ask, fetch, quote_id
 from api.curves.columns import StoredCurves, read_curves
 from api.curves.points import Points
@@ -208,6 +209,15 @@ def histograms(job_id: str, *names: str) -> Call[dict[str, list[HistogramRead]]]
 def checkpoints(job_id: str) -> Call[tuple[CheckpointRead, ...]]:
     """Return the job's checkpoints in order of iteration."""
     return collect(Pages(Page[CheckpointRead], f"{job_path(job_id)}/checkpoints", {}))
+
+
+def files(job_id: str, under: str = "") -> Call[tuple[RunFileRead, ...]]:
+    """Return the job's files by name; under: only those whose names begin so.
+
+    >>> [file.name for file in client.files(job.id, "images/")]  # doctest: +SKIP
+    ['images/real/00000100.png']
+    """
+    return collect(Pages(Page[RunFileRead], f"{job_path(job_id)}/files", {"under": under}))
 
 
 def findings(job_id: str) -> Call[tuple[FindingAdvised, ...]]:

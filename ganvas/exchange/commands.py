@@ -6,10 +6,14 @@ from typing import Any
 
 import click
 
+from api.client.client import Client
 from api.client.transport import Transport
 from api.errors import ServiceError
+from api.jobs.schemas import JobRead
 from ganvas.address import default_home, read_service_url
-from ganvas.commands.options import json_option, print_json, url_option
+from ganvas.commands.options import RunType, ask_each, json_option, print_json, url_option
+from ganvas.exchange.forms import FORMS, find_writer, need_packages
+from ganvas.exchange.outgoing.runs import ExportedRun, name_folder
 from ganvas.exchange.records import Origin, SourceRun
 from ganvas.exchange.sources import KINDS, open_source
 from ganvas.exchange.writing import Imported, choose_timeline, count_run, make_key, write_run
@@ -68,6 +72,49 @@ def import_command(
             _print(report)
     if as_json:
         print_json({"runs": reports})
+
+
+@click.command()
+@click.argument("runs", metavar="RUN…", nargs=-1, required=True, type=RunType())
+@click.option("--to", "form", required=True, type=click.Choice(FORMS), help="What they become.")
+@click.option("--files", "with_files", is_flag=True, help="Also the runs' files and checkpoints.")
+@click.option(
+    "--max-size", type=click.FloatRange(0.1, 1000), metavar="MB",
+    help="Of an HTML file; a larger one leaves grids out evenly.",
+)  # fmt: skip
+@click.argument("home", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
+@url_option
+def export_command(
+    runs: tuple[str, ...], form: str, with_files: bool, max_size: float | None, home: Path, url: str | None
+) -> None:
+    """Export RUNs into DIR as TensorBoard, CSV, Parquet, MLflow or HTML: every point and every grid.
+
+    Each run gets a folder of DIR (or an HTML file), which appears when it is whole. An export that was broken off
+    goes on where it was; one of a run that has grown takes the place of the earlier one.
+    """
+    if max_size is not None and form != "html":
+        raise click.UsageError("--max-size is for --to html.")
+    need_packages(form)
+    home.mkdir(parents=True, exist_ok=True)
+
+    def export(client: Client, run: str) -> JobRead:
+        job = client.get(run)
+        click.echo(_export_page(client, job, home, max_size) if form == "html" else write(client, job.id))
+        return job
+
+    def write(client: Client, run: str) -> Path:
+        return find_writer(form)(ExportedRun.fetch(client, run, with_files=with_files), home)
+
+    ask_each(url, runs, export, as_json=False)
+
+
+def _export_page(client: Client, job: JobRead, home: Path, max_size: float | None) -> Path:
+    path = home / f"{name_folder(job)}.html"
+    query = [] if max_size is None else [("max_size", str(int(max_size * 1_000_000)))]
+    left_out = client.save_figure(f"/runs/{job.id}/export.html", query, path)
+    if left_out:
+        click.echo(f"{path.name} shows {left_out}.", err=True)
+    return path
 
 
 def place_run(run: SourceRun, home: Path, name: str | None) -> Path:

@@ -1,7 +1,7 @@
 """Finds out what a path or an address holds, and opens its runs."""
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_args
@@ -29,7 +29,7 @@ def open_source(given: str, kind: Origin | None = None, **options: Any) -> Itera
         raise SourceUnreadable(f"{given} is an address; runs are fetched from MLflow servers only.")
     if not is_address and not Path(given).exists():
         raise SourceUnreadable(f"There is no file or folder {given!r}.")
-    if missing := [name for name in _NEEDS[found] if not _is_installed(name)]:
+    if missing := list_missing(_NEEDS[found]):
         raise SourceUnreadable(
             f"Importing from {found} needs more packages ({', '.join(missing)}): pip install 'ganvas[exchange]'"
         )
@@ -50,6 +50,11 @@ def recognise(path: Path) -> Origin:
         f"Nothing in {path} can be imported: no event files of TensorBoard, no .wandb file, no database of "
         "trackio, no runs of MLflow. Name the folder that holds them."
     )
+
+
+def list_missing(packages: Sequence[str]) -> list[str]:
+    """Return those of these modules that are not installed."""
+    return [name for name in packages if not _is_installed(name)]
 
 
 def _module(kind: str) -> Any:

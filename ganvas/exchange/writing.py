@@ -5,7 +5,6 @@ import hashlib
 import json
 import math
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ganlib.events import show_float
-from ganlib.spec.fields import TAG_SIGNS
 from ganlib.spec.storable import LARGEST_INTEGER, LEAST_INTEGER, replace_all, replace_unstorable
+from ganvas.exchange.naming import clean_file_name, clean_metric_name, clean_tag, replace_unprintable
 from ganvas.exchange.pictures import Grid, PictureRefused, make_grid
 from ganvas.exchange.records import (
     Attachment,
@@ -29,8 +28,8 @@ from ganvas.exchange.records import (
 )
 from ganvas.tracking.folder import RunFolder
 
-MAX_STEP, MAX_NAME, MAX_FILE_NAME, MAX_TEXT = 1_000_000_000, 250, 500, 4000
-_MAX_TAGS, _MAX_TAG = 32, 50
+MAX_STEP, MAX_FILE_NAME, MAX_TEXT = 1_000_000_000, 500, 4000
+_MAX_TAGS = 32
 _VALUES_OF_ONE_EVENT = 256
 _SAMPLES = re.compile(r"fake|sample|generat|synth|recon", re.IGNORECASE)
 _MAX_RUN_NAME = 100
@@ -71,7 +70,7 @@ def make_opening(run: SourceRun, name: str | None = None) -> dict[str, Any]:
     return {
         "key": make_key(run),
         "attempt": 1,
-        "name": _print(title)[:_MAX_RUN_NAME] or run.origin,
+        "name": replace_unprintable(title)[:_MAX_RUN_NAME] or run.origin,
         "config": storable(run.config),
         "tags": list(dict.fromkeys(filter(None, map(clean_tag, run.tags))))[:_MAX_TAGS],
         "note": replace_unstorable(run.note)[:10_000],
@@ -292,33 +291,6 @@ def moment(at: float | None) -> str | None:
         return datetime.fromtimestamp(at, UTC).isoformat()
     except (OverflowError, ValueError, OSError):
         return None
-
-
-def clean_metric_name(name: str) -> str:
-    """Return a name that a metric may have: printable, of 1 to 250 characters, without blanks at its ends."""
-    return _print(name).strip()[:MAX_NAME].rstrip() or "unnamed"
-
-
-def clean_file_name(name: str, length: int) -> str:
-    """Return a relative name inside the run: no way out of its folder, no control characters."""
-    parts = [_print(part).replace(":", "_").strip() for part in re.split(r"[/\\\\]+", replace_unstorable(name))]
-    clean = "/".join("_" * len(part) if set(part) == {"."} else part for part in parts if part) or "unnamed"
-    if len(clean) <= length:
-        return clean
-    # The end holds the step and the ending; the mark keeps shortened names apart.
-    mark = hashlib.sha256(name.encode(errors="replace")).hexdigest()[:8]
-    return f"{clean[: length - 35].rstrip('/ ')}~{mark}~{clean[-24:].lstrip('/ ')}"
-
-
-def clean_tag(text: str) -> str:
-    """Return a tag with the signs that tags may have; an empty text if nothing is left of it."""
-    text = unicodedata.normalize("NFC", replace_unstorable(text))
-    kept = "".join(sign if unicodedata.category(sign)[0] in "LMN" or sign in TAG_SIGNS else " " for sign in text)
-    return " ".join(kept.lstrip(TAG_SIGNS + " ").split())[:_MAX_TAG].rstrip()
-
-
-def _print(text: str) -> str:
-    return "".join(letter if letter.isprintable() else "_" for letter in replace_unstorable(text))
 
 
 def storable(value: Any) -> Any:
