@@ -11,6 +11,7 @@ from api.events.findings.schemas import FindingListed
 from ganlib.events import Severity
 from ganlib.runtime.terminal import strip_controls
 from ganvas.commands.options import RunType, json_option, open_client, print_json, url_option
+from ganvas.commands.tables import TONE_COLOURS
 from ganvas.progress import FaultFound, human_age, render_finding, say_finding
 
 # Beside 1 for a job that did not succeed, and 2 for a wrong use of the command.
@@ -78,4 +79,6 @@ def findings_command(
 def render_row(finding: FindingListed) -> str:
     """Return one line of the list."""
     name = strip_controls(finding.job_name)
-    return f"{finding.job_id}  {human_age(finding.updated_at):>6}  {say_finding(finding)}  ({name})"
+    colour = TONE_COLOURS.get(finding.severity) if finding.ended is None else "bright_black"
+    said = click.style(say_finding(finding), fg=colour)
+    return f"{finding.job_id}  {human_age(finding.updated_at):>6}  {said}  ({name})"

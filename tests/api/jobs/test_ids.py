@@ -3,8 +3,10 @@
 import pytest
 from fastapi.testclient import TestClient
 
+from api.errors import JobAmbiguous, JobNotFound
 from api.jobs import queries
-from tests.support.services import TINY_SPEC
+from api.server.database.engine import Database
+from tests.support.services import TINY_SPEC, add_job
 
 FIRST, SECOND, THIRD = "th4jbkgz2222", "th4jbkgz3333", "zzzzzzzz2222"
 
@@ -110,3 +112,23 @@ def test_a_run_is_named_by_name_where_others_refer_to_it(client_with_jobs: TestC
     assert made.json()["made_from"] == THIRD
     assert client_with_jobs.get("/findings", params={"job": "third"}).json()["items"] == []
     assert client_with_jobs.get("/findings", params={"job": "fourth"}).status_code == 404
+
+
+def test_both_databases_find_the_same_by_the_beginnings_of_ids(database: Database) -> None:
+    with database.write() as session:
+        ids = sorted(add_job(session, name=f"run {index}").id for index in range(60))
+    with database.read() as session:
+        for job_id in ids:
+            for length in range(1, 13):
+                text = job_id[:length]
+                meant = [other for other in ids if other.startswith(text)]
+                if len(meant) == 1:
+                    assert queries.get_job_id(session, text) == job_id
+                    continue
+                with pytest.raises(JobAmbiguous) as refused:
+                    queries.get_job_id(session, text)
+                assert set(meant) >= {job["id"] for job in refused.value.details["jobs"]}
+        # Ids have small letters.
+        for text in {job_id[:3].upper() for job_id in ids if job_id[:3] != job_id[:3].upper()}:
+            with pytest.raises(JobNotFound):
+                queries.get_job_id(session, text)
