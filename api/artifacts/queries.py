@@ -1,6 +1,7 @@
 """Reads and writes of artifacts: rows that refer to blobs by their sha256."""
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from sqlalchemy import ColumnElement, Connection, delete, exists, select, update
 from sqlalchemy.orm import Session
@@ -10,7 +11,9 @@ from api.server.database.clock import database_now
 from api.server.database.engine import insert_for, insert_into
 from api.server.database.mlflow_tables import MlflowFile
 from api.server.database.models import Artifact, Attempt, Checkpoint, Job, NeighbourGrid, RunFile, Sample
-from api.server.http.schemas import MediaType
+
+if TYPE_CHECKING:
+    from api.server.http.schemas import MediaType
 
 # Databases limit the number of parameters of one statement.
 _NAMES_AT_ONCE = 1000
@@ -21,7 +24,7 @@ def artifact_url(sha256: str) -> str:
     return f"/artifacts/{sha256}"
 
 
-def insert_artifact(session: Session, sha256: str, size: int, media_type: MediaType) -> Artifact:
+def insert_artifact(session: Session, sha256: str, size: int, media_type: "MediaType") -> Artifact:
     """Record a stored blob; a repeated upload as a checked PNG makes it an image."""
     insert = insert_into(session, Artifact).values(
         sha256=sha256, size=size, media_type=media_type, created_at=database_now()

@@ -6,17 +6,21 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from sqlalchemy import ColumnElement, Float, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from api.attempts.lease_watch import HeldLease, LeaseWatch
+from api.attempts.outcomes import make_reason
 from api.server.database.clock import database_now
 from api.server.database.engine import Database
 from api.server.database.models import GANLIB, Job
-from api.server.http.schemas import Reason
 from api.server.operations.availability import Availability
 from api.workers.queue import count_waiting
+
+if TYPE_CHECKING:
+    from api.server.http.schemas import Reason
 
 logger = logging.getLogger(__name__)
 _SWEEP_EVERY_SECONDS = 3600.0
@@ -227,14 +231,14 @@ def reap_job(session: Session, lease: HeldLease) -> Job | None:
     return job
 
 
-def _describe_silence(job: Job) -> Reason:
+def _describe_silence(job: Job) -> "Reason":
     if job.origin == GANLIB:
-        return Reason(code="attempt_lost", message="The worker stopped sending heartbeats.")
+        return make_reason("attempt_lost", "The worker stopped sending heartbeats.")
     message = (
         "Nothing was heard of this run's process. It goes on when the process, or `ganvas sync` with the run's "
         "folder, reports again."
     )
-    return Reason(code="run_lost", message=message)
+    return make_reason("run_lost", message)
 
 
 def still_holds(lease: HeldLease) -> list[ColumnElement[bool]]:

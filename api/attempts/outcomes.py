@@ -1,8 +1,11 @@
 """Outcomes: decides a job's next state when its attempt ends."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from api.server.http.schemas import AttemptEnd, JobState, Reason
+if TYPE_CHECKING:
+    # For types alone: the queue, which an idle service asks every second, needs no models of events.
+    from api.server.http.schemas import AttemptEnd, JobState, Reason
 
 FIRST_BACKOFF_SECONDS = 2.0
 MAX_BACKOFF_SECONDS = 60.0
@@ -15,15 +18,15 @@ RETRYABLE_REASONS = frozenset({"trainer_killed", "checkpoint_unreadable", "disk_
 class Outcome:
     """The job's next state; `uses_attempt` counts against the budget, a queued job waits `backoff_seconds`."""
 
-    state: JobState
+    state: "JobState"
     uses_attempt: bool = False
     backoff_seconds: float = 0.0
-    reason: Reason | None = None
+    reason: "Reason | None" = None
 
 
 def decide_outcome(
-    end: AttemptEnd,
-    reason: Reason | None,
+    end: "AttemptEnd",
+    reason: "Reason | None",
     attempts_used: int,
     attempts_allowed: int,
     cancel_requested: bool,
@@ -47,17 +50,23 @@ def decide_outcome(
         return Outcome("queued", backoff_seconds=backoff_seconds(1))
     used = attempts_used + 1
     if not is_retried:
-        return Outcome("failed", uses_attempt=True, reason=reason or _UNEXPLAINED)
+        return Outcome(
+            "failed",
+            uses_attempt=True,
+            reason=reason or make_reason("trainer_failed", "The trainer failed and gave no reason."),
+        )
     if used >= attempts_allowed:
         return Outcome("failed", uses_attempt=True, reason=_used_up(used, reason))
     return Outcome("queued", uses_attempt=True, backoff_seconds=backoff_seconds(used))
 
 
-def decide_own_outcome(end: AttemptEnd, reason: Reason | None) -> Outcome:
+def decide_own_outcome(end: "AttemptEnd", reason: "Reason | None") -> Outcome:
     """Decide for a run whose loop Ganvas does not start: nobody can start it again."""
     if end in ("succeeded", "cancelled"):
         return Outcome(end, reason=reason)
-    return Outcome("failed", reason=reason or _UNEXPLAINED)
+    return Outcome(
+        "failed", reason=reason or make_reason("trainer_failed", "The trainer failed and gave no reason.")
+    )
 
 
 def backoff_seconds(attempts_used: int) -> float:
@@ -66,7 +75,7 @@ def backoff_seconds(attempts_used: int) -> float:
     return min(FIRST_BACKOFF_SECONDS * 2.0**exponent, MAX_BACKOFF_SECONDS)
 
 
-def describe_end(attempt: int, end: AttemptEnd, reason: Reason | None, outcome: Outcome) -> tuple[str, str]:
+def describe_end(attempt: int, end: "AttemptEnd", reason: "Reason | None", outcome: Outcome) -> tuple[str, str]:
     """Return the text and level of the log line for the end of an attempt."""
     why = f": {reason.message}" if reason else "."
     text = f"Attempt {attempt} {_END_WORDS[end]}{why}"
@@ -76,17 +85,23 @@ def describe_end(attempt: int, end: AttemptEnd, reason: Reason | None, outcome: 
     return f"{text} The job continues {when}.", "info" if end == "preempted" else "warning"
 
 
-_END_WORDS: dict[AttemptEnd, str] = {
+_END_WORDS: dict["AttemptEnd", str] = {
     "succeeded": "succeeded",
     "failed": "failed",
     "cancelled": "was cancelled",
     "preempted": "stopped because its worker shut down",
     "lost": "was lost",
 }
-_UNEXPLAINED = Reason(code="trainer_failed", message="The trainer failed and gave no reason.")
 
 
-def _used_up(used: int, last: Reason | None) -> Reason:
+def _used_up(used: int, last: "Reason | None") -> "Reason":
     cause = f" The last one: {last.message}" if last else " The last one stopped sending heartbeats."
     message = f"All {used} attempts were lost.{cause}"[:4000]
-    return Reason(code="attempts_used_up", message=message, log_tail=last.log_tail if last else "")
+    return make_reason("attempts_used_up", message, last.log_tail if last else "")
+
+
+def make_reason(code: str, message: str, log_tail: str = "") -> "Reason":
+    """Return a reason; its model is loaded with the first one."""
+    from api.server.http.schemas import Reason
+
+    return Reason(code=code, message=message, log_tail=log_tail)

@@ -6,8 +6,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING
 
-from ganlib.events import StoredFile
+if TYPE_CHECKING:
+    from ganlib.events import StoredFile
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -21,7 +23,7 @@ def is_disk_full(error: BaseException) -> bool:
     return is_safetensors and any(f"(os error {number})" in str(error) for number in _DISK_FULL)
 
 
-def store_file(folder: Path, name: str, write: Callable[[Path], None]) -> StoredFile:
+def store_file(folder: Path, name: str, write: Callable[[Path], None]) -> "StoredFile":
     """Let `write` fill a temporary file, then give it its name in the folder in one step.
 
     A crash leaves either the whole file or none under that name.
@@ -39,6 +41,9 @@ def store_file(folder: Path, name: str, write: Callable[[Path], None]) -> Stored
         unfinished.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+    # Loaded where files are stored: commands and the service only replace some, and need no models of events.
+    from ganlib.events import StoredFile
+
     return StoredFile(path=name, sha256=sha256, size=size)
 
 

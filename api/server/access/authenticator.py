@@ -4,10 +4,10 @@ import base64
 import binascii
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import ParamSpec, TypeVar
 
 from sqlalchemy.exc import OperationalError
-from starlette.concurrency import run_in_threadpool
 
 from api.errors import NotAuthenticated, StorageFull
 from api.server.access import tokens
@@ -36,6 +36,8 @@ RECHECKED_SECONDS = 0.5
 # An attempt's token never changes its attempt, and the fence decides whether it may still write.
 FENCED_SECONDS = 300.0
 _MAX_CACHED = 10_000
+Given = ParamSpec("Given")
+Answer = TypeVar("Answer")
 
 
 class Authenticator:
@@ -119,7 +121,7 @@ class Authenticator:
     async def _check_requires_tokens(self, seconds: float | None = None) -> bool:
         remembered = REMEMBERED_SECONDS if seconds is None else seconds
         if not self._requires_tokens and time.monotonic() - self._asked_at > remembered:
-            await run_in_threadpool(self._ask_for_tokens)
+            await _run_in_thread(self._ask_for_tokens)
         return self._requires_tokens
 
     async def _check_bearer(self, token: str, address: str, seconds: float) -> Grant:
@@ -138,7 +140,7 @@ class Authenticator:
         if time.monotonic() < asked_at + seconds:
             return grant
         asked_at = time.monotonic()
-        grant = await run_in_threadpool(self._look_up, key.startswith("login "), secret)
+        grant = await _run_in_thread(self._look_up, key.startswith("login "), secret)
         if len(self._cache) >= _MAX_CACHED:
             self._cache.clear()
         self._cache[key] = (asked_at, grant)
@@ -186,6 +188,13 @@ class Authenticator:
         return Grant(
             ATTEMPT_SCOPES, f"{row.job_id}-{row.attempt}", (row.job_id, row.attempt), row.ended_at is not None
         )
+
+
+async def _run_in_thread(call: Callable[Given, Answer], *args: Given.args, **named: Given.kwargs) -> Answer:
+    # Loaded with the first request: a service that only waits has none to authenticate.
+    from starlette.concurrency import run_in_threadpool
+
+    return await run_in_threadpool(call, *args, **named)
 
 
 def tokens_exist(settings: Settings) -> bool:

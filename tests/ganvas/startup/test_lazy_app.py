@@ -93,7 +93,7 @@ def test_a_step_loads_nothing_of_the_next(modules: str, absent: tuple[str, ...])
     assert said.strip() == "[]"
 
 
-def test_a_service_that_only_waits_loads_neither_specs_nor_webhooks(home: Path) -> None:
+def test_a_service_that_only_waits_loads_neither_specs_nor_events_nor_webhooks(home: Path) -> None:
     # With a round of the reaper and of the housekeeping.
     program = f"""
 import sys
@@ -105,7 +105,8 @@ services.reaper.run_once()
 services.notify_streams()
 services.end_streams()
 services.stop()
-absent = ("ganlib.spec.job", "api.jobs.queries", "api.events.feed", "api.events.findings.webhooks", "yaml")
+absent = ("ganlib.events", "ganlib.spec.job", "api.jobs.queries", "api.events.feed", "yaml",
+          "api.events.findings.webhooks")
 print([name for name in absent if name in sys.modules])
 """
     said = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
