@@ -17,7 +17,7 @@ from api.server.database.clock import database_now
 from api.server.database.engine import Database
 from api.server.database.models import GANLIB, Job
 from api.server.operations.availability import Availability
-from api.workers.queue import count_waiting
+from api.workers.queue import count_waiting, end_stray_delays, has_stray_delays
 
 if TYPE_CHECKING:
     from api.server.http.schemas import Reason
@@ -117,6 +117,10 @@ class Reaper:
         listened = self._listen(now)
         with self._database.read() as session:
             self._watch.observe(list_leases(session), listened)
+            is_astray = has_stray_delays(session)
+        if is_astray:
+            with self._database.write() as session:
+                end_stray_delays(session)
         self._reap()
         self._wake(now)
 

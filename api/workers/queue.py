@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, get_args
 
-from sqlalchemy import ColumnElement, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, and_, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from api.attempts import outcomes
@@ -68,12 +68,26 @@ def is_claimable() -> ColumnElement[bool]:
 
     No delay is longer than the longest one: a job that seems to wait for more saw the clock jump back.
     """
-    is_due = or_(
-        Job.not_before.is_(None),
-        Job.not_before <= database_now(),
-        Job.not_before > database_now(outcomes.MAX_BACKOFF_SECONDS),
-    )
+    is_due = or_(Job.not_before.is_(None), Job.not_before <= database_now(), _waits_beyond_any_delay())
     return and_(Job.state == "queued", is_due)
+
+
+def _waits_beyond_any_delay() -> ColumnElement[bool]:
+    return Job.not_before > database_now(outcomes.MAX_BACKOFF_SECONDS)
+
+
+def has_stray_delays(session: Session) -> bool:
+    """Return whether the clock jumped back and left a job's delay beyond any that there is."""
+    stray = and_(Job.state == "queued", _waits_beyond_any_delay())
+    return session.execute(select(Job.id).where(stray).limit(1)).first() is not None
+
+
+def end_stray_delays(session: Session) -> None:
+    """End the delays that a clock left beyond any: as time goes by they would hold their jobs back once more."""
+    stray = and_(Job.state == "queued", _waits_beyond_any_delay())
+    session.execute(
+        update(Job).where(stray).values(not_before=None), execution_options={"synchronize_session": False}
+    )
 
 
 def count_waiting(session: Session) -> Waiting:
