@@ -5,11 +5,14 @@ import io
 import json
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 
 from api.client.client import Client
 from api.jobs.schemas import JobRead, LatestMetric
 from ganlib.vocabulary import find_metric
+from ganvas.cli import cli
 from ganvas.commands.runs import show
 from ganvas.commands.runs.diff import choose_better, say_change
 from tests.conftest import LiveService
@@ -131,3 +134,17 @@ def test_figures_of_different_judges_are_not_ranked() -> None:
     assert choose_better(metric, make(2.0, "own"), make(3.0, "own")) == "A"
     assert choose_better(metric, make(3.0, "own"), make(2.0, "inception")) == ""
     assert choose_better(metric, make(float("nan"), "own"), make(2.0, "own")) == ""
+
+
+def test_colours_are_for_terminals_and_left_out_where_asked(
+    ganvas: RunCommand, ids: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = CliRunner().invoke(cli, ["list"], color=True).output
+    assert "\x1b[" in shown
+    assert "\x1b[" not in ganvas("list").out
+    monkeypatch.setenv("NO_COLOR", "1")
+    plain = CliRunner().invoke(cli, ["list"], color=True).output
+    assert plain == click.unstyle(shown)
+    # Columns stand below each other in both.
+    heading, *rows = plain.splitlines()
+    assert {row.index("queued") for row in rows} == {heading.index("state")}
