@@ -5,9 +5,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
 from contextlib import suppress
-from types import FrameType, TracebackType
+from types import FrameType
 
 from ganvas.tracking.run import Run
 
@@ -22,8 +21,6 @@ class Endings:
         self._runs: list[Run] = []
         self._is_installed = False
         self._signals: list[signal.Signals] = []
-        self._error: BaseException | None = None
-        self._excepthook: Callable[[type[BaseException], BaseException, TracebackType | None], object]
 
     def watch(self, run: Run) -> None:
         """End this run with the process, unless it is closed before."""
@@ -42,7 +39,6 @@ class Endings:
             self._is_installed = True
             atexit.register(self._close_all)
             os.register_at_fork(after_in_child=self._leave_to_parent)
-            self._excepthook, sys.excepthook = sys.excepthook, self._note_error
         if self._signals or threading.current_thread() is not threading.main_thread():
             return
         for number in _SIGNALS:
@@ -58,16 +54,12 @@ class Endings:
                 if signal.getsignal(number) == self._end_by_signal:
                     signal.signal(number, signal.SIG_DFL)
 
-    def _note_error(self, kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        """Keep the exception that ends the process, and show it as ever."""
-        self._error = error
-        self._excepthook(kind, error, trace)
-
     def _close_all(self) -> None:
+        error = _find_fatal_error()
         for run in list(self._runs):
             # A second Ctrl-C ends the wait for the service; the run is delivered all the same.
             with suppress(KeyboardInterrupt):
-                run.close_with(self._error)
+                run.close_with(error)
 
     def _end_by_signal(self, number: int, frame: FrameType | None) -> None:
         name = signal.Signals(number).name
@@ -81,6 +73,15 @@ class Endings:
         for run in self._runs:
             run.leave_to_parent()
         self._runs.clear()
+
+
+def _find_fatal_error() -> BaseException | None:
+    """Return the exception that ends this process, None where it is a person who ends a session of theirs."""
+    if hasattr(sys, "ps1") or "ipykernel" in sys.modules:
+        return None
+    # Python notes what it is about to print, whoever prints it; sys.exit is not among these.
+    error = getattr(sys, "last_value", None)
+    return error if isinstance(error, BaseException) else None
 
 
 ENDINGS = Endings()

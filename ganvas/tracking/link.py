@@ -17,6 +17,17 @@ from typing import Any
 from ganvas.tracking.folder import LOG
 
 PACKAGE_ROOT = Path(__file__).parents[2]
+# `python -m ganvas.tracking.sender` of this very installation, with the loop's folders last: they may hold an api/
+# or a worker/ of their own.
+_BOOT = """
+import os, sys
+root, own = sys.argv.pop(1), os.environ.get("PYTHONPATH", "").split(os.pathsep)
+paths = [path for path in sys.path if path not in own and path != root]
+first = next((place for place, path in enumerate(paths) if path.endswith("-packages")), len(paths))
+sys.path[:] = [*paths[:first], root, *paths[first:], *filter(None, own)]
+from ganvas.tracking.sender.__main__ import main
+main()
+"""
 # How long the end of a run waits for its delivery, and for a sender that has only just started.
 FINISH_SECONDS = 30.0
 _START_SECONDS = 10.0
@@ -38,9 +49,7 @@ class SenderLink:
 
     def start(self) -> None:
         """Start the sender; raises OSError."""
-        # The loop's own folder may hold a json.py or worker.py: it is not looked into.
-        command = [sys.executable, "-P", "-m", "ganvas.tracking.sender", str(self._folder)]
-        path = os.pathsep.join([str(PACKAGE_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        command = [sys.executable, "-P", "-c", _BOOT, str(PACKAGE_ROOT), str(self._folder)]
         with (self._folder / LOG).open("ab") as log:
             self._process = subprocess.Popen(
                 [*command, json.dumps(self._options)],
@@ -48,7 +57,7 @@ class SenderLink:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 # One thread: the cores are the loop's.
-                env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+                env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
                 # Ctrl-C in the terminal is for the loop.
                 start_new_session=True,
             )
@@ -80,12 +89,10 @@ class SenderLink:
 
     def leave_to_parent(self) -> None:
         """Let go of the sender in a forked child."""
-        process, self._process = self._process, None
-        if process is not None:
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    os.close(pipe.fileno())
-            process.returncode = 0
+        self.let_go()
+        if self._process is not None:
+            # Not this process's child. Its other pipe stays: a thread of the parent was reading it at the fork.
+            self._process.returncode = 0
 
     def _read(self) -> None:
         process = self._process

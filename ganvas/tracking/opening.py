@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import json
 import math
 import os
 import re
@@ -9,14 +10,14 @@ import secrets
 import socket
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from ganlib.spec.storable import is_storable, replace_all
+from ganlib.spec.storable import is_storable, replace_all, replace_unstorable
 from ganvas.tracking.endings import ENDINGS
 from ganvas.tracking.folder import FolderUnreadable, RunFolder
 from ganvas.tracking.link import SenderLink
@@ -29,6 +30,8 @@ MODES: tuple[str, ...] = get_args(Mode)
 LONGEST_NAME, MOST_TAGS, LONGEST_TAG = 100, 32, 50
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9._-]+")
 _DEEPEST = 20
+_ITERATION = re.compile(rb'"iteration": ?(\d+)')
+MOST_CONFIG_BYTES, MOST_NOTE_CHARACTERS = 256 * 1024, 10_000
 MOST_SCRIPT_BYTES = 1024 * 1024
 _SECRET = re.compile(r"secret|credential|token|\.env|\.pem|\.key", re.IGNORECASE)
 
@@ -62,13 +65,13 @@ def init(
     name = _read_name(name or _find_script_name())
     if iterations is not None and not (isinstance(iterations, int) and 1 <= iterations <= LARGEST_STEP):
         raise ValueError(f"iterations must be a whole number from 1 on, or None; not {iterations!r}.")
-    opening = {
+    opening: dict[str, Any] = {
         "key": secrets.token_hex(6),
         "attempt": 1,
         "name": name,
-        "config": replace_all(read_config(config)),
+        "config": read_config(config),
         "tags": _read_tags(tags),
-        "note": str(note),
+        "note": _read_note(note),
         "origin": "own",
         "source": "ganvas.init",
         "iterations": iterations,
@@ -160,22 +163,30 @@ def _open_folder(
         path = Path(dir).expanduser().absolute()
         if resume and RunFolder(path).holds_run():
             return _reopen(path)
-        return RunFolder.create(path, opening), -1
-    if resume:
+        with _telling_of(path):
+            return RunFolder.create(path, opening), -1
+    elif resume:
         raise ValueError("resume=True goes on with the run in dir=; name the folder, or give its key: resume='…'.")
     leaf = f"{_NOT_PLAIN.sub('-', opening['name']).strip('-.')[:40] or 'run'}-{opening['key']}"
     for parent in (_find_home() / "runs", Path(tempfile.gettempdir()) / "ganvas-runs"):
-        try:
+        with _telling_of(parent):
             return RunFolder.create(parent / leaf, opening), -1
-        except OSError as error:
-            _say(f"{parent} cannot be written ({error.strerror or error}).")
     _say(f"{opening['name']}: nothing is recorded: there is no folder that can be written; name one by dir=.")
     return None, -1
 
 
+@contextmanager
+def _telling_of(path: Path) -> Iterator[None]:
+    """Say of a folder that cannot be written that this is so, and go on with the next one."""
+    try:
+        yield
+    except OSError as error:
+        _say(f"{path} cannot be written ({error.strerror or error}); the run is kept elsewhere.")
+
+
 def _reopen(path: Path) -> tuple[RunFolder, int]:
     folder = RunFolder.reopen(path)
-    steps = (event["event"].get("iteration", 0) for event in folder.read_events())
+    steps = (int(found[1]) for line in folder.read_lines() if (found := _ITERATION.search(line)))
     return folder, max(steps, default=-1)
 
 
@@ -216,8 +227,18 @@ def read_config(config: Any) -> dict[str, Any]:
         raise TypeError(
             f"config must be a dictionary, argparse's result, a dataclass or a pydantic model; not {config!r:.60}."
         )
-    found = _to_json(config, 0)
-    return dict(found)
+    found: dict[str, Any] = replace_all(_to_json(config, 0))
+    if len(json.dumps(found)) > MOST_CONFIG_BYTES:
+        raise ValueError(
+            f"config has more than {MOST_CONFIG_BYTES // 1024} KiB; keep what is large as a file: run.file(path)."
+        )
+    return found
+
+
+def _read_note(note: Any) -> str:
+    if not isinstance(note, str) or len(note) > MOST_NOTE_CHARACTERS:
+        raise ValueError(f"note must be text of at most {MOST_NOTE_CHARACTERS:,} characters.")
+    return replace_unstorable(note)
 
 
 def _to_json(value: Any, depth: int) -> Any:

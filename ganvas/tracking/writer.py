@@ -97,16 +97,26 @@ class RunWriter:
 
     def put(self, task: Callable[[], None], size: int) -> None:
         """Do this on the writer's thread, after what was put before. size: bytes that it holds until then."""
-        if self._thread is None:
-            with self._queue_lock:
-                if self._thread is None:
-                    self._thread = Thread(target=self._work, name="ganvas-writer", daemon=True)
-                    self._thread.start()
+        if self._thread is None and not self._start():
+            task()
+            return
         while self._queued_bytes and self._queued_bytes + size > MOST_QUEUED_BYTES:
             self._has_room.clear()
             self._has_room.wait(RETRY_SECONDS)
         self._count(size)
         self._tasks.put((task, size))
+
+    def _start(self) -> bool:
+        with self._queue_lock:
+            if self._thread is None:
+                thread = Thread(target=self._work, name="ganvas-writer", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:
+                    # The interpreter ends, or the machine allows no more threads.
+                    return False
+                self._thread = thread
+        return True
 
     def drain(self, seconds: float) -> bool:
         """Wait until all that was put is done; returns whether it is."""

@@ -36,6 +36,7 @@ _LOSSES_A_POINT = 20
 # A loop that counts epochs saves a grid each step: nothing is learnt yet before the fifth.
 _EARLY_GRIDS, _EARLY_SHARE = 5, 0.4
 _MANY = 1_000_000
+_READ_BYTES = 4 * 1024 * 1024
 # Fewer say nothing of diversity.
 _FEWEST_CELLS = 4
 
@@ -84,7 +85,12 @@ class Diagnosis:
 
     def follow(self) -> list[Event]:
         """Examine what was written since the last call; returns the events to add."""
-        rows = list(self._read_rows())
+        found: list[Event] = []
+        while rows := list(self._read_rows()):
+            found += self._examine_rows(rows)
+        return found
+
+    def _examine_rows(self, rows: list[dict[str, Any]]) -> list[Event]:
         grids = [row["seq"] for row in rows if row["event"].get("kind") == "sample_grid_saved"]
         count = min(len(grids), MOST_AT_ONCE)
         # The newest is always one of them.
@@ -100,7 +106,7 @@ class Diagnosis:
         try:
             with (self._folder.path / EVENTS).open("rb") as file:
                 file.seek(self._offset)
-                text = file.read()
+                text = file.read(_READ_BYTES)
         except FileNotFoundError:
             return
         complete = text[: text.rfind(b"\n") + 1]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from api.jobs.schemas import JobRead
@@ -18,7 +19,7 @@ from tests.conftest import LiveService
 from tests.ganvas.conftest import RunCommand
 
 ROOT = Path(__file__).parents[3]
-SECONDS = 60.0
+SECONDS = 30.0
 
 BEGIN = """
 import os, signal, sys, time
@@ -51,6 +52,7 @@ class Loops:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            cwd=self.home.parent,
         )
         self.processes.append(process)
         return process
@@ -138,6 +140,7 @@ def test_kill_9_loses_nothing_and_the_run_is_failed(loops: Loops, client: Client
     [
         ("os.kill(os.getpid(), signal.SIGTERM); time.sleep(60)", -signal.SIGTERM, "ended by SIGTERM."),
         ("raise RuntimeError('no such luck')", 1, "RuntimeError: no such luck"),
+        ("sys.excepthook = lambda *_: None\nraise KeyError('quiet')", 1, "KeyError: 'quiet'"),
     ],
 )
 def test_a_loop_that_a_signal_or_an_exception_ends_is_failed_with_that(
@@ -207,6 +210,29 @@ def test_a_service_that_comes_late_gets_everything(
     (folder,) = loops.folders()
     wait_for(lambda: not is_held(folder))
     assert "succeeded" in ganvas("sync", folder.path, "--url", live_service.url).out
+    assert points(client, wait_for_end(client)) == [0.0, 1.0, 2.0]
+
+
+def test_a_loop_whose_folder_has_modules_of_our_names_is_delivered(
+    loops: Loops, client: Client, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine"
+    for name in ("api", "worker", "dashboard"):
+        (mine / name).mkdir(parents=True)
+        (mine / name / "__init__.py").write_text("raise ImportError('not yours')")
+    loops.run(
+        "open('big.pt', 'wb').write(os.urandom(3_000_000)); run.checkpoint('big.pt', step=2)",
+        PYTHONPATH=f"{ROOT}{os.pathsep}{mine}",
+    )
+    job = wait_for_end(client)
+    assert (job.state, points(client, job)) == ("succeeded", [0.0, 1.0, 2.0])
+    # A file that is sent in a request of its own.
+    (file,) = httpx.get(f"{client.url}/jobs/{job.id}/files").json()["items"]
+    assert (file["name"], file["size"]) == ("checkpoints/000002.pt", 3_000_000)
+
+
+def test_a_loop_that_is_killed_at_once_is_known(loops: Loops, client: Client) -> None:
+    loops.run("os.kill(os.getpid(), signal.SIGKILL)")
     assert points(client, wait_for_end(client)) == [0.0, 1.0, 2.0]
 
 
