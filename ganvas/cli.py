@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "undelete": ("ganvas.commands.runs.changes", "Bring deleted runs back."),
     "import": ("ganvas.exchange.commands", "Import runs of TensorBoard, W&B, trackio or MLflow."),
     "export": ("ganvas.exchange.commands", "Export runs to TensorBoard, CSV, Parquet, MLflow or HTML."),
+    "share": ("ganvas.commands.runs.sharing", "Make, list and end read-only links for people without an account."),
     "token": ("ganvas.commands.access", "Make, list and revoke the service's tokens."),
     "secrets": ("ganvas.commands.access", "Make the passwords of a cluster's parts."),
     "backup": ("ganvas.commands.database", "Write everything that the service knows into a folder."),

@@ -20,6 +20,7 @@ from api.events.findings.schemas import FindingAdvised, FindingListed, VerdictTo
 from api.jobs.schemas import JobRead, JobSummary
 from api.samples.schemas import CheckpointRead, LogLineRead, NeighbourGridRead, SampleRead
 from api.server.http.schemas import HealthRead, JobState, Page
+from api.server.sharing.schemas import ShareKind, ShareMade, ShareRead
 from api.workers.schemas import WorkerRead
 from ganlib.events import Severity
 
@@ -332,6 +333,31 @@ def table_query(
     query: dict[str, Any] = {"state": state, "name": name, "tag": tag, "commit": commit, "recipe": recipe}
     query |= {"verdict": verdict, "finding": finding, "where": [*where], "q": q, "sort": sort, "limit": limit}
     return _given(query)
+
+
+def share(
+    *targets: str, kind: ShareKind = "run", address: str = "", expires_in: int | str = "7d"
+) -> Call[ShareMade]:
+    """Make a read-only link to a run, a comparison of runs or a figure; its `url` is told this once.
+
+    address: of a comparison or a figure, as its page has it. expires_in: seconds, or `12h`, `7d`, `2w`.
+
+    >>> client.share("my-gan", expires_in="2d").url  # doctest: +SKIP
+    '/s/pXk…'
+    """
+    body = {"kind": kind, "targets": targets, "address": address, "expires_in": expires_in}
+    # Once: another try may make another link, of which nobody hears.
+    return fetch(ShareMade, "POST", "/shares", json=body)
+
+
+def list_shares() -> Call[list[ShareRead]]:
+    """Return the shared links, newest first, also those that ended within the last 30 days."""
+    return (yield from _read(Page[ShareRead], "/shares")).items
+
+
+def revoke_share(share_id: str) -> Call[ShareRead]:
+    """End a shared link at once, for everybody who has it."""
+    return fetch(ShareRead, "DELETE", f"/shares/{quote_id(share_id)}", delays=READ_DELAYS)
 
 
 def job_path(job_id: str) -> str:

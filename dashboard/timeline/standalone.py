@@ -74,6 +74,14 @@ class Standalone:
 
 
 @dataclass(frozen=True)
+class PageFile:
+    """The file, and what it leaves out, in words or empty."""
+
+    html: bytes
+    left_out: str
+
+
+@dataclass(frozen=True)
 class FileParts:
     """What a file is made of: template and content, timelines, the curves of each chart, further styles."""
 
@@ -92,7 +100,7 @@ def read_grid_sizes(session: Session, timelines: Iterable[Sequence[GridRow]]) ->
 
 def build_file(
     site: Site, blobs: Blobs, parts: FileParts, sizes: dict[str, int], max_bytes: int, now: datetime
-) -> bytes:
+) -> PageFile:
     """Return the file, no longer than `max_bytes`: with so many grids as fit, evenly spread.
 
     Raises RequestInvalid where it would be longer without a grid.
@@ -103,9 +111,10 @@ def build_file(
         message = f"without its images the file has {show_bytes(len(without))} already; allow more"
         raise refuse_request([{"field": "query.max_size", "given": str(max_bytes), "message": message}])
     while True:
-        html = _render(site, blobs, parts, thin(parts.timelines, sizes, budget - len(without)), now)
+        kept = thin(parts.timelines, sizes, budget - len(without))
+        html = _render(site, blobs, parts, kept, now)
         if len(html) <= max_bytes:
-            return html
+            return PageFile(html, _count_kept(parts.timelines, kept))
         budget -= len(html) - max_bytes
 
 
@@ -214,16 +223,21 @@ def _hash(text: str) -> str:
 
 
 def _describe_thinning(timelines: Sequence[Sequence[GridRow]], kept: Sequence[Sequence[GridRow]]) -> str:
-    total, inside = sum(map(len, timelines)), sum(map(len, kept))
-    if inside == total:
+    counted = _count_kept(timelines, kept)
+    if not counted:
         return ""
-    return (
-        f"{show_count(inside)} of {show_count(total)} sample grids are in this file, evenly spread, so that it "
-        "does not become larger than it was asked to be; Ganvas has them all."
-    )
+    return f"This file holds {counted}, so that it is no larger than it was asked to be; Ganvas has them all."
 
 
-def send_file(html: bytes, name: str) -> Response:
+def _count_kept(timelines: Sequence[Sequence[GridRow]], kept: Sequence[Sequence[GridRow]]) -> str:
+    """Return how many of the grids are in the file, empty for all."""
+    total, inside = sum(map(len, timelines)), sum(map(len, kept))
+    return f"{show_count(inside)} of {show_count(total)} sample grids, evenly spread" if inside < total else ""
+
+
+def send_file(file: PageFile, name: str) -> Response:
     """Return the file as an answer that is saved, not shown."""
     headers = {"content-disposition": write_disposition(name, "html"), "cache-control": "no-store"}
-    return Response(html, headers=headers, media_type="text/html")
+    if file.left_out:
+        headers["x-left-out"] = file.left_out
+    return Response(file.html, headers=headers, media_type="text/html")

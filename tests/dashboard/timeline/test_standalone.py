@@ -107,7 +107,9 @@ def test_two_hundred_large_grids_are_thinned_to_ten_megabytes_and_the_file_says_
     (timeline,) = read_data(answer.text, "timelines")
     iterations = timeline["iterations"]
     assert (iterations[0], iterations[-1]) == (5, 1000)
-    assert f"{len(iterations)} of 200 sample grids are in this file, evenly spread" in answer.text
+    kept = f"{len(iterations)} of 200 sample grids, evenly spread"
+    assert f"This file holds {kept}, so that" in answer.text
+    assert answer.headers["x-left-out"] == kept
     smaller = client.get(f"/runs/{job}/export.html?max_size=500000")
     assert len(smaller.content) <= 500_000
     assert "3 of 200 sample grids" in smaller.text
