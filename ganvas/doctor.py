@@ -131,7 +131,10 @@ def check_disk(settings: "Settings") -> Finding:
     text = f"{free / GIB:.1f} GiB free in {home}"
     if free < LOW_BYTES:
         return Finding(
-            "disk", "failed", text, "free some space: a full disk stops uploads (507); reading still works"
+            "disk",
+            "failed",
+            text,
+            "free some space: nothing can be stored (507) and workers take no runs; reading still works",
         )
     if free < WARN_BYTES:
         return Finding(

@@ -9,7 +9,8 @@ import pytest
 
 from api.attempts.schemas import FinishPost
 from api.client.client import Client, WorkerClient
-from api.errors import AttemptFenced, NotAuthenticated
+from api.client.transport import ServiceUnreachable
+from api.errors import AttemptFenced, NotAuthenticated, TooManyRequests
 from tests.faults.conftest import SPEC, encode_post, long_or_short
 from tests.support.faults.holding import claim_as, hold
 from tests.support.faults.machines import wait_until
@@ -32,6 +33,10 @@ def write_stale(client: WorkerClient, job_id: str, turn: int) -> bool:
             client.finish(job_id, 1, finish)
     except (AttemptFenced, NotAuthenticated):
         return False
+    except (ServiceUnreachable, TooManyRequests):
+        # Of a machine that is too busy to answer, which says nothing of the fence.
+        time.sleep(0.1)
+        return write_stale(client, job_id, turn)
     except Exception:
         # Refused for something else: the fence let it pass.
         return True

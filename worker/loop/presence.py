@@ -10,7 +10,7 @@ from api.client.worker_client import WorkerClient
 from api.errors import ServiceError
 from api.workers.schemas import WorkerPost
 from worker.loop.periodic import PeriodicThread
-from worker.machine.devices import count_gpus, describe_device, read_gpu_states
+from worker.machine.devices import count_gpus, describe_device, describe_shortage, read_gpu_states
 from worker.machine.git import find_checkout, is_dirty, read_commit
 from worker.machine.provenance import read_own_version
 from worker.settings import WorkerSettings
@@ -36,6 +36,7 @@ class Presence:
         self._client = WorkerClient(settings.url, settings.token)
         self._name = settings.worker_name
         self._worker_gpus = settings.worker_gpus
+        self._folder = settings.attempts_dir
         self._checkout, self._version = find_checkout(), read_own_version()
         self._read_held = read_held
         self._thread = PeriodicThread("presence", self.try_post, every_seconds, at_once=True)
@@ -63,10 +64,13 @@ class Presence:
     def post(self) -> None:
         """Post the description; raises ServiceError when the service is away or refuses this worker."""
         held = self._read_held()
+        # Beside its device, where people look for who could take a run that waits.
+        shortage = describe_shortage(self._folder)
+        device = f"{describe_device()[:80]}, {shortage}" if shortage else describe_device()
         self._client.describe_worker(
             WorkerPost(
                 name=self._name,
-                device=describe_device(),
+                device=device[:200],
                 gpus=read_gpu_states(),
                 gpu_count=self._worker_gpus or count_gpus(),
                 # Read anew: the next trainer runs what is checked out then.

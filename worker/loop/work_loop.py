@@ -8,7 +8,7 @@ from api.attempts.schemas import ClaimRequest
 from api.client.worker_client import WorkerClient
 from api.errors import NotAllowed, NotAuthenticated, ServiceError
 from worker.attempt.supervisor import recover_attempts, run_attempt
-from worker.machine.devices import LEAST_FREE_BYTES, count_gpus, free_bytes, list_devices, read_gpu_states
+from worker.machine.devices import count_gpus, describe_shortage, list_devices, read_gpu_states
 from worker.machine.provenance import read_provenance
 from worker.settings import WorkerSettings
 
@@ -59,8 +59,8 @@ class WorkLoop:
         return count
 
     def _run_one(self, client: WorkerClient) -> bool:
-        if (free := free_bytes(self._settings.attempts_dir)) < LEAST_FREE_BYTES:
-            logger.error("no job is claimed: only %d bytes are free below %s", free, self._settings.attempts_dir)
+        if shortage := describe_shortage(self._settings.attempts_dir):
+            logger.error("this worker %s", shortage)
             return False
         memories = [gpu.memory_total for gpu in read_gpu_states()]
         request = ClaimRequest(

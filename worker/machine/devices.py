@@ -90,6 +90,16 @@ def _ask_nvidia_smi(fields: str, form: str) -> list[str]:
     return [line.strip() for line in done.stdout.decode(errors="replace").splitlines() if line.strip()]
 
 
+def describe_shortage(folder: Path) -> str:
+    """Return why a worker that writes below this folder takes no job, in words; nothing where there is room."""
+    free = free_bytes(folder)
+    if free >= LEAST_FREE_BYTES:
+        return ""
+    return (
+        f"takes no run: {free / MIB:.1f} MiB are free on the disk of {folder}, it needs {LEAST_FREE_BYTES // MIB}"
+    )
+
+
 def free_bytes(folder: Path) -> int:
     """Return the free bytes on the disk of a folder, which need not exist yet."""
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())

@@ -57,6 +57,18 @@ def test_a_worker_that_fell_silent_is_not_alive_and_then_forgotten(live_service:
         assert [worker.name for worker in client.list_workers()] == ["other"]
 
 
+def test_a_worker_without_room_on_its_disk_says_that_it_takes_no_run(
+    live_service: LiveService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "free_bytes", lambda _: 5 * 1024**2)
+    tell(live_service.url)
+    with Client(live_service.url) as client:
+        (worker,) = client.list_workers()
+    assert "takes no run: 5.0 MiB are free on the disk of" in worker.device
+    said = CliRunner().invoke(cli, ["workers", "--url", live_service.url]).output
+    assert "takes no run" in said
+
+
 def test_a_worker_that_begins_a_job_tells_of_it_at_once(live_service: LiveService) -> None:
     held: list[tuple[str, int] | None] = [None]
     presence = Presence(WorkerSettings(url=live_service.url, worker_name="gpu-1"), lambda: held[-1], 3600.0)
