@@ -167,7 +167,8 @@ def test_curves_are_drawn_under_the_names_that_are_given_literally(client: TestC
         ("/figures/timelines.png?run=RUN&iteration=50", 422, "figure_refused", "at or before iteration 50"),
         ("/figures/curves.png?run=RUN&metric=eval/fid", 422, "figure_refused", "there are: loss/discriminator"),
         ("/figures/curves.csv?run=RUN&metric=eval/fid", 422, "figure_refused", "there are: loss/discriminator"),
-        ("/figures/curves.png?run=RUN&metric=../etc", 422, "request_invalid", "metric"),
+        ("/figures/curves.png?run=RUN&metric=../etc", 422, "figure_refused", "has a metric ../etc"),
+        ("/figures/curves.png?run=RUN&metric=a%1Fb", 422, "request_invalid", "metric"),
         ("/runs/RUN/movie.gif?from=1000", 422, "figure_refused", "no sample grid there yet"),
         ("/runs/RUN/movie.gif?size=9999", 422, "request_invalid", "size: "),
     ],
@@ -178,6 +179,14 @@ def test_what_cannot_be_drawn_gets_a_sentence(
     answered = error_of(client, path.replace("RUN", run))
     assert answered[:2] == (status, code)
     assert says in answered[2]
+
+
+def test_a_run_is_drawn_by_its_name_and_by_the_beginning_of_its_id(client: TestClient, run: str) -> None:
+    name = client.get(f"/jobs/{run}").json()["name"]
+    tables = [client.get(f"/figures/curves.csv?run={given}") for given in (run, run[:8], name)]
+    assert {table.status_code for table in tables} == {200}
+    assert len({table.text for table in tables}) == 1
+    assert client.get(f"/figures?run={name}&run={run}").text.count(f'name="run" value="{run}"') <= 1
 
 
 def test_too_much_is_refused_before_anything_is_read(
