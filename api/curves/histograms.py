@@ -110,6 +110,12 @@ def list_histograms(
     return read_page(session, query.order_by(*key), limit, histogram_read, lambda row: (row.name, row.iteration))
 
 
+def list_histogram_names(session: Session, job_id: str) -> list[str]:
+    """Return the names of a job's histograms, in order."""
+    query = select(HistogramRow.name).where(HistogramRow.job_id == job_id).distinct()
+    return list(session.scalars(query.order_by(HistogramRow.name)))
+
+
 def list_histogram_iterations(session: Session, job_id: str, name: str) -> list[int]:
     """Return the iterations at which there is a histogram of this name, in order."""
     own = (HistogramRow.job_id == job_id, HistogramRow.name == name)

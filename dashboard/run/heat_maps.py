@@ -8,7 +8,7 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from sqlalchemy.orm import Session
 
@@ -34,6 +34,7 @@ class Kind:
 
     group: the id of its section. panels: a histogram's name, the player whose hue it has, and its name on the
     page. has_zero: whether 0 belongs on the axis. is_power: whether the values are powers of ten.
+    is_own: whether somebody's own loop named the histogram.
     """
 
     group: str
@@ -42,6 +43,7 @@ class Kind:
     panels: tuple[tuple[str, str, str], ...]
     has_zero: bool = False
     is_power: bool = False
+    is_own: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -78,6 +80,20 @@ def list_kinds(spec: Mapping[str, Any]) -> list[Kind]:
     names = {player: [str(layer.get("layer")) for layer in own] for player, own in layers.items()}
     watched = watched_layers(spec.get("histogram_layers") or (), names)
     return [*KINDS, *(_layer_kind(player, index, layers[player]) for player, index in watched)]
+
+
+# Histograms of somebody's own loop that a page shows.
+MOST_OWN = 12
+
+
+def list_own_kinds(names: Sequence[str]) -> list[Kind]:
+    """Return a heat map for each histogram of somebody's own loop that has no place of its own."""
+    known = {name for kind in KINDS for name in kind.names}
+    own = [name for name in names if name not in known][:MOST_OWN]
+    return [
+        Kind(f"histogram-{number}", f"{name} over iterations", "values", ((name, "own", name),), is_own=True)
+        for number, name in enumerate(own)
+    ]
 
 
 def _layer_kind(player: str, index: int, layers: Sequence[Mapping[str, Any]]) -> Kind:
@@ -260,18 +276,20 @@ def _panel(
     word: str,
 ) -> PanelView:
     own = [histogram for histogram in histograms if histogram.name == name]
-    short = name.rpartition("/")[2]
+    short = name.rpartition("/")[2].replace(".", "-") if not kind.is_own else "own"
+    # Any name of somebody's own may be in the address.
+    path = f"histograms/{quote(name, safe='')}" if kind.is_own else name
     of = kind.values.capitalize()
     newest = (
         f"{_range(kind, own[-1])} up to iteration {show_count(own[-1].iteration)}" if own else f"no {kind.values}"
     )
     start = f"{_range(kind, own[0])} up to iteration {show_count(own[0].iteration)}, then " if len(own) > 1 else ""
     return PanelView(
-        id=f"heat-{kind.group}-{short.replace('.', '-')}",
+        id=f"heat-{kind.group}-{short}",
         player=player,
         caption=f"{of} of {word}",
         newest=_range(kind, own[-1]) if own else "",
-        image_url=f"/runs/{job_id}/{name}.png?{urlencode(axes)}",
+        image_url=f"/runs/{job_id}/{path}.png?{urlencode(axes)}",
         summary=f"{of} of {word} over the iterations: {start}{newest}.",
     )
 

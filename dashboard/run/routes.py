@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from api.artifacts import files as run_files
 from api.curves import queries as curve_queries
+from api.curves.histograms import list_histogram_names
 from api.errors import JobStateConflict, RouteNotFound
 from api.jobs import queries as job_queries
 from api.jobs import serializers
@@ -28,8 +29,10 @@ from dashboard.charts.chart import CHART_METRICS, CHART_POINTS, MEASURE_POINTS
 from dashboard.run.curves import choose_words, list_own, measured_metrics
 from dashboard.run.heat_maps import (
     GRADIENTS,
+    KINDS,
     LOGITS,
     list_kinds,
+    list_own_kinds,
     read_heat_map,
     read_heat_map_png,
 )
@@ -105,6 +108,8 @@ def read_run(session: Session, job_id: str, iteration: int | None, request: Requ
     drawn = [*dict.fromkeys([*chosen, *CHART_METRICS])]
     own = list_own(job.latest, chosen) if job.origin != "ganlib" else []
     measured = list(dict.fromkeys([*measured_metrics(job.latest), *own]))
+    is_own = job.origin != "ganlib"
+    kinds = [*KINDS, *list_own_kinds(list_histogram_names(session, job_id))] if is_own else list_kinds(job.spec)
     timeline = list_grid_rows(session, job_id)
     grids = [grid.iteration for grid in timeline]
     at = grids[nearest_index(grids, iteration)] if grids else None
@@ -124,7 +129,7 @@ def read_run(session: Session, job_id: str, iteration: int | None, request: Requ
         evaluation_note=_read_newest_line(session, job_id, "evaluation"),
         sample_note=_read_newest_line(session, job_id, "samples"),
         data_notes=_read_data_notes(session, job_id),
-        heat_maps=[read_heat_map(session, job_id, kind, read_window(request)) for kind in list_kinds(job.spec)],
+        heat_maps=[read_heat_map(session, job_id, kind, read_window(request)) for kind in kinds],
         neighbours=read_neighbours(session, job_id, iteration),
         log=sample_queries.list_log_lines(session, job_id, LOG_LINES).items,
         queue=count_queue(session, row) if row.state == "queued" else QueuePosition(),
@@ -168,6 +173,11 @@ def _add_heat_maps(router: APIRouter) -> None:
     ) -> Response:
         """Draw what one layer gives, a discriminator's for real or for generated images."""
         return _draw_heat_map(services, job_id, f"layers/{which}", axes)
+
+    @router.get("/runs/{job_id}/histograms/{which:path}.png", dependencies=[*needs("read"), NAMED_JOB, COSTLY])
+    def draw_own(job_id: str, which: str, axes: AxesDep, services: ServicesDep) -> Response:
+        """Draw a histogram that somebody's own loop named."""
+        return _draw_heat_map(services, job_id, which, axes)
 
 
 def _draw_heat_map(services: Services, job_id: str, name: str, axes: HeatMapAxes) -> Response:

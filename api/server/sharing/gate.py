@@ -30,7 +30,7 @@ _ARTIFACT = re.compile(r"/artifacts/(?P<sha256>[0-9a-f]{64})")
 # What belongs to the page of one run.
 _OF_RUN = re.compile(
     r"/runs/(?P<page>[a-z0-9]+)(/(export\.html|timeline\.json|(strips|corners)/[0-9a-f-]+\.(jpg|png)"
-    r"|cells/(none|[0-9]+-[0-9]+)(/[0-9a-f-]+\.png)?|(logits|gradients|layers)/[a-z0-9.]+\.png))?"
+    r"|cells/(none|[0-9]+-[0-9]+)(/[0-9a-f-]+\.png)?|(logits|gradients|layers)/[a-z0-9.]+\.png|histograms/.+\.png))?"
     r"|/jobs/(?P<job>[a-z0-9]+)/(metrics|samples|neighbours|histograms|events|files|files/.+"
     r"|checkpoints/[0-9]+/generator|attempts/[0-9]+/diff)"
 )

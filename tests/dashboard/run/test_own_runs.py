@@ -225,6 +225,20 @@ def test_a_series_of_pictures_is_a_strip_at_the_timeline_s_iteration(client: Tes
         assert re.findall(r'data-iteration="(\d+)"', series) == ["1800", "3600", "5400"]
 
 
+def test_a_histogram_of_any_name_is_a_heat_map(client: TestClient) -> None:
+    run = OwnRun(client, "with histograms")
+    for iteration in (10, 20, 30):
+        own = {"low": -1.0, "high": 1.0, "counts": [iteration] * 64}
+        run.post({"kind": "histograms_logged", "iteration": iteration, "histograms": {"weights/G layer #1": own}})
+    html = read(client, f"/runs/{run.id}")
+    assert "weights/G layer #1 over iterations" in words(html)
+    (address,) = re.findall(r'href="(/runs/\w+/histograms/[^"]+)"', html)
+    image = client.get(address.replace("&amp;", "&"))
+    assert (image.status_code, image.headers["content-type"]) == (200, "image/png")
+    link = client.post("/shares", json={"target": run.id}).json()["url"]
+    assert client.get(link + address.replace("&amp;", "&")).status_code == 200
+
+
 def test_an_own_run_cannot_be_started_from_here(client: TestClient) -> None:
     run = make_run(client)
     answer = client.get(f"/runs/{run.id}/again", headers={"accept": "text/html"})
