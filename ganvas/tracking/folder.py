@@ -358,6 +358,8 @@ def _show_moment(moment: datetime) -> str:
 def _write(descriptor: int, content: "bytes | memoryview", offset: int) -> None:
     """Write all of it at this place; raises OSError where it finds no room."""
     count = os.pwrite(descriptor, content, offset)
+    if count == len(content):
+        return
     view, offset = memoryview(content)[count:], offset + count
     while len(view):
         count = os.pwrite(descriptor, view, offset)

@@ -6,6 +6,9 @@ from contextlib import suppress
 from html import escape
 from typing import Any
 
+# Pictures are shown at least about as wide, in pixels of the page.
+LEAST_WIDTH = 448
+
 
 class NotebookView:
     """One picture of a run below the cell that made its first grid.
@@ -35,13 +38,18 @@ class NotebookView:
         self.png = png
         if self._handle is not None:
             with suppress(Exception):
-                self._handle.update(sys.modules["IPython"].display.Image(png))
+                self._handle.update(sys.modules["IPython"].display.HTML(_draw(png)))
 
     def describe(self, name: str, url: str | None, line: str) -> str:
         """Return a few lines of HTML: the run, the way to its page, and the newest grid."""
         link = f'<a href="{escape(url)}">{escape(name)}</a>' if url else escape(name)
-        picture = ""
-        if self.png is not None:
-            encoded = base64.b64encode(self.png).decode()
-            picture = f'<br><img style="image-rendering: pixelated" src="data:image/png;base64,{encoded}">'
+        picture = f"<br>{_draw(self.png)}" if self.png is not None else ""
         return f"<b>{link}</b> <small>{escape(line)}</small>{picture}"
+
+
+def _draw(png: bytes) -> str:
+    """Return a picture as HTML, enlarged without blurring where it is small."""
+    width = int.from_bytes(png[16:20], "big")
+    shown = width * max(1, LEAST_WIDTH // width)
+    encoded = base64.b64encode(png).decode()
+    return f'<img width="{shown}" style="image-rendering: pixelated" src="data:image/png;base64,{encoded}">'

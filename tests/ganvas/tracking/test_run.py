@@ -2,7 +2,9 @@ import errno
 import io
 import json
 import os
+import sys
 import threading
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from safetensors.torch import load
 
 from ganvas.tracking import folder as folders
 from ganvas.tracking.folder import RunFolder
+from ganvas.tracking.notebook import NotebookView
 from ganvas.tracking.run import Run
 from tests.ganvas.tracking.conftest import Recorded
 
@@ -263,6 +266,38 @@ def test_a_notebook_shows_the_newest_grid_and_the_way_to_the_page(recorded: Reco
     html = recorded.run._repr_html_()
     assert 'href="http://127.0.0.1:8000/runs/a?b=&lt;c&gt;"' in html
     assert "data:image/png;base64," in html
+
+
+class FakeIPython(types.ModuleType):
+    """IPython as a kernel has it: what was displayed, and how often it was drawn anew."""
+
+    def __init__(self, kernel: object) -> None:
+        super().__init__("IPython")
+        self.shown: list[str] = []
+        self.display = types.SimpleNamespace(display=self.show, HTML=str)
+        self.get_ipython = lambda: types.SimpleNamespace(kernel=kernel)
+
+    def show(self, html: str, display_id: bool) -> Any:
+        assert display_id
+        self.shown.append(html)
+        return types.SimpleNamespace(update=self.shown.append)
+
+
+def test_in_a_kernel_the_newest_grid_is_drawn_where_the_first_one_stands(
+    recorded: Recorded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notebook, terminal = FakeIPython(kernel=object()), FakeIPython(kernel=None)
+    monkeypatch.setitem(sys.modules, "IPython", notebook)
+    for step in range(2):
+        recorded.run.grid(np.full((1, 1, 8, 8), step, np.uint8), step=step)
+    recorded.events()
+    assert [html[:24] for html in notebook.shown] == ["", '<img width="448" style="', '<img width="448" style="']
+    assert notebook.shown[1] != notebook.shown[2]
+    monkeypatch.setitem(sys.modules, "IPython", terminal)
+    recorded.run._view = NotebookView()
+    recorded.run.grid(np.zeros((1, 1, 8, 8), np.uint8), step=2)
+    recorded.events()
+    assert terminal.shown == []
 
 
 def test_a_folder_that_is_copied_while_it_is_written_is_readable(recorded: Recorded, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from ganlib.runtime.cpu import thread_settings
 from worker.machine import git as checkouts
-from worker.machine.provenance import MAX_DIFF_BYTES, read_provenance
+from worker.machine.provenance import MAX_DIFF_BYTES, read_program_provenance, read_provenance
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -130,3 +130,25 @@ def test_an_image_runs_what_it_was_built_from(checkout: Path, monkeypatch: pytes
 def test_a_git_that_does_not_answer_proves_nothing(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkouts, "list_changed_files", lambda _: None)
     assert read_provenance().dirty is True
+
+
+def test_a_program_of_somebodys_own_is_described_by_its_own_checkout(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_API_KEY", "very-secret-word")
+    script = checkout / "scripts"
+    script.mkdir()
+    (script / "train.py").write_text("print()\n")
+    (checkout / "package" / "__init__.py").write_text("value = 'very-secret-word'\n")
+    command = ["python", "train.py", "--lr=1", "--api-key", "abc", "--token=def", "-x", "very-secret-word"]
+    found = read_program_provenance(script, command, ["pytest", "_pytest", "no_such_module"])
+    assert found.commit == git(checkout, "rev-parse", "HEAD").strip()
+    assert found.dirty
+    assert "# untracked: scripts/train.py" in found.uncommitted_diff
+    assert found.command == "python train.py --lr=1 --api-key '…' '--token=…' -x [MY_API_KEY]"
+    assert "very-secret-word" not in found.model_dump_json()
+    assert found.versions.keys() == {"ganvas", "pytest"}
+    # Outside of any checkout nothing of this installation's is recorded.
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    elsewhere = read_program_provenance(tmp_path, [], [])
+    assert (elsewhere.commit, elsewhere.remote, elsewhere.uncommitted_diff) == (None, None, "")
