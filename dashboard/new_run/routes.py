@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from api.errors import JobStateConflict, RouteNotFound, TooManyRequests
 from api.jobs import queries as job_queries
 from api.jobs import serializers, submission
+from api.jobs.ids import NAMED_JOB
 from api.jobs.schemas import JobRead
 from api.server.access.scopes import needs
 from api.server.http.dependencies import Caller, ServicesDep
@@ -61,7 +62,7 @@ def build_router(site: Site) -> APIRouter:
         source = Source("New run", "", "/new", "All recipes")
         return submit(renderer, request, fields, services, caller, source, "/new")
 
-    @router.get("/runs/{job_id}/again", dependencies=needs("user"))
+    @router.get("/runs/{job_id}/again", dependencies=[*needs("user"), NAMED_JOB])
     def show_again(
         job_id: str,
         request: Request,
@@ -82,7 +83,7 @@ def build_router(site: Site) -> APIRouter:
         )
         return renderer.render_page(request, "new_run/form.html", page, 422 if changed.problems else 200)
 
-    @router.post("/runs/{job_id}/again", dependencies=needs("user"))
+    @router.post("/runs/{job_id}/again", dependencies=[*needs("user"), NAMED_JOB])
     def start_again(
         job_id: str, request: Request, fields: FormFields, services: ServicesDep, caller: Caller
     ) -> Response:
@@ -91,7 +92,7 @@ def build_router(site: Site) -> APIRouter:
         source, action = _source_of_run(job), f"/runs/{job.id}/again"
         return submit(renderer, request, fields, services, caller, source, action, made_from=job.id)
 
-    @router.post("/runs/{job_id}/retry", dependencies=needs("user"))
+    @router.post("/runs/{job_id}/retry", dependencies=[*needs("user"), NAMED_JOB])
     def retry_run(job_id: str, fields: FormFields, services: ServicesDep, caller: Caller) -> Response:
         """Queue the run once more, from its newest checkpoint, and show it; a run that is not over is shown."""
         key = read_draft(fields).key

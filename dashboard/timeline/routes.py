@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from api.artifacts.storage import Blobs
 from api.errors import RouteNotFound
 from api.jobs import queries as job_queries
+from api.jobs.ids import NAMED_JOB
 from api.samples.queries import GridRow, list_grid_rows
 from api.server.access.scopes import needs
 from api.server.http.dependencies import ServicesDep
@@ -32,7 +33,7 @@ def build_router(site: Site) -> APIRouter:
     router = APIRouter(include_in_schema=False)
     cache = SheetCache(DiskCache(site.services.settings.home.expanduser().resolve() / "sheets"))
 
-    @router.get("/runs/{job_id}/timeline.json", dependencies=needs("read"))
+    @router.get("/runs/{job_id}/timeline.json", dependencies=[*needs("read"), NAMED_JOB])
     def read_timeline(job_id: str, request: Request, services: ServicesDep) -> Response:
         """Send every grid of the run, as columns."""
         with services.database.read() as session:
@@ -50,7 +51,7 @@ def build_router(site: Site) -> APIRouter:
         """Send the upper left corners of grids as one image."""
         return await send_sheet(cache, sheet, partial(sheet.read_grids, MOST_CORNERS), _draw_corners)
 
-    @router.get("/runs/{job_id}/cells/{cell}", dependencies=needs("read"))
+    @router.get("/runs/{job_id}/cells/{cell}", dependencies=[*needs("read"), NAMED_JOB])
     @takes_query("iteration")
     def show_cell(job_id: str, cell: str, request: Request, services: ServicesDep) -> HTMLResponse:
         """Show the history of a cell, ROW-COLUMN or none, as the part of the run's page that it is."""

@@ -347,3 +347,5 @@ def test_runs_are_also_compared_by_their_names(client: TestClient, worker: FakeW
     assert iterations(html) == ["300", "300"]
     assert 'data-field="unknown"' not in html
     assert read(client, "/runs/run-1").count(f"/runs/{second}") > 0
+    for page in ("/again", "/timeline.json", "/cells/1-1", "/export.html"):
+        assert client.get(f"/runs/run-1{page}").status_code == 200, page
