@@ -1,7 +1,7 @@
 """What a call of `ganvas.init`'s run costs the loop that makes it, offline and beside a service that takes it all.
 
-Beside the floor (one write of the same bytes) and, where it is installed, tensorboard's writer. Calls are made back
-to back, and between iterations of a loop that multiplies matrices.
+Beside the floor (one write of the same bytes) and, where it is installed, tensorboard's writer. Calls are made one
+after the other, and between iterations of a loop that multiplies matrices.
 
 Run: OMP_NUM_THREADS=1 python -m bench.service.tracking [URL of a service]
 """
