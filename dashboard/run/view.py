@@ -170,8 +170,15 @@ DATA_NOTES = 50
 FIRST_GRID = (
     "The first sample grid appears here: the same fixed latents, drawn again and again as the generator learns."
 )
-FIRST_OWN_GRID = "The first image grid appears here: run.grid(images, step=…) draws one."
-NO_CURVES = "The first values appear here: run.log({…}, step=…) logs some."
+FIRST_OWN_GRID = "The first image grid appears here"
+FIRST_VALUES = "The first values appear here"
+# The call that makes them, where a person writes it.
+GRID_CALLS = {
+    "own": "run.grid(images, step=…) draws one",
+    "mlflow": "mlflow.log_image(image, key=…, step=…) adds one",
+}
+VALUE_CALLS = {"own": "run.log({…}, step=…) logs some", "mlflow": "mlflow.log_metrics({…}, step=…) logs some"}
+NO_VALUES = "This run logged no values."
 NO_GRIDS = "The run ended before it drew a sample grid."
 
 
@@ -312,7 +319,7 @@ def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, no
         chart=build_curve_chart(
             _name_chart(data.chosen), data.chosen, curves, axis, WIDE_POINTS, find_losses(job.latest)
         ),
-        no_curves=NO_CURVES if job.origin != "ganlib" and not job.latest else "",
+        no_curves=_say_no_curves(job),
         choices=build_choices(job.latest, data.chosen, dataset),
         attempt_marks=build_attempt_marks(job),
         measures=build_measures(measured, axis, data.own_metrics),
@@ -355,7 +362,20 @@ def _say_no_grids(job: JobRead) -> str:
     """Return what stands in the place of the timeline."""
     if job.state in TERMINAL_STATES:
         return NO_GRIDS
-    return FIRST_GRID if job.origin == "ganlib" else FIRST_OWN_GRID
+    return FIRST_GRID if job.origin == "ganlib" else _call_for(FIRST_OWN_GRID, GRID_CALLS.get(job.origin, ""))
+
+
+def _say_no_curves(job: JobRead) -> str:
+    """Return what stands in the place of the large chart of a loop of somebody's own; empty where there is one."""
+    if job.origin == "ganlib" or job.latest:
+        return ""
+    if job.state in TERMINAL_STATES:
+        return NO_VALUES
+    return _call_for(FIRST_VALUES, VALUE_CALLS.get(job.origin, ""))
+
+
+def _call_for(text: str, call: str) -> str:
+    return f"{text}: {call}." if call else f"{text}."
 
 
 def _write_spec(job: JobRead) -> str:

@@ -250,14 +250,17 @@ def test_a_backup_of_another_revision_names_both(made: Path, tmp_path: Path) -> 
 
 def test_a_backup_of_the_version_before_is_restored_and_migrated(made: Path, tmp_path: Path) -> None:
     manifest = json.loads((made / "manifest.json").read_text())
-    path = made / "tables" / "log_lines.jsonl.gz"
-    lines = [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
-    for line in lines:
-        del line["about"]
-        line["text"] = "The eval figures are of 16 samples."
-    data = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
-    path.write_bytes(gzip.compress(data))
-    manifest["tables"]["log_lines"]["sha256"] = sha256(data)
+    # Columns that later versions added.
+    for table, column, changes in (
+        ("log_lines", "about", {"text": "The eval figures are of 16 samples."}),
+        ("jobs", "origin", {}),
+    ):
+        path = made / "tables" / f"{table}.jsonl.gz"
+        lines = [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
+        kept = [{name: value for name, value in line.items() if name != column} | changes for line in lines]
+        data = b"".join(json.dumps(line).encode() + b"\n" for line in kept)
+        path.write_bytes(gzip.compress(data))
+        manifest["tables"][table]["sha256"] = sha256(data)
     (made / "manifest.json").write_text(json.dumps({**manifest, "revision": "0009"}))
     assert run("restore", made, tmp_path / "target").exit_code == 0
     engine = build_engine(Settings(home=tmp_path / "target"))
