@@ -115,7 +115,7 @@ def _list_databases(path: Path) -> Iterator[Path]:
                 query = "SELECT name FROM sqlite_master WHERE type = 'table'"
                 if {name for (name,) in connection.execute(query)}.issuperset(_TABLES):
                     yield file
-        except (OSError, sqlite3.DatabaseError):
+        except (OSError, sqlite3.DatabaseError, UnicodeDecodeError):
             continue
 
 
@@ -130,7 +130,7 @@ def _list_stored(database: Path) -> Iterator[MlflowRun]:
             rows = connection.execute(query).fetchall()
             params = _read_pairs(connection, "params")
             tags = _read_pairs(connection, "tags")
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise SourceUnreadable(f"{database} cannot be read: {error}") from error
     for run_id, name, experiment, status, start, end, address, experiment_id in rows:
         folder = _find_artifacts(database, run_id, experiment_id, address or "")
@@ -171,7 +171,7 @@ def _read_metric_rows(database: Path, run_id: str, losses: Losses) -> Iterable[M
         try:
             for key, value, timestamp, step, is_nan in connection.execute(query, [run_id]):
                 yield Metric(key, float("nan") if is_nan else restore_infinity(value), timestamp, step)
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             losses.add("rests of the table metrics", f"{database.name}: {error}")
 
 

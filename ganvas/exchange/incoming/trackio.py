@@ -103,7 +103,7 @@ def _is_database(file: Path) -> bool:
         with closing(connect(file)) as connection:
             found = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             columns = {row[1] for row in connection.execute("PRAGMA table_info(metrics)")}
-    except (OSError, sqlite3.DatabaseError):
+    except (OSError, sqlite3.DatabaseError, UnicodeDecodeError):
         return False
     return found.issuperset(_TABLES) and "metrics" in columns
 
@@ -112,11 +112,17 @@ def connect(file: Path) -> sqlite3.Connection:
     """Open a database for reading alone; one in a folder that cannot be written is taken as it lies."""
     uri = file.resolve().as_uri()
     connection = sqlite3.connect(f"{uri}?mode=ro", uri=True)
+    connection.text_factory = lambda text: text.decode(errors="replace")
     try:
         connection.execute("SELECT 1 FROM sqlite_master")
     except sqlite3.OperationalError:
         connection.close()
         connection = sqlite3.connect(f"{uri}?mode=ro&immutable=1", uri=True)
+        connection.text_factory = lambda text: text.decode(errors="replace")
+    except UnicodeDecodeError as error:
+        # SQLite's own words quote what is damaged.
+        connection.close()
+        raise sqlite3.DatabaseError("its schema is damaged") from error
     return connection
 
 

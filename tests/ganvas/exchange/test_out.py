@@ -2,6 +2,7 @@
 
 import csv
 import math
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -250,3 +251,25 @@ def test_what_cannot_be_imported_is_said(
     several = ganvas("import", FILES / "mlflow" / "mlruns", "--name", "a", "--dry-run")
     assert several.status == 2
     assert "holds 2" in several.err
+
+
+def test_a_run_that_has_grown_goes_on_at_the_service(
+    ganvas: RunCommand, service: LiveService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GANVAS_HOME", str(tmp_path / "home"))
+    logs = Path(shutil.copytree(FILES / "tensorboard" / "tensors", tmp_path / "growing"))
+    (file,) = logs.glob("events*")
+    # A run of its own: the other tests import this one whole.
+    file = file.rename(file.with_name(f"{file.name}.growing"))
+    whole = file.read_bytes()
+    counts = []
+    for part in (whole[: len(whole) // 3], whole, whole):
+        file.write_bytes(part)
+        outcome = ganvas("import", logs, "--url", service.url)
+        assert outcome.status == 0, outcome.err
+        with Client(service.url) as client:
+            (job,) = client.list(name="growing")
+            counts.append((len(client.samples(job.id)), len(client.curve_columns(job.id)["loss"]), job.state))
+    assert counts[0][0] < 10
+    assert counts[1:] == [(10, 10, "succeeded")] * 2
+    assert "nothing new" in outcome.out
