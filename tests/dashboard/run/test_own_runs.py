@@ -239,6 +239,24 @@ def test_a_histogram_of_any_name_is_a_heat_map(client: TestClient) -> None:
     assert client.get(link + address.replace("&amp;", "&")).status_code == 200
 
 
+def test_texts_of_a_run_are_never_markup(client: TestClient, worker: FakeWorker) -> None:
+    other, evil = worker.submit(), '"><script>alert(1)</script>'
+    config = {evil: evil, "list": [evil]}
+    run = OwnRun(client, evil, config=config, writer=evil, source=evil, note=evil, origin="wandb")
+    run.log(1, **{evil: 1.0, f"loss_G {evil}": 2.0})
+    run.save_grid(1)
+    run.save_file(f"images/{evil.replace('/', '')}/00000001.png", make_grid_png(1), 1)
+    run.save_file(f"{evil.replace('/', '')}/a.txt", b"a", 1)
+    run.finish("failed", "exception", evil)
+    for page in PAGES:
+        answer = client.get(page.format(id=run.id, other=other), headers={"accept": "text/html"})
+        assert answer.status_code == 200, page
+        assert "<script>alert(1)" not in answer.text, page
+    link = client.post("/shares", json={"target": run.id}).json()["url"]
+    assert "<script>alert(1)" not in client.get(link).text
+    assert "&lt;script&gt;alert(1)" in client.get(link).text
+
+
 def test_an_own_run_cannot_be_started_from_here(client: TestClient) -> None:
     run = make_run(client)
     answer = client.get(f"/runs/{run.id}/again", headers={"accept": "text/html"})
