@@ -9,7 +9,7 @@ from typing import Any
 
 from ganlib.evaluation.diagnosis.casebook import Casebook
 from ganlib.evaluation.diagnosis.history import Point
-from ganlib.evaluation.diagnosis.rules.divergence import LARGEST
+from ganlib.evaluation.diagnosis.rules.divergence import LARGEST, LARGEST_OF_CRITIC
 from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS
 from ganvas.tracking.folder import EVENTS, FolderUnreadable, RunFolder
 from ganvas.tracking.pictures.png import Cells, PngUnreadable, cut, decode_png
@@ -33,6 +33,8 @@ _JOINED = {
 MOST_AT_ONCE = 8
 # Without grids, every so many losses are looked at.
 _LOSSES_A_POINT = 20
+# Losses that are sums over a batch are large from the beginning; they explode beyond so many times the first ones.
+_FIRST_LOSSES, _LARGEST_GROWTH = 20, 100.0
 # A loop that counts epochs saves a grid each step: nothing is learnt yet before the fifth.
 _EARLY_GRIDS, _EARLY_SHARE = 5, 0.4
 _MANY = 1_000_000
@@ -78,6 +80,8 @@ class Diagnosis:
         self._names: dict[str, str | None] = {}
         self._players: dict[str, set[str]] = {}
         self._losses: dict[str, float] = {}
+        self._scales: dict[str, float] = {}
+        self._loss_count = 0
         self._signals: dict[str, float] = {}
         self._grid_steps: list[int] = []
         self._grid_count = self._losses_since = 0
@@ -131,16 +135,29 @@ class Diagnosis:
         for name, given in values.items():
             role = self._find_role(name)
             if role is not None:
-                self._losses[role] = float(given)
+                value = self._losses[role] = float(given)
                 has_any = True
+                if self._loss_count < _FIRST_LOSSES and math.isfinite(value):
+                    self._scales[role] = max(abs(value), self._scales.get(role, 0.0))
         if not has_any:
             return
         self._losses_since += 1
-        is_alarming = any(not abs(value) <= LARGEST for value in self._losses.values())
+        self._loss_count += 1
+        is_alarming = any(not abs(value) <= LARGEST for value in self._scaled_losses().values())
         is_due = not self._grid_count and self._losses_since >= _LOSSES_A_POINT
         if is_due or (is_alarming and not self._is_alarmed):
             self._is_alarmed, self._losses_since = is_alarming, 0
             yield from self._ask({}, iteration)
+
+    def _scaled_losses(self) -> dict[str, float]:
+        """Return the losses as rules may compare them: a large one of a loop whose losses are sums is none."""
+        most = LARGEST_OF_CRITIC if self._casebook.history.facts.get("is_critic") else LARGEST
+        return {
+            role: math.copysign(min(abs(value), most), value)
+            if abs(value) <= _LARGEST_GROWTH * self._scales.get(role, 0.0)
+            else value
+            for role, value in self._losses.items()
+        }
 
     def _find_role(self, name: str) -> str | None:
         """Return a metric's role, None where two have the same, and nobody can say which is meant."""
@@ -208,7 +225,7 @@ class Diagnosis:
 
     def _ask(self, signals: dict[str, float], iteration: int) -> Iterator[Event]:
         """Ask the rules about the newest losses with these signals, or with the last ones."""
-        values = (signals or self._signals) | self._losses
+        values = (signals or self._signals) | self._scaled_losses()
         for finding in self._casebook.add(Point(iteration, values)):
             yield finding.model_dump(mode="json")
 

@@ -116,6 +116,15 @@ def test_losses_that_are_not_finite_are_found_without_any_grid(recorded: Recorde
     assert (finding["rule"], finding["since"]) == ("divergence", 30)
 
 
+@pytest.mark.parametrize(("last", "rules"), [(9000.0, []), (1e7, ["divergence"])])
+def test_losses_that_are_sums_are_large_and_only_explode_beside_their_first_ones(
+    recorded: Recorded, last: float, rules: list[str]
+) -> None:
+    for step in range(100):
+        recorded.run.log({"g_loss": 5000.0 if step < 80 else last}, step=step)
+    assert [finding["rule"] for finding in find(diagnose(recorded)[0], "finding_reported")] == rules
+
+
 def test_two_losses_of_one_player_are_left_alone(recorded: Recorded) -> None:
     for step in range(40):
         recorded.run.log({"g_loss": 1.0, "loss/generator": float("nan")}, step=step)
