@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,11 +64,15 @@ class SenderLink:
             )
         threading.Thread(target=self._read, name="ganvas-sender", daemon=True).start()
 
-    def finish(self, seconds: float = FINISH_SECONDS) -> str:
+    def finish(self, ended: dict[str, Any] | None = None, seconds: float = FINISH_SECONDS) -> str:
         """Tell the sender that the loop has closed the folder, wait for the delivery, and return the state.
 
-        It waits no longer than this, and not at all for a service that is away; Ctrl-C ends the wait.
+        ended: how, where the folder could not take that. It waits no longer than these seconds, and not at all for
+        a service that is away; Ctrl-C ends the wait.
         """
+        if ended is not None and self._process is not None and self._process.stdin is not None:
+            with suppress(OSError, ValueError):
+                self._process.stdin.write(json.dumps(ended).encode())
         self.let_go()
         begun = time.monotonic()
         with self._changed:
@@ -85,7 +90,8 @@ class SenderLink:
     def let_go(self) -> None:
         """Close this process's end of the pipe; also in a forked child, which would hold it open."""
         if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.close()
+            with suppress(OSError):
+                self._process.stdin.close()
 
     def leave_to_parent(self) -> None:
         """Let go of the sender in a forked child."""

@@ -141,7 +141,7 @@ def _finish(run: Run, link: SenderLink, path: Path) -> None:
     """Wait a while for the delivery of a run that has ended."""
     ENDINGS.forget(run)
     try:
-        state = link.finish()
+        state = link.finish(run.ended)
     except KeyboardInterrupt:
         state = link.state
     if state in ("connected", "starting"):

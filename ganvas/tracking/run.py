@@ -54,6 +54,8 @@ class Run:
         self.url: str | None = None
         self.step = step
         self.end: End | None = None
+        # The same as the folder has it, with the reason.
+        self.ended: dict[str, Any] | None = None
         # Set by what opens the run: called once, when it has ended.
         self.on_close: Callable[[], None] = lambda: None
         # The same, in a forked child.
@@ -362,8 +364,9 @@ class Run:
         self.end = end
         writer.close(_DRAIN_SECONDS)
         self._writer = None
+        self.ended = {"end": end, "reason": reason, "ended_at": writer.folder.read_clock()}
         try:
-            writer.folder.end(end, reason)
+            writer.folder.end(end, reason, self.ended["ended_at"])
         except OSError as error:
             self._say(f"the end of the run could not be written: {error.strerror or error}.")
         writer.folder.close()

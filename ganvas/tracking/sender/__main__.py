@@ -58,6 +58,9 @@ class Sender:
         # The writer of the folder after the loop's end.
         self._writer: RunFolder | None = None
         self._is_examined = threading.Event()
+        # How the run ended, as the loop said it, and as it is reported.
+        self._said_end: dict[str, Any] | None = None
+        self._end: dict[str, Any] | None = None
         # What the loop's process was asked to write, and perhaps did not before its end.
         self._asked: deque[str] = deque(maxlen=_MOST_ASKED)
 
@@ -73,8 +76,10 @@ class Sender:
         return self._deliver_all()
 
     def _wait_for_loop(self) -> None:
-        while sys.stdin.buffer.read(4096):
-            pass
+        """Wait for the end of the pipe; a loop that closed its run has said how, in case no disk could take that."""
+        said = sys.stdin.buffer.read()
+        with suppress(ValueError):
+            self._said_end = json.loads(said)
         self._loop_is_gone.set()
 
     def _write_provenance(self) -> None:
@@ -123,19 +128,28 @@ class Sender:
 
     def _take_over(self) -> None:
         """Examine what is left, and write how the run ended where its loop could not."""
-        end = self._folder.read_end()
+        end = self._folder.read_end() or self._said_end
         self._writer = self._hold_folder()
         if self._writer is None:
             return
-        events = self._writer.read_events(max(0, self._writer.next_seq - _MOST_READ))
+        # A disk that is full takes no more signals, but the run has an end.
+        with suppress(OSError):
+            self._write_rest(self._writer)
+        end = end or {"end": "failed", "reason": self._explain_death(), "ended_at": None}
+        count = self._writer.next_seq
+        with suppress(OSError):
+            if end.get("events_count") != count:
+                self._writer.end(end["end"], end["reason"], end["ended_at"])
+        self._end = (self._folder.read_end() or end) | {"events_count": count}
+
+    def _write_rest(self, writer: RunFolder) -> None:
+        """Write what the loop's process was asked to and did not, and examine what is left."""
+        events = writer.read_events(max(0, writer.next_seq - _MOST_READ))
         written = {json.dumps(row["event"]) for row in events} if self._asked else set()
         for text in self._asked:
             if text not in written:
-                self._writer.append(text)
+                writer.append(text)
         self._examine()
-        end = end or {"end": "failed", "reason": self._explain_death(), "ended_at": None}
-        if end.get("events_count") != self._writer.next_seq:
-            self._writer.end(end["end"], end["reason"], end["ended_at"])
 
     def _hold_folder(self) -> RunFolder | None:
         """Take the loop's lock; None where another process goes on with the run."""
@@ -209,11 +223,10 @@ class Sender:
             self._is_examined.wait(seconds)
 
     def _finish(self, delivery: Delivery) -> bool:
-        end = self._folder.read_end()
-        if end is None:
+        if self._end is None:
             # Another process goes on with the run.
             return False
-        delivery.finish(end)
+        delivery.finish(self._end)
         return True
 
     def _ask_to_stop(self) -> None:

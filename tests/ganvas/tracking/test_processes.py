@@ -231,6 +231,20 @@ def test_a_loop_whose_folder_has_modules_of_our_names_is_delivered(
     assert (file["name"], file["size"]) == ("checkpoints/000002.pt", 3_000_000)
 
 
+def test_a_disk_that_is_full_at_the_end_makes_no_failure_of_it(loops: Loops, client: Client) -> None:
+    script = """
+from ganvas.tracking import folder
+def find_no_room(path, text):
+    raise OSError(28, "No space left on device")
+folder._replace = find_no_room
+run.close()
+"""
+    _, told = loops.run(script)
+    assert "the end of the run could not be written: No space left on device" in told
+    job = wait_for_end(client)
+    assert (job.state, points(client, job)) == ("succeeded", [0.0, 1.0, 2.0])
+
+
 def test_a_loop_that_is_killed_at_once_is_known(loops: Loops, client: Client) -> None:
     loops.run("os.kill(os.getpid(), signal.SIGKILL)")
     assert points(client, wait_for_end(client)) == [0.0, 1.0, 2.0]
