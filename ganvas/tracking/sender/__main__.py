@@ -76,7 +76,7 @@ class Sender:
         return self._deliver_all()
 
     def _wait_for_loop(self) -> None:
-        """Wait for the end of the pipe; a loop that closed its run has said how, in case no disk could take that."""
+        """Wait for the end of the pipe; a loop that closed its run says how, in case no disk could take that."""
         said = sys.stdin.buffer.read()
         with suppress(ValueError):
             self._said_end = json.loads(said)
