@@ -15,9 +15,10 @@ from ganvas.commands.options import RunType, ask_each, json_option, print_json, 
 from ganvas.exchange.forms import FORMS, find_writer, need_packages
 from ganvas.exchange.outgoing.runs import ExportedRun, name_folder
 from ganvas.exchange.records import Origin, SourceRun
+from ganvas.exchange.resending import send_run
 from ganvas.exchange.sources import KINDS, open_source
 from ganvas.exchange.writing import Imported, choose_timeline, count_run, make_key, write_run
-from ganvas.tracking.commands import sync_run
+from ganvas.tracking.folder import RunFolder
 from ganvas.tracking.sender.delivery import DeliveryRefused
 
 
@@ -132,7 +133,7 @@ def _send(folder: Path, url: str | None) -> str:
     """Send a run's folder, and say what was done; raises ClickException."""
     try:
         with Transport(url or read_service_url(default_home())) as transport:
-            return sync_run(folder, transport)
+            return send_run(RunFolder(folder), transport)
     except (ServiceError, DeliveryRefused) as error:
         message = f"{error} The run lies in {folder}; `ganvas sync {folder}` sends it."
         raise click.ClickException(message) from error

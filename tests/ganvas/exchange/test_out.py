@@ -273,3 +273,27 @@ def test_a_run_that_has_grown_goes_on_at_the_service(
     assert counts[0][0] < 10
     assert counts[1:] == [(10, 10, "succeeded")] * 2
     assert "nothing new" in outcome.out
+
+
+def test_a_grown_run_whose_folder_is_gone_gets_what_is_new(
+    ganvas: RunCommand, service: LiveService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs = Path(shutil.copytree(FILES / "tensorboard" / "torch", tmp_path / "moved"))
+    (file,) = logs.glob("events*")
+    file = file.rename(file.with_name(f"{file.name}.moved"))
+    whole = file.read_bytes()
+    # The curves of subfolders come last, so the events of the grown run have other numbers.
+    for part, home in ((whole[: len(whole) // 4], "one"), (whole, "two"), (whole, "two")):
+        file.write_bytes(part)
+        monkeypatch.setenv("GANVAS_HOME", str(tmp_path / home))
+        outcome = ganvas("import", logs, "--url", service.url)
+        assert outcome.status == 0, outcome.err
+    with Client(service.url) as client:
+        (job,) = client.list(name="moved")
+        curves = client.curve_columns(job.id)
+        assert {name: len(points) for name, points in curves.items()} == {
+            "Loss/D(x)": 10, "loss_G": 10, "not finite": 3, "score/real": 1, "score/fake": 1, "best/fid": 1,
+        }  # fmt: skip
+        assert len(client.samples(job.id)) == 10
+        assert (job.state, job.attempt) == ("succeeded", 2)
+        assert [line.text for line in client.log(job.id).items].count("notes: Hinge loss, *batch* 64.") == 1
