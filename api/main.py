@@ -59,6 +59,7 @@ def build_service(settings: Settings, running: Services | None = None) -> FastAP
         job_routes.write,
         # Early: routes are tried in this order, and reports of attempts are the most frequent requests.
         attempt_routes.report,
+        mlflow_routes.router,
         job_routes.read,
         attempt_routes.read,
         curve_routes.router,
@@ -72,7 +73,6 @@ def build_service(settings: Settings, running: Services | None = None) -> FastAP
         artifact_routes.write,
         artifact_routes.read,
         artifact_routes.export,
-        mlflow_routes.router,
         share_routes.router,
         share_routes.missing,
         artifact_routes.files,

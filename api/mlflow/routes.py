@@ -1,7 +1,9 @@
 """Routes of MLflow's API; what answers its calls is loaded with the first of them."""
 
 import json
+from functools import cache
 from importlib import import_module
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
@@ -25,8 +27,8 @@ router = APIRouter(dependencies=needs("read", "user"), include_in_schema=False)
 @takes_query("*")
 async def call(path: str, request: Request, services: ServicesDep) -> Response:
     """Answer a call of MLflow's API; every other address below /api is refused as MLflow's server does."""
-    # Loaded with the first call: most services never get one.
-    calls = await run_in_threadpool(import_module, "api.mlflow.calls")
+    # Loaded with the first call: most services never get one. Later calls need no thread for that.
+    calls = _load_calls() if _load_calls.cache_info().currsize else await run_in_threadpool(_load_calls)
     response: Response = await calls.answer_call(path, request, services)
     return response
 
@@ -41,6 +43,11 @@ async def get_version() -> Response:
 async def get_health() -> Response:
     """Say that the service is up, as text; MLflow's server has this address. Ganvas' own is /healthz."""
     return Response("OK", media_type="text/plain")
+
+
+@cache
+def _load_calls() -> Any:
+    return import_module("api.mlflow.calls")
 
 
 class MlflowErrors:
