@@ -4,8 +4,11 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from PIL import Image
+# Loaded by the functions that need it: a plain install has no Pillow, and says so.
+if TYPE_CHECKING:
+    from PIL import Image
 
 PNG = b"\x89PNG\r\n\x1a\n"
 MAX_SIDE, MAX_CELLS, MAX_PIXELS = 4096, 256 * 256, 16_000_000
@@ -35,6 +38,8 @@ def make_grid(images: Sequence[bytes], columns: int | None = None) -> Grid:
     """
     if len(images) == 1:
         return _one_cell(images[0])
+    from PIL import Image
+
     pictures = [_decode(image) for image in images]
     width, height = max(each.width for each in pictures), max(each.height for each in pictures)
     columns = min(columns or math.ceil(math.sqrt(len(pictures))), len(pictures))
@@ -69,7 +74,9 @@ def is_small_png(image: bytes) -> bool:
     )  # fmt: skip
 
 
-def _decode(image: bytes) -> Image.Image:
+def _decode(image: bytes) -> "Image.Image":
+    from PIL import Image
+
     try:
         with Image.open(io.BytesIO(image)) as opened:
             opened.load()
@@ -80,7 +87,7 @@ def _decode(image: bytes) -> Image.Image:
     return picture.convert("RGBA" if "transparency" in picture.info else "RGB") if picture.mode == "P" else picture
 
 
-def _common_mode(pictures: Sequence[Image.Image]) -> str:
+def _common_mode(pictures: Sequence["Image.Image"]) -> str:
     modes = {picture.mode for picture in pictures}
     if len(modes) == 1 and modes <= {"1", "L", "LA", "RGB", "RGBA", "I;16"}:
         return modes.pop()
@@ -96,7 +103,7 @@ def _check_size(width: int, height: int, rows: int, columns: int) -> None:
         raise PictureRefused(f"{rows} × {columns} images of {width} × {height} pixels are more than a grid holds")
 
 
-def _encode(picture: Image.Image) -> bytes:
+def _encode(picture: "Image.Image") -> bytes:
     if picture.mode not in ("1", "L", "LA", "RGB", "RGBA", "P", "I;16"):
         picture = picture.convert("RGB")
     buffer = io.BytesIO()
