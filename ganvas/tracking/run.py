@@ -198,7 +198,8 @@ class Run:
             self.file(source, f"checkpoints/{at:06d}{source.suffix or '.pt'}", at)
         elif is_state(checkpoint):
             name = f"checkpoints/{at:06d}.pt"
-            writer.save(encode_state(checkpoint), partial(_describe_file, at, name, _BYTES))
+            content = encode_state(checkpoint)
+            writer.put(partial(writer.save, content, partial(_describe_file, at, name, _BYTES)), len(content))
         else:
             raise TypeError(
                 "checkpoint takes a file's path or a state dict, such as generator.state_dict(); "

@@ -80,7 +80,7 @@ def is_state(value: Any) -> bool:
     return isinstance(value, Mapping) and len(value) > 0
 
 
-def encode_state(state: Any) -> bytes:
+def encode_state(state: Any) -> memoryview:
     """Return a state dict as `torch.save` writes it; raises TypeError where there is no PyTorch."""
     torch = sys.modules.get("torch")
     if torch is None:
@@ -89,4 +89,4 @@ def encode_state(state: Any) -> bytes:
         )
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    return buffer.getvalue()
+    return buffer.getbuffer()

@@ -33,7 +33,7 @@ class _Waiting:
 
     at: str
     text: str = ""
-    content: bytes = b""
+    content: "bytes | memoryview" = b""
     describe: Describe | None = None
 
     @property
@@ -71,7 +71,7 @@ class RunWriter:
                 self._tell_full(error)
         self._keep(_Waiting(self.folder.read_clock(), text))
 
-    def save(self, content: bytes, describe: Describe) -> None:
+    def save(self, content: "bytes | memoryview", describe: Describe) -> None:
         """Write a file and the event that names it."""
         if not self._waiting:
             try:
