@@ -2,9 +2,11 @@
 
 import re
 
+import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.conftest import LiveService
 from tests.support.browser import OpenPage, eventually
 from tests.support.fake_worker import FakeWorker
 
@@ -158,3 +160,12 @@ def test_queue_page_follows_claims_and_ends(open_page: OpenPage, worker: FakeWor
     expect(page.locator("#waiting")).to_contain_text("The queue is empty")
     worker.finish("succeeded")
     expect(page.locator("#queue-summary")).to_have_text("0 waiting, 0 running, no worker")
+
+
+def test_the_address_that_mlflows_client_prints_leads_to_the_run(
+    open_page: OpenPage, live_service: LiveService
+) -> None:
+    made = httpx.post(f"{live_service.url}/api/2.0/mlflow/runs/create", json={"run_name": "by mlflow"})
+    info = made.json()["run"]["info"]
+    page = open_page(f"/#/experiments/0/runs/{info['run_id']}")
+    expect(page.locator("h1")).to_contain_text("by mlflow")
