@@ -11,6 +11,7 @@ import click
 
 from ganlib.events import Event, FindingReported, LineLogged, MetricsLogged, TrainingStarted
 from ganlib.runtime.cpu import thread_settings
+from ganlib.spec.documents.suggestions import ask_near
 from ganlib.spec.job import JobSpec
 from ganlib.spec.layers import LayerSpec
 from ganlib.spec.parse import parse_spec
@@ -56,7 +57,13 @@ def render_data(spec: FolderSpec) -> str:
 
     if find_in_roots(spec.path) is None:
         places = " or ".join(str(root) for root in data_roots())
-        return f"\ndata  {spec.path} is not on this machine (not in {places}), so it was not looked into"
+        # Of the folder that the path goes through, as far as it is there.
+        parent, _, name = spec.path.rpartition("/")
+        known = [
+            path.name for root in data_roots() if (root / parent).is_dir() for path in (root / parent).iterdir()
+        ]
+        near = ask_near(name, known)
+        return f"\ndata  {spec.path} is not on this machine (not in {places}), so it was not looked into{near}"
     data, test = load_training(spec), DATASETS[spec.name](spec, "test")
     counts = data.labels.bincount(minlength=len(data.class_names)).tolist()
     classes = [f"{show_name(name)} ({count:,})" for name, count in zip(data.class_names, counts, strict=True)]

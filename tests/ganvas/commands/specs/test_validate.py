@@ -153,6 +153,9 @@ def test_a_folder_of_images_is_looked_into_and_what_is_left_out_is_named(
 def test_a_folder_that_is_not_here_is_said_not_to_be_looked_into(ganvas: RunCommand, folder_spec: Path) -> None:
     outcome = ganvas("validate", folder_spec)
     assert (outcome.status, "data  set is not on this machine" in outcome.out) == (0, True)
+    assert "did you mean" not in outcome.out
+    write_files(folder_spec.parent / "data" / "sets", {"1.png": b""})
+    assert "did you mean sets?" in ganvas("validate", folder_spec).out
 
 
 def test_a_folder_that_cannot_be_trained_on_is_an_error(ganvas: RunCommand, folder_spec: Path) -> None:
