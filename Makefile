@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
   --config-settings editable_mode=compat
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test watch faults compose-test kube-test check format lock screenshots fuzz bench clean
+.PHONY: help install demo test watch faults compose-test kube-test docs check format lock screenshots fuzz bench clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -66,6 +66,9 @@ lock: $(VENV)/.dev ## resolve requirements.lock anew from pyproject.toml
 	@$(PIP) uv
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate \
 	  --extra dev --upgrade --output-file requirements.lock pyproject.toml
+
+docs: $(VENV)/.dev ## build the documentation as a site, into build/docs
+	@PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python docs/site/build.py $(ARGS)
 
 screenshots: $(VENV)/.dev ## photograph the dashboard while a GAN trains, into docs/images (needs Chromium)
 	@$(BIN)/python -m tests.dashboard.screenshots
