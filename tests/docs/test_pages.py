@@ -43,7 +43,9 @@ def commands(text: str) -> Iterator[list[str]]:
     """Yield the words of each `ganvas …` in shell lines, without comments, pipes and variables' values."""
     for line in text.replace("\\\n", " ").splitlines():
         for part in re.split(r"\||&&|;|\$\(|\)", line):
-            words = shlex.split(part.strip(), comments=True) if part.count("'") % 2 == part.count('"') % 2 == 0 else []
+            words = (
+                shlex.split(part.strip(), comments=True) if part.count("'") % 2 == part.count('"') % 2 == 0 else []
+            )
             if words[:1] == ["ganvas"]:
                 yield words[1:]
 
@@ -90,28 +92,48 @@ def test_the_reference_has_every_command_route_and_setting(site: ModuleType) -> 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_of_a_page_is_one(page: Path) -> None:
-    text = "\n".join([*blocks(page, "bash", "console", "sh"), *_INDENTED.findall(page.read_text(encoding="utf-8"))])
+    text = "\n".join(
+        [*blocks(page, "bash", "console", "sh"), *_INDENTED.findall(page.read_text(encoding="utf-8"))]
+    )
     assert [mistake for words in commands(text) if (mistake := find_mistake(words))] == []
 
 
 def test_a_command_that_is_none_is_found_out() -> None:
-    given = ["ganvas submit x.yaml --set a=1", "ganvas sumbit x.yaml", "ganvas token create --scoop user", "X=$(ganvas lst)"]
+    given = [
+        "ganvas submit x.yaml --set a=1",
+        "ganvas sumbit x.yaml",
+        "ganvas token create --scoop user",
+        "X=$(ganvas lst)",
+    ]
     mistakes = [find_mistake(words) for line in given for words in commands(line)]
-    assert mistakes == ["", "there is no command sumbit", "token create --scoop user: no option --scoop", "there is no command lst"]
+    assert mistakes == [
+        "",
+        "there is no command sumbit",
+        "token create --scoop user: no option --scoop",
+        "there is no command lst",
+    ]
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "extending.md"], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page.name != "extending.md"], ids=lambda page: page.name
+)
 def test_the_python_of_a_page_compiles_and_imports_what_there_is(page: Path) -> None:
     for body in blocks(page, "python"):
         for node in ast.walk(ast.parse(body)):
-            if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] in ("ganvas", "ganlib", "api"):
+            if (
+                isinstance(node, ast.ImportFrom)
+                and node.module
+                and node.module.split(".")[0] in ("ganvas", "ganlib", "api")
+            ):
                 module = importlib.import_module(node.module)
                 assert all(hasattr(module, alias.name) for alias in node.names), ast.unparse(node)
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "ganvas":
                 assert hasattr(importlib.import_module("ganvas"), node.attr), ast.unparse(node)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "extending.md"], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page.name != "extending.md"], ids=lambda page: page.name
+)
 def test_the_specs_of_a_page_are_valid(page: Path) -> None:
     for body in blocks(page, "yaml"):
         document = yaml.safe_load(body)

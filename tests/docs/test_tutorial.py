@@ -30,7 +30,9 @@ def data(tmp_path: Path) -> Path:
     random = np.random.default_rng(0)
     for part in ("train", "t10k"):
         pictures = random.integers(0, 256, (300, 28, 28), dtype=np.uint8)
-        (raw / f"{part}-images-idx3-ubyte").write_bytes(struct.pack(">IIII", 2051, 300, 28, 28) + pictures.tobytes())
+        (raw / f"{part}-images-idx3-ubyte").write_bytes(
+            struct.pack(">IIII", 2051, 300, 28, 28) + pictures.tobytes()
+        )
         labels = (np.arange(300) % 10).astype(np.uint8)
         (raw / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">II", 2049, 300) + labels.tobytes())
     return tmp_path / "data"

@@ -1,17 +1,24 @@
 """Runs of loops that Ganvas does not start: opened by their writer, written like a worker's, opened again."""
 
 import hashlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import func, select
 
+from api.artifacts.queries import delete_unused_artifact, insert_artifact
 from api.attempts import opening
 from api.attempts.lease_expiry import list_leases, reap_job
 from api.attempts.schemas import RunOpen
 from api.events.ingest import append_events
-from ganlib.events import MetricsLogged
+from api.jobs import edits
+from api.server.database.engine import Database
+from api.server.database.models import Attempt, Job
+from ganlib.events import FileSaved, MetricsLogged, StoredFile
 from tests.support.services import AT, make_png
 
 BYTES = "application/octet-stream"
@@ -309,3 +316,39 @@ def test_a_run_keeps_its_own_times(client: TestClient) -> None:
     run = open_run(client, started_at=began.isoformat())
     ended = finish(client, run, 0, ended_at=(began + timedelta(hours=1)).isoformat())
     assert (ended["started_at"], ended["ended_at"]) == ("2025-01-01T00:00:00Z", "2025-01-01T01:00:00Z")
+
+
+def test_of_many_that_open_one_run_at_once_all_get_the_same(database: Database) -> None:
+    given = RunOpen(key=KEY, name="my gan")
+    start = threading.Barrier(8)
+
+    def open_once(number: int) -> tuple[str, int]:
+        start.wait()
+        with database.write() as session:
+            opened = opening.open_run(session, given, 60.0, f"{number:064}")
+            return opened.job.id, opened.next_seq
+
+    with ThreadPoolExecutor(8) as pool:
+        found = set(pool.map(open_once, range(8)))
+    assert len(found) == 1
+    with database.read() as session:
+        assert session.scalar(select(func.count()).select_from(Job)) == 1
+        assert session.scalar(select(func.count()).select_from(Attempt)) == 1
+
+
+def test_a_runs_files_are_kept_while_it_is_and_deleted_with_it(database: Database) -> None:
+    sha256 = hashlib.sha256(b"one").hexdigest()
+    file = StoredFile(path="files.bin:0", sha256=sha256, size=3)
+    with database.write() as session:
+        job_id = opening.open_run(session, RunOpen(key=KEY, name="my gan", origin="mlflow"), None, None).job.id
+        insert_artifact(session, sha256, 3, BYTES)
+        assert delete_unused_artifact(session, hashlib.sha256(b"other").hexdigest()) is None
+        append_events(session, job_id, [(AT, FileSaved(iteration=1, name="a/b.pt", file=file))])
+    with database.write() as session:
+        assert delete_unused_artifact(session, sha256) is None
+        opening.end_run(session, job_id, "succeeded")
+        edits.delete_job(session, job_id)
+    with database.write() as session:
+        assert edits.purge_job(session, job_id, kept_seconds=-60.0) == [sha256]
+        # The control: nothing refers to it any more.
+        assert delete_unused_artifact(session, sha256) == 3
