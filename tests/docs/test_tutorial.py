@@ -64,7 +64,6 @@ def test_the_tutorial_does_what_it_says(service: str, tmp_path: Path, monkeypatc
     ran = 0
     for kind, body in _BLOCK.findall(PAGE):
         if kind == "python":
-            continue
             exec(compile(body, "docs/tutorial.md", "exec"), {})  # noqa: S102 (the page's own code)
             continue
         for line in body.splitlines():
