@@ -73,7 +73,6 @@ def init(
         "tags": _read_tags(tags),
         "note": _read_note(note),
         "origin": "own",
-        "source": "ganvas.init",
         "iterations": iterations,
         "started_at": datetime.now(UTC).isoformat(),
         "resume_at": None,
