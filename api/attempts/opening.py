@@ -41,13 +41,19 @@ def open_run(session: Session, run: RunOpen, lease_seconds: float | None, token_
     AttemptFenced when a later attempt has begun.
     """
     job, is_new = _find_or_insert(session, run)
+    next_seq = 0
     if is_new:
         _begin(session, job, run, token_sha256)
-        next_seq = 0
+    elif run.attempt != job.attempt:
+        _begin_next(session, job, run, token_sha256)
     else:
-        next_seq = _reopen(session, job, run, token_sha256)
-        if next_seq == run.events_count and job.state != "running":
+        attempt = session.get_one(Attempt, (job.id, job.attempt), populate_existing=True)
+        next_seq = attempt.next_seq
+        # Of a run that was lost all may be stored but how it really ended.
+        if next_seq == run.events_count and job.state != "running" and attempt.end != "lost":
             return OpenedRun(job, next_seq, is_whole=True)
+        attempt.token_sha256, attempt.ended_at, attempt.end, attempt.reason = token_sha256, None, None, None
+        session.flush()
     _run_again(session, job, run, lease_seconds)
     return OpenedRun(job, next_seq)
 
@@ -113,30 +119,20 @@ def _begin(session: Session, job: Job, run: RunOpen, token_sha256: str | None) -
     session.execute(insert(Attempt).values(row))
 
 
-def _reopen(session: Session, job: Job, run: RunOpen, token_sha256: str | None) -> int:
-    """Let this writer write, with a new attempt if it is a new process; returns the number of its next event."""
+def _begin_next(session: Session, job: Job, run: RunOpen, token_sha256: str | None) -> None:
+    """Begin the attempt of another process, which ends an earlier one; raises AttemptFenced for an older attempt."""
     if run.attempt < job.attempt:
         message = f"Attempt {run.attempt} of this run is over: attempt {job.attempt} has begun."
         raise AttemptFenced(message, job_id=job.id, attempt=run.attempt)
-    if run.attempt > job.attempt:
-        if job.state == "running":
-            end_attempt(
-                session, job, "lost", Reason(code="run_resumed", message="Another process resumed this run.")
-            )
-        _begin(session, job, run, token_sha256)
-        values = {"attempt": run.attempt, "commit_hash": run.provenance.commit or job.commit_hash}
-        session.execute(update(Job).where(Job.id == job.id).values(values))
-        session.refresh(job)
-        if run.resume_at is not None:
-            discard_after(session, job, run.resume_at)
-        return 0
-    own = (Attempt.job_id == job.id, Attempt.attempt == run.attempt)
-    next_seq: int = session.execute(select(Attempt.next_seq).where(*own)).scalar_one()
-    if job.state == "running" or next_seq != run.events_count:
-        session.execute(
-            update(Attempt).where(*own).values(token_sha256=token_sha256, ended_at=None, end=None, reason=None)
-        )
-    return next_seq
+    if job.state == "running":
+        reason = Reason(code="run_resumed", message="Another process resumed this run.")
+        end_attempt(session, job, "lost", reason)
+    _begin(session, job, run, token_sha256)
+    values = {"attempt": run.attempt, "commit_hash": run.provenance.commit or job.commit_hash}
+    session.execute(update(Job).where(Job.id == job.id).values(values))
+    session.refresh(job)
+    if run.resume_at is not None:
+        discard_after(session, job, run.resume_at)
 
 
 def _run_again(session: Session, job: Job, run: RunOpen, lease_seconds: float | None) -> None:

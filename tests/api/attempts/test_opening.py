@@ -206,7 +206,11 @@ def test_a_silent_run_is_lost_and_says_how_it_goes_on(client: TestClient) -> Non
     job = client.get(f"/jobs/{run['job_id']}").json()
     assert (job["state"], job["reason"]["code"]) == ("failed", "run_lost")
     assert "ganvas sync" in job["reason"]["message"]
-    assert open_run(client)["job_id"] == run["job_id"]
+    # All its events are stored, but not how it ended.
+    again = open_run(client, events_count=0)
+    assert (again["job_id"], again["is_whole"]) == (run["job_id"], False)
+    assert finish(client, again, 0)["state"] == "succeeded"
+    assert open_run(client, events_count=0)["is_whole"] is True
 
 
 def test_a_loop_may_go_on_beyond_its_plan_and_a_spec_may_not(client: TestClient) -> None:
