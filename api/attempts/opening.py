@@ -120,7 +120,7 @@ def _begin(session: Session, job: Job, run: RunOpen, token_sha256: str | None) -
 
 
 def _begin_next(session: Session, job: Job, run: RunOpen, token_sha256: str | None) -> None:
-    """Begin the attempt of another process, which ends an earlier one; raises AttemptFenced for an older attempt."""
+    """Begin the attempt of another process, which ends an earlier one; an older one raises AttemptFenced."""
     if run.attempt < job.attempt:
         message = f"Attempt {run.attempt} of this run is over: attempt {job.attempt} has begun."
         raise AttemptFenced(message, job_id=job.id, attempt=run.attempt)

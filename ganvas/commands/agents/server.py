@@ -19,7 +19,7 @@ from dashboard.web.specs import compare_specs
 from ganlib.errors import GanlibError, Problem
 from ganlib.spec.files import apply_overrides, read_spec_text
 from ganlib.spec.parse import parse_spec
-from ganlib.vocabulary import find_metric
+from ganlib.vocabulary import GENERATOR_LOSS, find_metric
 from ganvas.commands.runs.diff import share_judge
 from recipes import read_texts
 
@@ -152,7 +152,9 @@ def _add_records(server: "MCPServer[None]", client: AsyncClient) -> None:
     @_explained
     async def get_curves(
         run: Run,
-        metrics: Annotated[list[str], Field(description="Names such as loss/generator; without any, all")] = [],  # noqa: B006
+        metrics: Annotated[
+            list[str], Field(description=f"Names such as {GENERATOR_LOSS.name}; without any, all")
+        ] = [],  # noqa: B006
         points: Annotated[int, Field(ge=5, le=MOST_POINTS, description="About how many of each curve")] = 50,
     ) -> dict[str, Any]:
         curves = await client.curves(run, *metrics, points=points)

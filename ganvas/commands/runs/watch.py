@@ -20,7 +20,7 @@ from api.jobs.schemas import JobRead, JobSummary
 from api.server.http.schemas import TERMINAL_STATES
 from ganlib.events import Severity
 from ganlib.runtime.terminal import strip_controls
-from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS
+from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS, SPEED
 from ganvas.commands.options import json_option, open_client, print_json_of, runs_argument, url_option
 from ganvas.commands.runs.findings import fail_on_option, leave_at_fault
 from ganvas.commands.runs.pictures import Depth, draw_grid, draw_sparkline, find_depth
@@ -36,7 +36,6 @@ from ganvas.progress import (
     say_waiting,
 )
 
-SPEED = "speed/iterations_per_second"
 DRAW_SECONDS = 0.2
 _BAR, _SPARK, _NAME = 30, 24, 28
 _CURVE_POINTS = 200
@@ -285,7 +284,7 @@ def render_run(one: Watched, columns: int) -> list[str]:
 
 def render_progress(job: JobSummary, columns: int) -> str:
     """Return a bar, the iterations, their speed and the time left, as far as each is known."""
-    speed = job.latest[SPEED].value if SPEED in job.latest else 0.0
+    speed = job.latest[SPEED.name].value if SPEED.name in job.latest else 0.0
     facts = [human_progress(job)]
     if job.iterations:
         facts.insert(0, f"{job.iteration / job.iterations:.0%}")
