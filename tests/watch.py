@@ -27,7 +27,7 @@ def find_tests(changed: Iterable[Path]) -> set[Path]:
         elif path.parts[0] == "tests" and path.parts[1] not in ("support", "containers"):
             found.add(_nearest(path.parent))
         elif path.parts[0] in PACKAGES:
-            found |= {_nearest("tests" / path.parent), Path("tests/test_house.py")}
+            found |= {_nearest("tests" / path.parent), Path("tests/project/test_house.py")}
             browsed = Path("tests/dashboard/in_browser", *path.parts[1:2])
             found |= {browsed} if path.parts[0] == "dashboard" and (ROOT / browsed).is_dir() else set()
     return {path for path in found if not found & set(path.parents)}

@@ -19,7 +19,7 @@ from dashboard.web.specs import compare_specs
 from ganlib.errors import GanlibError, Problem
 from ganlib.spec.files import apply_overrides, read_spec_text
 from ganlib.spec.parse import parse_spec
-from ganlib.vocabulary import GENERATOR_LOSS, find_metric
+from ganlib.vocabulary import FRECHET_DISTANCE, GENERATOR_LOSS, find_metric
 from ganvas.commands.runs.diff import share_judge
 from recipes import read_texts
 
@@ -95,7 +95,7 @@ def _add_runs(server: "MCPServer[None]", client: AsyncClient) -> None:
             Field(
                 description="As the dashboard's search box takes it: words of names or tags, tag:good, "
                 "state:failed, verdict:serious, finding:mode_collapse, and comparisons such as "
-                "losses.generator=hinge or eval/frechet_distance<30"
+                f"losses.generator=hinge or {FRECHET_DISTANCE.name}<30"
             ),
         ] = "",
         sort: Annotated[

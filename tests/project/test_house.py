@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PACKAGES = ("api", "dashboard", "ganlib", "ganvas", "worker")
 FOLDERS = (*PACKAGES, "bench", "tests")
 MOST_ENTRIES, MOST_LINES = 12, 400

@@ -12,7 +12,7 @@ import pytest
 from tests.support.faults.machines import is_alive, wait_until
 from tests.support.processes import STARTER_VARIABLE
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 needs_setpriv = pytest.mark.skipif(not shutil.which("setpriv"), reason="setpriv, a part of Linux, is missing")
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != STARTER_VARIABLE}
 ENVIRONMENT["PYTHONPATH"] = str(ROOT)
