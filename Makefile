@@ -43,7 +43,7 @@ test: $(VENV)/.dev ## run all tests (ARGS="tests/ganlib -k resume"; TEST_PROCESS
 watch: $(VENV)/.dev ## run the tests of what has changed, and again whenever a file is saved (ARGS for pytest)
 	@$(BIN)/python -m tests.watch $(ARGS) || { status=$$?; [ $$status -eq 130 ] || exit $$status; }
 
-faults: $(VENV)/.dev ## kill, cut off and fill everything again and again; the table is docs/reliability.md's
+faults: $(VENV)/.dev ## kill, cut off and fill everything again and again; the table is docs/explanation/reliability.md's
 	@GANVAS_FAULTS=long $(BIN)/python -m pytest tests/faults $(ARGS)
 
 compose-test: $(VENV)/.dev ## bring docker-compose.yml up, break its parts one by one (needs Docker or podman)

@@ -222,7 +222,7 @@ class Client:
         return downloads.download_artifact(self._transport, sha256, Path(path))
 
     def save_figure(self, address: str, query: Query, path: str | Path) -> str:
-        """Save a figure or movie, as docs/figures.md describes them, at `path`; drawing may take a minute.
+        """Save a figure or movie, as docs/how-to/figures.md describes them, at `path`; drawing may take a minute.
 
         Returns a sentence about what the figure leaves out, or an empty string.
 

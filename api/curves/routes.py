@@ -35,7 +35,7 @@ _FORMS: dict[Form, tuple[str, int | None]] = {
     response_model=CurvesRead,
     responses={
         200: {
-            "description": "With `form=binary` or `form=bands`, columns as docs/api.md describes them.",
+            "description": "With `form=binary` or `form=bands`, columns as docs/reference/api.md describes them.",
             "content": {
                 kind: {"schema": {"type": "string", "format": "binary"}}
                 for kind in (columns.MEDIA_TYPE, columns.BANDS_MEDIA_TYPE)

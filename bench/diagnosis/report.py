@@ -42,7 +42,7 @@ def findings_of(result: dict[str, Any]) -> list[FindingReported]:
 
 
 def summarise(folder: Path) -> str:
-    """Return the tables of docs/diagnosis.md."""
+    """Return the tables of docs/explanation/diagnosis.md."""
     found: dict[str, int] = defaultdict(int)
     named: dict[str, int] = defaultdict(int)
     among: dict[str, int] = defaultdict(int)

@@ -135,7 +135,7 @@ def loops_by_hand(spec: JobSpec, bare: BareLoop, float32: bool) -> dict[str, Loo
 
 
 def show(result: Result) -> str:
-    """Return one row of the table in docs/benchmarks.md."""
+    """Return one row of the table in docs/explanation/benchmarks.md."""
     bare, ours, ratio = result.processor_ms["bare"], result.processor_ms[OURS], result.ratio
     cells = [
         result.recipe, str(result.batch_size), _show_ms(bare), _show_ms(ours),

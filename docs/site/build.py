@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 SETTINGS = ("api/server/settings.py", "worker/settings.py")
 # What a page says of files of the repository that the site does not have.
-_OUTSIDE = re.compile(r"\[([^\]]+)\]\(\.\./([^)#]+)(#[^)]*)?\)")
+_OUTSIDE = re.compile(r"\[([^\]]+)\]\(\.\./\.\./([^)#]+)(#[^)]*)?\)")
 _LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)(#[^)\s]*)?\)")
 
 
@@ -50,9 +50,8 @@ def write_sources(folder: Path) -> None:
     pages = folder / "pages"
     shutil.copytree(DOCS, pages, ignore=shutil.ignore_patterns("site", "__pycache__"))
     shutil.copy(ROOT / "CHANGELOG.md", pages / "changelog.md")
-    for page in pages.glob("*.md"):
+    for page in pages.rglob("*.md"):
         page.write_text(_OUTSIDE.sub(r"\1 (`\2`)", page.read_text(encoding="utf-8")), encoding="utf-8")
-    (pages / "reference").mkdir()
     for name, text in (
         ("commands", write_commands()),
         ("http", write_routes()),
@@ -142,7 +141,7 @@ def write_routes() -> str:
     schema = build_openapi(build_service(Settings()))
     parts = [
         "# Every route\n",
-        f"{schema['info']['description']} The walk through it is in [api.md](../api.md).\n",
+        f"{schema['info']['description']} The walk through it is in [api.md](api.md).\n",
     ]
     for path, operations in sorted(schema["paths"].items()):
         for method, operation in operations.items():
@@ -221,7 +220,7 @@ def _describe_object(name: str, offered: Any, mark: str) -> Iterator[str]:
 
 def write_settings() -> str:
     """Return the page of the environment variables: each with its default and the comment above it."""
-    parts = ["# Settings\n", "Environment variables; [deploy.md](../deploy.md) says which matter where.\n"]
+    parts = ["# Settings\n", "Environment variables; [deploy.md](../how-to/deploy.md) says which matter where.\n"]
     for path in SETTINGS:
         source = (ROOT / path).read_text(encoding="utf-8")
         rows = [

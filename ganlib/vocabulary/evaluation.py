@@ -2,7 +2,7 @@
 
 from ganlib.vocabulary.metric import Metric
 
-# Of samples. Real numbers are of 1,024 test images of MNIST, as docs/metrics.md measures them.
+# Of samples. Real numbers are of 1,024 test images of MNIST, as docs/reference/metrics.md measures them.
 CLASSIFIER_SCORE = Metric(
     "eval/classifier_score",
     "Classifier score",

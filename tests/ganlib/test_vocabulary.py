@@ -20,7 +20,7 @@ from ganlib.vocabulary import (
 )
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs/reference/metrics.md").read_text(encoding="utf-8")
 PACKAGES = ("api", "dashboard", "ganlib", "ganvas", "worker")
 _HISTOGRAMS = r"gradients/(generator|discriminator)|neighbours/l1"
 

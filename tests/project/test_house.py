@@ -112,7 +112,7 @@ def find_missing_tests(root: Path) -> list[str]:
     """Return the tests that docs name and that are not there; those of extending.md are for readers to write."""
     named = {
         (path.name, name)
-        for path in (root / "docs").glob("*.md")
+        for path in (root / "docs").rglob("*.md")
         if path.name != "extending.md"
         for name in re.findall(r"`(tests/[\w/]+(?:\.py)?)`", path.read_text(encoding="utf-8"))
     }

@@ -17,7 +17,7 @@ from ganlib.spec.parse import parse_spec
 from ganvas.cli import COMMANDS, cli
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*(ROOT / "docs").glob("*.md"), ROOT / "README.md"], key=lambda path: path.name)
+PAGES = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md"], key=lambda path: path.name)
 _BLOCK = re.compile(r"^```(?P<kind>\w*)\n(?P<body>.*?)^```", re.DOTALL | re.MULTILINE)
 _INDENTED = re.compile(r"^    ganvas .*$", re.MULTILINE)
 _PLACEHOLDERS = ("FOLDER", "SPEC", "ID")

@@ -45,7 +45,7 @@ export function smooth(places, values, halfLife) {
   });
 }
 
-// The binary form in which the service sends curves for drawing (docs/api.md, "Curves for drawing").
+// The binary form in which the service sends curves for drawing (docs/reference/api.md, "Curves for drawing").
 const HEAD_BYTES = 16;
 const padded = (length) => length + (-length & 7);
 

@@ -1,4 +1,4 @@
-"""Curves as bands: the layout that docs/api.md tells, means and extremes, and windows of iterations."""
+"""Curves as bands: the layout that docs/reference/api.md tells, means and extremes, and windows of iterations."""
 
 import math
 import random

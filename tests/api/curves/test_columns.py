@@ -1,4 +1,4 @@
-"""Curves as bytes have the layout that docs/api.md tells, and come back bit by bit."""
+"""Curves as bytes have the layout that docs/reference/api.md tells, and come back bit by bit."""
 
 import gzip
 import math

@@ -1,4 +1,4 @@
-"""docs/extending.md: what it tells to add is enough, and trains."""
+"""docs/how-to/extending.md: what it tells to add is enough, and trains."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from ganlib.errors import SpecInvalid
 from ganlib.spec.parse import parse_spec
 
 ROOT = Path(__file__).parents[3]
-PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "how-to" / "extending.md").read_text(encoding="utf-8")
 EXAMPLES = ("An architecture", "A loss", "A technique", "An evaluation metric")
 # The same part twice: as a control, its test alone.
 PAGE_WITHOUT, PAGE_WITH = "A page, without its folder and its line", "A page"

@@ -1,4 +1,4 @@
-"""What docs/moving.md shows can be typed."""
+"""What docs/how-to/moving.md shows can be typed."""
 
 import re
 import subprocess
@@ -16,7 +16,7 @@ from ganvas.exchange.records import SourceUnreadable
 from ganvas.exchange.sources import open_source
 from tests.ganvas.exchange.reading import FILES
 
-DOCS = (Path(__file__).parents[3] / "docs" / "moving.md").read_text(encoding="utf-8")
+DOCS = (Path(__file__).parents[3] / "docs" / "how-to" / "moving.md").read_text(encoding="utf-8")
 COMMANDS = sorted(set(re.findall(r"ganvas (?:import|export) [^`\n#]*", DOCS)))
 
 

@@ -1,4 +1,4 @@
-"""The scripts of docs/own-loop.md, as they stand there."""
+"""The scripts of docs/how-to/own-loop.md, as they stand there."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from ganlib.events import event_adapter
 from ganvas.tracking.folder import RunFolder
 
 ROOT = Path(__file__).parents[3]
-PAGE = (ROOT / "docs/own-loop.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs/how-to/own-loop.md").read_text(encoding="utf-8")
 FIRST, SCRIPT = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 MOST_LINES = 60
 

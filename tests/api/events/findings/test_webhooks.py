@@ -221,8 +221,8 @@ def test_a_purged_job_takes_its_messages_along(announcing: Database) -> None:
 
 
 def verify(secret: str, headers: dict[str, str], body: bytes, now: float) -> bool:
-    """As docs/deploy.md has it."""
-    source = (Path(__file__).parents[4] / "docs/deploy.md").read_text(encoding="utf-8")
+    """As docs/how-to/deploy.md has it."""
+    source = (Path(__file__).parents[4] / "docs/how-to/deploy.md").read_text(encoding="utf-8")
     snippet = source.split("```python\n# Verifies a webhook", 1)[1].split("```", 1)[0]
     names: dict[str, Any] = {}
     exec("# Verifies a webhook" + snippet, names)  # noqa: S102
