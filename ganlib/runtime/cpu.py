@@ -10,7 +10,8 @@ def thread_settings(processes: int = 1) -> dict[str, str]:
     """Return the OpenMP variables that a trainer starts with, where the environment does not set them itself.
 
     One core is left to whatever else runs: with two threads on two cores, an iteration beside busy neighbours took
-    three times as long as with one (docs/explanation/benchmarks.md). Threads that wait must not spin, for the same reason.
+    three times as long as with one (docs/explanation/benchmarks.md). Threads that wait must not spin, for the same
+    reason.
     Sums are split by thread, so runs are the same to the last byte only with the same number of them.
     processes: how many share the cores.
     """

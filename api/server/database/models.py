@@ -1,4 +1,7 @@
-"""The tables. Every time is UTC from the database's clock; see docs/explanation/architecture.md for why curves are chunked."""
+"""The tables. Every time is UTC from the database's clock.
+
+docs/explanation/architecture.md says why curves are chunked.
+"""
 
 from datetime import datetime
 from typing import Any
