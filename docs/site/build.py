@@ -49,7 +49,8 @@ def write_sources(folder: Path) -> None:
     """Copy the pages and write the reference into a folder that zensical builds."""
     pages = folder / "pages"
     shutil.copytree(DOCS, pages, ignore=shutil.ignore_patterns("site", "__pycache__"))
-    shutil.copy(ROOT / "CHANGELOG.md", pages / "changelog.md")
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    (pages / "changelog.md").write_text(changes.replace("](docs/", "]("), encoding="utf-8")
     for page in pages.rglob("*.md"):
         page.write_text(_OUTSIDE.sub(r"\1 (`\2`)", page.read_text(encoding="utf-8")), encoding="utf-8")
     for name, text in (

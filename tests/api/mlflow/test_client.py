@@ -7,6 +7,7 @@ service must answer the same, value by value and field by field.
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -60,10 +61,12 @@ def run_scenario(client_python: Path, tmp_path: Path) -> Callable[[str], dict[st
 
     def run(url: str) -> dict[str, Any]:
         path = tmp_path / "answers.json"
+        # The client records the repository that its script lies in; here it lies in none.
+        scenario = shutil.copy(SCENARIO, tmp_path)
         # Nothing of these tests' own paths and settings.
         kept = {name: os.environ[name] for name in ("HOME", "PATH", "LANG") if name in os.environ}
         ended = subprocess.run(
-            [client_python, SCENARIO, url, path],
+            [client_python, scenario, url, path],
             cwd=tmp_path,
             env=kept,
             capture_output=True,

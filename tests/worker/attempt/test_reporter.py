@@ -209,7 +209,7 @@ def test_nothing_but_plain_files_of_the_run_is_sent(spool, deliver, run_dir, tmp
 
 def test_an_event_that_the_service_refuses_is_a_failure(spool, deliver, run_dir) -> None:
     log(spool, 1)
-    run_dir.spool_path.write_bytes(run_dir.spool_path.read_bytes().replace(b"loss/generator", b"no metric name"))
+    run_dir.spool_path.write_bytes(run_dir.spool_path.read_bytes().replace(b"loss/generator", b" no metric name"))
     assert isinstance(deliver().failure, RequestInvalid)
 
 

@@ -51,6 +51,8 @@ def test_lines_that_a_run_logs_stand_above_the_bar(
 def own_signals() -> Iterator[None]:
     """What a test does to these signals ends with it."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    # The tests may run under nohup, and a program leaves alone what is ignored.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
