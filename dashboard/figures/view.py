@@ -7,8 +7,7 @@ from urllib.parse import urlencode
 
 from api.jobs.schemas import JobSummary
 from dashboard.figures.requests import CurvesRequest, MovieRequest, TimelinesRequest, write_query
-from dashboard.web.formats import show_count
-from dashboard.web.layout import STATE_WORDS, Frame, LinkView
+from dashboard.web.layout import STATE_WORDS, Frame, LinkView, show_progress
 from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS, Metric, find_metric
 
 Kind = Literal["timelines", "curves", "movie"]
@@ -177,7 +176,7 @@ def _beside(data: FiguresData) -> list[tuple[str, str]]:
 
 
 def _choice(job: JobSummary, data: FiguresData) -> ChoiceView:
-    words = f"{STATE_WORDS[job.state].lower()} at {show_count(job.iteration)} of {show_count(job.iterations)}"
+    words = f"{STATE_WORDS[job.state].lower()} at {show_progress(job)}"
     needed = NEEDED[data.kind]
     has = job.newest_sample is not None if needed == "grids" else bool(job.latest)
     detail = words if has else f"no {needed} yet" if job.state in ("queued", "running") else f"it has no {needed}"

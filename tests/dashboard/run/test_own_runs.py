@@ -291,3 +291,14 @@ def test_a_metric_whose_name_has_blanks_is_a_column_and_a_sort(client: TestClien
     html = read(client, '/?columns="val acc",state&sort=-"val acc"')
     assert 'aria-sort="descending"' in html
     assert re.search(r'data-label="val acc">.*?0\.500', html) is not None
+
+
+def test_no_page_takes_the_end_that_nobody_planned_for_the_first_iteration(client: TestClient) -> None:
+    run = make_run(client)
+    # A field with this limit takes no iteration: "Go" would do nothing.
+    assert 'max="0"' not in read(client, f"/runs/{run.id}")
+    assert " of 0" not in words(read(client, f"/figures?run={run.id}"))
+    # The control: a planned end is the limit.
+    planned = OwnRun(client, "planned", iterations=2000)
+    planned.save_grid(100)
+    assert 'max="2000"' in read(client, f"/runs/{planned.id}")
