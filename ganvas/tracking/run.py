@@ -242,8 +242,7 @@ class Run:
             self.close("cancelled", "Stopped by Ctrl-C.", code="interrupted")
         else:
             tail = "".join(traceback.format_exception(error))[-_TAIL_CHARACTERS:]
-            text = f"{type(error).__name__}: {error}".rstrip(": ")
-            self.close("failed", text, log_tail=tail, code="loop_failed")
+            self.close("failed", _describe_error(error), log_tail=tail, code="loop_failed")
 
     def end_by_signal(self, name: str) -> None:
         """Write down that a signal ended the process; takes no lock that the interrupted loop may hold."""
@@ -385,6 +384,13 @@ class Run:
 def _describe_file(at: int, name: str, media_type: str, stored: StoredFile) -> str:
     event = {"kind": "file_saved", "iteration": at, "name": name, "file": stored, "media_type": media_type}
     return json.dumps(event)
+
+
+def _describe_error(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        is_status = isinstance(error.code, int)
+        return f"The script exited with status {error.code}." if is_status else f"The script exited: {error.code}"
+    return f"{type(error).__name__}: {error}".rstrip(": ")
 
 
 def _make_reason(code: str, message: str, log_tail: str) -> dict[str, str]:

@@ -168,7 +168,7 @@ class Sender:
         else:
             text = (
                 "The process ended without closing the run: it was killed (SIGKILL, as by a queue or for its "
-                "memory) or crashed."
+                "memory), crashed, or left by os._exit."
             )
         return {"code": "process_ended", "message": text}
 
