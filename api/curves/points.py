@@ -11,12 +11,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from operator import sub
 
-from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS
+from ganlib.vocabulary.losses import is_loss
 
 _VERSION = 1
 _ITERATION_BYTES = 4
 _VALUE_BYTES = 8
-OUTLINED_METRICS = (GENERATOR_LOSS.name, DISCRIMINATOR_LOSS.name)
 OUTLINE_PARTS = 32
 # Largest float32.
 _LARGEST = 3.4e38
@@ -205,7 +204,7 @@ class Stretch:
 
 def pack_outline(metric: str, values: Sequence[float]) -> bytes | None:
     """Return the outline of a chunk's values, None for a metric without a sparkline."""
-    if metric not in OUTLINED_METRICS or not values:
+    if not values or not is_loss(metric):
         return None
     size = math.ceil(len(values) / OUTLINE_PARTS)
     numbers: list[float] = []

@@ -5,7 +5,7 @@ Reading a curve joins its chunks with the points of the batches that are not fol
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Protocol, TypeVar, TypeVarTuple
@@ -15,7 +15,6 @@ from sqlalchemy.orm import Session, aliased
 
 from api.curves.columns import StoredCurve, StoredCurves
 from api.curves.points import (
-    OUTLINED_METRICS,
     Points,
     Stretch,
     cut_points,
@@ -278,23 +277,26 @@ def _find_chunks(query: Select[*Columns], job_id: str, window: CurveWindow) -> S
     return query
 
 
-def read_outlines(session: Session, job_ids: Sequence[str]) -> Outlines:
-    """Return the outlines of both losses by job and metric, without jobs that have none."""
+def read_outlines(session: Session, metrics: Mapping[str, Collection[str]]) -> Outlines:
+    """Return the outlines of these metrics by job and metric, without jobs that have none. metrics: by job."""
     outlines: Outlines = {}
     columns = (CurveChunk.job_id, CurveChunk.metric, CurveChunk.first_iteration, CurveChunk.last_iteration)
+    names = {name for some in metrics.values() for name in some}
     query = select(*columns, CurveChunk.count, CurveChunk.outline).where(
-        CurveChunk.job_id.in_(job_ids), CurveChunk.metric.in_(OUTLINED_METRICS)
+        CurveChunk.job_id.in_(metrics), CurveChunk.metric.in_(names)
     )
     # The newest points are not in chunks yet, and chunks of earlier versions have no outline.
-    growing = set(session.scalars(select(Job.id).where(Job.id.in_(job_ids), Job.tail_points > 0)))
+    growing = set(session.scalars(select(Job.id).where(Job.id.in_(metrics), Job.tail_points > 0)))
     for job_id, metric, first, last, count, outline in session.execute(query.order_by(CurveChunk.first_iteration)):
+        if metric not in metrics[job_id]:
+            continue
         if outline is None:
             growing.add(job_id)
         else:
             stretches = outlines.setdefault(job_id, {}).setdefault(metric, [])
             stretches.extend(unpack_outline(outline, first, last, count))
     for job_id in growing:
-        curves = read_stored_curves(session, job_id, list(OUTLINED_METRICS)).curves
+        curves = read_stored_curves(session, job_id, list(metrics[job_id])).curves
         outlines[job_id] = {curve.name: _outline(curve.points) for curve in curves}
     return outlines
 

@@ -21,7 +21,6 @@ from api.server.http.bodies import refuse_request
 from api.server.http.dependencies import COSTLY, ServicesDep
 from api.server.http.query_fields import takes_query
 from dashboard.charts.chart import CHART_METRICS
-from dashboard.charts.losses import choose_drawn
 from dashboard.compare.axis import Track, last_common
 from dashboard.compare.requests import LEAST_RUNS, MAX_METRICS, MOST_RUNS, Comparison, read_comparison
 from dashboard.compare.tables import describe_extractors
@@ -38,6 +37,7 @@ from dashboard.web.layout import FILE_FRAME
 from dashboard.web.rendering import Site
 from dashboard.web.requests import SCRIPT_FIELDS, read_frame
 from ganlib.vocabulary import find_metric
+from ganlib.vocabulary.losses import choose_drawn
 
 RUNS_TO_CHOOSE = 30
 CHART_POINTS = 600

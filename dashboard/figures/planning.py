@@ -19,7 +19,6 @@ from api.jobs import queries as job_queries
 from api.jobs import serializers
 from api.samples.queries import GridRow, list_grid_rows
 from api.server.database.models import Job
-from dashboard.charts.losses import choose_drawn
 from dashboard.figures.drawing.plans import (
     MAX_GRID_PIXELS,
     MAX_POINTS,
@@ -44,6 +43,7 @@ from dashboard.timeline.sheet_layout import evenly_spaced
 from dashboard.web.specs import NAME_FIELDS, show_value
 from ganlib.spec.documents.suggestions import find_near
 from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS, find_metric
+from ganlib.vocabulary.losses import choose_drawn
 
 DEFAULT_COLUMNS = 5
 MAX_CHANGES = 4

@@ -10,7 +10,6 @@ from api.jobs.schemas import JobRead, JobSummary
 from api.server.http.schemas import TERMINAL_STATES
 from api.workers.waiting import ATTEMPT_ENDS
 from dashboard.charts.chart import CHART_METRICS, ChartAxis, ChartFrame, CurveChart, Line, build_chart
-from dashboard.charts.losses import choose_drawn, find_losses
 from dashboard.charts.marks import Span
 from dashboard.charts.references import find_real
 from dashboard.web.formats import show_count
@@ -44,6 +43,7 @@ from ganlib.vocabulary import (
     find_metric,
     label_group,
 )
+from ganlib.vocabulary.losses import choose_drawn, find_losses
 
 STROKES = 8
 MAX_CHOSEN = 20

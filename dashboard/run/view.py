@@ -12,7 +12,6 @@ from api.samples.schemas import LogLineRead
 from api.server.http.schemas import TERMINAL_STATES, JobState
 from api.workers.queue import QueuePosition
 from dashboard.charts.chart import CurveChart
-from dashboard.charts.losses import choose_drawn, find_losses
 from dashboard.charts.marks import SpanView, place_spans
 from dashboard.charts.references import find_dataset
 from dashboard.run.curves import (
@@ -89,6 +88,7 @@ from dashboard.web.layout import (
 )
 from dashboard.web.specs import show_spec
 from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS, LOSS, SIGNALS, SPEED, Metric, Player, find_metric
+from ganlib.vocabulary.losses import choose_drawn, find_losses
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ from dashboard.runs.requests import (
 from dashboard.runs.view import ROWS, ListData, build_runs_page, draw_sparklines
 from dashboard.web.rendering import COMPRESSION, Site
 from dashboard.web.requests import YEAR_SECONDS, read_frame, read_way_back
+from ganlib.vocabulary.losses import choose_sparklines
 
 # The rows of a page share one answer.
 SPARKLINES_SECONDS = 30
@@ -65,11 +66,12 @@ def build_router(site: Site) -> APIRouter:
     @router.get("/runs/sparklines.svg", dependencies=[*needs("read"), COSTLY])
     @takes_query(*LIST_FIELDS, "v")
     def read_sparklines(request: Request, services: ServicesDep) -> Response:
-        """Draw both losses of the runs on one page of the list."""
+        """Draw the losses of the runs on one page of the list."""
         with services.database.read() as session:
             jobs = _read_list(session, read_listing(request), [], 0).jobs.items
-            outlines = curve_queries.read_outlines(session, [job.id for job in jobs])
-        svg = draw_sparklines(outlines, {job.id: axis_length(job) for job in jobs})
+            losses = {job.id: choose_sparklines(job.latest) for job in jobs}
+            outlines = curve_queries.read_outlines(session, losses)
+        svg = draw_sparklines(outlines, losses, {job.id: axis_length(job) for job in jobs})
         headers = {"Cache-Control": f"private, max-age={SPARKLINES_SECONDS}"}
         return compressed_response(
             request, svg.encode(), "image/svg+xml", headers, level=COMPRESSION, largest=None

@@ -6,12 +6,11 @@ from datetime import datetime
 from typing import Any, get_args
 from xml.sax.saxutils import quoteattr
 
-from api.curves.points import OUTLINED_METRICS, Stretch
+from api.curves.points import Stretch
 from api.events.findings.schemas import VerdictRead
 from api.jobs.schemas import JobSummary
 from api.jobs.search import read_metric
 from api.server.http.schemas import TERMINAL_STATES, JobState, Page
-from dashboard.charts.losses import find_losses
 from dashboard.runs.bulk_actions import ResultView
 from dashboard.runs.columns import VIEWS, Column, ColumnChoice, HeadingView, Listing, show_choices, show_headings
 from dashboard.web.commit_links import short_commit
@@ -35,7 +34,8 @@ from dashboard.web.layout import (
     thumbnail_of,
 )
 from dashboard.web.specs import show_value
-from ganlib.vocabulary import CLASS_COVERAGE, DISCRIMINATOR_LOSS, GENERATOR_LOSS
+from ganlib.vocabulary import CLASS_COVERAGE, DISCRIMINATOR_LOSS, GENERATOR_LOSS, Player
+from ganlib.vocabulary.losses import choose_sparklines, find_losses
 
 ROWS = 50
 # Example searches, each with its meaning.
@@ -84,6 +84,15 @@ class LossView:
 
 
 @dataclass(frozen=True)
+class SparklineView:
+    """A small curve of a row. symbol: begins its name in the file of all sparklines."""
+
+    metric: str
+    player: Player
+    symbol: str
+
+
+@dataclass(frozen=True)
 class RowView:
     """One run of the list. `extra`: its metrics and fields by column."""
 
@@ -105,7 +114,7 @@ class RowView:
     origin: str
     generator_loss: LossView
     discriminator_loss: LossView
-    has_losses: bool
+    sparklines: list[SparklineView]
     verdict: VerdictRead | None
     attempt: int
     commit: str
@@ -232,7 +241,7 @@ def _row(
         origin=ORIGIN_WORDS[job.origin],
         generator_loss=_loss(job, losses.get("generator", GENERATOR_LOSS.name)),
         discriminator_loss=_loss(job, losses.get("discriminator", DISCRIMINATOR_LOSS.name)),
-        has_losses=GENERATOR_LOSS.name in job.latest or DISCRIMINATOR_LOSS.name in job.latest,
+        sparklines=list_sparklines(choose_sparklines(job.latest)),
         verdict=find_verdict(job),
         attempt=job.attempt,
         commit=short_commit(job.commit),
@@ -275,22 +284,41 @@ SPARK_COLUMNS = 60
 SPARK_CUT = 0.02
 # The opacity of the band from the lowest to the highest values.
 SPARK_BAND = 0.25
-SPARK_SYMBOLS = {GENERATOR_LOSS.name: "g", DISCRIMINATOR_LOSS.name: "d"}
 
 
-def draw_sparklines(outlines: Mapping[str, Mapping[str, Sequence[Stretch]]], lengths: Mapping[str, int]) -> str:
-    """Return both losses of many runs as one SVG document: a symbol for each curve, without colours of its own.
+def list_sparklines(losses: Mapping[str, Player]) -> list[SparklineView]:
+    """Return a run's sparklines: the players' losses, or the first and second one of nobody's."""
+    return [
+        SparklineView(name, player, player[:1] or "mn"[place])
+        for place, (name, player) in enumerate(losses.items())
+    ]
+
+
+def draw_sparklines(
+    outlines: Mapping[str, Mapping[str, Sequence[Stretch]]],
+    losses: Mapping[str, Mapping[str, Player]],
+    lengths: Mapping[str, int],
+) -> str:
+    """Return the losses of many runs as one SVG document: a symbol for each curve, without colours of its own.
 
     A curve is the line of its means in a band from its lowest to its highest values. lengths: of the runs' axes.
     """
     symbols = [
-        f"<symbol id={quoteattr(f'{SPARK_SYMBOLS[metric]}-{job_id}')} viewBox='0 0 {SPARK_WIDTH} {SPARK_HEIGHT}' "
-        f"preserveAspectRatio='none'><path d='{line}' fill='none' vector-effect='non-scaling-stroke'/>"
-        f"<path d='{band}' fill='currentColor' fill-opacity='{SPARK_BAND}' stroke='none'/></symbol>"
+        _write_symbol(f"{each.symbol}-{job_id}", *drawn[each.metric])
         for job_id, curves in outlines.items()
-        for metric, (line, band) in _draw_sparkline(curves, lengths.get(job_id, 1)).items()
+        if (drawn := _draw_sparkline(curves, lengths.get(job_id, 1)))
+        for each in list_sparklines(losses[job_id])
+        if each.metric in drawn
     ]
     return f"<svg xmlns='http://www.w3.org/2000/svg'>{''.join(symbols)}</svg>"
+
+
+def _write_symbol(name: str, line: str, band: str) -> str:
+    return (
+        f"<symbol id={quoteattr(name)} viewBox='0 0 {SPARK_WIDTH} {SPARK_HEIGHT}' preserveAspectRatio='none'>"
+        f"<path d='{line}' fill='none' vector-effect='non-scaling-stroke'/>"
+        f"<path d='{band}' fill='currentColor' fill-opacity='{SPARK_BAND}' stroke='none'/></symbol>"
+    )
 
 
 def _draw_sparkline(curves: Mapping[str, Sequence[Stretch]], length: int) -> dict[str, tuple[str, str]]:
@@ -299,7 +327,7 @@ def _draw_sparkline(curves: Mapping[str, Sequence[Stretch]], length: int) -> dic
         return {}
     cut = int(len(bounds) * SPARK_CUT)
     low, high = bounds[cut], bounds[-1 - cut]
-    columns = {name: _thin(curves.get(name, ()), length) for name in OUTLINED_METRICS}
+    columns = {name: _thin(curve, length) for name, curve in curves.items()}
     return {name: _draw_curve(each, low, high) for name, each in columns.items() if each}
 
 

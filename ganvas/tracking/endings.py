@@ -162,7 +162,7 @@ def _find_main_frame() -> FrameType | None:
 
 
 def _read_exit(line: str) -> SystemExit | None:
-    """Return the exit that a script's last line raises; None where that is none, or its status is not written there."""
+    """Return the exit that this line raises; None where it raises none, or the status is not written there."""
     found = re.search(r"\braise\s+SystemExit\b\s*(\(.*\))?", line)
     if found is None:
         return None

@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import Any
@@ -10,25 +9,13 @@ from typing import Any
 from ganlib.evaluation.diagnosis.casebook import Casebook
 from ganlib.evaluation.diagnosis.history import Point
 from ganlib.evaluation.diagnosis.rules.divergence import LARGEST, LARGEST_OF_CRITIC
-from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS
+from ganlib.vocabulary.losses import find_role
 from ganvas.tracking.folder import EVENTS, FolderUnreadable, RunFolder
 from ganvas.tracking.pictures.png import Cells, PngUnreadable, cut, decode_png
 from ganvas.tracking.run import REAL_NAME
 
 Event = dict[str, Any]
 
-_GENERATOR = {"g", "gen", "generator", "netg"}
-_DISCRIMINATOR = {"d", "dis", "disc", "discriminator", "critic", "netd"}
-_LOSS = {"loss", "losses", "err", "error"}
-_BESIDE = {"train", "training", "total", "avg", "mean", "batch", "step"}
-_JOINED = {
-    "errg": "err g",
-    "errd": "err d",
-    "gloss": "g loss",
-    "dloss": "d loss",
-    "lossg": "loss g",
-    "lossd": "loss d",
-}
 # Grids that are examined of those that came since the last look; a loop may save thousands a minute.
 MOST_AT_ONCE = 8
 # Without grids, every so many losses are looked at.
@@ -41,22 +28,6 @@ _MANY = 1_000_000
 _READ_BYTES = 4 * 1024 * 1024
 # Fewer say nothing of diversity.
 _FEWEST_CELLS = 4
-
-
-def find_role(name: str) -> str | None:
-    """Return the loss that a metric of this name is, by the name that ganlib gives it; None for any other metric.
-
-    People write g_loss, loss_G, errD, Loss/generator, train/lossD and much more.
-    """
-    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
-    words = [
-        part for word in re.findall(r"[a-z]+|[^a-z\W_]+|\(", spaced) for part in _JOINED.get(word, word).split()
-    ]
-    rest = set(words) - _BESIDE
-    for players, metric in ((_GENERATOR, GENERATOR_LOSS), (_DISCRIMINATOR, DISCRIMINATOR_LOSS)):
-        if len(rest) == 2 and rest & players and rest & _LOSS:
-            return metric.name
-    return None
 
 
 class Diagnosis:

@@ -6,7 +6,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from dashboard.charts.chart import ChartAxis, ChartFrame, build_chart
-from dashboard.charts.losses import choose_drawn, find_losses
+from ganlib.vocabulary.losses import choose_drawn, find_losses
 from tests.dashboard.web.test_pages import read, words
 from tests.support.fake_worker import FakeWorker, OwnRun, make_grid_png
 
@@ -176,8 +176,33 @@ def test_without_losses_the_first_metrics_are_drawn_and_counters_are_not() -> No
         "beta",
         "delta",
     ]
+    assert choose_drawn(["accuracy", "beta", "delta", "val/loss"]) == ["val/loss", "accuracy", "beta"]
     assert choose_drawn(["epoch"]) == ["epoch"]
     assert choose_drawn([]) == []
+
+
+@pytest.mark.parametrize(
+    ("names", "symbols"),
+    [
+        (("train/g_loss", "train/d_loss", "accuracy"), "gd"),
+        (("d_loss", "lr"), "d"),
+        # Losses of nobody in particular.
+        (("accuracy", "loss", "val/loss", "z_loss"), "mn"),
+        # The control: nothing that looks like a loss.
+        (("accuracy", "progress"), ""),
+    ],
+)
+def test_the_list_draws_what_looks_like_losses_while_a_run_grows_and_after_it(
+    client: TestClient, names: tuple[str, ...], symbols: str
+) -> None:
+    run = OwnRun(client)
+    for iteration in range(1, 6):
+        run.log(iteration, **dict.fromkeys(names, float(iteration)))
+    for _ in range(2):
+        svg = client.get("/runs/sparklines.svg").text
+        assert "".join(re.findall(r"<symbol id=\"(\w)-", svg)) == symbols
+        assert "".join(re.findall(r"<use[^>]*#(\w)-", read(client, "/"))) == symbols
+        run.finish("succeeded")
 
 
 def test_cells_without_known_latents_are_not_compared_and_the_page_says_so(

@@ -7,8 +7,9 @@ import torch
 
 from ganlib.evaluation.signals import samples
 from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS
+from ganlib.vocabulary.losses import find_role
 from ganvas.tracking.sender import signals
-from ganvas.tracking.sender.diagnosis import Diagnosis, find_role
+from ganvas.tracking.sender.diagnosis import Diagnosis
 from tests.ganvas.tracking.conftest import Recorded
 
 OTHERS = np.random.default_rng(0)
