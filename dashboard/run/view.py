@@ -311,7 +311,7 @@ def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, no
         has_bench=not is_over or timeline is not None or any(curve.values for curve in [*curves, *measured]),
         no_grids=_say_no_grids(job),
         timeline=timeline,
-        cell=build_cell(job.id, data.timeline.grids, data.timeline.cell, wanted_iteration),
+        cell=build_cell(job.id, data.timeline.grids, data.timeline.cell, wanted_iteration, job.origin),
         marks=_place_marks(data, best),
         best=best,
         findings=build_findings(job),

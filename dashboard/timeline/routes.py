@@ -56,9 +56,9 @@ def build_router(site: Site) -> APIRouter:
     def show_cell(job_id: str, cell: str, request: Request, services: ServicesDep) -> HTMLResponse:
         """Show the history of a cell, ROW-COLUMN or none, as the part of the run's page that it is."""
         with services.database.read() as session:
-            job_queries.get_job(session, job_id)
+            origin = job_queries.get_job(session, job_id).origin
             grids = list_grid_rows(session, job_id)
-        page = CellPage(job_id, build_cell(job_id, grids, parse_cell(cell), read_iteration(request)))
+        page = CellPage(job_id, build_cell(job_id, grids, parse_cell(cell), read_iteration(request), origin))
         return site.renderer.render_page(request, "timeline/_cell_history.html", page)
 
     @router.get(f"/runs/{{job_id}}/cells/{{row:int}}-{{column:int}}/{SHEET_NAME}.png", dependencies=needs("read"))

@@ -154,11 +154,18 @@ class CellFrame:
     current: bool
 
 
-UNKNOWN_LATENTS = (
-    "Cells are not compared one by one: nothing says that a place shows the same latents each time. "
-    "run.latents(z), called once with the latents that every grid is drawn from, makes each cell one that can be "
-    "followed and compared."
-)
+UNKNOWN_LATENTS = "Cells are not compared one by one: nothing says that a place shows the same latents each time. "
+# Where that can be said, by who writes the run.
+_SAYING_LATENTS: dict[str, str] = {
+    "own": (
+        "run.latents(z), called once with the latents that every grid is drawn from, makes each cell one that can "
+        "be followed and compared."
+    ),
+    "mlflow": (
+        "MLflow's client has no call that says so; a loop that records by ganvas.init has one, run.latents(z)."
+    ),
+}
+_IMPORTED = "What this run was imported from does not say it."
 
 
 @dataclass(frozen=True)
@@ -191,14 +198,15 @@ class CellPage:
 
 
 def build_cell(
-    job_id: str, grids: Sequence[GridRow], position: CellPosition | None, wanted: int | None
+    job_id: str, grids: Sequence[GridRow], position: CellPosition | None, wanted: int | None, origin: str
 ) -> CellView | None:
     """Return the history of a cell, empty where none is followed or there is none; None without grids."""
     if not grids:
         return None
     selected = grids[nearest_index([grid.iteration for grid in grids], wanted)]
     if not selected.has_known_latents:
-        return CellView(selected.iteration, selected.rows, selected.columns, note=UNKNOWN_LATENTS, is_known=False)
+        note = UNKNOWN_LATENTS + _SAYING_LATENTS.get(origin, _IMPORTED)
+        return CellView(selected.iteration, selected.rows, selected.columns, note=note, is_known=False)
     if position is None or not (1 <= position.row <= selected.rows and 1 <= position.column <= selected.columns):
         return CellView(selected.iteration, selected.rows, selected.columns)
     same = alike(grids, selected)

@@ -39,6 +39,7 @@ class Frame:
     """The surroundings of every page: the chosen theme, the address to return to, and the login.
 
     is_logged_in: whether one can log out. is_reader: whether the login may only read; no more is offered then.
+    is_limited: whether nobody may do more here, as where folders are shown.
     is_alone: whether the page is shared by a link or is a file: it leads to no other page. shared_until: when its
     link ends, or empty.
     """
@@ -49,6 +50,7 @@ class Frame:
     is_reader: bool = False
     is_alone: bool = False
     shared_until: str = ""
+    is_limited: bool = False
 
 
 FILE_FRAME = Frame("system", "", is_reader=True, is_alone=True)

@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl
 from fastapi import Depends, Request
 
 from api.server.access.authenticator import LOGIN_COOKIE
-from api.server.access.grants import OPEN_GRANT, Grant
+from api.server.access.grants import LIMIT, OPEN_GRANT, Grant
 from api.server.access.scopes import GRANT
 from api.server.sharing.gate import PREFIX as SHARE_PREFIX
 from api.server.sharing.gate import SHARED
@@ -31,7 +31,8 @@ def read_frame(request: Request) -> Frame:
         return Frame(theme, request.url.path + query, is_reader=True, is_alone=True, shared_until=until)
     # Only on a page that needs a token: a cookie that has expired is no login.
     is_logged_in = LOGIN_COOKIE in request.cookies and request.scope.get(GRANT, OPEN_GRANT) is not OPEN_GRANT
-    return Frame(theme, request.url.path + query, is_logged_in, is_reader(request))
+    is_limited = LIMIT in request.scope
+    return Frame(theme, request.url.path + query, is_logged_in, is_reader(request), is_limited=is_limited)
 
 
 def is_reader(request: Request) -> bool:

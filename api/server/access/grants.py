@@ -42,6 +42,8 @@ class Grant:
 
 # Key of the ASGI scope under which AccessMiddleware stores the request's Grant.
 GRANT = "ganvas.grant"
+# Key under which an application around the service names the scopes that it lets a request have at most.
+LIMIT = "ganvas.limit"
 OPEN_GRANT = Grant(OPEN_SCOPES)
 FULL_GRANT = Grant(ALL_SCOPES)
 

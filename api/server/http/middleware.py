@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import AttemptFenced, NotAuthenticated, ServiceError
 from api.server.access.authenticator import Authenticator
-from api.server.access.grants import FULL_GRANT, OPEN_GRANT, OPEN_SCOPES, Grant
+from api.server.access.grants import FULL_GRANT, LIMIT, OPEN_GRANT, OPEN_SCOPES, Grant
 from api.server.access.origins import LOOPBACK_HOSTS, SECURITY_HEADERS, check_host, check_origin
 from api.server.access.scopes import GRANT, OPEN_PATHS, OPEN_PREFIX
 from api.server.http.query_fields import replace_unstorable_query
@@ -99,6 +99,8 @@ class AccessMiddleware:
         )
         if grant.is_over and method in ("POST", "PUT") and path.startswith(STREAMED_PREFIX.rstrip("/")):
             raise AttemptFenced
+        if LIMIT in scope:
+            grant = Grant(grant.scopes & scope[LIMIT], grant.caller)
         scope[GRANT] = grant
         return grant
 

@@ -18,6 +18,7 @@ import click
 
 from api.client.transport import Transport, is_temporary
 from api.errors import MethodRefused, ServiceError
+from api.server.access.grants import GRANTS, LIMIT
 from api.server.http.connections import build_config
 from api.server.operations.logging import set_up_logs
 from api.server.settings import Settings
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 FOLLOW_SECONDS = 0.5
+# What a person posts that changes nothing but a cookie.
+_OWN_VIEW = {"/theme", "/runs/columns", "/login", "/logout"}
 # The service's own state, and nobody else's: what the environment says of a database or a bucket is not meant.
 _OWN = {"database_url": None, "broker_url": None, "blobs_url": None, "webhook_url": None, "read_only": False}
 
@@ -70,7 +73,10 @@ def _serve(folders: list[Path], settings: Settings) -> None:
 
 
 class ReadOnlyApp:
-    """An ASGI application that takes reads alone, but for requests below the secret's path."""
+    """An ASGI application that lets requests read alone, but for those below the secret's path.
+
+    Pages know that, and show no control that could not be used.
+    """
 
     def __init__(self, app: "ASGIApp", secret: str) -> None:
         self._app = app
@@ -82,9 +88,11 @@ class ReadOnlyApp:
             if scope["path"].startswith(f"{self._prefix}/"):
                 path = scope["path"].removeprefix(self._prefix)
                 scope = {**scope, "path": path, "raw_path": path.encode()}
-            elif scope["method"] not in ("GET", "HEAD"):
+            elif scope["method"] not in ("GET", "HEAD") and scope["path"] not in _OWN_VIEW:
                 await _refuse(send)
                 return
+            else:
+                scope = {**scope, LIMIT: GRANTS["read"]}
         await self._app(scope, receive, send)
 
 

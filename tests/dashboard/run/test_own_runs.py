@@ -215,6 +215,14 @@ def test_cells_without_known_latents_are_not_compared_and_the_page_says_so(
     assert "Cells are not compared one by one" in shown
     assert "run.latents(z)" in shown
     assert "Follow" not in shown
+    # Whose writer has no such call is not told of it as of theirs.
+    for origin, said in (
+        ("mlflow", "client has no call that says so"),
+        ("wandb", "imported from does not say it"),
+    ):
+        other = OwnRun(client, origin=origin)
+        other.save_grid(1)
+        assert said in words(read(client, f"/runs/{other.id}"))
     assert "Cell in row 1, column 1" in words(read(client, f"/runs/{known.id}?cell=1-1"))
     compared = words(read(client, f"/compare?run={known.id}&run={run.id}&at=5400"))
     assert "The latents of 2 are not known: compare what is drawn as a whole" in compared

@@ -16,6 +16,7 @@ from api.server.settings import Settings
 from ganvas import Client
 from ganvas.app import build_app
 from ganvas.tracking.sender.following import Follower, ReadOnlyApp
+from tests.dashboard.web.test_readers import Offers
 from tests.ganvas.conftest import RunCommand
 from tests.ganvas.tracking.conftest import Recorded
 from tests.support.servers import make_home
@@ -85,6 +86,17 @@ def test_nobody_else_can_change_what_is_shown(recorded: Recorded, shown: Callabl
         assert (answer.status_code, answer.json()["error"]["code"]) == (405, "method_not_allowed")
         assert "can only be read" in answer.json()["error"]["message"]
     assert httpx.get(f"{url}/jobs/{job.id}").status_code == 200
+    # Pages offer nothing that would be refused, and say why.
+    offers = Offers()
+    for path in ("/", f"/runs/{job.id}", f"/compare?run={job.id}", "/figures", "/queue-and-workers"):
+        html = httpx.get(url + path, headers={"accept": "text/html"}).text
+        assert "Folders of runs, shown read-only" in html
+        offers.feed(html)
+    posted = {path for method, path in offers.found if method == "post"}
+    assert posted == {"/theme", "/runs/columns"}
+    assert not {path for _, path in offers.found} & {"/new", "/share-links"}
+    for path in posted:
+        assert httpx.post(url + path, data={"back": "/"}).status_code == 303
     # The control: whoever knows the secret may write.
     assert httpx.post(f"{url}/secret/jobs", json={}).status_code == 422
 
