@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -156,3 +157,27 @@ def test_a_long_file_is_named(tmp_path: Path) -> None:
         tmp_path, {"room/long.py": "\n" * 401, "room/short.py": "\n" * 400, "room/vendor/any.js": "\n" * 401}
     )
     assert find_long(tmp_path, ["room"]) == ["room/long.py: 401"]
+
+
+def find_unpacked(root: Path, patterns: dict[str, list[str]]) -> list[str]:
+    """Return the files of packages that are no code and that no pattern of `package-data` takes along."""
+    lost = []
+    for package in sorted(path for path in root.iterdir() if (path / "__init__.py").exists()):
+        taken = {path for pattern in patterns.get(package.name, []) for path in package.glob(pattern)}
+        lost += [
+            str(path.relative_to(root))
+            for path in sorted(package.rglob("*"))
+            if path.is_file() and path.suffix not in {".py", ".pyc"} and path not in taken
+        ]
+    return lost
+
+
+def test_an_installed_copy_has_every_file_that_is_no_code(tmp_path: Path) -> None:
+    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    packages = [path for path in ROOT.iterdir() if (path / "__init__.py").exists() and path.name != "tests"]
+    for package in packages:
+        (tmp_path / package.name).symlink_to(package)
+    assert find_unpacked(tmp_path, patterns) == []
+    # Without one pattern its files stay behind, which a checkout never shows.
+    lost = find_unpacked(tmp_path, {**patterns, "dashboard": patterns["dashboard"][:-1]})
+    assert "dashboard/timeline/standalone.css" in lost

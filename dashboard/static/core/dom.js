@@ -17,6 +17,20 @@ export function buildSvg(tag, attributes = {}, ...children) {
   return node;
 }
 
+/** A picture of icons.html, for a button that has a name of its own. */
+export const buildIcon = (name) => buildSvg("svg", { class: "icon", "aria-hidden": "true" }, buildSvg("use", { href: `#icon-${name}` }));
+
+/** A button that shows a picture alone: its name is what screen readers say and a pointer shows. */
+export const buildIconButton = (icon, name, onclick) =>
+  build("button", { type: "button", className: "icon-button", ariaLabel: name, title: name, onclick }, buildIcon(icon));
+
+/** Let a button show another picture and say what it does now. */
+export function setIconButton(button, icon, name) {
+  if (button.ariaLabel === name) return;
+  Object.assign(button, { ariaLabel: name, title: name });
+  button.replaceChildren(buildIcon(icon));
+}
+
 /** Build a choice between [value, text] pairs: [the select, the label that holds it]. */
 export function buildChoice(name, options, chosen) {
   const nodes = options.map(([value, text]) => build("option", { value, selected: value === chosen }, text));

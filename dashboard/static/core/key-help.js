@@ -1,4 +1,4 @@
-// <key-help>: a button and the key ? open the list of keys; / leads to the search. Widgets with keys of their own ask
+// <key-help>: a button in the page's menu and the key ? open the list of keys; / leads to the search. Widgets with keys of their own ask
 // isTyping first; each key also stands in the list below.
 import { build } from "./dom.js";
 
@@ -40,6 +40,7 @@ class KeyHelp extends HTMLElement {
 
   disconnectedCallback() {
     this.controller.abort();
+    this.dialog?.remove();
   }
 
   press(event) {
@@ -63,7 +64,8 @@ class KeyHelp extends HTMLElement {
     const form = build("form", { method: "dialog" }, close);
     this.dialog = build("dialog", { className: "keys" }, heading, build("dl", {}, ...rows), form);
     this.dialog.setAttribute("aria-labelledby", heading.id);
-    this.append(this.dialog);
+    // Not in the menu, which may be folded.
+    document.body.append(this.dialog);
     this.dialog.showModal();
   }
 }

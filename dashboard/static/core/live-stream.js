@@ -1,6 +1,6 @@
 // <live-stream data-src data-after [data-job]>: the page's one connection to the service's event stream.
 // It starts after the event with which the page was rendered, so that nothing is missed or repeated.
-// A button beside it lets the browser tell of serious faults; the page then listens while it is hidden, too.
+// A button in the page's menu lets the browser tell of serious faults; the page then listens while it is hidden, too.
 import { below } from "./address.js";
 import { announce, build } from "./dom.js";
 
@@ -65,7 +65,7 @@ class LiveStream extends HTMLElement {
     this.word = this.querySelector("[role=status]") ?? this.appendChild(build("span"));
     this.abort = new AbortController();
     this.alerts = new Alerts();
-    if (Alerts.isPossible) this.insertAdjacentElement("afterend", this.alerts.node);
+    if (Alerts.isPossible) document.getElementById("alerts")?.append(this.alerts.node);
     document.addEventListener("visibilitychange", () => (this.isIdle ? this.close() : this.open()), this.abort);
     this.open();
   }
@@ -119,6 +119,7 @@ class LiveStream extends HTMLElement {
     if (this.dataset.status === status) return;
     this.dataset.status = status;
     this.word.textContent = WORDS[status];
+    this.title = status === "live" ? "Live: this page changes as the runs do" : "";
   }
 }
 

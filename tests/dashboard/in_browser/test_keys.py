@@ -24,7 +24,7 @@ PRESS = """([keys, selector]) => keys.filter((key) =>
   [...document.querySelectorAll(selector)].some((target) => {
     const event = new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true });
     const isTaken = !target.dispatchEvent(event);
-    document.querySelector("key-help dialog")?.close();
+    document.querySelector("dialog.keys")?.close();
     return isTaken;
   }))"""
 
@@ -40,6 +40,7 @@ def find_taken(page: Page) -> set[str]:
 
 
 def read_list(page: Page) -> set[str]:
+    page.get_by_label("Menu", exact=True).click()
     page.get_by_role("button", name="Keys").click()
     listed = page.locator("dialog kbd").all_inner_texts()
     page.get_by_role("button", name="Close").click()

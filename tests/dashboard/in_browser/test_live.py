@@ -355,6 +355,7 @@ def test_the_browser_tells_of_serious_faults_once_it_was_asked_to(open_page: Ope
         }"""
     )
     expect(page.locator("live-stream")).to_have_text("Live")
+    page.get_by_label("Menu", exact=True).click()
     button = page.get_by_role("button", name="Notify me")
     button.click()
     expect(page.locator(".alerts [role=status]")).to_contain_text("allow them in its settings")

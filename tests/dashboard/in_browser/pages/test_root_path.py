@@ -54,6 +54,7 @@ def test_live_pages_ask_for_nothing_outside_their_prefix(
     # The list, a run, and two runs beside each other: each follows what the worker reports.
     page.goto(f"{proxy.url}/")
     expect(page.locator("live-stream")).to_have_attribute("data-status", "live")
+    page.get_by_label("Menu", exact=True).click()
     page.locator("theme-choice button[value=dark]").click()
     page.goto(f"{proxy.url}/runs/{runs[1]}")
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")

@@ -25,7 +25,7 @@ def test_a_link_is_made_on_the_page_and_shows_it_live_with_its_timeline(
 ) -> None:
     job = once(worker, make_two)[0]
     page = open_page(f"/runs/{job}", viewport={"width": 390, "height": 844})
-    page.get_by_text("Share …").click()
+    page.get_by_text("Share", exact=True).click()
     expect_fit(page, 390)
     page.get_by_role("button", name="Make a link").click()
     link = page.get_by_label("The link").text_content() or ""
