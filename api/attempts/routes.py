@@ -145,6 +145,7 @@ def post_events(job_id: str, attempt: AttemptPath, raw: RawBody, services: Servi
             session, job_id, attempt, events, settings.lease_seconds, settings.checkpoints_kept
         )
     services.feed.notify()
+    services.tell_of_grids(job_id, accepted.new_grids)
     services.prometheus.events.inc(accepted.new_events)
     services.prometheus.points.inc(accepted.new_points)
     services.prometheus.findings.count(accepted.found)

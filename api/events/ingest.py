@@ -16,7 +16,7 @@ from api.events.projections import apply_events
 from api.events.schemas import NumberedEvent
 from api.server.database.clock import database_now
 from api.server.database.models import GANLIB, Attempt, EventBatch, Job
-from ganlib.events import BIN_COUNT, Event, HistogramsLogged, LatentsFixed
+from ganlib.events import BIN_COUNT, Event, HistogramsLogged, LatentsFixed, SampleGridSaved
 
 MAX_POINTS = 20_000
 # Condition of every batch: it continues the stored numbers.
@@ -52,8 +52,8 @@ _JOB_UPDATE = (
 class Accepted:
     """The number that is expected after a batch, and checkpoints whose files may be deleted.
 
-    cancel_requested: the trainer must stop. new_events, new_points: counts of those not stored before. found: the
-    rules whose findings began.
+    cancel_requested: the trainer must stop. new_events, new_points, new_grids: counts of those not stored before.
+    found: the rules whose findings began.
     """
 
     next_seq: int
@@ -61,6 +61,7 @@ class Accepted:
     retired: list[str] = field(default_factory=list)
     new_events: int = 0
     new_points: int = 0
+    new_grids: int = 0
     found: list[str] = field(default_factory=list)
 
 
@@ -122,7 +123,8 @@ def _insert_new(
         session.execute(update(Job).where(Job.id == job.id).values(iterations=reached))
     points = sum(_count_points(item.event) for item in new)
     is_cancelled = job.cancel_requested_at is not None
-    return Accepted(next_seq, is_cancelled, applied.retired, len(new), points, applied.found)
+    grids = sum(isinstance(item.event, SampleGridSaved) for item in new)
+    return Accepted(next_seq, is_cancelled, applied.retired, len(new), points, grids, applied.found)
 
 
 def encode_event(event: PostedEvent) -> bytes:

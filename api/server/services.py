@@ -2,9 +2,9 @@
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from api.artifacts import queries as artifact_queries
 from api.artifacts.s3 import S3Blobs
@@ -28,6 +28,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+class GridFollower(Protocol):
+    """Is told of new sample grids, from any thread, until it is closed."""
+
+    def take(self, job_id: str, count: int) -> None:
+        """Hear that a job has so many new grids; must return at once."""
+
+    def close(self) -> None:
+        """Stop what runs in the background."""
+
+
 @dataclass(frozen=True)
 class Services:
     """The services of one process, held by `app.state.services`."""
@@ -42,6 +52,7 @@ class Services:
     availability: Availability
     costly: CostlyAnswers
     webhooks: "WebhookSender | None"
+    grid_followers: list[GridFollower] = field(default_factory=list)
 
     @cached_property
     def feed(self) -> "Feed":
@@ -71,6 +82,8 @@ class Services:
 
     def stop(self) -> None:
         """Stop the background threads, and close the database."""
+        for follower in self.grid_followers:
+            follower.close()
         if not self.settings.read_only:
             if self.webhooks is not None:
                 self.webhooks.close()
@@ -82,6 +95,12 @@ class Services:
         """Tell open streams, from any thread, that something was committed."""
         if "feed" in self.__dict__:
             self.feed.notify()
+
+    def tell_of_grids(self, job_id: str, count: int) -> None:
+        """Tell those who follow, from any thread, that a job has new sample grids."""
+        if count:
+            for follower in self.grid_followers:
+                follower.take(job_id, count)
 
     def end_streams(self) -> None:
         """End every open stream, from any thread."""

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 from starlette.concurrency import run_in_threadpool
 
-from api.artifacts.storage import Blobs
+from api.artifacts.storage import Blobs, LocalBlobs
 from api.errors import RouteNotFound
 from api.jobs import queries as job_queries
 from api.jobs.ids import NAMED_JOB
@@ -16,9 +16,10 @@ from api.server.access.scopes import needs
 from api.server.http.dependencies import ServicesDep
 from api.server.http.query_fields import takes_query
 from api.server.http.responses import compressed_response
+from api.server.services import Services
 from dashboard.timeline.requests import SHEET_NAME, SheetDep, SheetRequest, parse_cell
-from dashboard.timeline.sheet_cache import DiskCache, Sheet, SheetCache
-from dashboard.timeline.sheet_layout import CELL_FRAMES, STRIP_FRAMES
+from dashboard.timeline.sheet_cache import AheadDrawer, DiskCache, Sheet, SheetCache
+from dashboard.timeline.sheet_layout import CELL_FRAMES, STRIP_FRAMES, name_sheet
 from dashboard.timeline.view import CellPage, build_cell, write_timeline
 from dashboard.web.rendering import Site
 from dashboard.web.requests import read_iteration
@@ -31,7 +32,12 @@ FOR_GOOD = "private, max-age=31536000, immutable"
 def build_router(site: Site) -> APIRouter:
     """Return the routes of a timeline's data, and of its strips, corners and cells."""
     router = APIRouter(include_in_schema=False)
-    cache = SheetCache(DiskCache(site.services.settings.home.expanduser().resolve() / "sheets"))
+    disk = DiskCache(site.services.settings.home.expanduser().resolve() / "sheets")
+    cache = SheetCache(disk)
+    if isinstance(site.services.blobs, LocalBlobs):
+        # From a bucket each grid would be fetched twice, and by each replica.
+        list_sheets = partial(list_whole_strips, site.services)
+        site.services.grid_followers.append(AheadDrawer(disk, STRIP_FRAMES, list_sheets))
 
     @router.get("/runs/{job_id}/timeline.json", dependencies=[*needs("read"), NAMED_JOB])
     def read_timeline(job_id: str, request: Request, services: ServicesDep) -> Response:
@@ -74,6 +80,18 @@ def build_router(site: Site) -> APIRouter:
         return await send_sheet(cache, sheet, read, partial(_draw_cells, row=row, column=column))
 
     return router
+
+
+def list_whole_strips(services: Services, job_id: str, begin: int) -> list[tuple[str, Callable[[], Sheet]]]:
+    """Return address and drawing of each strip of a run that no later grid changes, from strip `begin` on."""
+    with services.database.read() as session:
+        grids = list_grid_rows(session, job_id)
+    whole = [grids[at : at + STRIP_FRAMES] for at in range(begin * STRIP_FRAMES, len(grids), STRIP_FRAMES)]
+    return [
+        (f"/runs/{job_id}/strips/{name_sheet(strip)}.jpg", partial(_draw_strip, services.blobs, strip))
+        for strip in whole
+        if len(strip) == STRIP_FRAMES
+    ]
 
 
 async def send_sheet(

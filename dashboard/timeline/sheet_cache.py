@@ -8,8 +8,9 @@ import asyncio
 import hashlib
 import logging
 import os
+import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -59,6 +60,10 @@ class DiskCache:
             return None
         digest, content = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
         return content if hashlib.sha256(content).digest() == digest else None
+
+    def has(self, name: str) -> bool:
+        """Whether something was put under this name; it may be damaged."""
+        return self._path(name).exists()
 
     def put(self, name: str, content: bytes) -> None:
         """Keep the content under its name, as far as the disk allows."""
@@ -142,3 +147,93 @@ class SheetCache:
         while self._size > self._kept_bytes:
             _, oldest = self._sheets.popitem(last=False)
             self._size -= len(oldest.content)
+
+
+# Of one core at most a quarter: three times as long as a sheet took, none is drawn.
+_REST = 3
+MOST_FOLLOWED = 1000
+
+Draw = Callable[[], Sheet]
+
+
+class AheadDrawer:
+    """Draws a run's sheets in the background while it goes on, so that who looks first waits for none.
+
+    sheet_grids: how many grids make a sheet. list_sheets(job_id, begin): name and drawing of each whole
+    sheet from number `begin` on.
+    """
+
+    def __init__(
+        self, disk: DiskCache, sheet_grids: int, list_sheets: Callable[[str, int], list[tuple[str, Draw]]]
+    ) -> None:
+        self._disk = disk
+        self._sheet_grids = sheet_grids
+        self._list_sheets = list_sheets
+        self._counts: Counter[str] = Counter()
+        # How many sheets of a job were looked at: what was pruned since is left to who asks for it.
+        self._done: OrderedDict[str, int] = OrderedDict()
+        self._due: OrderedDict[str, None] = OrderedDict()
+        self._changed = threading.Condition()
+        self._is_busy = self._is_closing = False
+        self._thread: threading.Thread | None = None
+
+    def take(self, job_id: str, count: int) -> None:
+        """Hear that a job has so many new grids; draws nothing itself."""
+        with self._changed:
+            if self._is_closing or (job_id not in self._counts and len(self._counts) >= MOST_FOLLOWED):
+                return
+            self._counts[job_id] += count
+            if self._counts[job_id] < self._sheet_grids:
+                return
+            del self._counts[job_id]
+            self._due[job_id] = None
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="sheets-ahead", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+
+    def wait(self) -> None:
+        """Wait until nothing is left to draw."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_closing or not (self._due or self._is_busy))
+
+    def close(self) -> None:
+        """Stop after the sheet that is being drawn."""
+        with self._changed:
+            self._is_closing = True
+            self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._is_busy = False
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: self._due or self._is_closing)
+                if self._is_closing:
+                    return
+                job_id, _ = self._due.popitem(last=False)
+                self._is_busy = True
+            try:
+                self._draw_missing(job_id)
+            except Exception:
+                logger.exception("The sheets of job %s could not be drawn ahead.", job_id)
+
+    def _draw_missing(self, job_id: str) -> None:
+        begin = self._done.pop(job_id, 0)
+        sheets = self._list_sheets(job_id, begin)
+        self._done[job_id] = begin + len(sheets)
+        if len(self._done) > MOST_FOLLOWED:
+            self._done.popitem(last=False)
+        for name, draw in sheets:
+            if self._disk.has(name):
+                continue
+            started = time.monotonic()
+            sheet = draw()
+            if sheet.is_whole:
+                self._disk.put(name, sheet.content)
+            rest = _REST * (time.monotonic() - started)
+            with self._changed:
+                if self._changed.wait_for(lambda: self._is_closing, rest):
+                    return

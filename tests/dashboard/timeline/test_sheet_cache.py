@@ -3,13 +3,15 @@
 import asyncio
 import os
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 
 from api.server.settings import Settings
-from dashboard.timeline.sheet_cache import KEPT_SECONDS, DiskCache, Sheet, SheetCache
+from dashboard.timeline.sheet_cache import KEPT_SECONDS, AheadDrawer, DiskCache, Sheet, SheetCache
+from dashboard.timeline.sheet_layout import STRIP_FRAMES
 from ganvas.app import build_app
 from tests.dashboard.timeline.test_sheets import make_run, name_of, read_timeline
 from tests.support.fake_worker import FakeWorker
@@ -101,3 +103,36 @@ def test_a_strip_outlives_the_service(tmp_path: Path) -> None:
             contents.append(response.content)
     assert contents[0] == contents[1]
     assert len(files_of(tmp_path / "sheets")) == 1
+
+
+def test_strips_are_drawn_while_a_run_goes_on(client: TestClient, worker: FakeWorker) -> None:
+    (drawer,) = client.app.state.services.grid_followers
+    job = make_run(worker, 2 * STRIP_FRAMES + 3)
+    drawer.wait()
+    timeline = read_timeline(client, job)
+    disk = DiskCache(client.app.state.services.settings.home / "sheets")
+    first, second, rest = ([*range(at, end)] for at, end in ((0, 16), (16, 32), (32, 35)))
+    names = [f"/runs/{job}/strips/{name_of(timeline, places)}.jpg" for places in (first, second, rest)]
+    # A strip that still grows is left to who asks for it.
+    assert [disk.has(name) for name in names] == [True, True, False]
+    assert client.get(names[1]).content == disk.find(names[1])
+
+
+def test_what_cannot_be_drawn_ahead_keeps_nothing_from_being_drawn(tmp_path: Path) -> None:
+    def draw(is_whole: bool) -> Sheet:
+        return Sheet(b"content", "image/jpeg", is_whole)
+
+    sheets = {
+        "good": [("a.jpg", partial(draw, True)), ("b.jpg", partial(draw, False)), ("c.jpg", partial(draw, True))]
+    }
+    disk = DiskCache(tmp_path / "sheets")
+    drawer = AheadDrawer(disk, 4, lambda job, begin: sheets[job][begin:])
+    drawer.take("good", 3)
+    drawer.wait()
+    assert not (tmp_path / "sheets").exists(), "too few grids for a sheet"
+    drawer.take("deleted meanwhile", 4)
+    drawer.take("good", 1)
+    drawer.wait()
+    assert [disk.has(name) for name in ("a.jpg", "b.jpg", "c.jpg")] == [True, False, True]
+    drawer.close()
+    drawer.take("good", 4)
