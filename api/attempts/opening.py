@@ -15,10 +15,10 @@ from api.attempts.claims import discard_after, end_attempt
 from api.attempts.schemas import RunOpen
 from api.errors import AttemptFenced, IdempotencyConflict, JobStateConflict
 from api.events.log import insert_service_events, log_line_event
-from api.jobs.queries import RUN_KEY, hash_spec, lock_job, make_job_id, state_changed_event
+from api.jobs.queries import hash_spec, lock_job, make_job_id, state_changed_event
 from api.server.database.clock import database_now
 from api.server.database.engine import insert_into
-from api.server.database.models import GANLIB, Attempt, Job
+from api.server.database.models import GANLIB, RUN_KEY, Attempt, Job
 from api.server.http.schemas import AttemptEnd, Reason
 
 
@@ -104,14 +104,14 @@ def _find_or_insert(session: Session, run: RunOpen) -> tuple[Job, bool]:
     return job, False
 
 
-def _begin(session: Session, job: Job, run: RunOpen, token_sha256: str | None) -> None:
+def _begin(session: Session, job: Job, run: RunOpen, token_sha256: str | None, resumed_from: int = 0) -> None:
     row = {
         "job_id": job.id,
         "attempt": run.attempt,
         "worker": run.writer,
         "claimed_at": database_now(),
         "heartbeat_at": database_now(),
-        "resumed_from": run.resume_at or 0,
+        "resumed_from": resumed_from,
         "seed": 0,
         "token_sha256": token_sha256,
         "provenance": run.provenance.model_dump(mode="json"),
@@ -127,12 +127,16 @@ def _begin_next(session: Session, job: Job, run: RunOpen, token_sha256: str | No
     if job.state == "running":
         reason = Reason(code="run_resumed", message="Another process resumed this run.")
         end_attempt(session, job, "lost", reason)
-    _begin(session, job, run, token_sha256)
+    resumed_from = job.iteration if run.resume_at is None else run.resume_at
+    _begin(session, job, run, token_sha256, resumed_from)
     values = {"attempt": run.attempt, "commit_hash": run.provenance.commit or job.commit_hash}
     session.execute(update(Job).where(Job.id == job.id).values(values))
     session.refresh(job)
     if run.resume_at is not None:
         discard_after(session, job, run.resume_at)
+    # Streams drop what is later; the log says where it goes on.
+    started = {"kind": "attempt_started", "attempt": run.attempt, "resumed_from": resumed_from}
+    insert_service_events(session, job, started)
 
 
 def _run_again(session: Session, job: Job, run: RunOpen, lease_seconds: float | None) -> None:

@@ -1,14 +1,16 @@
 """Reads of attempts, their provenance, and their uncommitted changes."""
 
+from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from api.attempts.schemas import AttemptRead, DiffRead, ProvenanceRead
+from api.attempts.schemas import AttemptPosition, AttemptRead, DiffRead, ProvenanceRead
 from api.errors import DiffNotFound
-from api.server.database.models import Attempt
+from api.events.log import unpack_body
+from api.server.database.models import Attempt, EventBatch, Job
 from api.server.http.schemas import Reason
 
 
@@ -26,6 +28,24 @@ def get_diff(session: Session, job_id: str, attempt: int) -> str:
     if not diff:
         raise DiffNotFound(job_id=job_id, attempt=attempt)
     return diff
+
+
+def read_position(session: Session, job: Job, attempt: int, before: int | None) -> AttemptPosition:
+    """Return how far an attempt is stored. before: how many events its writer holds; `at`: of the last shared."""
+    row = session.get(Attempt, (job.id, attempt))
+    position = AttemptPosition(newest=job.attempt, next_seq=row.next_seq if row else 0)
+    last = position.next_seq - 1 if before is None else min(position.next_seq, before) - 1
+    body = session.scalar(
+        select(EventBatch.body).where(
+            EventBatch.job_id == job.id,
+            EventBatch.attempt == attempt,
+            EventBatch.first_seq <= last,
+            EventBatch.last_seq >= last,
+        )
+    )
+    if body is not None:
+        position.at = next(datetime.fromisoformat(each["at"]) for each in unpack_body(body) if each["seq"] == last)
+    return position
 
 
 def count_attempt_ends(session: Session) -> dict[str, int]:

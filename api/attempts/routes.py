@@ -3,14 +3,15 @@
 Every write names its attempt; an attempt that no longer holds the job gets 409.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from fastapi.responses import PlainTextResponse
 
 from api.attempts import claims, leases, opening
 from api.attempts import queries as attempt_queries
 from api.attempts.schemas import (
+    AttemptPosition,
     ClaimRead,
     ClaimRequest,
     FinishPost,
@@ -44,6 +45,8 @@ from api.server.http.bodies import parse_body
 from api.server.http.dependencies import AttemptPath, Caller, RawBody, ServicesDep
 from api.server.http.openapi import CLAIM_EXAMPLE, EVENTS_EXAMPLE, FINISH_EXAMPLE, RUN_EXAMPLE, request_body
 from api.server.http.responses import documented
+
+EventCount = Annotated[int | None, Query(ge=0, le=2**53, description="How many events its writer holds")]
 
 open_runs = APIRouter(tags=["runs"], dependencies=needs("user"))
 claim = APIRouter(tags=["workers"], dependencies=needs("worker"))
@@ -191,6 +194,16 @@ def get_diff(job_id: str, attempt: AttemptPath, services: ServicesDep) -> Respon
     return PlainTextResponse(
         diff, headers={"content-disposition": f'attachment; filename="attempt-{attempt}.diff"'}
     )
+
+
+@read.get(
+    "/jobs/{job_id}/attempts/{attempt}/position", response_model=AttemptPosition, responses=documented(JobNotFound)
+)
+def get_position(job_id: str, attempt: AttemptPath, services: ServicesDep, before: EventCount = None) -> Any:
+    """Return how far an attempt is stored, and when its last event happened, or the last before this number."""
+    with services.database.read() as session:
+        job = job_queries.get_job(session, job_id)
+        return attempt_queries.read_position(session, job, attempt, before)
 
 
 def _spec_for_trainer(spec: dict[str, Any]) -> dict[str, Any]:

@@ -164,6 +164,18 @@ class RunOpen(Request):
     provenance: Provenance = Provenance()
 
 
+class AttemptPosition(Schema):
+    """How far an attempt is stored, for a writer that compares it with what it holds itself.
+
+    newest: the job's newest attempt. next_seq: of this attempt's next event, 0 of one that has not begun. at: when
+    the event happened that was asked for; None where it is not stored.
+    """
+
+    newest: int
+    next_seq: int
+    at: datetime | None = None
+
+
 class RunOpened(LeaseRead):
     """The run may be written: `token` authorises the writes of this attempt, the next event is number `next_seq`.
 

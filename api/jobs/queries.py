@@ -22,7 +22,7 @@ from api.jobs.serializers import job_summaries
 from api.jobs.sorting import ColumnOrder, build_order, show_key
 from api.server.database.clock import database_now
 from api.server.database.engine import insert_into
-from api.server.database.models import GANLIB, Attempt, Job, LatestValue
+from api.server.database.models import GANLIB, RUN_KEY, Attempt, Job, LatestValue
 from api.server.http.schemas import JobState, Page
 from ganlib.spec.documents.suggestions import find_near
 from ganlib.spec.job import JobSpec
@@ -33,8 +33,6 @@ from ganlib.vocabulary import METRICS
 # No characters that look alike; twelve of them have 58 bits.
 _ID_LETTERS = "23456789abcdefghjkmnpqrstvwxyz"
 ID_LENGTH = 12
-# Begins the idempotency key of a run, before the key that its writer made.
-RUN_KEY = "run:"
 _LAST_ID = ID_LENGTH * _ID_LETTERS[-1]
 _MAX_AMBIGUOUS = 10
 _LONGEST_NAME = 250

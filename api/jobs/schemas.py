@@ -58,7 +58,8 @@ class JobSummary(Schema):
 class JobRead(JobSummary):
     """A job in full. Of a loop of somebody's own, `spec` is its name and its `config`, and there may be no `seed`.
 
-    `made_from`: the job whose spec was changed or repeated; `retry_of`: only the latter.
+    `made_from`: the job whose spec was changed or repeated; `retry_of`: only the latter. `key`: of a run that no
+    worker trains, what its writer made, by which `POST /runs` opens it again.
 
     waiting: why a queued job waits, in sentences; only in the answer of `GET /jobs/{id}`.
     """
@@ -68,6 +69,7 @@ class JobRead(JobSummary):
     seed: int | None
     retry_of: str | None = None
     made_from: str | None = None
+    key: str | None = None
     latents_sha256: str | None
     attempts: list[AttemptRead]
     checkpoints: list[CheckpointRead]

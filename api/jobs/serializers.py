@@ -11,7 +11,7 @@ from api.events.findings.advice import add_advice
 from api.events.findings.queries import judge_job, list_job_findings, read_findings
 from api.jobs.schemas import JobRead, JobSummary, LatestMetric
 from api.samples.queries import list_checkpoints, sample_read
-from api.server.database.models import GANLIB, Job, LatestValue, Sample
+from api.server.database.models import GANLIB, RUN_KEY, Job, LatestValue, Sample
 from api.server.http.schemas import Reason
 from api.workers.queries import find_unmet_requirements
 from api.workers.queue import count_queue
@@ -73,6 +73,7 @@ def job_read(session: Session, job: Job, *, with_waiting: bool = False) -> JobRe
         seed=read_seed(job),
         retry_of=job.retry_of,
         made_from=job.made_from,
+        key=_read_key(job),
         latents_sha256=job.latents_sha256,
         attempts=_list_attempts(session, job),
         checkpoints=list_checkpoints(session, job.id),
@@ -82,6 +83,11 @@ def job_read(session: Session, job: Job, *, with_waiting: bool = False) -> JobRe
     if with_waiting and job.state == "queued":
         shown.waiting = explain_waiting(shown, count_queue(session, job))
     return shown
+
+
+def _read_key(job: Job) -> str | None:
+    key = job.idempotency_key or ""
+    return key.removeprefix(RUN_KEY) if job.origin != GANLIB and key.startswith(RUN_KEY) else None
 
 
 def _list_attempts(session: Session, job: Job) -> list[AttemptRead]:

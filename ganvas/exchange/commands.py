@@ -19,7 +19,7 @@ from ganvas.exchange.resending import send_run
 from ganvas.exchange.sources import KINDS, open_source
 from ganvas.exchange.writing import Imported, choose_timeline, count_run, make_key, write_run
 from ganvas.tracking.folder import RunFolder
-from ganvas.tracking.sender.delivery import DeliveryRefused
+from ganvas.tracking.sender.position import DeliveryRefused
 
 
 @click.command()

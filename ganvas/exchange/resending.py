@@ -41,7 +41,7 @@ def send_run(folder: RunFolder, transport: Transport) -> str:
 def _find_job(folder: RunFolder, transport: Transport) -> str | None:
     """Return the id of the job under which the service has events of this run; None if it has none."""
     ended = folder.read_end()
-    with closing(Delivery(folder, transport)) as delivery:
+    with closing(Delivery(folder, transport, compares=False)) as delivery:
         try:
             opened = delivery.open(ended["events_count"] if ended else None)
         except AttemptFenced as error:

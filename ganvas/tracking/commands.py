@@ -1,5 +1,6 @@
 """`ganvas sync`: sends the folders of runs that were recorded without a service."""
 
+import secrets
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,25 +20,31 @@ if TYPE_CHECKING:
 )
 @url_option
 @click.option("--end", is_flag=True, help="End runs as failed that no process of this machine writes any more.")
-def sync_command(folders: tuple[Path, ...], url: str | None, end: bool) -> None:
+@click.option("--as-new", is_flag=True, help="Send a copy that went on by itself as a run of its own.")
+def sync_command(folders: tuple[Path, ...], url: str | None, end: bool, as_new: bool) -> None:
     """Send runs that were recorded offline, or what a service has not yet of them; again and again, no doubles.
 
-    FOLDER is a run's folder or one that holds such folders; without any, all in GANVAS_HOME/runs.
+    FOLDER is a run's folder or one that holds such folders; without any, all in GANVAS_HOME/runs. Of two copies of
+    one folder that were both written, the second is refused and stays as it is; --as-new sends it.
     """
     from api.client.transport import Transport
     from api.errors import ServiceError
     from ganlib.errors import GanlibError
-    from ganvas.tracking.sender.delivery import DeliveryRefused
+    from ganvas.tracking.sender.position import DeliveryRefused
 
     given = folders or (default_home() / "runs",)
     runs = [run for folder in given for run in find_runs(folder)]
     if not runs:
         named = ", ".join(map(str, given))
         raise click.ClickException(f"There is no run in {named}; name the folder that ganvas.init made.")
+    if as_new and (not folders or len(runs) > 1):
+        raise click.UsageError("--as-new is for one run's folder; name it.")
     failed = 0
     with Transport(url or read_service_url(default_home())) as transport:
         for path in runs:
             try:
+                if as_new:
+                    make_new(path)
                 click.echo(f"{path.name}: {sync_run(path, transport, ends=end)}")
             except (ServiceError, DeliveryRefused, GanlibError) as error:
                 failed += 1
@@ -63,6 +70,7 @@ def sync_run(path: Path, transport: "Transport", *, ends: bool = False) -> str:
     """
     from ganvas.tracking.folder import RunFolder
     from ganvas.tracking.sender.delivery import Delivery, hold_delivery
+    from ganvas.tracking.sender.position import CopyBehind
 
     folder = RunFolder(path)
     folder.read_header()
@@ -70,7 +78,10 @@ def sync_run(path: Path, transport: "Transport", *, ends: bool = False) -> str:
         if not is_held:
             return "its own process is sending it"
         ended = folder.read_end()
-        opened = delivery.open(ended["events_count"] if ended else None)
+        try:
+            opened = delivery.open(ended["events_count"] if ended else None)
+        except CopyBehind as error:
+            return str(error)
         if opened.is_whole and ended is not None and opened.state == ended["end"]:
             return f"nothing new, {opened.state}: {opened.url}"
         if opened.is_whole:
@@ -82,6 +93,15 @@ def sync_run(path: Path, transport: "Transport", *, ends: bool = False) -> str:
             delivery.finish(ended)
         state = ended["end"] if ended else "still being written" if folder.is_written() else "no end yet"
         return f"{delivery.sent_events:,} events and {delivery.sent_files:,} files sent, {state}: {opened.url}"
+
+
+def make_new(path: Path) -> None:
+    """Give the run in a folder a key of its own; raises FolderBusy while it is written, or FolderUnreadable."""
+    from ganvas.tracking.folder import POSITION, RunFolder
+
+    with RunFolder.take_over(path) as folder:
+        folder.write_header({**folder.read_header(), "key": secrets.token_hex(6)})
+        (folder.path / POSITION).unlink(missing_ok=True)
 
 
 def _find_lost_end() -> dict[str, object]:

@@ -1,8 +1,8 @@
 """The folder of one run: at most ten files, however long it gets, which any number of readers may follow.
 
-- `run.json`: what opens the run at a service (the body of POST /runs) and `format`.
+- `run.json`: what opens the run at a service (the body of POST /runs), its attempts (`attempts.py`), and `format`.
 - `events.jsonl`: `{"seq":N,"at":"…","event":{…}}`, one a line, numbered from 0; each line is one write. A last
-  line without its newline is not there yet. Lines are posted unchanged, so what is sent again has the same bytes.
+  line without its newline is not there yet. What is sent again has the same bytes.
 - `files.bin`: the bytes of all files, one after another, written before the event that names them:
   `files.bin:OFFSET` and `size`. Its name comes after `events.jsonl`, so a copy made by name holds all bytes of
   the events that it holds.
@@ -26,8 +26,10 @@ from threading import Lock
 from typing import Any, Self
 
 from ganlib.errors import GanlibError
+from ganvas.tracking.attempts import add_attempt
 
-FORMAT = 1
+# The second has attempts: who knows only the first would send them as one.
+FORMAT, FORMAT_WITH_ATTEMPTS = 1, 2
 RUN, EVENTS, FILES, END = "run.json", "events.jsonl", "files.bin", "end.json"
 POSITION, LOCK, LOG, STOP = "position.json", "lock", "sender.log", "stop"
 _COPY_BYTES = 1024 * 1024
@@ -58,8 +60,8 @@ class FolderTaken(GanlibError):
 class RunFolder:
     """One run on disk. `RunFolder(path)` reads; one from `create`, `reopen` or `take_over` also writes.
 
-    It holds the lock until `close`. Threads may share it. `append` and `add_file` raise OSError where the disk is
-    full, and then nothing was written.
+    It holds the lock until `close`. Threads may share it. Where `append` and `add_file` raise OSError, nothing was
+    written.
     """
 
     def __init__(self, path: Path | str) -> None:
@@ -98,8 +100,7 @@ class RunFolder:
     def reopen(cls, path: Path | str) -> Self:
         """Go on with a run, which has not ended any more; raises FolderUnreadable or FolderBusy, or OSError."""
         folder = cls.take_over(path)
-        for name in (END, STOP):
-            (folder.path / name).unlink(missing_ok=True)
+        folder._forget_end()
         return folder
 
     @classmethod
@@ -113,7 +114,13 @@ class RunFolder:
 
     def write_header(self, opening: dict[str, Any]) -> None:
         """Write what opens the run; readers see the old one or the new one."""
-        _replace(self.path / RUN, json.dumps({"format": FORMAT, **opening}, indent=1))
+        form = FORMAT_WITH_ATTEMPTS if opening.get("earlier") else FORMAT
+        _replace(self.path / RUN, json.dumps({"format": form, **opening}, indent=1))
+
+    def begin_attempt(self, own: dict[str, Any]) -> None:
+        """Begin the next attempt (`add_attempt`) of a run that is open for writing; it has not ended any more."""
+        self.write_header(add_attempt(self.read_header(), own, self.next_seq, self.read_end()))
+        self._forget_end()
 
     def append(self, event: dict[str, Any] | str, at: datetime | str | None = None) -> int:
         """Append an event, as JSON has it or its JSON text, and return its number.
@@ -196,8 +203,10 @@ class RunFolder:
             ) from None
         except (OSError, ValueError, KeyError, AttributeError) as error:
             raise FolderUnreadable(f"{self.path / RUN} cannot be read: {error}") from None
-        if found != FORMAT:
-            raise FolderUnreadable(f"{self.path} has format {found}; this Ganvas reads {FORMAT}. Use a newer one.")
+        if found not in (FORMAT, FORMAT_WITH_ATTEMPTS):
+            raise FolderUnreadable(
+                f"{self.path} has format {found}; this Ganvas reads {FORMAT_WITH_ATTEMPTS}. Use a newer one."
+            )
         return dict(header)
 
     def read_end(self) -> dict[str, Any] | None:
@@ -267,6 +276,10 @@ class RunFolder:
         finally:
             os.close(descriptor)
         return False
+
+    def _forget_end(self) -> None:
+        for name in (END, STOP):
+            (self.path / name).unlink(missing_ok=True)
 
     def _hold(self) -> None:
         path = self.path / LOCK

@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ganlib.spec.storable import is_storable, replace_all, replace_unstorable
+from ganvas.tracking.attempts import split_attempts
 from ganvas.tracking.endings import ENDINGS
 from ganvas.tracking.folder import FolderUnreadable, RunFolder
 from ganvas.tracking.link import SenderLink
 from ganvas.tracking.run import Run
-from ganvas.tracking.values import LARGEST_STEP
+from ganvas.tracking.values import LARGEST_STEP, read_step
 from ganvas.tracking.writer import RunWriter
 
 Mode = Literal["online", "offline", "disabled"]
@@ -30,6 +31,8 @@ MODES: tuple[str, ...] = get_args(Mode)
 LONGEST_NAME, MOST_TAGS, LONGEST_TAG = 100, 32, 50
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9._-]+")
 _DEEPEST = 20
+# Shorter ones begin too many ids.
+_LEAST_ID = 4
 _ITERATION = re.compile(rb'"iteration": ?(\d+)')
 MOST_CONFIG_BYTES, MOST_NOTE_CHARACTERS = 256 * 1024, 10_000
 MOST_SCRIPT_BYTES = 1024 * 1024
@@ -45,6 +48,7 @@ def init(
     iterations: int | None = None,
     dir: "str | Path | None" = None,  # noqa: A002
     resume: "bool | str | Path | None" = None,
+    resume_at: int | None = None,
     mode: Mode | None = None,
 ) -> Run:
     """Open a run for your own training loop; it needs no service, and no package but Ganvas.
@@ -52,9 +56,12 @@ def init(
     name: for people; the script's name without one. config: what the run was made with: a dictionary, the result
     of argparse, a dataclass or a pydantic model. iterations: how many there will be, where that is planned.
     dir: the run's folder, kept when the run has ended; without it, one in GANVAS_HOME/runs that goes when a
-    service has everything. resume: True goes on with the run in `dir`, if there is one; or the folder, or the key,
-    of the run to go on with. mode: online, offline or disabled; GANVAS_MODE without it, else online. GANVAS_URL
-    and GANVAS_TOKEN name the service, as for the client.
+    service has everything. resume: True goes on with the run in `dir`, or without that of this name, and begins
+    one if there is none; or what names the run to go on with, which must exist: its folder, or its id, the
+    beginning of that, its key or its name, here or at the service. `step` then tells where it stands. resume_at:
+    the iteration of the checkpoint that the loop goes on from; what was recorded after it is dropped. mode:
+    online, offline or disabled; GANVAS_MODE without it, else online. GANVAS_URL and GANVAS_TOKEN name the service,
+    as for the client.
 
     Under torchrun the process of rank 0 records; the others get a run that does nothing. Raises TypeError or
     ValueError for wrong arguments, FolderBusy, FolderTaken or FolderUnreadable for a folder that does not fit.
@@ -62,6 +69,11 @@ def init(
     chosen = mode or os.environ.get("GANVAS_MODE") or "online"
     if chosen not in MODES:
         raise ValueError(f"mode (or GANVAS_MODE) must be one of {', '.join(MODES)}; not {chosen!r}.")
+    if resume is True and dir is None and not name:
+        raise ValueError("resume=True goes on with the run in dir=, or of a name: name the folder, or the run.")
+    if resume_at is not None and not resume:
+        raise ValueError("resume_at belongs to resume=, which says what is to go on.")
+    resume_at = None if resume_at is None else read_step(resume_at)
     name = _read_name(name or _find_script_name())
     if iterations is not None and not (isinstance(iterations, int) and 1 <= iterations <= LARGEST_STEP):
         raise ValueError(f"iterations must be a whole number from 1 on, or None; not {iterations!r}.")
@@ -75,12 +87,12 @@ def init(
         "origin": "own",
         "iterations": iterations,
         "started_at": datetime.now(UTC).isoformat(),
-        "resume_at": None,
+        "resume_at": resume_at,
         "writer": f"{socket.gethostname()}, process {os.getpid()}"[:200],
     }
     if chosen == "disabled" or not _is_first_rank():
         return Run(name, opening["key"], None)
-    folder, step = _open_folder(opening, dir, resume)
+    folder, step = _open_folder(opening, dir, resume, chosen)
     if folder is None:
         return Run(name, opening["key"], None)
     return _start(folder, step, chosen, keep=dir is not None or bool(resume))
@@ -153,25 +165,36 @@ def _open_folder(
     opening: dict[str, Any],
     dir: "str | Path | None",  # noqa: A002
     resume: "bool | str | Path | None",
+    mode: str,
 ) -> tuple[RunFolder | None, int]:
     """Return the run's folder, open, and its newest step; None where no disk takes it."""
-    if resume and resume is not True:
-        path = _find_run(str(resume))
-        return _reopen(path)
-    if dir is not None:
-        path = Path(dir).expanduser().absolute()
-        if resume and RunFolder(path).holds_run():
-            return _reopen(path)
-        with _telling_of(path):
-            return RunFolder.create(path, opening), -1
+    path = Path(dir).expanduser().absolute() if dir is not None else None
+    found, step = None, -1
+    if resume is True and path is not None:
+        found = path if RunFolder(path).holds_run() else None
     elif resume:
-        raise ValueError("resume=True goes on with the run in dir=; name the folder, or give its key: resume='…'.")
+        named = opening["name"] if resume is True else str(resume)
+        found = _find_folder(named, path)
+        if found is None:
+            step = _go_on_with_stored(opening, named, mode, must=resume is not True)
+            # Named otherwise at the service than here, or begun anew.
+            found = _find_folder(opening["key"], path)
+    if found is not None:
+        return _reopen(found, opening)
+    return _create(opening, path), step
+
+
+def _create(opening: dict[str, Any], path: Path | None) -> RunFolder | None:
+    """Return a new folder; None where no disk takes it."""
+    if path is not None:
+        with _telling_of(path):
+            return RunFolder.create(path, opening)
     leaf = f"{_NOT_PLAIN.sub('-', opening['name']).strip('-.')[:40] or 'run'}-{opening['key']}"
     for parent in (_find_home() / "runs", Path(tempfile.gettempdir()) / "ganvas-runs"):
         with _telling_of(parent):
-            return RunFolder.create(parent / leaf, opening), -1
+            return RunFolder.create(parent / leaf, opening)
     _say(f"{opening['name']}: nothing is recorded: there is no folder that can be written; name one by dir=.")
-    return None, -1
+    return None
 
 
 @contextmanager
@@ -183,24 +206,80 @@ def _telling_of(path: Path) -> Iterator[None]:
         _say(f"{path} cannot be written ({error.strerror or error}); the run is kept elsewhere.")
 
 
-def _reopen(path: Path) -> tuple[RunFolder, int]:
-    folder = RunFolder.reopen(path)
-    steps = (int(found[1]) for line in folder.read_lines() if (found := _ITERATION.search(line)))
+def _reopen(path: Path, opening: dict[str, Any]) -> tuple[RunFolder, int]:
+    """Begin the next attempt of the run in a folder, and return its newest step as well."""
+    folder = RunFolder.take_over(path)
+    own = {name: opening[name] for name in ("writer", "started_at", "resume_at")}
+    folder.begin_attempt(own | ({"iterations": opening["iterations"]} if opening["iterations"] else {}))
+    if opening["resume_at"] is not None:
+        return folder, opening["resume_at"]
+    parts = split_attempts(folder.read_header())
+    steps = (
+        step
+        for seq, line in enumerate(folder.read_lines())
+        if (found := _ITERATION.search(line)) and not any(part.drops(seq, step := int(found[1])) for part in parts)
+    )
     return folder, max(steps, default=-1)
 
 
-def _find_run(named: str) -> Path:
-    """Return the folder that a path or a key names; raises FolderUnreadable."""
+def _find_folder(named: str, own: Path | None) -> Path | None:
+    """Return the folder that a path, key, id, beginning of one of them, or name is of; None without any.
+
+    own: a folder beside those in GANVAS_HOME/runs. Raises FolderUnreadable where several fit.
+    """
     path = Path(named).expanduser()
-    if RunFolder(path).holds_run():
+    if named and RunFolder(path).holds_run():
         return path.absolute()
-    found = sorted((_find_home() / "runs").glob(f"*-{_NOT_PLAIN.sub('', named)}")) if named else []
-    if len(found) == 1:
-        return found[0]
-    raise FolderUnreadable(
-        f"There is no run to go on with at {named!r}, and none of this key in {_find_home() / 'runs'}. Give runs "
-        "that are to be resumed a folder: init(dir=…, resume=True)."
-    )
+    folders = [*(_find_home() / "runs").glob("*"), *([own] if own is not None else [])]
+    names: list[Path] = []
+    begins: list[Path] = []
+    for folder in sorted(each for each in folders if RunFolder(each).holds_run()):
+        with suppress(FolderUnreadable):
+            header = RunFolder(folder).read_header()
+            ids = [header["key"], *(each["job_id"] for each in RunFolder(folder).read_positions().values())]
+            if named in ids:
+                return folder
+            begins += [folder] if len(named) >= _LEAST_ID and any(each.startswith(named) for each in ids) else []
+            names += [folder] if header["name"] == named else []
+    found = names or begins
+    if len(found) > 1:
+        listed = ", ".join(str(each) for each in found[:5])
+        raise FolderUnreadable(f"Several runs are called {named!r}; resume one by its folder or key: {listed}.")
+    return found[0] if found else None
+
+
+def _go_on_with_stored(opening: dict[str, Any], named: str, mode: str, *, must: bool) -> int:
+    """Let this opening be the next attempt of a run that the service has, and return its newest step.
+
+    must: raise FolderUnreadable where there is none; else it stays a new run, and the answer is -1.
+    """
+    where = f"There is no run to go on with at {named!r}, none of this key, id or name in {_find_home() / 'runs'}"
+    found, why = None, "no service is asked offline"
+    if mode == "online":
+        # Imported here: a run that begins asks nobody.
+        from api.client.transport import Transport
+        from api.errors import ServiceError
+        from ganvas.address import default_home, read_service_url
+        from ganvas.tracking.sender.position import find_stored_run
+
+        with Transport(os.environ.get("GANVAS_URL") or read_service_url(default_home())) as transport:
+            why = f"{transport.url} has none"
+            try:
+                found = find_stored_run(named, transport)
+            except ServiceError as error:
+                why = f"no service could be asked: {error}"
+                if not must:
+                    _say(f"{opening['name']}: this is a new run, for {why}")
+    if found is not None:
+        opening |= {"key": found["key"], "name": found["name"], "attempt": found["attempt"] + 1}
+        is_begun = found["iteration"] or found["latest"]
+        return opening["resume_at"] if opening["resume_at"] is not None else found["iteration"] if is_begun else -1
+    if must:
+        raise FolderUnreadable(
+            f"{where}; {why}. A run in a folder of its own goes on by init(dir=…, resume=True)."
+        )
+    opening["resume_at"] = None
+    return -1
 
 
 def _find_home() -> Path:

@@ -13,9 +13,9 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from ganlib.spec.storable import replace_unstorable
-from ganvas.tracking.notebook import NotebookView
 from ganvas.tracking.pictures.capture import Captured, Range, capture, read_range
 from ganvas.tracking.pictures.drawing import Painter, Shape, choose_shape, read_shape
+from ganvas.tracking.pictures.notebook import NotebookView
 from ganvas.tracking.pictures.png import encode_png, lay_out
 from ganvas.tracking.tensors import DeviceScalars, encode_latents, encode_state, is_state
 from ganvas.tracking.values import (

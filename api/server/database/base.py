@@ -21,6 +21,8 @@ BigId = BigInteger().with_variant(Integer, "sqlite")
 MetricText = String(250).with_variant(String(100), "sqlite")
 # The origin of jobs whose specs workers train.
 GANLIB = "ganlib"
+# Begins the idempotency key of a run that no worker trains, before the key that its writer made.
+RUN_KEY = "run:"
 
 
 class UtcDateTime(TypeDecorator[datetime]):

@@ -23,6 +23,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from api.server.database import mlflow_tables as mlflow_tables
 from api.server.database.base import GANLIB as GANLIB
+from api.server.database.base import RUN_KEY as RUN_KEY
 from api.server.database.base import Base as Base
 from api.server.database.base import BigId, MetricText
 from api.server.database.shares import Share as Share

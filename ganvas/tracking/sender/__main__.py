@@ -23,8 +23,9 @@ from api.errors import ServiceError
 from ganlib.errors import GanlibError
 from ganvas.address import default_home, read_service_url
 from ganvas.tracking.folder import STOP, FolderBusy, RunFolder
-from ganvas.tracking.sender.delivery import Delivery, DeliveryRefused, hold_delivery
+from ganvas.tracking.sender.delivery import Delivery, hold_delivery
 from ganvas.tracking.sender.diagnosis import Diagnosis
+from ganvas.tracking.sender.position import DeliveryRefused
 from ganvas.tracking.sender.system import SystemSampler, count_kernel_kills
 from worker.machine.provenance import read_program_provenance
 

@@ -8,6 +8,7 @@ import fcntl
 import json
 import logging
 import os
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -29,7 +30,9 @@ from api.errors import (
 )
 from api.server.http.schemas import MediaType
 from ganlib.events import StoredFile
+from ganvas.tracking.attempts import AttemptPart, split_attempts
 from ganvas.tracking.folder import LOG, RunFolder
+from ganvas.tracking.sender.position import CopyDiffers, DeliveryRefused, find_part
 from worker.spool.spool import Batch, SpooledEvent, SpoolReader
 
 logger = logging.getLogger(__name__)
@@ -42,10 +45,7 @@ MOST_REOPENINGS = 3
 # Of these, one event or file is the cause, and the rest of the run can be delivered.
 _REFUSALS = (RequestInvalid, ArtifactRefused, BodyTooLarge)
 _JSON = {"Content-Type": "application/json"}
-
-
-class DeliveryRefused(Exception):
-    """The service will not take this run, and another try changes nothing."""
+_NUMBER = re.compile(rb'^\{"seq": ?\d+')
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,10 @@ def hold_delivery(folder: RunFolder) -> Iterator[bool]:
 class Delivery:
     """Delivers one folder to one service. Its methods raise ServiceError; `is_temporary` says which may pass.
 
+    Numbers of events are the folder's; a service counts those of each attempt from 0.
+
     on_cancel: called when somebody has asked the service to cancel the run. keeps_position: whether the folder
-    notes what the service has.
+    notes what the service has. compares: whether a copy that went on by itself is refused before it is opened.
     """
 
     def __init__(
@@ -96,6 +98,7 @@ class Delivery:
         on_cancel: Callable[[], None] = lambda: None,
         *,
         keeps_position: bool = True,
+        compares: bool = True,
     ) -> None:
         self.folder = folder
         self.opened: Opened | None = None
@@ -103,6 +106,9 @@ class Delivery:
         self._transport = transport
         self._on_cancel = on_cancel
         self._keeps_position = keeps_position
+        self._compares = compares
+        # The attempt that is being delivered.
+        self._part: AttemptPart | None = None
         self._own: Transport | None = None
         self._reader = SpoolReader(folder.path / "events.jsonl")
         self._renewed_at = 0.0
@@ -116,12 +122,25 @@ class Delivery:
         return self._reader.next_seq
 
     def open(self, events_count: int | None = None) -> Opened:
-        """Open the run at the service, or go on with it.
+        """Open the run at the service, or go on with it, in the first attempt that it has not whole.
 
-        events_count: of a run that has ended; one that the service has whole is left as it is (`is_whole`).
+        events_count: of a run that has ended; one that the service has whole is left as it is (`is_whole`). Raises
+        DeliveryRefused, before anything has changed, where this folder is a copy that went on by itself.
         """
-        body = {**self.folder.read_header(), "events_count": events_count}
-        answer = self._transport.request("POST", "/runs", content=json.dumps(body), headers=_JSON)
+        if self._part is None:
+            parts = split_attempts(self.folder.read_header())
+            self._part = find_part(self.folder, self._transport) if self._compares else parts[-1]
+        part = self._part
+        count = events_count if part.end_seq is None else part.end_seq
+        local = None if count is None else max(0, count - part.first_seq)
+        body = {**part.opening, "events_count": local}
+        try:
+            answer = self._transport.request("POST", "/runs", content=json.dumps(body), headers=_JSON)
+        except AttemptFenced:
+            if part.end_seq is None:
+                raise
+            self._part = self._find_next_part()
+            return self.open(events_count)
         try:
             found = answer.json()
             opened = Opened(**{name: found[name] for name in Opened.__dataclass_fields__})
@@ -129,9 +148,14 @@ class Delivery:
             raise DeliveryRefused(f"{self._transport.url} does not answer as a Ganvas service does.") from None
         if not opened.url.startswith("http"):
             opened = replace(opened, url=self._transport.url + opened.url)
+        if self._own is not None:
+            self._own.close()
         self._own = Transport(self._transport.url, opened.token)
         self.opened, self._renewed_at = opened, time.monotonic()
-        self._reader.move_to(opened.next_seq)
+        self._reader.move_to(part.first_seq + opened.next_seq)
+        if opened.is_whole and part.end_seq is not None:
+            self._part = self._find_next_part()
+            return self.open(events_count)
         return opened
 
     def deliver_some(self) -> bool:
@@ -141,7 +165,12 @@ class Delivery:
         batch = self._reader.find_batch()
         try:
             if batch is not None:
-                self._deliver(self._substitute(batch))
+                self._look_for_end()
+            if self._is_part_over():
+                self._begin_next_part()
+                return True
+            if batch is not None:
+                self._deliver(self._substitute(self._cut(batch)))
                 return True
             self._keep_lease()
         except (AttemptFenced, JobNotFound, NotAuthenticated) as error:
@@ -153,13 +182,56 @@ class Delivery:
         """Report how the run ended; all events must be delivered."""
         opened = self._opened()
         post = {name: end[name] for name in ("end", "reason", "ended_at") if end.get(name) is not None}
-        body = json.dumps({**post, "events_count": self._reader.next_seq})
+        body = json.dumps({**post, "events_count": self._reader.next_seq - self._begun().first_seq})
         self._request("POST", f"{self._path(opened)}/finish", content=body, headers=_JSON)
 
     def close(self) -> None:
         """Close the connections."""
         if self._own is not None:
             self._own.close()
+
+    # Attempts.
+
+    def _begun(self) -> AttemptPart:
+        assert self._part is not None  # noqa: S101
+        return self._part
+
+    def _look_for_end(self) -> None:
+        """Notice that another process has gone on with the run, so that its events are not sent as these."""
+        part = self._begun()
+        if part.end_seq is None:
+            parts = split_attempts(self.folder.read_header())
+            self._part = next((each for each in parts if each.number == part.number), part)
+
+    def _is_part_over(self) -> bool:
+        end_seq = self._begun().end_seq
+        return end_seq is not None and self._reader.next_seq >= end_seq
+
+    def _begin_next_part(self) -> None:
+        part = self._begun()
+        if part.ended is not None and self._reader.next_seq == part.end_seq:
+            self.finish(part.ended)
+        self._part = self._find_next_part()
+        self.open()
+
+    def _find_next_part(self) -> AttemptPart:
+        parts = split_attempts(self.folder.read_header())
+        return next(each for each in parts if each.number > self._begun().number)
+
+    def _cut(self, batch: Batch) -> Batch:
+        """Leave out the events of the next attempt."""
+        end_seq = self._begun().end_seq
+        return batch if end_seq is None else Batch([each for each in batch.events if each.seq < end_seq], True)
+
+    def _number(self, batch: Batch) -> bytes:
+        """Return the body of a post, with the numbers that the attempt has at the service."""
+        first = self._begun().first_seq
+        if not first:
+            return batch.body
+        events = [
+            replace(each, line=_NUMBER.sub(b'{"seq":%d' % (each.seq - first), each.line)) for each in batch.events
+        ]
+        return Batch(events).body
 
     def _opened(self) -> Opened:
         return self.opened or self.open()
@@ -196,7 +268,7 @@ class Delivery:
         try:
             self._upload(batch)
             answer = self._request(
-                "POST", f"{self._path(opened)}/events", content=batch.body, headers=_JSON
+                "POST", f"{self._path(opened)}/events", content=self._number(batch), headers=_JSON
             ).json()
         except SequenceConflict as error:
             self._follow(error, batch)
@@ -206,16 +278,14 @@ class Delivery:
             return
         self._accept(answer)
         self.sent_events += len(batch.events)
-        self._move_to(int(answer["next_seq"]))
+        self._move_to(self._begun().first_seq + int(answer["next_seq"]))
 
     def _follow(self, error: SequenceConflict, batch: Batch) -> None:
         """Go on where the service expects it; refuse a run that another folder has gone on with."""
-        expected = error.details.get("next_seq")
-        if not isinstance(expected, int) or expected >= batch.events[0].seq:
-            raise DeliveryRefused(
-                "The service has other events of this run under the same numbers: two copies of its folder were "
-                "written. Keep one of them."
-            ) from error
+        found = error.details.get("next_seq")
+        expected = self._begun().first_seq + found if isinstance(found, int) else None
+        if expected is None or expected >= batch.events[0].seq:
+            raise CopyDiffers(self.folder.path) from error
         self._reopenings += 1
         if self._reopenings > MOST_REOPENINGS:
             raise DeliveryRefused(str(error)) from error

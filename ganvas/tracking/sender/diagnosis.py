@@ -10,6 +10,7 @@ from ganlib.evaluation.diagnosis.casebook import Casebook
 from ganlib.evaluation.diagnosis.history import Point
 from ganlib.evaluation.diagnosis.rules.divergence import LARGEST, LARGEST_OF_CRITIC
 from ganlib.vocabulary.losses import find_role
+from ganvas.tracking.attempts import split_attempts
 from ganvas.tracking.folder import EVENTS, FolderUnreadable, RunFolder
 from ganvas.tracking.pictures.png import Cells, PngUnreadable, cut, decode_png
 from ganvas.tracking.run import REAL_NAME
@@ -40,6 +41,7 @@ class Diagnosis:
         self.step = 0
         self._folder = folder
         self._first_new = first_new
+        self._parts = split_attempts(header)
         self._iterations: int | None = header.get("iterations")
         words = json.dumps(header.get("config", {})).lower() + str(header.get("name", "")).lower()
         self._casebook = Casebook(self._iterations or _MANY, {"is_critic": "wgan" in words})
@@ -62,8 +64,12 @@ class Diagnosis:
         """Examine what was written since the last call; returns the events to add."""
         found: list[Event] = []
         while rows := list(self._read_rows()):
-            found += self._examine_rows(rows)
+            found += self._examine_rows([row for row in rows if not self._is_dropped(row)])
         return found
+
+    def _is_dropped(self, row: dict[str, Any]) -> bool:
+        iteration = row["event"].get("iteration", 0)
+        return any(part.drops(row["seq"], iteration) for part in self._parts)
 
     def _examine_rows(self, rows: list[dict[str, Any]]) -> list[Event]:
         grids = [row["seq"] for row in rows if row["event"].get("kind") == "sample_grid_saved"]

@@ -27,7 +27,8 @@ from ganvas.startup.lazy_app import LazyApp
 from ganvas.startup.local import LocalServer
 from ganvas.tracking.commands import find_runs
 from ganvas.tracking.folder import RunFolder
-from ganvas.tracking.sender.delivery import Delivery, DeliveryRefused
+from ganvas.tracking.sender.delivery import Delivery
+from ganvas.tracking.sender.position import DeliveryRefused
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send

@@ -129,6 +129,17 @@ def test_another_process_goes_on_from_an_iteration_and_the_first_is_fenced(clien
     assert read_curve(client, first["job_id"], "a") == {1: 1.0, 2: 20.0}
     assert post(client, first, 2, logged(3, a=3.0), status=409)["error"]["code"] == "attempt_fenced"
     assert open_run(client, 409)["error"]["code"] == "attempt_fenced"
+    job = client.get(f"/jobs/{first['job_id']}").json()
+    assert (job["key"], [each["resumed_from"] for each in job["attempts"]]) == (KEY, [0, 1])
+    # A writer asks what of an attempt is stored before it opens one, by the run's key as well.
+    moments = {"at": AT.isoformat().replace("+00:00", "Z")}
+    for named, attempt, before, expected in (
+        (KEY, 1, "", {"newest": 2, "next_seq": 2, **moments}),
+        (job["id"], 1, "?before=1", {"newest": 2, "next_seq": 2, **moments}),
+        (KEY, 1, "?before=0", {"newest": 2, "next_seq": 2, "at": None}),
+        (KEY, 9, "?before=5", {"newest": 2, "next_seq": 0, "at": None}),
+    ):
+        assert client.get(f"/jobs/{named}/attempts/{attempt}/position{before}").json() == expected
     # Without a place to go on from, nothing is dropped.
     third = open_run(client, attempt=3)
     assert read_curve(client, first["job_id"], "a") == {1: 1.0, 2: 20.0}

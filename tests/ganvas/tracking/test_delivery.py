@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from api.client.transport import ServiceUnreachable, Transport
 from api.jobs.schemas import JobRead
 from ganvas import Client
 from ganvas.tracking.folder import RunFolder
-from ganvas.tracking.sender.delivery import Delivery, DeliveryRefused, hold_delivery
+from ganvas.tracking.sender.delivery import Delivery, hold_delivery
 from tests.conftest import LiveService
 from tests.ganvas.conftest import RunCommand
 from tests.ganvas.tracking.conftest import Recorded
@@ -178,25 +179,93 @@ def test_an_event_that_the_service_refuses_becomes_a_line_and_the_rest_is_sent(
     assert [text.split(" was")[0] for text in refused] == ["of a newer version", "metrics logged"]
 
 
+def go_on(path: Path, *values: float, resume_at: int | None = None, at: int = 50, **own: Any) -> None:
+    """Go on with the run in a folder, as another process does, and end it."""
+    with RunFolder.take_over(path) as folder:
+        folder.begin_attempt({"writer": "another", "resume_at": resume_at, **own})
+        for step, value in enumerate(values):
+            folder.append({"kind": "metrics_logged", "iteration": at + step, "values": {"loss_G": value}})
+        folder.end("succeeded")
+
+
+def read_losses(client: Client, job_id: str) -> dict[int, float]:
+    curve = client.curves(job_id, "loss_G")["loss_G"]
+    return dict(zip(curve.iterations, map(float, curve.values), strict=True))
+
+
 def test_two_copies_that_were_both_written_on_are_told_apart(
-    recorded: Recorded, client: Client, transport: Transport, tmp_path: Path
+    recorded: Recorded, client: Client, ganvas: RunCommand, tmp_path: Path
 ) -> None:
     write_run(recorded)
     recorded.run.close()
-    copy = tmp_path / "copy"
-    shutil.copytree(recorded.folder.path, copy)
-    for path, value in ((recorded.folder.path, 1.0), (copy, 2.0)):
+    first, second, older = recorded.folder.path, tmp_path / "second", tmp_path / "older"
+    shutil.copytree(first, older)
+    for path, values in ((first, (1.0, 2.0)), (second, (3.0, 4.0, 5.0))):
+        if path is second:
+            shutil.copytree(older, second)
         with RunFolder.reopen(path) as folder:
-            folder.append({"kind": "metrics_logged", "iteration": 50, "values": {"loss_G": value}})
-            folder.append({"kind": "metrics_logged", "iteration": 51, "values": {"loss_G": value}})
-    first, second = (Delivery(RunFolder(path), transport) for path in (recorded.folder.path, copy))
-    deliver(first)
-    second.open()
-    second._reader.move_to(0)
-    with pytest.raises(DeliveryRefused, match="two copies of its folder were written"):
-        deliver(second)
-    for each in (first, second):
-        each.close()
+            for value in values:
+                folder.append({"kind": "metrics_logged", "iteration": 50, "values": {"loss_G": value}})
+            folder.end("succeeded")
+    assert "succeeded" in ganvas("sync", first).out
+    job = only_job(client)
+    # The longer one, and the one that is only behind: neither changes anything.
+    for _ in range(2):
+        outcome = ganvas("sync", second)
+        assert (outcome.status, "two copies of its folder were written" in outcome.err) == (1, True)
+        outcome = ganvas("sync", older)
+        assert (outcome.status, "an older copy with the first" in outcome.out) == (0, True)
+    again = only_job(client)
+    assert (again.last_event_id, again.state, read_losses(client, job.id)[50]) == (
+        job.last_event_id,
+        "succeeded",
+        2.0,
+    )
+    # Nothing is lost: it can be a run of its own.
+    assert "ganvas sync --as-new" in ganvas("sync", second).err
+    assert "16 events and 2 files sent, succeeded" in ganvas("sync", "--as-new", second).out
+    (other,) = (each for each in client.list() if each.id != job.id)
+    assert read_losses(client, other.id)[50] == 5.0
+    assert "nothing new" in ganvas("sync", second).out
+    # The control: without the comparison the events of both are one run's.
+    with RunFolder.take_over(second) as folder:
+        folder.write_header({**folder.read_header(), "key": RunFolder(first).read_header()["key"]})
+    with Transport(client.url) as transport:
+        delivery = Delivery(RunFolder(second), transport, compares=False)
+        deliver(delivery)
+        delivery.close()
+    assert read_losses(client, job.id)[50] == 5.0
+
+
+def test_attempts_of_a_folder_are_those_of_the_service_and_what_is_dropped_comes_back_no_more(
+    recorded: Recorded, client: Client, ganvas: RunCommand, tmp_path: Path
+) -> None:
+    write_run(recorded)
+    recorded.run.close("failed", "because")
+    path = recorded.folder.path
+    go_on(path, 60.0, 70.0, resume_at=5, at=6)
+    go_on(path, 80.0, at=8)
+    kept = {step: float(step) for step in range(6)} | {6: 60.0, 7: 70.0, 8: 80.0}
+    for folder in (path, tmp_path / "copy"):
+        # All at once, and again from a copy that knows nothing of what was sent.
+        if folder != path:
+            shutil.copytree(path, folder, ignore=lambda *_: ["position.json"])
+        ganvas("sync", folder)
+        job = only_job(client)
+        assert read_losses(client, job.id) == kept
+        assert list(client.samples(job.id)) == []
+        ends = [(each.attempt, each.end, each.resumed_from, each.worker) for each in job.attempts]
+        assert [each[:3] for each in ends] == [(1, "failed", 0), (2, "succeeded", 5), (3, "succeeded", 7)]
+        assert [each[3] for each in ends[1:]] == ["another", "another"]
+        assert job.state == "succeeded"
+    # Piece by piece, as a loop is resumed while the service is there.
+    go_on(path, 90.0, at=9)
+    assert "1 events and 0 files sent, succeeded" in ganvas("sync", path).out
+    assert read_losses(client, job.id) == kept | {9: 90.0}
+    assert only_job(client).attempts[-1].attempt == 4
+    # A copy from before has another attempt of this number.
+    go_on(tmp_path / "copy", 1.0, at=9)
+    assert "two copies" in ganvas("sync", tmp_path / "copy").err
 
 
 def test_only_one_process_delivers_a_folder(recorded: Recorded, ganvas: RunCommand, client: Client) -> None:

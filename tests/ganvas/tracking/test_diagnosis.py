@@ -100,6 +100,19 @@ def test_a_collapse_is_found_with_and_without_real_images(recorded: Recorded, wi
     assert any("without real images" in text for text in told) == (not with_real)
 
 
+def test_what_a_resumed_run_has_dropped_is_not_examined_again(recorded: Recorded) -> None:
+    for step in (*range(50), 50, 51, *range(40, 60)):
+        recorded.run.log({"g_loss": float("nan") if step in (50, 51) else 0.7, "d_loss": 1.0}, step=step)
+    recorded.run.log({"g_loss": 0.7, "d_loss": 1.0}, step=60)
+    earlier = {"earlier": [{"attempt": 1, "first_seq": 0}], "attempt": 2, "first_seq": 52}
+    recorded.events()
+    events, _ = diagnose(recorded, **earlier, resume_at=39)
+    assert find(events, "finding_reported") == []
+    # The control: nothing was dropped.
+    events, _ = diagnose(recorded, **earlier)
+    assert find(events, "finding_reported")
+
+
 def test_a_run_that_learns_is_not_called_collapsed(recorded: Recorded) -> None:
     """Control: various samples give no finding, and neither do the first ones of a run that are all alike."""
     for step in range(0, 1500, 100):

@@ -17,7 +17,7 @@ from safetensors.torch import load
 
 from ganvas.tracking import folder as folders
 from ganvas.tracking.folder import RunFolder
-from ganvas.tracking.notebook import NotebookView
+from ganvas.tracking.pictures.notebook import NotebookView
 from ganvas.tracking.run import Run
 from tests.ganvas.tracking.conftest import Recorded
 
