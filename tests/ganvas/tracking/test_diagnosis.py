@@ -101,9 +101,8 @@ def test_a_collapse_is_found_with_and_without_real_images(recorded: Recorded, wi
 
 
 def test_what_a_resumed_run_has_dropped_is_not_examined_again(recorded: Recorded) -> None:
-    for step in (*range(50), 50, 51, *range(40, 60)):
-        recorded.run.log({"g_loss": float("nan") if step in (50, 51) else 0.7, "d_loss": 1.0}, step=step)
-    recorded.run.log({"g_loss": 0.7, "d_loss": 1.0}, step=60)
+    for at, step in enumerate((*range(52), *range(40, 61))):
+        recorded.run.log({"g_loss": float("nan") if at in (50, 51) else 0.7, "d_loss": 1.0}, step=step)
     earlier = {"earlier": [{"attempt": 1, "first_seq": 0}], "attempt": 2, "first_seq": 52}
     recorded.events()
     events, _ = diagnose(recorded, **earlier, resume_at=39)
