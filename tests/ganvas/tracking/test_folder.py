@@ -90,7 +90,7 @@ def test_a_full_disk_leaves_no_half_line_and_the_next_number_is_the_same(
 def test_a_folder_without_a_run_or_of_a_newer_version_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FolderUnreadable, match="holds no run"):
         RunFolder(tmp_path).read_header()
-    (tmp_path / "run.json").write_text('{"format": 2}')
+    (tmp_path / "run.json").write_text('{"format": 3}')
     with pytest.raises(FolderUnreadable, match="Use a newer one"):
         RunFolder(tmp_path).read_header()
 
