@@ -15,7 +15,7 @@ from api.server.access.scopes import needs
 from api.server.database.models import Job
 from api.server.http.dependencies import ServicesDep
 from dashboard.faults.view import build_faults_page, name_recipe
-from dashboard.new_run.view import FIRST, read_recipes
+from dashboard.new_run.recipes import FIRST, read_recipes
 from dashboard.web.rendering import Site
 from dashboard.web.requests import read_frame
 from ganlib.evaluation.diagnosis.rules import RULES

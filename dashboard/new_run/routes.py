@@ -15,16 +15,9 @@ from api.jobs.schemas import JobRead
 from api.server.access.scopes import needs
 from api.server.http.dependencies import Caller, ServicesDep
 from api.server.services import Services
+from dashboard.new_run.recipes import build_new_run_page, read_recipes, read_texts
 from dashboard.new_run.requests import MAX_CHANGES, change_spec, new_key, read_draft, read_spec
-from dashboard.new_run.view import (
-    Draft,
-    Source,
-    build_new_run_page,
-    build_run_form,
-    draft_of,
-    read_recipes,
-    read_texts,
-)
+from dashboard.new_run.view import Draft, Source, build_run_form, draft_of
 from dashboard.web.rendering import Renderer, Site
 from dashboard.web.requests import FormFields, read_frame
 from dashboard.web.specs import compare_specs, show_spec
@@ -40,11 +33,13 @@ def build_router(site: Site) -> APIRouter:
     renderer = site.renderer
 
     @router.get("/new", dependencies=needs("user"))
-    def show_new(request: Request, recipe: str = "", data: str = "", order: str = "") -> HTMLResponse:
-        """Show the recipes, those of one data set, in their order, or one of them in a form."""
+    def show_new(
+        request: Request, recipe: str = "", data: str = "", kind: str = "", order: str = ""
+    ) -> HTMLResponse:
+        """Show the recipes, those of one data set or kind, in their order, or one of them in a form."""
         frame = read_frame(request)
         if not recipe:
-            page = build_new_run_page(read_recipes(), frame, data, order)
+            page = build_new_run_page(read_recipes(), frame, data, kind, order)
             return renderer.render_page(request, "new_run/recipes.html", page)
         if recipe not in read_recipes():
             near = find_near(recipe, read_recipes())

@@ -25,6 +25,7 @@ MEDIA_TYPES = {
     ".js": "text/javascript",
     ".css": "text/css",
     ".svg": "image/svg+xml",
+    ".png": "image/png",
     ".woff2": "font/woff2",
 }
 LICENCE, LICENCE_TYPE = re.compile(r"LICENSE(-[\w-]+)?"), "text/plain"

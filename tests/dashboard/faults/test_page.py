@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 
 from dashboard.faults import routes
 from dashboard.faults.view import name_recipe
-from dashboard.new_run.view import FIRST, read_recipes
+from dashboard.new_run.recipes import FIRST, read_recipes
 from ganlib.evaluation.diagnosis.advice import Advice
 from ganlib.evaluation.diagnosis.rule import Rule
 from ganlib.evaluation.diagnosis.rules import RULES
