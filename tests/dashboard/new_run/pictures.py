@@ -1,6 +1,6 @@
-"""Join the pictures of docs/images/recipes into the sheet that the page of recipes shows, and its index.
+"""Joins the pictures of docs/images/recipes into the sheet that the page of recipes shows, and its index.
 
-`python -m tests.dashboard.new_run.pictures`, after a picture has changed or a new one has come. Those pictures have
+`python -m tests.dashboard.new_run.pictures`, after a picture has changed or come. Those pictures have
 each pixel doubled; the sheet has six by three cells of each, as they were generated.
 """
 
