@@ -228,6 +228,13 @@ def count_states(session: Session) -> dict[str, int]:
     return {row.state: row.jobs for row in rows}
 
 
+def count_listed(session: Session) -> dict[str, int]:
+    """Return the number of jobs that are not deleted by state."""
+    count = func.count().label("jobs")
+    rows = session.execute(select(Job.state, count).where(Job.deleted_at.is_(None)).group_by(Job.state))
+    return {row.state: row.jobs for row in rows}
+
+
 def _update_state(session: Session, job_id: str, from_state: str, **values: Any) -> bool:
     changed = update(Job).where(Job.id == job_id, Job.state == from_state).values(values)
     return session.execute(changed.returning(Job.id)).one_or_none() is not None

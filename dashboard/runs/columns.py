@@ -7,22 +7,29 @@ from urllib.parse import urlencode
 
 from api.jobs.search import is_metric, read_metric
 from dashboard.web.layout import write_tag_term
+from ganlib.spec.documents.suggestions import ask_near
 from ganlib.spec.paths import NoSuchField, resolve_field
 from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS
 
 View = Literal["table", "gallery"]
 VIEWS: tuple[View, ...] = get_args(View)
 NEWEST_FIRST = "-created_at"
+# Groups runs whose specs differ in nothing but names and the seed.
+SAME_SPEC = "spec"
 
 
 @dataclass(frozen=True)
 class Listing:
-    """A search, an order, a view, columns if the address names them, and a page."""
+    """A search, an order, a view and columns if the address names them, a grouping, and a page.
+
+    group: a field of the spec, SAME_SPEC, or empty.
+    """
 
     q: str = ""
     sort: str = NEWEST_FIRST
-    view: View = "table"
+    view: View | Literal[""] = ""
     columns: tuple[str, ...] = ()
+    group: str = ""
     cursor: str = ""
 
     def href(self, path: str = "/") -> str:
@@ -35,8 +42,9 @@ class Listing:
         """Return the parameters that a new search keeps: order, view and columns, without defaults."""
         given = {
             "sort": "" if self.sort == NEWEST_FIRST else self.sort,
-            "view": "" if self.view == "table" else self.view,
+            "view": self.view,
             "columns": ",".join(self.columns),
+            "group": self.group,
         }
         return {key: value for key, value in given.items() if value}
 
@@ -91,10 +99,12 @@ KNOWN = {
     for column in (
         Column("newest", "Newest"),
         Column("name", "Run", "name"),
+        Column("verdict", "Health"),
+        Column("score", "Best score", is_number=True),
+        Column("curves", "Losses"),
         Column("state", "State", "state"),
         Column("progress", "Progress", "-iteration"),
         Column("time", "Time", "-duration", is_number=True),
-        Column("curves", "Losses"),
         Column("generator", "Generator", GENERATOR_LOSS.name, is_number=True),
         Column("discriminator", "Discriminator", DISCRIMINATOR_LOSS.name, is_number=True),
         Column("attempt", "Attempt", is_number=True),
@@ -105,7 +115,7 @@ KNOWN = {
 }
 # A run's name is its row's heading, so it is always there.
 ALWAYS = "name"
-USUAL = ("newest", "name", "state", "progress", "time", "curves", "generator", "discriminator", "commit", "age")
+USUAL = ("newest", "name", "verdict", "score", "curves", "state", "progress", "time", "age")
 # Columns after the metrics and fields that a reader added.
 LAST = ("commit", "age")
 
@@ -128,6 +138,18 @@ class ColumnChoice:
     key: str
     text: str
     chosen: bool
+
+
+def explain_unknown(names: Sequence[str]) -> str:
+    """Return a sentence about the first of these that is no column, with the nearest name; empty for none."""
+    for name in names:
+        if find_column(name) is None:
+            try:
+                resolve_field(name)
+            except NoSuchField as error:
+                near = ask_near(name, KNOWN)
+                return f"No column {name[:60]}{near or f': {error}'}"
+    return ""
 
 
 def choose_columns(names: Sequence[str]) -> list[Column]:

@@ -17,13 +17,14 @@ from dashboard.runs.columns import (
     VIEWS,
     Column,
     Listing,
+    View,
     arrange_columns,
     choose_columns,
-    find_column,
+    explain_unknown,
 )
 from ganlib.spec.fields import Tag
 
-COLUMNS_COOKIE = "ganvas_columns"
+COLUMNS_COOKIE, VIEW_COOKIE = "ganvas_columns", "ganvas_view"
 MAX_SEARCH = 1000
 MAX_RUNS = 200
 # A name in quotes may hold blanks and commas.
@@ -45,7 +46,7 @@ def read_listing(request: Request) -> Listing:
     return Listing(
         q=search.replace("\0", "").strip()[:MAX_SEARCH],
         sort=_read_sort(query.get("sort", "")),
-        view=next((view for view in VIEWS if view == query.get("view")), "table"),
+        view=read_view(query.get("view")) or "",
         columns=tuple(column.key for column in choose_columns(_split(query["columns"])))
         if "columns" in query
         else (),
@@ -53,9 +54,20 @@ def read_listing(request: Request) -> Listing:
     )
 
 
-def read_columns(request: Request) -> list[Column]:
-    """Return the columns that the address names, else those that the reader chose."""
-    return choose_columns(_split(request.query_params.get("columns") or request.cookies.get(COLUMNS_COOKIE, "")))
+def read_view(value: str | None) -> View | None:
+    """Return the view of this name, or None."""
+    return next((view for view in VIEWS if view == value), None)
+
+
+def choose_view(request: Request) -> View:
+    """Return the view that the address names, else the one that the reader chose, else the table."""
+    return read_view(request.query_params.get("view")) or read_view(request.cookies.get(VIEW_COOKIE)) or "table"
+
+
+def read_columns(request: Request) -> tuple[list[Column], str]:
+    """Return the columns that the address names, else those that the reader chose; and what is wrong with one."""
+    names = _split(request.query_params.get("columns") or request.cookies.get(COLUMNS_COOKIE, ""))
+    return choose_columns(names), explain_unknown(names)
 
 
 async def read_pairs(request: Request) -> Pairs:
@@ -65,10 +77,10 @@ async def read_pairs(request: Request) -> Pairs:
 
 
 def read_column_choice(fields: Pairs) -> str:
-    """Return the columns that a form chooses, without unknown ones."""
+    """Return the columns that a form chooses; the list says what is wrong with an unknown one."""
     known = [value for key, value in fields if key == "column" and value in KNOWN]
     others = [name for key, value in fields if key == "others" for name in _split(value)]
-    kept = [name for name in others if name not in KNOWN and find_column(name)]
+    kept = [name for name in others if name not in KNOWN]
     return ",".join(arrange_columns(known, kept))[:MAX_SEARCH]
 
 

@@ -1,5 +1,6 @@
 """The list of runs: the page, its sparklines, its columns, and the actions on chosen runs."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
@@ -8,6 +9,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from sqlalchemy.orm import Session
 
 from api.curves import queries as curve_queries
+from api.curves.best import read_bests
 from api.errors import RequestInvalid
 from api.events import watermark
 from api.jobs import queries as job_queries
@@ -24,15 +26,19 @@ from dashboard.runs.columns import Column, Listing
 from dashboard.runs.requests import (
     COLUMNS_COOKIE,
     LIST_FIELDS,
+    VIEW_COOKIE,
     FormPairs,
+    choose_view,
     read_action,
     read_column_choice,
     read_columns,
     read_listing,
     read_run_ids,
     read_tag,
+    read_view,
 )
-from dashboard.runs.view import ROWS, ListData, build_runs_page, draw_sparklines
+from dashboard.runs.sparklines import draw_sparklines
+from dashboard.runs.view import MOST_LIVE, ROWS, ListData, build_runs_page, find_judge
 from dashboard.web.rendering import COMPRESSION, Site
 from dashboard.web.requests import YEAR_SECONDS, read_frame, read_way_back
 from ganlib.vocabulary.losses import choose_sparklines
@@ -50,14 +56,14 @@ def build_router(site: Site) -> APIRouter:
     @takes_query(*LIST_FIELDS)
     def show_runs(request: Request, services: ServicesDep) -> HTMLResponse:
         """Show the list of runs."""
-        listing, columns = read_listing(request), read_columns(request)
+        listing, (columns, unknown) = read_listing(request), read_columns(request)
         newest_event_id = watermark.find_watermark(services.database)
         with services.database.read() as session:
-            data = _read_list(session, listing, columns, newest_event_id)
+            data = _add_surroundings(session, _read_list(session, listing, columns, newest_event_id), listing)
         result = read_result(request)
-        page = build_runs_page(
-            data, listing, columns, read_frame(request), datetime.now(UTC), build_result(result)
-        )
+        data = replace(data, problem=data.problem or unknown)
+        view, notice = choose_view(request), build_result(result)
+        page = build_runs_page(data, listing, columns, read_frame(request), datetime.now(UTC), view, notice)
         response = site.renderer.render_page(request, "runs/page.html", page)
         if result is not None:
             response.delete_cookie(RESULT_COOKIE, samesite="lax", httponly=True)
@@ -84,6 +90,15 @@ def build_router(site: Site) -> APIRouter:
         response.set_cookie(
             COLUMNS_COOKIE, read_column_choice(fields), max_age=YEAR_SECONDS, samesite="lax", httponly=True
         )
+        return response
+
+    @router.post("/runs/view", dependencies=needs("open"))
+    def choose_table_or_gallery(fields: FormPairs) -> Response:
+        """Remember the view in a cookie and go back."""
+        given = dict(fields)
+        response = RedirectResponse(read_way_back(given.get("back", "/")), 303)
+        view = read_view(given.get("view")) or "table"
+        response.set_cookie(VIEW_COOKIE, view, max_age=YEAR_SECONDS, samesite="lax", httponly=True)
         return response
 
     @router.get("/runs/compare", dependencies=needs("read"))
@@ -118,3 +133,15 @@ def _read_list(session: Session, listing: Listing, columns: list[Column], last_e
     paths = [column.key for column in columns if column.kind == "field"]
     fields = job_queries.read_spec_fields(session, [job.id for job in jobs.items], paths)
     return ListData(jobs, fields, last_event_id)
+
+
+def _add_surroundings(session: Session, data: ListData, listing: Listing) -> ListData:
+    """Add what stands beside the rows: their best scores, the counts of all runs, and those that train now."""
+    is_first = not (listing.q or listing.cursor)
+    training = job_queries.JobFilters(states=["running"])
+    running = job_queries.list_jobs(session, training, limit=MOST_LIVE).items if is_first else []
+    judges = {job.id: judge for job in (*data.jobs.items, *running) if (judge := find_judge(job))}
+    # Of a search it would take as long as to read all runs.
+    is_counted = not listing.with_state("").q
+    counts = job_queries.count_listed(session) if is_counted else {}
+    return replace(data, running=running, bests=read_bests(session, judges), counts=counts)

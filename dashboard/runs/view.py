@@ -1,20 +1,31 @@
-"""The list of runs, as a table and as a gallery, and its sparklines."""
+"""The list of runs, as a table and as a gallery, below those that train now."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, get_args
-from xml.sax.saxutils import quoteattr
+from typing import Any, Literal, get_args
 
-from api.curves.points import Stretch
+from api.curves.best import Best
 from api.events.findings.schemas import VerdictRead
 from api.jobs.schemas import JobSummary
 from api.jobs.search import read_metric
 from api.server.http.schemas import TERMINAL_STATES, JobState, Page
+from dashboard.run.findings import JUDGES
 from dashboard.runs.bulk_actions import ResultView
-from dashboard.runs.columns import VIEWS, Column, ColumnChoice, HeadingView, Listing, show_choices, show_headings
+from dashboard.runs.columns import (
+    USUAL,
+    VIEWS,
+    Column,
+    ColumnChoice,
+    HeadingView,
+    Listing,
+    View,
+    show_choices,
+    show_headings,
+)
+from dashboard.runs.sparklines import SparklineView, list_sparklines
 from dashboard.web.commit_links import short_commit
-from dashboard.web.formats import NOTHING, show_count, show_duration
+from dashboard.web.formats import NOTHING, show_count, show_duration, show_number
 from dashboard.web.layout import (
     ORIGIN_WORDS,
     STATE_WORDS,
@@ -34,10 +45,14 @@ from dashboard.web.layout import (
     thumbnail_of,
 )
 from dashboard.web.specs import show_value
-from ganlib.vocabulary import CLASS_COVERAGE, DISCRIMINATOR_LOSS, GENERATOR_LOSS, Player
+from ganlib.vocabulary import BETTER_WORDS, CLASS_COVERAGE, DISCRIMINATOR_LOSS, GENERATOR_LOSS, Metric
 from ganlib.vocabulary.losses import choose_sparklines, find_losses
 
 ROWS = 50
+# Runs that train now and are shown large above the list.
+MOST_LIVE = 6
+# Tags of a row; the others are counted.
+MOST_TAGS = 2
 # Example searches, each with its meaning.
 EXAMPLES = (
     ("digits", "a part of the name or of a tag"),
@@ -57,12 +72,18 @@ OPERATORS = "= != < <= > >= and ~ (contains)"
 
 @dataclass(frozen=True)
 class ListData:
-    """Data of the page: jobs, fields of their specs by job, and the problem of the search, if it has one."""
+    """Data of the page: jobs, fields of their specs by job, and the problem of the search, if it has one.
+
+    bests: of what judges each job. running: jobs that train now, where they are shown. counts: of all jobs by state.
+    """
 
     jobs: Page[JobSummary]
     fields: Mapping[str, Mapping[str, Any]]
     last_event_id: int
     problem: str = ""
+    bests: Mapping[str, Best] = field(default_factory=dict)
+    running: Sequence[JobSummary] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -84,24 +105,36 @@ class LossView:
 
 
 @dataclass(frozen=True)
-class SparklineView:
-    """A small curve of a row. symbol: begins its name in the file of all sparklines."""
+class ScoreView:
+    """The best value of what judges a run, what that is, and more of it for those who point at it."""
 
-    metric: str
-    player: Player
-    symbol: str
+    metric: Metric
+    value: Figure
+    text: str
+
+
+@dataclass(frozen=True)
+class StateLink:
+    """A filter by state, and the number of runs that it finds; empty where that is not counted."""
+
+    text: str
+    href: str
+    current: bool
+    count: str
 
 
 @dataclass(frozen=True)
 class RowView:
-    """One run of the list. `extra`: its metrics and fields by column."""
+    """One run of the list. `extra`: its metrics and fields by column. more_tags: those that are not shown."""
 
     id: str
     name: str
     href: str
     tags: list[LinkView]
+    more_tags: Sequence[str]
     state: JobState
     state_word: str
+    score: ScoreView | None
     thumbnail: Thumbnail | None
     grid: GridView | None
     no_grid: str
@@ -131,15 +164,21 @@ class RunsPage:
     title: str
     frame: Frame
     rows: list[RowView]
+    live: list[RowView]
+    more_live: str
+    has_live: bool
     is_gallery: bool
+    is_usual: bool
+    has_health: bool
     columns: list[Column]
     headings: list[HeadingView]
     choices: list[ColumnChoice]
     others: str
     back: str
-    states: list[LinkView]
+    states: list[StateLink]
     origins: list[LinkView]
-    views: list[LinkView]
+    views: list[tuple[View, bool]]
+    way_back: str
     q: str
     kept: dict[str, str]
     problem: str
@@ -161,25 +200,34 @@ def build_runs_page(
     columns: list[Column],
     frame: Frame,
     now: datetime,
+    view: View = "table",
     result: ResultView | None = None,
 ) -> RunsPage:
     """Return the list page for one page of jobs; `result` is that of the reader's last action on some."""
     jobs = data.jobs
-    sparklines = replace(listing, columns=(), view="table").href("/runs/sparklines.svg")
+    sparklines = replace(listing, columns=(), view="").href("/runs/sparklines.svg")
     is_asked = bool(listing.q or listing.cursor)
+    more_live = data.counts.get("running", 0) - len(data.running)
+    keys = [column.key for column in columns]
     return RunsPage(
         title="Runs",
         frame=frame,
-        rows=[_row(job, listing, columns, data.fields.get(job.id, {}), now) for job in jobs.items],
-        is_gallery=listing.view == "gallery",
+        rows=[_row(job, listing, columns, data, now) for job in jobs.items],
+        live=[_row(job, listing, (), data, now) for job in data.running],
+        more_live=f"{show_count(more_live)} more" if data.running and more_live > 0 else "",
+        has_live=not is_asked,
+        is_gallery=view == "gallery",
+        is_usual=tuple(keys) == USUAL,
+        has_health="verdict" in keys,
         columns=columns,
         headings=show_headings(columns, listing),
         choices=show_choices(columns),
         others=" ".join(column.key for column in columns if column.kind),
         back=replace(listing, columns=()).href(),
-        states=_state_links(listing),
+        states=_state_links(listing, data.counts),
         origins=_origin_links(listing, jobs.items),
-        views=[LinkView(v.capitalize(), replace(listing, view=v).href(), v == listing.view) for v in VIEWS],
+        views=[(each, each == view) for each in VIEWS],
+        way_back=replace(listing, view="").href(),
         q=listing.q,
         kept=listing.fields(),
         problem=data.problem,
@@ -196,11 +244,16 @@ def build_runs_page(
     )
 
 
-def _state_links(listing: Listing) -> list[LinkView]:
+def _state_links(listing: Listing, counts: Mapping[str, int]) -> list[StateLink]:
     states: list[JobState] = list(get_args(JobState))
     asked = [word.removeprefix("state:") for word in listing.q.split() if word.startswith("state:")]
-    links = [LinkView("All", listing.with_state("").href(), not asked)]
-    return links + [LinkView(STATE_WORDS[s], listing.with_state(s).href(), s in asked) for s in states]
+
+    def link(state: JobState | Literal[""], text: str) -> StateLink:
+        count = counts.get(state, 0) if state else sum(counts.values())
+        is_current = state in asked if state else not asked
+        return StateLink(text, listing.with_state(state).href(), is_current, show_count(count) if counts else "")
+
+    return [link("", "All"), *(link(state, STATE_WORDS[state]) for state in states)]
 
 
 def _origin_links(listing: Listing, jobs: Sequence[JobSummary]) -> list[LinkView]:
@@ -217,18 +270,19 @@ def _origin_links(listing: Listing, jobs: Sequence[JobSummary]) -> list[LinkView
     ]
 
 
-def _row(
-    job: JobSummary, listing: Listing, columns: Sequence[Column], fields: Mapping[str, Any], now: datetime
-) -> RowView:
+def _row(job: JobSummary, listing: Listing, columns: Sequence[Column], data: ListData, now: datetime) -> RowView:
+    fields = data.fields.get(job.id, {})
     left = seconds_left(job)
     losses = {player: name for name, player in find_losses(job.latest).items()}
     return RowView(
         id=job.id,
         name=job.name,
         href=f"/runs/{job.id}",
-        tags=[LinkView(tag, listing.with_tag(tag).href(), listing.has_tag(tag)) for tag in job.tags],
+        tags=[LinkView(tag, listing.with_tag(tag).href(), listing.has_tag(tag)) for tag in job.tags[:MOST_TAGS]],
+        more_tags=job.tags[MOST_TAGS:],
         state=job.state,
         state_word=STATE_WORDS[job.state],
+        score=_score(job, data.bests.get(job.id)),
         thumbnail=thumbnail_of(job.newest_sample) if job.newest_sample else None,
         grid=_grid(job),
         no_grid="No grid" if job.state in TERMINAL_STATES else "No grid yet",
@@ -249,6 +303,23 @@ def _row(
         created=moment_of(job.created_at, now),
         reason=job.reason.message if job.reason and job.state == "failed" else "",
         extra={column.key: _extra(column, job, fields) for column in columns if column.kind},
+    )
+
+
+def find_judge(job: JobSummary) -> Metric | None:
+    """Return what judges a run: the first of the judges that it logs, or None."""
+    return next((metric for metric in JUDGES if metric.name in job.latest), None)
+
+
+def _score(job: JobSummary, best: Best | None) -> ScoreView | None:
+    metric = find_judge(job)
+    if metric is None or best is None:
+        return None
+    value, iteration = best
+    return ScoreView(
+        metric,
+        figure_of(value),
+        f"{metric.label} {show_number(value)} at iteration {show_count(iteration)}; {BETTER_WORDS[metric.better]}",
     )
 
 
@@ -275,91 +346,3 @@ def _time_word(job: JobSummary, left: float | None) -> str:
     if job.state == "running":
         return "so far" if not job.iterations else "" if left is None else "left"
     return "taken" if job.started_at else ""
-
-
-SPARK_WIDTH, SPARK_HEIGHT = 120, 28
-# Columns of a sparkline.
-SPARK_COLUMNS = 60
-# The share of the values on either side that counts as spikes and is cut off.
-SPARK_CUT = 0.02
-# The opacity of the band from the lowest to the highest values.
-SPARK_BAND = 0.25
-
-
-def list_sparklines(losses: Mapping[str, Player]) -> list[SparklineView]:
-    """Return a run's sparklines: the players' losses, or the first and second one of nobody's."""
-    return [
-        SparklineView(name, player, player[:1] or "mn"[place])
-        for place, (name, player) in enumerate(losses.items())
-    ]
-
-
-def draw_sparklines(
-    outlines: Mapping[str, Mapping[str, Sequence[Stretch]]],
-    losses: Mapping[str, Mapping[str, Player]],
-    lengths: Mapping[str, int],
-) -> str:
-    """Return the losses of many runs as one SVG document: a symbol for each curve, without colours of its own.
-
-    A curve is the line of its means in a band from its lowest to its highest values. lengths: of the runs' axes.
-    """
-    symbols = [
-        _write_symbol(f"{each.symbol}-{job_id}", *drawn[each.metric])
-        for job_id, curves in outlines.items()
-        if (drawn := _draw_sparkline(curves, lengths.get(job_id, 1)))
-        for each in list_sparklines(losses[job_id])
-        if each.metric in drawn
-    ]
-    return f"<svg xmlns='http://www.w3.org/2000/svg'>{''.join(symbols)}</svg>"
-
-
-def _write_symbol(name: str, line: str, band: str) -> str:
-    return (
-        f"<symbol id={quoteattr(name)} viewBox='0 0 {SPARK_WIDTH} {SPARK_HEIGHT}' preserveAspectRatio='none'>"
-        f"<path d='{line}' fill='none' vector-effect='non-scaling-stroke'/>"
-        f"<path d='{band}' fill='currentColor' fill-opacity='{SPARK_BAND}' stroke='none'/></symbol>"
-    )
-
-
-def _draw_sparkline(curves: Mapping[str, Sequence[Stretch]], length: int) -> dict[str, tuple[str, str]]:
-    bounds = sorted(value for curve in curves.values() for part in curve for value in (part.low, part.high))
-    if not bounds:
-        return {}
-    cut = int(len(bounds) * SPARK_CUT)
-    low, high = bounds[cut], bounds[-1 - cut]
-    columns = {name: _thin(curve, length) for name, curve in curves.items()}
-    return {name: _draw_curve(each, low, high) for name, each in columns.items() if each}
-
-
-def _thin(curve: Sequence[Stretch], length: int) -> list[tuple[float, float, float, float]]:
-    """Return (position from 0 to 1, lowest, highest, mean) for each column of the picture that has values."""
-    columns: dict[int, list[Stretch]] = {}
-    for part in curve:
-        middle = part.first / 2 + part.last / 2
-        columns.setdefault(min(SPARK_COLUMNS - 1, int(middle / length * SPARK_COLUMNS)), []).append(part)
-    return [
-        (
-            (column + 0.5) / SPARK_COLUMNS,
-            min(part.low for part in parts),
-            max(part.high for part in parts),
-            sum(part.mean / len(parts) for part in parts),
-        )
-        for column, parts in sorted(columns.items())
-    ]
-
-
-def _draw_curve(columns: Sequence[tuple[float, float, float, float]], low: float, high: float) -> tuple[str, str]:
-    """Return the path through the means, and around the band from the lowest to the highest values."""
-    # Halved first: the range may be wider than the largest float.
-    reach = (high / 2 - low / 2) or 1.0
-
-    def place(position: float, value: float) -> str:
-        up = min(1.0, max(0.0, (value / 2 - low / 2) / reach))
-        return f"{position * SPARK_WIDTH:.1f},{1 + (SPARK_HEIGHT - 2) * (1 - up):.1f}"
-
-    means = [place(position, mean) for position, _, _, mean in columns]
-    tops = [place(position, highest) for position, _, highest, _ in columns]
-    bottoms = [place(position, lowest) for position, lowest, _, _ in columns]
-    # A single point is a line to itself, which its round end shows as a dot.
-    line = " ".join(means if len(means) > 1 else 2 * means)
-    return f"M{line}", f"M{' '.join([*tops, *bottoms[::-1]])}Z"

@@ -1,5 +1,5 @@
-// <chosen-runs>: the number of chosen runs, a button for all, and ranges with Shift. The choice is kept outside the
-// element, because a refresh of the list replaces it.
+// <chosen-runs>: what can be done with chosen runs, shown once there are some: their number, a button for all, and ranges
+// with Shift. The choice is kept outside the element, because a refresh of the list replaces it.
 import { build, findField } from "../../static/core/dom.js";
 
 const chosen = new Set();
@@ -58,12 +58,11 @@ class ChosenRuns extends HTMLElement {
     const boxes = this.boxes();
     for (const box of boxes) chosen[box.checked ? "add" : "delete"](box.value);
     const count = boxes.filter((box) => box.checked).length;
-    findField(this, "chosen").textContent = count ? `${count} chosen` : "Choose runs:";
+    this.hidden = !count;
+    findField(this, "chosen").textContent = count ? `${count} chosen` : "";
     this.all.textContent = count === boxes.length ? "None" : "All";
-    for (const button of this.querySelectorAll("form button:not([type=button])")) button.disabled = !count;
     // A login that may only read has no such question.
     const cancel = this.querySelector("details");
-    if (cancel) cancel.inert = !count;
     if (cancel && !count) cancel.open = false;
     const compare = this.querySelector("[formaction$='/runs/compare']");
     compare.disabled = count < 2 || count > 10;

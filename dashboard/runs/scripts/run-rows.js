@@ -6,6 +6,7 @@ import { readValue, secondsLeft, showCount, showDuration, showNumber, showProgre
 // All sparklines of a page are one file, fetched anew at most this often.
 const SPARKLINES_MS = 10_000;
 const THUMBNAIL_CELLS = 2;
+const ENDINGS = { queued: "Waits again", succeeded: "Done", failed: "Failed", cancelled: "Cancelled" };
 
 /** Show another grid's first 2 × 2 cells in a thumbnail, as the server's `thumbnail_of` does. */
 function updateThumbnail(svg, sample) {
@@ -25,6 +26,8 @@ const [, mlflowRun] = /^#\/experiments\/\d+\/runs\/([0-9a-f]{32})/.exec(location
 if (mlflowRun) location.replace(below(`/runs/${mlflowRun}`));
 
 class RunRows extends HTMLElement {
+  asked = new Set();
+
   connectedCallback() {
     listen(this, "update", (update) => this.take(update));
   }
@@ -42,6 +45,22 @@ class RunRows extends HTMLElement {
     }
     if (row) this.write(row, job);
     if (row && findField(row, "sparkline")) this.refreshSparklines(id);
+    this.takeLive(job);
+  }
+
+  /** Of a run that ends its picture stays, so that the list below does not move under a reader's hand. */
+  takeLive(job) {
+    const card = document.querySelector(`[data-live="${CSS.escape(job.id)}"]`);
+    if (card) {
+      this.write(card, job);
+      if (job.state === "running") return;
+      setField(card, "time", ENDINGS[job.state]);
+      setField(card, "time-word", "");
+    } else if (job.state === "running" && !this.asked.has(job.id)) {
+      // Once: more may train than are shown.
+      this.asked.add(job.id);
+      announce("refresh", { ids: ["live"] });
+    }
   }
 
   wantsPicture(row, job) {
@@ -61,6 +80,17 @@ class RunRows extends HTMLElement {
     }
     if (job.newest_sample) this.showSample(row, job.newest_sample);
     this.showVerdict(row, job);
+    this.showScore(row, job);
+  }
+
+  /** The best value so far of what judges the run. */
+  showScore(row, { latest }) {
+    const node = findField(row, "score");
+    const value = readValue(latest[node?.dataset.metric]?.value);
+    const best = Number(node?.dataset.value);
+    if (!Number.isFinite(value) || (node.dataset.better === "lower" ? value >= best : value <= best)) return;
+    Object.assign(node, { textContent: showNumber(value), title: String(value) });
+    node.dataset.value = value;
   }
 
   /** Of a run that waits, or has no spec, no verdict is said before it was examined, as in the server's `find_verdict`. */
@@ -77,6 +107,7 @@ class RunRows extends HTMLElement {
     const url = below(sample.url);
     if (!grid || grid.getAttribute("src") === url) return;
     grid.src = url;
+    grid.hidden = false;
     grid.alt = grid.alt.replace(/[\d,]+$/, showCount(sample.iteration));
   }
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 FOLLOW_SECONDS = 0.5
 # What a person posts that changes nothing but a cookie.
-_OWN_VIEW = {"/theme", "/runs/columns", "/login", "/logout"}
+_OWN_VIEW = {"/theme", "/runs/columns", "/runs/view", "/login", "/logout"}
 # The service's own state, and nobody else's: what the environment says of a database or a bucket is not meant.
 _OWN = {"database_url": None, "broker_url": None, "blobs_url": None, "webhook_url": None, "read_only": False}
 

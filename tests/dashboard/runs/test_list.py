@@ -67,10 +67,13 @@ def test_columns_of_the_address_win_and_those_of_the_form_are_kept(client: TestC
     assert "non_saturating" in shown
     assert "ema_generator" in shown
     assert 'data-field="loss/generator"' in shown
-    assert "Discriminator" in headings(read(client, "/"))
+    assert "A spec has no field nonsense" in words(shown)
+    usual = ["Newest", "Run", "Health", "Best score", "Losses", "State", "Progress", "Time", "Age"]
+    assert headings(read(client, "/"))[1:] == usual
     form = [("column", "state"), ("column", "age"), ("others", "eval/fid, seed nonsense.field"), ("back", "/?q=a")]
     assert send(client, "/runs/columns", *form) == "/?q=a"
     assert headings(read(client, "/"))[1:] == ["Run", "State", "eval/fid", "seed", "Age"]
+    assert "A spec has no field nonsense" in words(read(client, "/"))
     assert headings(read(client, "/?columns=id"))[1:] == ["Run", "Id"]
     send(client, "/runs/columns")
     assert headings(read(client, "/"))[1:] == ["Run"]
@@ -120,8 +123,50 @@ def test_gallery_shows_newest_grids_state_losses_and_verdict(client: TestClient,
     shown = words(html)
     for part in ("Running", "Not examined yet: no signals so far", "300 / 1,000", "No grid yet", "Queued"):
         assert part in shown, part
-    assert shown.count("Not examined") == 1
+    # In the picture and among those that train now, and not of what waits.
+    assert shown.count("Not examined") == 2
     assert "<table" not in html
+
+
+def test_the_list_says_how_runs_are_how_many_there_are_and_which_train_now(
+    client: TestClient, worker: FakeWorker
+) -> None:
+    judged = worker.submit(name="judged", tags=["a", "b", "c", "d"])
+    worker.claim()
+    for iteration, distance in ((100, 30.0), (200, 12.5), (300, 20.0)):
+        worker.post(
+            {"kind": "metrics_logged", "iteration": iteration, "values": {"eval/frechet_distance": distance}}
+        )
+    newest = worker.save_grid(300)
+    for html in (read(client, "/"), worker.finish("succeeded") or read(client, "/")):
+        row = html.split(f'<tr data-run="{judged}"')[1].split("</tr>")[0]
+        # The best of all, not the newest, and what it is.
+        assert "12.5 Fréchet distance" in words(row)
+        assert re.findall(r'title="(Fréchet[^"]*)"', row) == [
+            "Fréchet distance 12.5 at iteration 200; lower is better"
+        ]
+        assert 'title="c, d" aria-label="2 more tags: c, d">+2</a>' in row
+        assert (f'data-live="{judged}"' in html) is (">Running</span>" in html)
+    worker.submit(name="trains")
+    worker.claim()
+    worker.submit(name="waits")
+    html = read(client, "/")
+    (live,) = re.findall(r'<section id="live".*?</section>', html, re.S)
+    assert ("trains" in live, "judged" in live, "waits" in live, newest in live) == (True, False, False, False)
+    (tabs,) = re.findall(r'<nav class="tabs" aria-label="Runs by state">.*?</nav>', html, re.S)
+    assert words(tabs).split() == "All 3 Queued 1 Running 1 Succeeded 1 Failed 0 Cancelled 0".split()
+    assert "data-live" not in read(client, "/?q=trains")
+
+
+def test_gallery_and_table_are_remembered_unless_the_address_names_one(
+    client: TestClient, worker: FakeWorker
+) -> None:
+    worker.submit(name="alpha")
+    assert send(client, "/runs/view", ("view", "gallery"), ("back", "/?q=alpha")) == "/?q=alpha"
+    assert 'class="gallery"' in read(client, "/")
+    assert 'class="gallery"' not in read(client, "/?view=table")
+    send(client, "/runs/view", ("view", "nonsense"))
+    assert 'class="gallery"' not in read(client, "/")
 
 
 def test_sparklines_of_a_page_are_one_file_that_the_rows_name(client: TestClient, worker: FakeWorker) -> None:

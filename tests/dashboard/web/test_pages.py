@@ -56,7 +56,7 @@ def test_list_shows_state_progress_losses_commit_and_newest_grid(client: TestCli
     worker.claim()
     worker.log_metrics(100)
     sha256 = worker.save_grid(200)
-    html = read(client, "/")
+    html = read(client, "/?columns=newest,name,state,progress,time,generator,discriminator,commit")
     assert f'href="/artifacts/{sha256}"' in html
     shown = words(html)
     for part in ("first-light", "Running", "200 / 1,000", "2 min 53 s left", COMMIT[:7]):

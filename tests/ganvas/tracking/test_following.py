@@ -93,7 +93,7 @@ def test_nobody_else_can_change_what_is_shown(recorded: Recorded, shown: Callabl
         assert "Folders of runs, shown read-only" in html
         offers.feed(html)
     posted = {path for method, path in offers.found if method == "post"}
-    assert posted == {"/theme", "/runs/columns"}
+    assert posted == {"/theme", "/runs/columns", "/runs/view"}
     assert not {path for _, path in offers.found} & {"/new", "/share-links"}
     for path in posted:
         assert httpx.post(url + path, data={"back": "/"}).status_code == 303

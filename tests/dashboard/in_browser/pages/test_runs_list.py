@@ -15,7 +15,7 @@ STROKES = """() => [...document.querySelectorAll('.spark')].map((svg) => svg.get
 
 
 def expect_names(page: Page, *names: str) -> None:
-    expect(page.locator("[data-run] .run a[href^='/runs/']")).to_have_text(list(names))
+    expect(page.locator("[data-run] .run a.run-link")).to_have_text(list(names))
 
 
 def test_sparklines_are_drawn_from_one_file_in_both_themes(open_page: OpenPage, worker: FakeWorker) -> None:
@@ -44,8 +44,14 @@ def test_new_losses_and_grids_reach_rows_and_pictures(open_page: OpenPage, worke
     sha256 = worker.save_grid(200)
     for page in (table, gallery):
         expect(page.locator(f'[data-run="{job}"] [data-field="progress"]')).to_have_text("200 / 1,000")
-    picture = gallery.locator('[data-field="grid"]')
+    picture = gallery.locator('[data-run] [data-field="grid"]')
     expect(picture).to_have_attribute("src", f"/artifacts/{sha256}")
+    # So does the large picture above the list, which stays when the run ends.
+    live = table.locator(f'[data-live="{job}"]')
+    expect(live.locator("img")).to_have_attribute("src", f"/artifacts/{sha256}")
+    worker.finish("succeeded")
+    expect(table.locator(f'[data-run="{job}"]')).to_have_attribute("data-state", "succeeded")
+    expect(live.locator('[data-field="time"]')).to_have_text("Done")
     expect(picture).to_have_attribute("alt", "Samples of alpha at iteration 200")
 
 
@@ -53,14 +59,13 @@ def test_chosen_runs_stay_chosen_while_new_ones_come_in(open_page: OpenPage, wor
     jobs = [worker.submit(name=f"run-{number}") for number in range(4)]
     page = open_page("/")
     expect(page.locator("live-stream")).to_have_text("Live")
-    expect(page.get_by_role("button", name="Compare")).to_be_disabled()
-    # Nothing is chosen: nothing can be cancelled.
-    expect(page.locator("#chosen details")).to_have_attribute("inert", "")
+    # Nothing is chosen: nothing is offered.
+    expect(page.locator("#chosen")).to_be_hidden()
     boxes = page.locator("input[name=run]")
     boxes.nth(0).check()
+    expect(page.get_by_role("button", name="Compare")).to_be_disabled()
     boxes.nth(2).click(modifiers=["Shift"])
     expect(page.locator("[data-field=chosen]")).to_have_text("3 chosen")
-    expect(page.locator("#chosen details")).not_to_have_attribute("inert", "")
     worker.submit(name="newcomer")
     expect(page.get_by_role("link", name="newcomer")).to_be_visible()
     expect(page.locator("[data-field=chosen]")).to_have_text("3 chosen")
@@ -69,7 +74,7 @@ def test_chosen_runs_stay_chosen_while_new_ones_come_in(open_page: OpenPage, wor
     page.get_by_role("button", name="All", exact=True).click()
     expect(page.locator("[data-field=chosen]")).to_have_text("5 chosen")
     page.get_by_role("button", name="None", exact=True).click()
-    expect(page.get_by_role("button", name="Delete")).to_be_disabled()
+    expect(page.locator("#chosen")).to_be_hidden()
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without scripts"])
@@ -92,7 +97,7 @@ def test_runs_are_tagged_cancelled_deleted_and_brought_back(
         # What was tagged together is often compared next.
         expect(page.locator("[data-field=chosen]")).to_have_text("2 chosen")
         page.reload()
-        expect(page.locator("[data-field=chosen]")).to_have_text("Choose runs:")
+        expect(page.locator("#chosen")).to_be_hidden()
     page.get_by_role("link", name="good").first.click()
     expect_names(page, "bravo", "alpha")
     expect(page.get_by_role("searchbox")).to_have_value("tag:good")
@@ -117,16 +122,16 @@ def test_search_columns_and_views_without_scripts(open_page: OpenPage, worker: F
     page.get_by_role("searchbox").fill("seed=8")
     page.get_by_role("button", name="Search", exact=True).click()
     expect_names(page, "alpha")
-    page.get_by_text("Columns", exact=True).first.click()
-    page.get_by_label("Commit").uncheck()
+    page.get_by_label("Columns", exact=True).first.click()
+    page.get_by_label("Age").uncheck()
     page.get_by_label("Metrics and fields of the spec").fill("seed eval/fid")
     page.get_by_role("button", name="Show these").click()
     expect(page.get_by_role("columnheader", name="eval/fid")).to_be_visible()
     expect_names(page, "alpha")
     heads = page.locator("thead th").all_inner_texts()
-    assert "Commit" not in heads
+    assert "Age" not in heads
     assert {"seed", "eval/fid"} <= set(heads)
-    page.get_by_role("link", name="Gallery").click()
+    page.get_by_role("button", name="Gallery").click()
     expect(page.locator("table")).to_have_count(0)
     expect_names(page, "alpha")
     page.get_by_role("searchbox").fill("sate:failed")
