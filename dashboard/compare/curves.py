@@ -9,11 +9,9 @@ from dashboard.charts.chart import ChartAxis, ChartFrame, CurveChart, Line, buil
 from dashboard.charts.marks import Span
 from dashboard.charts.references import find_real
 from dashboard.compare.axis import Track
-from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS, GROUP_LABELS, LOSS, find_metric
+from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS, find_metric
 
 PLAYERS = {metric.name: metric.player for metric in (GENERATOR_LOSS, DISCRIMINATOR_LOSS)}
-# Two hues tell the players' lines of at most so many runs apart.
-MOST_IN_HUES = 3
 # Stretches that a script requests of each line: about one for each two pixels.
 POINTS = 300
 
@@ -37,32 +35,27 @@ class RunCurves:
 
 
 def build_charts(runs: Sequence[RunCurves], metrics: Sequence[str], axis: ChartAxis) -> list[CurveChart]:
-    """Return the charts of these metrics; both players' losses share one while there are few runs."""
-    both = len(runs) <= MOST_IN_HUES and PLAYERS.keys() <= set(metrics)
-    charts = [_build(runs, tuple(PLAYERS), GROUP_LABELS[LOSS], axis)] if both else []
-    alone = [metric for metric in metrics if not (both and metric in PLAYERS)]
-    return charts + [_build(runs, (name,), find_metric(name).heading, axis) for name in alone]
+    """Return a chart of each metric: a run has one colour in all of them, and beside its grid."""
+    return [_build(runs, name, axis) for name in metrics]
 
 
-def _build(runs: Sequence[RunCurves], metrics: Sequence[str], heading: str, axis: ChartAxis) -> CurveChart:
-    player = PLAYERS.get(metrics[0], "") if len(metrics) == 1 else ""
-    lines = [_line(run, metric, len(metrics) > 1) for run in runs for metric in metrics if metric in run.curves]
-    about = find_metric(metrics[0]) if len(metrics) == 1 else None
-    return build_chart(ChartFrame(heading, POINTS, player, about=about), lines, axis)
+def _build(runs: Sequence[RunCurves], name: str, axis: ChartAxis) -> CurveChart:
+    metric = find_metric(name)
+    lines = [_line(run, name) for run in runs if name in run.curves]
+    return build_chart(ChartFrame(metric.heading, POINTS, PLAYERS.get(name, ""), about=metric), lines, axis)
 
 
-def _line(run: RunCurves, metric: str, is_pair: bool) -> Line:
-    hue = f"player-{PLAYERS[metric]}" if is_pair else f"run-{run.number}"
+def _line(run: RunCurves, metric: str) -> Line:
     return Line(
         metric=metric,
-        word=PLAYERS[metric] if is_pair else "",
-        style=f"{hue} dash-{run.number}",
+        word="",
+        style=f"run-{run.number} dash-{run.number}",
         positions=run.positions[metric],
         values=run.curves[metric].values,
         value=run.points[metric][1] if metric in run.points else None,
         is_thinned=len(run.curves[metric].values) < run.curves[metric].total,
         run=f"{run.number} {run.name}",
-        about=find_metric(metric) if is_pair else None,
+        about=None,
         url=f"/jobs/{run.id}/metrics",
         scale=run.scale,
         real=find_real(find_metric(metric), run.dataset),

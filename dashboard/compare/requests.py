@@ -22,7 +22,8 @@ class Comparison:
     """Runs, a position on an axis (None: the last one that all have reached), metrics, and how grids are shown.
 
     at: iterations, images or seconds since each run's start. pair, split: the runs of the wipe, and how many per
-    cent of the first are seen.
+    cent of the first are seen. baseline: the run that the others' numbers are compared with. find: a search among
+    the runs to choose from.
     """
 
     runs: tuple[str, ...] = ()
@@ -32,6 +33,8 @@ class Comparison:
     view: View = "grids"
     pair: tuple[str, ...] = ()
     split: int = MIDDLE
+    baseline: str = ""
+    find: str = ""
 
     def fields(self) -> list[tuple[str, str]]:
         """Return the fields of the address by name, without those that have their default."""
@@ -43,6 +46,7 @@ class Comparison:
             *([("view", self.view)] if self.view != "grids" else []),
             *zip(("left", "right"), self.pair, strict=False),
             *([("split", str(self.split))] if self.split != MIDDLE else []),
+            *([("baseline", self.baseline)] if self.baseline else []),
         ]
 
     def href(self, **changes: Any) -> str:
@@ -80,6 +84,8 @@ def read_comparison(query: QueryParams) -> Comparison:
         view=next((view for view in get_args(View) if view == query.get("view")), "grids"),
         pair=tuple(query.get(side, "")[:64] for side in ("left", "right") if query.get(side)),
         split=_read_split(query.get("split", "")),
+        baseline=query.get("baseline", "").replace("\0", "").strip()[:64],
+        find=query.get("find", "").replace("\0", "").strip()[:1000],
     )
 
 

@@ -8,13 +8,16 @@ from fastapi.responses import HTMLResponse, Response
 from sqlalchemy.orm import Session
 
 from api.curves import queries as curve_queries
+from api.curves.best import read_bests
 from api.curves.extractors import find_incomparable, list_judged
 from api.curves.schemas import Curve
+from api.errors import RequestInvalid
 from api.events import watermark
 from api.jobs import queries as job_queries
 from api.jobs import serializers
 from api.jobs.queries import JobFilters
-from api.jobs.schemas import JobRead
+from api.jobs.schemas import JobRead, JobSummary
+from api.jobs.search import parse_search
 from api.samples.queries import list_grid_rows
 from api.server.access.scopes import needs
 from api.server.http.bodies import refuse_request
@@ -25,6 +28,7 @@ from dashboard.compare.axis import Track, last_common
 from dashboard.compare.requests import LEAST_RUNS, MAX_METRICS, MOST_RUNS, Comparison, read_comparison
 from dashboard.compare.tables import describe_extractors
 from dashboard.compare.view import CompareData, build_compare_page, name_runs
+from dashboard.run.findings import JUDGES
 from dashboard.timeline.standalone import (
     DEFAULT_BYTES,
     FileParts,
@@ -48,7 +52,9 @@ def build_router(site: Site) -> APIRouter:
     router = APIRouter(include_in_schema=False)
 
     @router.get("/compare", dependencies=[*needs("read"), COSTLY])
-    @takes_query("run", "axis", "at", "metric", "view", "left", "right", "split", "cell", *SCRIPT_FIELDS)
+    @takes_query(
+        "run", "axis", "at", "metric", "view", "left", "right", "split", "cell", "baseline", "find", *SCRIPT_FIELDS
+    )
     def compare_runs(request: Request, services: ServicesDep) -> HTMLResponse:
         """Show runs side by side, at `?at=` of `?axis=` or at the last position that all have reached."""
         asked, now = read_comparison(request.query_params), datetime.now(UTC)
@@ -102,6 +108,11 @@ def read_runs(session: Session, asked: Comparison, last_event_id: int, now: date
     is_ready = len(jobs) >= LEAST_RUNS
     tracks = [Track(job, list_grid_rows(session, job.id), asked.axis) for job in jobs]
     at = asked.at if asked.at is not None else last_common(tracks)
+    others, problem = _find_others(session, asked.find)
+    judge = next(
+        (each for each in JUDGES if each.name not in hidden and all(each.name in job.latest for job in jobs)), None
+    )
+    bests = read_bests(session, {job.id: judge for job in jobs}) if judge and is_ready else {}
     return CompareData(
         asked=asked,
         unknown=[run for run, job in stored.items() if job is None],
@@ -117,9 +128,20 @@ def read_runs(session: Session, asked: Comparison, last_event_id: int, now: date
         known=sorted({name for job in jobs for name in job.latest} - hidden),
         drawn=drawn,
         counted=counted,
-        others=job_queries.list_jobs(session, JobFilters(), "-created_at", RUNS_TO_CHOOSE, None).items,
+        others=others,
         last_event_id=last_event_id,
+        bests={job_id: (judge, best) for job_id, best in bests.items()} if judge else {},
+        problem=problem,
     )
+
+
+def _find_others(session: Session, find: str) -> tuple[list[JobSummary], str]:
+    """Return the newest runs that this search finds, and what is wrong with it."""
+    try:
+        filters = JobFilters(terms=parse_search(find))
+        return job_queries.list_jobs(session, filters, "-created_at", RUNS_TO_CHOOSE, None).items, ""
+    except RequestInvalid as error:
+        return [], error.text
 
 
 def _choose_metrics(jobs: list[JobRead]) -> list[str]:

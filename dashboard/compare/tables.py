@@ -10,7 +10,7 @@ from api.curves.schemas import Curve
 from api.jobs.schemas import JobRead
 from dashboard.compare.axis import Track
 from dashboard.web.commit_links import find_commit_url, short_commit
-from dashboard.web.formats import NOTHING, show_count, show_duration, show_moment
+from dashboard.web.formats import NOTHING, show_count, show_duration, show_moment, show_number
 from dashboard.web.layout import (
     ORIGIN_WORDS,
     STATE_WORDS,
@@ -27,7 +27,8 @@ from ganlib.vocabulary import BETTER_WORDS, Better, Metric, find_metric
 class NumberCell:
     """One run's value at the position and its best value of all, and whether each is the best of all runs.
 
-    of: the iteration of the value's point, where the position lies at least one after it.
+    of: the iteration of the value's point, where the position lies at least one after it. change: the difference
+    from the baseline's value, empty without one.
     """
 
     here: Figure
@@ -36,6 +37,7 @@ class NumberCell:
     best: str
     best_exact: str
     is_best: bool
+    change: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,19 +57,31 @@ def build_numbers(
     curves: Sequence[Mapping[str, Curve]],
     points: Sequence[Mapping[str, Point]],
     until: Sequence[float],
+    baseline: int | None = None,
 ) -> list[NumberRow]:
     """Return the metrics' values.
 
     For each run, by metric: `curves` with every extreme, and `points`, the last ones up to the iteration `until`.
+    baseline: the place of the run from which the others' differences are shown.
     """
     return [
-        _row(find_metric(name), [run.get(name) for run in curves], [run.get(name) for run in points], until)
+        _row(
+            find_metric(name),
+            [run.get(name) for run in curves],
+            [run.get(name) for run in points],
+            until,
+            baseline,
+        )
         for name in metrics
     ]
 
 
 def _row(
-    metric: Metric, curves: Sequence[Curve | None], points: Sequence[Point | None], until: Sequence[float]
+    metric: Metric,
+    curves: Sequence[Curve | None],
+    points: Sequence[Point | None],
+    until: Sequence[float],
+    baseline: int | None,
 ) -> NumberRow:
     direction = metric.better
     here = [point[1] if point else None for point in points]
@@ -85,10 +99,21 @@ def _row(
                 best=f"{figure_of(top).text} at {show_count(iteration)}" if top is not None else "",
                 best_exact=figure_of(top).exact if top is not None else "",
                 is_best=first is not None and top == first,
+                change=_show_change(value, here[baseline]) if baseline not in (None, place) else "",
             )
-            for value, point, last, (top, iteration) in zip(here, points, until, best, strict=True)
+            for place, (value, point, last, (top, iteration)) in enumerate(
+                zip(here, points, until, best, strict=True)
+            )
         ],
     )
+
+
+def _show_change(value: float | None, of: float | None) -> str:
+    """Return how far a value is from the baseline's: +0.12, −3.40, or the same; empty where one is missing."""
+    if value is None or of is None or not math.isfinite(value - of):
+        return ""
+    change = value - of
+    return f"{'+' if change > 0 else ''}{show_number(change)}" if change else "the same"
 
 
 def _best_of(curve: Curve | None, direction: Better) -> tuple[float | None, int]:

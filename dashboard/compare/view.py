@@ -3,12 +3,14 @@
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from urllib.parse import urlencode
 
 from api.artifacts.queries import artifact_url
+from api.curves.best import Best
 from api.curves.schemas import Curve
+from api.events.findings.schemas import VerdictRead
 from api.jobs.schemas import JobRead, JobSummary
 from api.samples.queries import GridRow
 from api.server.http.schemas import JobState
@@ -18,10 +20,18 @@ from dashboard.compare.axis import StepsView, Track, build_steps
 from dashboard.compare.curves import RunCurves, build_charts, find_spans
 from dashboard.compare.requests import LEAST_RUNS, MOST_RUNS, VIEW_WORDS, VIEWS, Comparison
 from dashboard.compare.tables import FactRow, NumberRow, build_facts, build_numbers, describe_threads
-from dashboard.web.formats import show_count, show_duration
-from dashboard.web.layout import STATE_WORDS, Frame, LinkView, show_progress
+from dashboard.web.formats import show_count, show_duration, show_number
+from dashboard.web.layout import (
+    STATE_WORDS,
+    Frame,
+    LinkView,
+    Thumbnail,
+    find_verdict,
+    show_progress,
+    thumbnail_of,
+)
 from dashboard.web.specs import SpecDifference, compare_specs
-from ganlib.vocabulary import Metric, find_metric
+from ganlib.vocabulary import BETTER_WORDS, Metric, find_metric
 
 # The side of a grid in pixels by the number of runs; the smallest for more runs.
 SIDES = {2: 560, 3: 448}
@@ -51,6 +61,9 @@ class RunFigure:
     name: str
     state: JobState
     state_word: str
+    verdict: VerdictRead | None
+    score: str
+    score_title: str
     picture: PictureView | None
     iteration: str
     note: str
@@ -62,8 +75,14 @@ class RunFigure:
     side: int
 
 
-def build_figures(tracks: Sequence[Track], at: float | None, now: datetime) -> list[RunFigure]:
-    """Return each run's newest grid at this position or before."""
+def build_figures(
+    tracks: Sequence[Track],
+    at: float | None,
+    now: datetime,
+    bests: Mapping[str, tuple[Metric, Best]] | None = None,
+) -> list[RunFigure]:
+    """Return each run's newest grid at this position or before; `bests`: the best of what judges all of them."""
+    scores = {job_id: _score(*best) for job_id, best in (bests or {}).items()}
     shown, count = [_grid_at(track, at) for track in tracks], len(tracks)
     letters, names = name_latents(shown), name_runs([track.job for track in tracks])
     return [
@@ -73,6 +92,9 @@ def build_figures(tracks: Sequence[Track], at: float | None, now: datetime) -> l
             name=name,
             state=track.job.state,
             state_word=STATE_WORDS[track.job.state],
+            verdict=find_verdict(track.job),
+            score=scores.get(track.job.id, ("", ""))[0],
+            score_title=scores.get(track.job.id, ("", ""))[1],
             picture=_picture(name, grid, count) if grid else None,
             iteration=show_count(grid.iteration) if grid else "",
             note=_note(track, at),
@@ -85,6 +107,12 @@ def build_figures(tracks: Sequence[Track], at: float | None, now: datetime) -> l
         )
         for number, (track, name, grid, letter) in enumerate(zip(tracks, names, shown, letters, strict=True), 1)
     ]
+
+
+def _score(metric: Metric, best: Best) -> tuple[str, str]:
+    value, iteration = best
+    where = f"the best, at iteration {show_count(iteration)}; {BETTER_WORDS[metric.better]}"
+    return f"{metric.label} {show_number(value)}", where
 
 
 def name_runs(jobs: Sequence[JobSummary]) -> list[str]:
@@ -171,6 +199,7 @@ class RunChoice:
     id: str
     name: str
     detail: str
+    thumbnail: Thumbnail | None
     is_chosen: bool
 
 
@@ -189,7 +218,8 @@ class CompareData:
     """Data of the page: the runs of the address with their grids and curves, and others to choose from.
 
     at: the position, None without a grid. points: of each run, its metrics' last points up to there. incomparable:
-    why metrics are left out. known: those that are not.
+    why metrics are left out. known: those that are not. bests: of each run the best of what judges all of them.
+    problem: what is wrong with the search for other runs.
     """
 
     asked: Comparison
@@ -206,6 +236,8 @@ class CompareData:
     counted: Sequence[str]
     others: Sequence[JobSummary]
     last_event_id: int
+    bests: Mapping[str, tuple[Metric, Best]] = field(default_factory=dict)
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -237,6 +269,11 @@ class ComparePage:
     numbers: list[NumberRow]
     numbers_at: str
     choices: list[RunChoice]
+    find: str
+    find_problem: str
+    baseline: str
+    kept_for_baseline: list[tuple[str, str]]
+    kept_for_find: list[tuple[str, str]]
     figure_href: str
     file_href: str
     stream_url: str
@@ -246,11 +283,12 @@ class ComparePage:
 def build_compare_page(data: CompareData, frame: Frame, now: datetime) -> ComparePage:
     """Return the page."""
     asked, tracks, at = data.asked, data.tracks, data.at
-    figures = build_figures(tracks, at, now)
+    figures = build_figures(tracks, at, now, data.bests)
     steps = build_steps(asked, tracks, at)
     is_ready = len(tracks) >= LEAST_RUNS
     counted = data.counted if is_ready else []
-    numbers = build_numbers(counted, data.curves, data.points, _until(tracks, at, now))
+    baseline = next((place for place, job in enumerate(data.jobs) if job.id == asked.baseline), None)
+    numbers = build_numbers(counted, data.curves, data.points, _until(tracks, at, now), baseline)
     length = max((math.ceil(track.length(now)) for track in tracks), default=0) or 1
     return ComparePage(
         title="Compare",
@@ -278,6 +316,11 @@ def build_compare_page(data: CompareData, frame: Frame, now: datetime) -> Compar
         numbers=numbers,
         numbers_at=_describe_numbers(steps.at_word, numbers),
         choices=_choices(data) if not frame.is_alone else [],
+        find=asked.find,
+        find_problem=data.problem,
+        baseline=asked.baseline if baseline is not None else "",
+        kept_for_baseline=asked.kept("baseline"),
+        kept_for_find=asked.kept(),
         figure_href=f"/figures?{urlencode([('run', job.id) for job in data.jobs])}",
         file_href=_write_file_href(data),
         stream_url="/events",
@@ -350,7 +393,16 @@ def _until(tracks: Sequence[Track], at: float | None, now: datetime) -> list[flo
 def _choices(data: CompareData) -> list[RunChoice]:
     chosen = {job.id for job in data.jobs}
     rows: Sequence[JobSummary] = [*data.jobs, *(job for job in data.others if job.id not in chosen)]
-    return [RunChoice(job.id, job.name, _detail(job), job.id in chosen) for job in rows]
+    return [
+        RunChoice(
+            job.id,
+            job.name,
+            _detail(job),
+            thumbnail_of(job.newest_sample) if job.newest_sample else None,
+            job.id in chosen,
+        )
+        for job in rows
+    ]
 
 
 def _detail(job: JobSummary) -> str:
@@ -359,4 +411,6 @@ def _detail(job: JobSummary) -> str:
         if job.started_at and job.ended_at
         else ""
     )
-    return f"{STATE_WORDS[job.state].lower()} at {show_progress(job).replace(' / ', ' of ')}{taken}"
+    verdict = find_verdict(job)
+    said = f"{verdict.text}; " if verdict and verdict.tone != "unknown" else ""
+    return f"{said}{STATE_WORDS[job.state].lower()} at {show_progress(job).replace(' / ', ' of ')}{taken}"

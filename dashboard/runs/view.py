@@ -74,7 +74,7 @@ OPERATORS = "= != < <= > >= and ~ (contains)"
 class ListData:
     """Data of the page: jobs, fields of their specs by job, and the problem of the search, if it has one.
 
-    bests: of what judges each job. running: jobs that train now, where they are shown. counts: of all jobs by state.
+    bests: of what judges each job. running: jobs that train now, where they are shown. counts: of jobs by state.
     """
 
     jobs: Page[JobSummary]

@@ -7,8 +7,11 @@ from typing import Any
 from dashboard.web.formats import NOTHING, show_count
 from ganlib.spec.documents.render import render_yaml
 
-# Fields that name a run for people and do not change the experiment.
-NAME_FIELDS = ("name", "description", "tags")
+# Fields that name a run for people, and do not change the experiment.
+NAME_FIELDS = ("name", "description", "tags", "recipe")
+# Differences in the order in which people think of them; what stands in none of these comes between.
+FIRST_FIELDS = ("learning_rate", "losses", "optimisers", "batch_size", "iterations", "techniques", "dataset")
+LAST_FIELDS = ("layers", "_every", "samples", "evaluation", "diagnosis", "queue", "device", "speed")
 MOST_FIELDS = 80
 
 
@@ -71,11 +74,21 @@ class SpecDifference:
 
 
 def compare_specs(specs: Sequence[Mapping[str, Any]]) -> SpecDifference:
-    """Return the fields in which these specs are not all alike."""
+    """Return the fields in which these specs are not all alike, those that people ask for first before layers."""
     fields = _differences("", list(specs))
     rows = [_row(path, values) for path, values in fields if path.partition("[")[0] not in NAME_FIELDS]
+    rows.sort(key=lambda row: _rank(row.path))
     more = len(rows) - MOST_FIELDS
     return SpecDifference(rows[:MOST_FIELDS], f"and {show_count(more)} more" if more > 0 else "")
+
+
+def _rank(path: str) -> int:
+    """Return the place of a field among the differences; fields of one place keep the spec's order."""
+    for place, words in ((1, LAST_FIELDS), (-1, FIRST_FIELDS)):
+        found = next((index for index, word in enumerate(words) if word in path), None)
+        if found is not None:
+            return place * 100 + found
+    return 0
 
 
 def _differences(path: str, values: list[Any]) -> list[tuple[str, list[Any]]]:
@@ -98,4 +111,10 @@ def _are_one_kind(values: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def _row(path: str, values: list[Any]) -> FieldRow:
-    return FieldRow(path, [show_value(value) for value in values], [value == values[0] for value in values])
+    return FieldRow(path, [_show_lines(value) for value in values], [value == values[0] for value in values])
+
+
+def _show_lines(value: Any) -> str:
+    """Return a value in words; of a list of sections, such as layers, one a line."""
+    is_list = isinstance(value, list) and any(isinstance(item, Mapping) for item in value)
+    return "\n".join(map(_show_item, value)) if is_list else show_value(value)

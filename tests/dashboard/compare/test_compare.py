@@ -137,15 +137,42 @@ def test_table_tells_commit_attempt_and_duration_and_where_specs_differ(
     assert "<code>dataset</code>" not in html
 
 
-def test_curves_of_all_runs_lie_over_each_other(client: TestClient, worker: FakeWorker) -> None:
+def test_curves_of_all_runs_lie_over_each_other_each_run_in_one_colour(
+    client: TestClient, worker: FakeWorker
+) -> None:
     jobs = make_runs(worker, 2)
     html = read(client, address(jobs))
-    assert len(re.findall('<path class="curve player-generator dash-[12]"', html)) == 2
-    assert len(re.findall('<path class="curve player-discriminator dash-[12]"', html)) == 2
-    html = read(client, address(jobs, metric="loss/generator"))
-    assert re.findall('<path class="curve ([^"]*)"', html) == ["run-1 dash-1", "run-2 dash-2"]
-    html = read(client, address(jobs + make_runs(worker, 2)))
-    assert len(re.findall('class="compare-chart of-', html)) == 2, "four runs' losses have a chart for each player"
+    # Both players' losses, a chart for each; beside the grids stands the same mark.
+    assert len(re.findall('class="compare-chart of-', html)) == 2
+    assert re.findall('<path class="curve ([^"]*)"', html) == ["run-1 dash-1", "run-2 dash-2"] * 2
+    assert re.findall(r'<div class="compare-name">\s*<p><svg class="run-mark ([^"]*)"', html) == [
+        "run-1 dash-1",
+        "run-2 dash-2",
+    ]
+
+
+def test_verdict_score_and_differences_from_a_baseline_are_said(client: TestClient, worker: FakeWorker) -> None:
+    jobs = make_runs(worker, 2)
+    found = {"rule": "mode_collapse", "since": 100, "severity": "serious", "text": "Collapsed", "evidence": {}}
+    worker.post({"kind": "finding_reported", "iteration": 200, **found})
+    html = read(client, address(jobs))
+    heads = re.findall(r'<div class="compare-name">(.*?)</div>', html, re.S)
+    assert "Collapsed since iteration 100" in heads[1]
+    assert "Collapsed" not in heads[0]
+    assert 'class="change"' not in html
+    html = read(client, address(jobs, baseline=jobs[0], metric="loss/generator"))
+    assert html.count('class="change"') == 1
+    assert f'<option value="{jobs[0]}" selected>1 run-0</option>' in html
+    assert 'class="change"' not in read(client, address(jobs, baseline="nobody"))
+
+
+def test_runs_to_compare_are_searched_and_those_chosen_stay(client: TestClient, worker: FakeWorker) -> None:
+    jobs = make_runs(worker, 3)
+    html = read(client, address(jobs[:1], find="run-2"))
+    choices = re.findall(r'name="run" value="(\w+)"( checked)?>', html)
+    assert choices == [(jobs[0], " checked"), (jobs[2], "")]
+    assert html.split('id="choose"')[1].count('class="thumb"') == 2
+    assert "did you mean state:?" in read(client, address(jobs[:1], find="sate:x"))
 
 
 def test_specs_differ_field_by_field() -> None:
@@ -154,12 +181,17 @@ def test_specs_differ_field_by_field() -> None:
     layers = [{"layer": "dense", "size": 64}, {"layer": "relu"}]
     deeper = [*layers, {"layer": "dense", "size": 1}]
     row = compare_specs([{"layers": layers}, {"layers": deeper}]).rows[0]
-    assert row.values == ["dense (size 64), relu", "dense (size 64), relu, dense (size 1)"]
+    assert row.values == ["dense (size 64)\nrelu", "dense (size 64)\nrelu\ndense (size 1)"]
     row = compare_specs([{"layers": layers}, {"layers": [{"layer": "dense", "size": 9}, {"layer": "relu"}]}]).rows[
         0
     ]
     assert (row.path, row.values) == ("layers[0].size", ["64", "9"])
-    assert compare_specs([make_spec(), make_spec(name="other")]).rows == []
+    assert compare_specs([make_spec(), make_spec(name="other", recipe={"paper": "winkler"})]).rows == []
+    # What people think of first, whatever the spec's order.
+    named = {"layers": layers, "sample_every": 1, "seed": 1, "optimisers": {"generator": {"learning_rate": 0.1}}}
+    changed = {"layers": deeper, "sample_every": 2, "seed": 2, "optimisers": {"generator": {"learning_rate": 0.2}}}
+    paths = [row.path for row in compare_specs([named, changed]).rows]
+    assert paths == ["optimisers.generator.learning_rate", "seed", "layers", "sample_every"]
 
 
 def test_best_is_the_highest_or_the_lowest_as_the_metric_means_it() -> None:
@@ -208,16 +240,11 @@ def test_runs_of_the_same_name_are_told_apart_by_the_beginning_of_their_ids(
     assert re.findall(r'data-name="([^"]*)"', html)[::2] == shown
 
 
-def test_the_legend_of_compared_curves_explains_their_metrics(client: TestClient, worker: FakeWorker) -> None:
+def test_the_heading_of_a_compared_chart_explains_its_metric(client: TestClient, worker: FakeWorker) -> None:
     html = read(client, address(make_runs(worker, 2)))
-    table = html.split('<table class="curves">')[1].split("</table>")[0]
-    notes = re.findall(
-        r'aria-describedby="([^"]+)">(\w+)</dfn><span class="metric-note" role="tooltip" id="([^"]+)">', table
-    )
-    assert [word for _, word, _ in notes] == ["generator", "discriminator"] * 2
-    assert all(named == own for named, _, own in notes)
-    assert len({own for _, _, own in notes}) == 4
-    assert find_metric("loss/generator").sentence in table.replace("&#39;", "'")
+    for player in ("generator", "discriminator"):
+        chart = html.split(f'class="compare-chart of-{player}"')[1].split("</h3>")[0].replace("&#39;", "'")
+        assert find_metric(f"loss/{player}").sentence in chart
 
 
 @pytest.mark.parametrize(
