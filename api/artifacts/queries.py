@@ -1,14 +1,15 @@
 """Reads and writes of artifacts: rows that refer to blobs by their sha256."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Connection, delete, exists, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, exists, select, update
 from sqlalchemy.orm import Session
 
 from api.errors import ArtifactMissing, ArtifactNotFound
 from api.server.database.clock import database_now
-from api.server.database.engine import insert_for, insert_into
+from api.server.database.engine import dialect_name, insert_for, insert_into
 from api.server.database.mlflow_tables import MlflowFile
 from api.server.database.models import Artifact, Attempt, Checkpoint, Job, NeighbourGrid, RunFile, Sample
 
@@ -22,6 +23,25 @@ _NAMES_AT_ONCE = 1000
 def artifact_url(sha256: str) -> str:
     """Return the address at which a stored file is served."""
     return f"/artifacts/{sha256}"
+
+
+def record_artifact(session: Session, sha256: str, size: int, media_type: "MediaType") -> None:
+    """Record a stored blob as `insert_artifact` does, without reading its row."""
+    given = {"sha256": sha256, "size": size, "media_type": media_type}
+    statement = _build_insert(dialect_name(session), media_type == "image/png")
+    session.connection().execute(statement, given)
+
+
+@cache
+def _build_insert(dialect: str, is_image: bool) -> Any:
+    # Built once: see `api.attempts.leases`.
+    columns = (Artifact.sha256, Artifact.size, Artifact.media_type)
+    values: dict[str, Any] = {column.key: bindparam(column.key, type_=column.type) for column in columns}
+    insert = insert_for(dialect, Artifact).values(values | {"created_at": database_now()})
+    changed: dict[str, Any] = {"created_at": database_now()}
+    if is_image:
+        changed["media_type"] = insert.excluded.media_type
+    return insert.on_conflict_do_update(index_elements=["sha256"], set_=changed)
 
 
 def insert_artifact(session: Session, sha256: str, size: int, media_type: "MediaType") -> Artifact:

@@ -167,15 +167,19 @@ def curves(job_id: str, *names: str, points: int | None = None) -> Call[dict[str
     return {curve.name: curve for curve in found.curves}
 
 
-def curve_columns(job_id: str, *names: str, points: int | None = None) -> Call[dict[str, Points]]:
+def curve_columns(
+    job_id: str, *names: str, points: int | None = None, times: bool = False
+) -> Call[dict[str, Points]]:
     """Return the same as two arrays each, `iterations` (uint32) and `values` (float64, NaN as it is).
 
     Fast for whole curves: no object is created for a point, and `numpy.asarray` uses such an array without a copy.
+    times: also `times`, when each point was logged, in seconds since 1970 (float64, NaN where it is not known); it
+    takes longer, because the service reads the run's whole log.
 
     >>> client.curve_columns(job.id)["loss/generator"].values[-1]  # doctest: +SKIP
     0.693
     """
-    query = _given({"name": list(names), "points": points, "form": "binary"})
+    query = _given({"name": list(names), "points": points, "form": "binary", "times": times or None})
     stored = yield from ask("GET", f"{job_path(job_id)}/metrics", _read_columns, params=query, delays=READ_DELAYS)
     return {curve.name: curve.points for curve in stored.curves}
 

@@ -4,7 +4,7 @@ Both formats share one container, little-endian, whose columns begin at multiple
 
 | bytes | content |
 | --- | --- |
-| 4 | `GVC1` (points) or `GVB1` (bands) |
+| 4 | `GVC1` (points), `GVT1` (points with times) or `GVB1` (bands) |
 | 4 | number of curves, uint32 |
 | 8 | last event id, uint64: a stream continues after it |
 
@@ -19,8 +19,9 @@ and then for each curve:
 | 8 n each | columns of values, IEEE float64, NaN and infinities as they are |
 | 4 n | iterations in rising order, uint32, zeros up to a multiple of 8 |
 
-Points have one column of values. Bands have means, lows and highs, and each iteration is the last of its band; a
-curve whose bands are its points (n equals the number of stored points) has means alone.
+Points have one column of values, and a second one of times (seconds since 1970) where these are asked for. Bands
+have means, lows and highs, and each iteration is the last of its band; a curve whose bands are its points (n
+equals the number of stored points) has means alone.
 """
 
 import json
@@ -37,6 +38,7 @@ from api.curves.points import Points, reduce_to_bands
 MEDIA_TYPE = "application/vnd.ganvas.curves"
 BANDS_MEDIA_TYPE = "application/vnd.ganvas.bands"
 _MAGIC = b"GVC1"
+_TIMED_MAGIC = b"GVT1"
 _BANDS_MAGIC = b"GVB1"
 _HEAD = struct.Struct("<4sIQ")
 _NUMBERS_AT_ONCE = 8192
@@ -77,10 +79,23 @@ def write_curves(stored: StoredCurves) -> bytes:
     return b"".join(stream_curves(stored.curves, len(stored.curves), stored.last_event_id))
 
 
-def stream_curves(curves: Iterable[StoredCurve], count: int, last_event_id: int) -> Iterator[bytes]:
-    """Yield the output of write_curves piece by piece; `count` is the number of curves."""
-    columns = (_Columns(each.name, each.total, [each.points.values], each.points.iterations) for each in curves)
-    return _stream_container(_MAGIC, columns, count, last_event_id)
+def stream_curves(
+    curves: Iterable[StoredCurve], count: int, last_event_id: int, *, timed: bool = False
+) -> Iterator[bytes]:
+    """Yield the output of write_curves piece by piece; `count` is the number of curves.
+
+    timed: with a second column, the times that each of the curves has.
+    """
+    columns = (
+        _Columns(
+            each.name,
+            each.total,
+            [each.points.values] if each.points.times is None else [each.points.values, each.points.times],
+            each.points.iterations,
+        )
+        for each in curves
+    )
+    return _stream_container(_TIMED_MAGIC if timed else _MAGIC, columns, count, last_event_id)
 
 
 def write_bands(stored: StoredCurves, limit: int) -> bytes:
@@ -102,6 +117,9 @@ def stream_json(curves: Iterable[StoredCurve], last_event_id: int) -> Iterator[b
         yield from _stream_numbers(curve.points.iterations, str)
         yield b'],"values":['
         yield from _stream_numbers(curve.points.values, _show_float)
+        if curve.points.times is not None:
+            yield b'],"times":['
+            yield from _stream_numbers(curve.points.times, _show_time)
         yield f'],"total":{curve.total}}}'.encode()
     yield f'],"last_event_id":{last_event_id}}}'.encode()
 
@@ -116,12 +134,16 @@ def _show_float(value: float) -> str:
     return repr(value) if isfinite(value) else f'"{value}"'
 
 
+def _show_time(time: float) -> str:
+    return repr(time) if isfinite(time) else "null"
+
+
 def read_curves(data: bytes) -> StoredCurves:
-    """Read the output of write_curves without creating an object for each point; raises ValueError."""
+    """Read the output of stream_curves without creating an object for each point; raises ValueError."""
     view = memoryview(data)
     try:
         magic, curve_count, last_event_id = _HEAD.unpack_from(view)
-        if magic != _MAGIC:
+        if magic not in (_MAGIC, _TIMED_MAGIC):
             raise ValueError("these are not curves of version 1")
         position, curves = _HEAD.size, []
         for _ in range(curve_count):
@@ -129,8 +151,12 @@ def read_curves(data: bytes) -> StoredCurves:
             position += _CURVE_HEAD.size
             name, position = _take(view, position, name_length)
             values, position = _take(view, position, 8 * count)
+            times = None
+            if magic == _TIMED_MAGIC:
+                column, position = _take(view, position, 8 * count)
+                times = _read_column(array("d"), column)
             iterations, position = _take(view, position, 4 * count)
-            points = Points(_read_column(array("I"), iterations), _read_column(array("d"), values))
+            points = Points(_read_column(array("I"), iterations), _read_column(array("d"), values), times)
             curves.append(StoredCurve(str(name, "utf-8"), points, total))
     except struct.error:
         raise ValueError("these curves end too early") from None

@@ -23,10 +23,14 @@ _LARGEST = 3.4e38
 
 @dataclass(frozen=True)
 class Points:
-    """Points of one metric in rising order of iteration; values are float64, NaN and infinities included."""
+    """Points of one metric in rising order of iteration; values are float64, NaN and infinities included.
+
+    times: when each was logged, in seconds since 1970, NaN where it is not known; None unless they were asked for.
+    """
 
     iterations: Sequence[int]
     values: Sequence[float]
+    times: Sequence[float] | None = None
 
     def __len__(self) -> int:
         return len(self.iterations)

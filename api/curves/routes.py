@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 from api.curves import columns, histograms
 from api.curves import queries as curve_queries
 from api.curves.schemas import CurvesRead, HistogramRead
+from api.curves.times import add_times
 from api.errors import JobNotFound, RequestInvalid
 from api.jobs import queries as job_queries
 from api.jobs.ids import NAMED_JOB
@@ -55,13 +56,17 @@ def get_curves(
     last: Annotated[
         int | None, Query(alias="to", ge=0, le=_MAX_ITERATION, description="the last iteration, included")
     ] = None,
+    times: Annotated[bool, Query(description="also when each point was logged; not with form=bands")] = False,
 ) -> Any:
     """Read curves: whole, or at most `points` points each with every extreme among them.
 
     `form=bands` divides each into at most `points` stretches (1,000 unless given): mean, lowest and highest value.
     """
+    if times and form == "bands":
+        message = "a stretch of several points has no time of its own; ask for form=json or form=binary"
+        raise RequestInvalid(message, problems=[{"field": "query.times", "given": "true", "message": message}])
     window = curve_queries.CurveWindow(first, last)
-    parts = _stream_curves(services.database, job_id, name, points, form, window)
+    parts = _stream_curves(services.database, job_id, name, points, form, window, times)
     media_type, level = _FORMS[form]
     return streamed_response(request, parts, media_type, level=level)
 
@@ -95,16 +100,19 @@ def _stream_curves(
     points: int | None,
     form: Form,
     window: curve_queries.CurveWindow,
+    times: bool,
 ) -> Generator[bytes]:
     """Yield the answer piece by piece, all of it from one snapshot and with one curve in memory."""
     with database.read() as session:
         listing = curve_queries.list_curves(session, job_id, names, window)
         # A curve is divided into bands as a whole.
         curves = curve_queries.iterate_curves(session, listing, None if form == "bands" else points)
+        if times:
+            curves = add_times(session, job_id, listing.names, curves)
         count, last_event_id = len(listing.names), listing.last_event_id
         if form == "json":
             yield from columns.stream_json(curves, last_event_id)
         elif form == "binary":
-            yield from columns.stream_curves(curves, count, last_event_id)
+            yield from columns.stream_curves(curves, count, last_event_id, timed=times)
         else:
             yield from columns.stream_bands(curves, count, last_event_id, points or 1000)

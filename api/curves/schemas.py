@@ -9,13 +9,15 @@ from ganlib.events import Histogram, MetricValue
 class Curve(Schema):
     """One metric's points, in order of iteration.
 
-    `total` counts the stored points; when fewer are sent, every extreme is among them.
+    `total` counts the stored points; when fewer are sent, every extreme is among them. `times`, with `times=true`:
+    when each was logged, in seconds since 1970; null where the service does not know it.
     """
 
     name: str
     iterations: list[int]
     values: list[MetricValue]
     total: int
+    times: list[float | None] | None = None
 
 
 class CurvesRead(Schema):

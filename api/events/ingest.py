@@ -32,8 +32,11 @@ def build_sequence_update(follows: Iterable[ColumnElement[bool]]) -> Update:
 
 # Built once: see `api.attempts.leases`.
 SEQUENCE_UPDATE = build_sequence_update(NEXT_IN_SEQUENCE)
-_NEXT_NUMBER = select(Attempt.next_seq).where(
-    Attempt.job_id == bindparam("leased_job"), Attempt.attempt == bindparam("leased_attempt")
+_TAKE_NUMBERS = (
+    update(Attempt)
+    .where(Attempt.job_id == bindparam("leased_job"), Attempt.attempt == bindparam("leased_attempt"))
+    .values(next_seq=Attempt.next_seq + bindparam("taken"), heartbeat_at=database_now())
+    .returning(Attempt.next_seq)
 )
 _JOB_UPDATE = (
     update(Job)
@@ -94,7 +97,9 @@ def append_events(session: Session, job_id: str, events: Sequence[tuple[datetime
     """
     job = lock_without_lease(session, job_id)
     own = {"leased_job": job.id, "leased_attempt": job.attempt}
-    first = session.connection().execute(_NEXT_NUMBER, own).scalar_one()
+    # The job's row is locked: nobody else takes numbers.
+    following = session.connection().execute(_TAKE_NUMBERS, {**own, "taken": len(events)}).scalar_one()
+    first = following - len(events)
     numbered = [
         post_event(NumberedEvent.model_construct(seq=first + place, at=at, event=event))
         for place, (at, event) in enumerate(events)
@@ -102,8 +107,7 @@ def append_events(session: Session, job_id: str, events: Sequence[tuple[datetime
     _check_size(numbered)
     if not numbered:
         return Accepted(first, job.cancel_requested_at is not None)
-    _claim(session, job, numbered)
-    return _insert_new(session, job, numbered, first + len(numbered), checkpoints_kept=2)
+    return _insert_new(session, job, numbered, following, checkpoints_kept=2)
 
 
 def _insert_new(

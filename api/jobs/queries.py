@@ -134,7 +134,9 @@ def lock_job(session: Session, job_id: str, *, read: bool = False) -> Job:
     What depends on its state must be decided under the lock: on PostgreSQL an UPDATE for one of two states misses
     a row that another transaction is moving from one to the other. read: others may lock it for reading, too.
     """
-    get_job(session, job_id)
+    # As in `find_job`.
+    if not (job_id.isascii() and job_id.isalnum()):
+        raise JobNotFound(job_id=job_id)
     locked = select(Job).where(Job.id == job_id).with_for_update(read=read)
     job = session.scalars(locked, execution_options={"populate_existing": True}).one_or_none()
     if job is None:

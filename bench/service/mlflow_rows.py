@@ -31,17 +31,7 @@ def main() -> None:
         return
     folder = Path(sys.argv[1])
     found: dict[str, float] = {}
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", "18433"]
-    command += [
-        "--backend-store-uri",
-        f"sqlite:///{folder}/mlflow.db",
-        "--artifacts-destination",
-        str(folder / "files"),
-        # On a busy machine its processes need longer to start than the five seconds after which they are killed.
-        "--uvicorn-opts",
-        "--timeout-worker-healthcheck 600",
-    ]
-    server = Server(command, f"{ADDRESS}/health", folder, {"MLFLOW_DISABLE_TELEMETRY": "true"})
+    server = serve(folder, Path(sys.executable))
     with server:
         found["cold start, empty, s"] = server.seconds
     with server:
@@ -58,6 +48,21 @@ def main() -> None:
         measure_list(found)
         found |= measure_client(ADDRESS)
     print(json.dumps(found))
+
+
+def serve(folder: Path, python: Path) -> Server:
+    """Return MLflow's server of this folder, run by the Python of its environment."""
+    command = [str(python), "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", "18433"]
+    command += [
+        "--backend-store-uri",
+        f"sqlite:///{folder}/mlflow.db",
+        "--artifacts-destination",
+        str(folder / "files"),
+        # On a busy machine its processes need longer to start than the five seconds after which they are killed.
+        "--uvicorn-opts",
+        "--timeout-worker-healthcheck 600",
+    ]
+    return Server(command, f"{ADDRESS}/health", folder, {"MLFLOW_DISABLE_TELEMETRY": "true"})
 
 
 def measure_client(address: str) -> dict[str, float]:

@@ -5,9 +5,10 @@ An address is `EXPERIMENT/RUN/artifacts/NAME`, or `EXPERIMENT/models/MODEL/artif
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, func, or_, select
+from sqlalchemy import ColumnElement, bindparam, delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from api.mlflow.files.pictures import forget_files
@@ -17,11 +18,24 @@ from api.mlflow.protocol.names import check_path
 from api.mlflow.protocol.requests import Fields
 from api.mlflow.runs.rows import require_run
 from api.mlflow.runs.runs import artifact_uri
-from api.server.database.engine import insert_into
-from api.server.database.mlflow_tables import MlflowFile, MlflowRun
+from api.server.database.engine import dialect_name, insert_for
+from api.server.database.mlflow_tables import MlflowFile
 
 _ADDRESS = re.compile(
     r"(?P<experiment>\d{1,18})/(?:(?P<run>[0-9a-f]{32})|models/(?P<model>m-[0-9a-f]{32}))/artifacts(?:/(?P<name>.+))?"
+)
+
+# Built once: see `api.attempts.leases`.
+_TAKEN = (
+    select(MlflowFile.name)
+    .where(
+        MlflowFile.owner == bindparam("of"),
+        or_(
+            MlflowFile.name.in_(bindparam("above", expanding=True)),
+            func.substr(MlflowFile.name, 1, bindparam("length")) == bindparam("below"),
+        ),
+    )
+    .limit(1)
 )
 
 
@@ -50,7 +64,7 @@ def find_place(session: Session, address: str, *, writes: bool = False) -> Place
             raise missing(f"Logged model with ID '{model.id}' is not in experiment {experiment_id}.")
         return Place(model.id, name, model_id=model.id)
     run = require_run(session, match["run"], active=writes)
-    if session.get_one(MlflowRun, run.job_id).experiment_id != experiment_id:
+    if run.experiment_id != experiment_id:
         raise missing(f"Run with id={run.run_uuid} is not in experiment {experiment_id}")
     return Place(run.run_uuid, name, job_id=run.job_id)
 
@@ -66,9 +80,14 @@ def put_file(session: Session, place: Place, sha256: str, size: int) -> None:
         "sha256": sha256,
         "size": size,
     }
-    changed = {"sha256": sha256, "size": size}
-    insert = insert_into(session, MlflowFile).values(row)
-    session.execute(insert.on_conflict_do_update(index_elements=["owner", "name"], set_=changed))
+    session.connection().execute(_put(dialect_name(session)), row)
+
+
+@cache
+def _put(dialect: str) -> Any:
+    insert = insert_for(dialect, MlflowFile)
+    changed = {"sha256": insert.excluded.sha256, "size": insert.excluded.size}
+    return insert.on_conflict_do_update(index_elements=["owner", "name"], set_=changed)
 
 
 def find_file(session: Session, place: Place) -> MlflowFile:
@@ -89,9 +108,8 @@ def list_run_files(session: Session, fields: Fields) -> dict[str, Any]:
     """Answer `artifacts/list`."""
     run = require_run(session, fields.run_id())
     folder = check_path(fields.text("path") or "").removesuffix("/") if fields.text("path") else ""
-    experiment_id = session.get_one(MlflowRun, run.job_id).experiment_id
     shown = _show_files(_list(session, run.run_uuid, folder), folder)
-    return {"root_uri": artifact_uri(experiment_id, run.run_uuid), **shown}
+    return {"root_uri": artifact_uri(run.experiment_id, run.run_uuid), **shown}
 
 
 def list_model_files(session: Session, fields: Fields) -> dict[str, Any]:
@@ -141,11 +159,10 @@ def _is_below(folder: str, *, itself: bool = False) -> ColumnElement[bool]:
 
 def _check_free(session: Session, place: Place) -> None:
     """Raise MlflowError for a file named like a folder, and the other way round: nobody could download both."""
-    parts = place.name.split("/")
+    parts, below = place.name.split("/"), f"{place.name}/"
     above = ["/".join(parts[:count]) for count in range(1, len(parts))]
-    own = MlflowFile.owner == place.owner
-    taken = or_(MlflowFile.name.in_(above), _is_below(place.name))
-    name = session.scalars(select(MlflowFile.name).where(own, taken).limit(1)).one_or_none()
+    given = {"of": place.owner, "above": above, "below": below, "length": len(below)}
+    name = session.connection().execute(_TAKEN, given).scalar_one_or_none()
     if name is not None:
         raise invalid(f"'{place.name}' cannot be stored: '{name}' is stored, and a file is no folder.")
 

@@ -2,17 +2,18 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import BindParameter, Select, bindparam, delete, select, update
 from sqlalchemy.orm import Session
 
-from api.jobs.queries import lock_job
+from api.errors import JobNotFound
 from api.mlflow.protocol.errors import invalid, missing
 from api.mlflow.protocol.names import MAX_PARAM_VALUE, MAX_TAG_VALUE, check_key, check_unique_keys, cut
 from api.mlflow.protocol.requests import Fields
 from api.mlflow.runs.rows import RunKey, require_run
-from api.server.database.engine import insert_into
+from api.server.database.engine import dialect_name, insert_for
 from api.server.database.mlflow_tables import MlflowParam, MlflowRun, MlflowTag
 from api.server.database.models import Job
 from ganlib.spec.fields import check_tag
@@ -23,6 +24,16 @@ _MAX_JOB_TAGS, _MAX_JOB_TAG, _MAX_JOB_NAME, _MAX_NOTE = 32, 50, 100, 10_000
 _INTEGER = re.compile(r"[-+]?\d{1,15}")
 _FLOAT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d{1,3})?")
 _WORDS: Mapping[str, bool | None] = {"True": True, "true": True, "False": False, "false": False, "None": None}
+# Built once, and they read plain columns: see `api.attempts.leases`.
+_LOCK_TAGS = select(Job.tags).where(Job.id == bindparam("job")).with_for_update()
+_LOCK_SPEC = select(Job.spec).where(Job.id == bindparam("job")).with_for_update()
+_OWN_KEYS: BindParameter[Any] = bindparam("keys", expanding=True)
+_FIND_TAGS = select(MlflowTag.key, MlflowTag.value).where(
+    MlflowTag.job_id == bindparam("job"), MlflowTag.key.in_(_OWN_KEYS)
+)
+_FIND_PARAMS = select(MlflowParam.key, MlflowParam.value).where(
+    MlflowParam.job_id == bindparam("job"), MlflowParam.key.in_(_OWN_KEYS)
+)
 
 
 def log_param(session: Session, fields: Fields) -> dict[str, Any]:
@@ -48,7 +59,7 @@ def delete_tag(session: Session, fields: Fields) -> dict[str, Any]:
     value = session.scalars(own.returning(MlflowTag.value)).one_or_none()
     if value is None:
         raise missing(f"No tag with name: {key} in run with id {run.run_uuid}")
-    _mirror_tags(lock_job(session, run.job_id), {}, {key: value})
+    _mirror_tags(session, run.job_id, _lock(session, _LOCK_TAGS, run.job_id), {}, {key: value})
     return {}
 
 
@@ -75,18 +86,17 @@ def insert_params(session: Session, run: RunKey, pairs: Sequence[tuple[str, str]
         return
     given = {key: cut(value, MAX_PARAM_VALUE) for key, value in pairs}
     # Locked before they are read: a param is written once, whoever else writes.
-    job = lock_job(session, run.job_id)
-    query = select(MlflowParam.key, MlflowParam.value).where(MlflowParam.job_id == run.job_id)
-    known = {row.key: row.value for row in session.execute(query.where(MlflowParam.key.in_(given)))}
+    spec = _lock(session, _LOCK_SPEC, run.job_id)
+    known = _find(session, _FIND_PARAMS, run.job_id, given)
     changed = [key for key in given if key in known and known[key] != given[key]]
     if changed:
         raise _refuse_change(run, changed, known, given, is_batch=len(pairs) > 1)
     new = {key: value for key, value in given.items() if key not in known}
     if new:
         rows = [{"job_id": run.job_id, "key": key, "value": value} for key, value in new.items()]
-        session.execute(insert_into(session, MlflowParam), rows)
-        config = {**job.spec.get("config", {}), **read_config(new)}
-        job.spec = {**job.spec, "config": config}
+        session.connection().execute(insert_for(dialect_name(session), MlflowParam), rows)
+        config = {**spec.get("config", {}), **read_config(new)}
+        session.execute(update(Job).where(Job.id == run.job_id).values(spec={**spec, "config": config}))
 
 
 def put_tags(session: Session, run: RunKey, pairs: Iterable[tuple[str, str]]) -> None:
@@ -94,16 +104,16 @@ def put_tags(session: Session, run: RunKey, pairs: Iterable[tuple[str, str]]) ->
     given = {key: cut(value, MAX_TAG_VALUE) for key, value in pairs}
     if not given:
         return
-    job = lock_job(session, run.job_id)
-    query = select(MlflowTag.key, MlflowTag.value).where(MlflowTag.job_id == run.job_id)
-    known = {row.key: row.value for row in session.execute(query.where(MlflowTag.key.in_(given)))}
-    insert = insert_into(session, MlflowTag)
-    put = insert.on_conflict_do_update(index_elements=["job_id", "key"], set_={"value": insert.excluded.value})
-    session.execute(put, [{"job_id": run.job_id, "key": key, "value": value} for key, value in given.items()])
-    if given.get(RUN_NAME):
-        session.get_one(MlflowRun, run.job_id).name = given[RUN_NAME]
-        job.name = name_job(given[RUN_NAME])
-    _mirror_tags(job, given, known)
+    session.flush()
+    # What the job does not show, such as MLflow's mark of runs with pictures, needs no lock.
+    if any(key == NOTE or not key.startswith(_OWN) for key in given):
+        tags = _lock(session, _LOCK_TAGS, run.job_id)
+        _mirror_tags(session, run.job_id, tags, given, _find(session, _FIND_TAGS, run.job_id, given))
+    rows = [{"job_id": run.job_id, "key": key, "value": value} for key, value in sorted(given.items())]
+    session.connection().execute(_put(dialect_name(session)), rows)
+    if name := given.get(RUN_NAME):
+        session.get_one(MlflowRun, run.job_id).name = name
+        session.execute(update(Job).where(Job.id == run.job_id).values(name=name_job(name)))
 
 
 def name_job(name: str) -> str:
@@ -128,16 +138,38 @@ def show_note(tags: Mapping[str, str]) -> str:
     return tags.get(NOTE, "")[:_MAX_NOTE]
 
 
-def _mirror_tags(job: Job, given: Mapping[str, str], known: Mapping[str, str]) -> None:
-    """Change the job's tags and note as the run's were; what a person added on a page stays."""
+def _lock(session: Session, query: Select[Any], job_id: str) -> Any:
+    """Return a column of the job's row, which is locked to the end of the transaction; raises JobNotFound."""
+    row = session.connection().execute(query, {"job": job_id}).one_or_none()
+    if row is None:
+        raise JobNotFound(job_id=job_id)
+    return row[0]
+
+
+def _find(session: Session, query: Select[str, str], job_id: str, keys: Iterable[str]) -> dict[str, str]:
+    rows = session.connection().execute(query, {"job": job_id, "keys": list(keys)})
+    return {row.key: row.value for row in rows}
+
+
+@cache
+def _put(dialect: str) -> Any:
+    insert = insert_for(dialect, MlflowTag)
+    return insert.on_conflict_do_update(index_elements=["job_id", "key"], set_={"value": insert.excluded.value})
+
+
+def _mirror_tags(
+    session: Session, job_id: str, shown: Sequence[str], given: Mapping[str, str], known: Mapping[str, str]
+) -> None:
+    """Change the job's tags and note as the run's were; what a person added on a page stays. shown: its tags."""
     gone = {_show_tag(key, value) for key, value in known.items() if given.get(key) != value}
     new = [_show_tag(key, value) for key, value in given.items() if not key.startswith(_OWN)]
-    tags = [tag for tag in dict.fromkeys([*job.tags, *new]) if tag not in gone]
-    tags = [tag for tag in tags if tag in job.tags or _is_job_tag(tag)][:_MAX_JOB_TAGS]
-    if tags != job.tags:
-        job.tags = tags
+    tags = [tag for tag in dict.fromkeys([*shown, *new]) if tag not in gone]
+    tags = [tag for tag in tags if tag in shown or _is_job_tag(tag)][:_MAX_JOB_TAGS]
+    changed: dict[str, Any] = {} if tags == shown else {"tags": tags}
     if NOTE in given or NOTE in known:
-        job.note = show_note(given)
+        changed["note"] = show_note(given)
+    if changed:
+        session.execute(update(Job).where(Job.id == job_id).values(changed))
 
 
 def _show_tag(key: str, value: str) -> str:

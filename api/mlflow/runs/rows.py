@@ -23,7 +23,7 @@ ENDS: Mapping[str, AttemptEnd] = {
 _RUN_ID = re.compile(r"[a-zA-Z0-9][\w\-]{0,255}", re.A)
 # Built once: every write asks it.
 _FIND = (
-    select(MlflowRun.job_id, Job.deleted_at)
+    select(MlflowRun.job_id, MlflowRun.experiment_id, Job.deleted_at)
     .join(Job, Job.id == MlflowRun.job_id)
     .where(MlflowRun.run_uuid == bindparam("run_uuid"))
 )
@@ -31,10 +31,11 @@ _FIND = (
 
 @dataclass(frozen=True)
 class RunKey:
-    """A run's two ids."""
+    """A run's two ids, and that of its experiment."""
 
     job_id: str
     run_uuid: str
+    experiment_id: int
 
 
 def require_run(session: Session, run_uuid: str, *, active: bool = False) -> RunKey:
@@ -46,7 +47,7 @@ def require_run(session: Session, run_uuid: str, *, active: bool = False) -> Run
         raise missing(f"Run with id={run_uuid} not found")
     if active and row.deleted_at is not None:
         raise invalid(f"The run {run_uuid} must be in the 'active' state. Current state is deleted.")
-    return RunKey(row.job_id, run_uuid)
+    return RunKey(row.job_id, run_uuid, row.experiment_id)
 
 
 def status_column() -> ColumnElement[str]:

@@ -76,7 +76,7 @@ def create_run(session: Session, fields: Fields) -> dict[str, Any]:
     )
     session.add(row)
     session.flush()
-    put_tags(session, RunKey(job_id, run_uuid), tags.items())
+    put_tags(session, RunKey(job_id, run_uuid, experiment.id), tags.items())
     shown = _read_run(session, job_id)
     del shown["outputs"]
     return {"run": shown}

@@ -20,8 +20,10 @@ from api.server.settings import Settings
 from ganlib.spec.storable import replace_all
 
 _BUSY_SECONDS = 30.0
-# A connection for each of the service's 40 threads, so that none waits for one that a slow reader holds.
-_POOL: dict[str, Any] = {"pool_size": 20, "max_overflow": 20}
+# Threads that answer the calls of MLflow's clients, beside the service's 40.
+MLFLOW_THREADS = 8
+# A connection for each thread, so that none waits for one that a slow reader holds.
+_POOL: dict[str, Any] = {"pool_size": 20, "max_overflow": 20 + MLFLOW_THREADS}
 _READ_ONLY = "ganvas_read_only"
 # In a session's info: whether messages to a webhook are stored.
 HAS_WEBHOOK = "ganvas_has_webhook"

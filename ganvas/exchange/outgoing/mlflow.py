@@ -26,8 +26,7 @@ _THUMBNAIL = 256
 def write_mlflow(run: ExportedRun, home: Path) -> Path:
     """Write the run into the experiment `ganvas` of the file store `home`; returns the run's folder.
 
-    All points have the time at which the run began, because the service keeps no time of a single point. What
-    MLflow does not allow in a name becomes _; such a run has the names as they were in the tag `ganvas.names`.
+    What MLflow does not allow in a name becomes _; the tag `ganvas.names` has the names as they were.
     """
     home.mkdir(parents=True, exist_ok=True)
     experiment = _make_experiment(home.resolve())
@@ -98,13 +97,14 @@ def _is_under_another(clean: str, taken: dict[str, str]) -> bool:
 
 
 def _write_metrics(run: ExportedRun, folder: Path) -> dict[str, str]:
-    began, taken = _milliseconds(run.began_at), dict[str, str]()
+    taken: dict[str, str] = {}
     for name, points in run.curves.items():
         path = folder / _clean(name, taken)
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w", encoding="utf-8") as file:
             file.writelines(
-                f"{began} {value!r} {step}\n" for step, value in zip(points.iterations, points.values, strict=True)
+                f"{_milliseconds(at)} {value!r} {step}\n"
+                for step, value, at in zip(points.iterations, points.values, run.times(points), strict=True)
             )
     return {clean: name for clean, name in taken.items() if clean != name}
 

@@ -1,9 +1,10 @@
 """A run as an export writes it: everything that the service has of it, fetched where it is needed."""
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from api.artifacts.schemas import RunFileRead
 from api.client.client import Client
 from api.curves.points import Points
 from api.curves.schemas import HistogramRead
+from api.errors import RequestInvalid
 from api.jobs.schemas import JobRead
 from api.samples.schemas import CheckpointRead, SampleRead
 from ganlib.runtime.files import hash_file
@@ -41,7 +43,7 @@ class ExportedRun:
             client=client,
             job=job,
             with_files=with_files,
-            curves=client.curve_columns(job.id),
+            curves=_fetch_curves(client, job.id),
             samples=client.samples(job.id),
             histograms=client.histograms(job.id),
             files=files if with_files else [file for file in files if is_picture_of_series(file)],
@@ -63,11 +65,16 @@ class ExportedRun:
         """When the run began."""
         return self.job.started_at or self.job.created_at
 
-    def points(self) -> Iterator[tuple[str, int, float]]:
-        """Yield (metric, iteration, value), metric by metric."""
+    def points(self) -> Iterator[tuple[str, int, float, datetime]]:
+        """Yield (metric, iteration, value, time), metric by metric."""
         for name, points in self.curves.items():
-            for iteration, value in zip(points.iterations, points.values, strict=True):
-                yield name, iteration, value
+            for iteration, value, at in zip(points.iterations, points.values, self.times(points), strict=True):
+                yield name, iteration, value, at
+
+    def times(self, points: Points) -> Iterator[datetime]:
+        """Yield when each point was logged; where that is not known, when the run began."""
+        for seconds in points.times or [math.nan] * len(points):
+            yield self.began_at if math.isnan(seconds) else datetime.fromtimestamp(seconds, UTC)
 
     def save(self, sha256: str, path: Path) -> Path:
         """Save a stored file at `path`, unless an export that was broken off has left it there."""
@@ -94,6 +101,14 @@ class ExportedRun:
     def describe(self) -> str:
         """Return what the service says of the run, as JSON."""
         return json.dumps(self.job.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n"
+
+
+def _fetch_curves(client: Client, job_id: str) -> dict[str, Points]:
+    try:
+        return client.curve_columns(job_id, times=True)
+    except RequestInvalid:
+        # An earlier version of the service, which has no times to give.
+        return client.curve_columns(job_id)
 
 
 def name_folder(job: JobRead) -> str:

@@ -19,7 +19,7 @@ def write_tensorboard(run: ExportedRun, home: Path) -> Path:
 
     Scalars are tensors of 32 bits where these hold the value, else of 64, and are read back as they are. Sample
     grids are the images `samples`, other pictures those of their series, settings are hyperparameters.
-    All records have the time at which the run began, because the service keeps no time of a single point.
+    A scalar has the time at which it was logged, all else that at which the run began.
     """
     with whole_folder(home / run.folder_name, run.job.id, "tensorboard") as folder:
         seconds = int(run.began_at.timestamp())
@@ -34,8 +34,8 @@ def write_tensorboard(run: ExportedRun, home: Path) -> Path:
 def _write_events(run: ExportedRun, file: BinaryIO) -> None:
     wall_time = run.began_at.timestamp()
     write_record(file, classes().Event(wall_time=wall_time, file_version="brain.Event:2"))
-    for step, value in _make_values(run):
-        event = classes().Event(wall_time=wall_time, step=step)
+    for step, value, at in _make_values(run):
+        event = classes().Event(wall_time=at or wall_time, step=step)
         event.summary.value.append(value)
         write_record(file, event)
 
@@ -47,21 +47,22 @@ def write_record(file: BinaryIO, message: Any) -> None:
     file.write(length + struct.pack("<I", mask(length)) + content + struct.pack("<I", mask(content)))
 
 
-def _make_values(run: ExportedRun) -> Iterator[tuple[int, Any]]:
-    yield from ((0, value) for value in _make_settings(run))
-    for tag, step, number in run.points():
-        yield step, _make_scalar(tag, number)
+def _make_values(run: ExportedRun) -> Iterator[tuple[int, Any, float | None]]:
+    """Yield the step, the value and, where it is known, its time."""
+    yield from ((0, value, None) for value in _make_settings(run))
+    for tag, step, number, at in run.points():
+        yield step, _make_scalar(tag, number), at.timestamp()
     for name, histograms in run.histograms.items():
         for histogram in histograms:
-            yield histogram.iteration, _make_histogram(name, histogram)
+            yield histogram.iteration, _make_histogram(name, histogram), None
     for sample in run.samples:
         size = (sample.columns * sample.cell_width, sample.rows * sample.cell_height)
-        yield sample.iteration, _make_image(SAMPLES, run.read(sample.sha256), size)
+        yield sample.iteration, _make_image(SAMPLES, run.read(sample.sha256), size), None
     for file in run.files:
         if is_picture_of_series(file):
             png = run.read(file.sha256)
             size = (int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big"))
-            yield file.iteration, _make_image(series_of(file), png, size)
+            yield file.iteration, _make_image(series_of(file), png, size), None
 
 
 @cache

@@ -4,6 +4,7 @@ import gzip
 import math
 import random
 import struct
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,16 @@ from fastapi.testclient import TestClient
 
 from api.curves.columns import MEDIA_TYPE, StoredCurve, StoredCurves, read_curves, write_curves
 from api.curves.points import Points
+from api.events.ingest import insert_events
+from api.events.parsing import post_event
+from api.events.schemas import NumberedEvent
 from api.server.database.engine import Database, build_database
 from api.server.settings import Settings
+from ganlib.events import MetricsLogged
 from tests.support.services import add_claimed_job, make_metrics, post
 
 INFINITY = float("inf")
+BEGAN = datetime(2026, 11, 30, 12, tzinfo=UTC)
 # Written by hand: two points of `loss/generator` and one of `a`, all 8 bytes apart.
 BY_HAND = (
     b"GVC1" + struct.pack("<IQ", 2, 77)
@@ -94,3 +100,35 @@ def test_the_answers_are_as_small_as_promised(client: TestClient, long_curve: st
     plain = client.get(f"{long_curve}&points=1000", headers={"accept-encoding": "identity"})
     assert "content-encoding" not in plain.headers
     assert plain.content == gzip.decompress(body)
+
+
+def test_points_come_with_the_times_at_which_they_were_logged(client: TestClient, sqlite: Database) -> None:
+    with sqlite.write() as session:
+        job = add_claimed_job(session)
+        events = [
+            NumberedEvent(
+                seq=seq, at=BEGAN + timedelta(seconds=seq + 1), event=MetricsLogged(iteration=step, values=values)
+            )
+            for seq, (step, values) in enumerate(
+                [(10, {"a": 1.0, "b": 3.0}), (20, {"a": 2.0}), (20, {"a": math.nan})]
+            )
+        ]
+        insert_events(session, job.id, 1, [post_event(each) for each in events], 60)
+    address = f"/jobs/{job.id}/metrics?times=true"
+    began = BEGAN.timestamp()
+    curves = client.get(address).json()["curves"]
+    # Of two values of one iteration the later one counts, and its time.
+    assert [(each["name"], each["times"]) for each in curves] == [
+        ("a", [began + 1, began + 3]),
+        ("b", [began + 1]),
+    ]
+    read = read_curves(client.get(f"{address}&form=binary&name=a").content)
+    assert [list(each.points.times or ()) for each in read.curves] == [[began + 1, began + 3]]
+    assert list(read.curves[0].points.iterations) == [10, 20]
+    refused = client.get(f"{address}&form=bands")
+    assert (refused.status_code, refused.json()["error"]["details"]["problems"][0]["field"]) == (
+        422,
+        "query.times",
+    )
+    # Unless they are asked for, answers are as they were.
+    assert "times" not in client.get(f"/jobs/{job.id}/metrics").text

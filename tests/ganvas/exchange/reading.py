@@ -30,16 +30,18 @@ class Written:
         self.histograms: dict[tuple[str, int], dict[str, Any]] = {}
         self.lines: list[str] = []
         self.moments: list[str] = []
+        self.times: dict[str, list[str]] = {}
         for line in self.folder.read_events():
             event_adapter.validate_python(line["event"])
             self.moments.append(line["at"])
-            self._add(line["event"])
+            self._add(line["event"], line["at"])
 
-    def _add(self, event: dict[str, Any]) -> None:
+    def _add(self, event: dict[str, Any], at: str) -> None:
         match event["kind"]:
             case "metrics_logged":
                 for name, value in event["values"].items():
                     self.points.setdefault(name, []).append((event["iteration"], float(value)))
+                    self.times.setdefault(name, []).append(at)
             case "sample_grid_saved":
                 self.grids[event["iteration"]] = {**event, "png": self.folder.read_file(event["file"])}
             case "file_saved":

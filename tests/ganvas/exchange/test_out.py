@@ -4,6 +4,7 @@ import csv
 import math
 import shutil
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import httpx
@@ -59,6 +60,15 @@ def last_values(run: Written) -> dict[str, dict[int, float]]:
     return {name: dict(points) for name, points in run.points.items()}
 
 
+def last_times(run: Written, unit: str = "microseconds") -> dict[str, dict[int, str]]:
+    """Return when each of the last values was logged, by name and step."""
+    found: dict[str, dict[int, str]] = {}
+    for name, points in run.points.items():
+        for (step, _), at in zip(points, run.times[name], strict=True):
+            found.setdefault(name, {})[step] = datetime.fromisoformat(at).isoformat(timespec=unit)
+    return found
+
+
 def same(one: dict[str, dict[int, float]], other: dict[str, dict[int, float]]) -> bool:
     def show(curves: dict[str, dict[int, float]]) -> dict[str, dict[int, str]]:
         return {
@@ -77,6 +87,7 @@ def test_event_files_come_back_as_the_run_was(
     run = imported[name]
     assert not result.losses
     assert same(last_values(back), last_values(run))
+    assert last_times(back) == last_times(run)
     assert {step: grid["png"] for step, grid in back.grids.items()} == {
         step: grid["png"] for step, grid in run.grids.items()
     }
@@ -113,6 +124,8 @@ def test_mlflows_file_store_comes_back_as_the_run_was(
     run = imported["dcgan-mnist"]
     assert not result.losses
     assert same(last_values(back), last_values(run))
+    # MLflow counts milliseconds.
+    assert last_times(back, "milliseconds") == last_times(run, "milliseconds")
     assert {step: grid["png"] for step, grid in back.grids.items()} == {
         step: grid["png"] for step, grid in run.grids.items()
     }
@@ -130,11 +143,17 @@ def test_a_table_has_a_row_for_each_point(client: Client, imported: dict[str, Wr
     with (folder / "metrics.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     read: dict[str, dict[int, float]] = {}
+    times: dict[str, dict[int, str]] = {}
     for row in rows:
         read.setdefault(row["metric"], {})[int(row["iteration"])] = float(row["value"])
         assert row["name"] == "dcgan-mnist"
+        times.setdefault(row["metric"], {})[int(row["iteration"])] = row["time"]
     written = last_values(imported["dcgan-mnist"])
     assert same(read, written)
+    moments = last_times(imported["dcgan-mnist"])
+    assert times == {
+        name: {step: at.replace(".000000", "") for step, at in column.items()} for name, column in moments.items()
+    }
     assert (folder / "samples" / "00000050.png").read_bytes() == imported["dcgan-mnist"].grids[50]["png"]
     assert (folder / "files" / "images" / "real" / "00000050.png").exists()
 
@@ -142,6 +161,7 @@ def test_a_table_has_a_row_for_each_point(client: Client, imported: dict[str, Wr
     again: dict[str, dict[int, float]] = {}
     for entry in table:
         again.setdefault(entry["metric"], {})[entry["iteration"]] = entry["value"]
+        assert entry["time"].isoformat(timespec="microseconds") == moments[entry["metric"]][entry["iteration"]]
     assert same(again, written)
     assert any(math.isnan(entry["value"]) for entry in table)
 
@@ -221,7 +241,12 @@ def test_the_commands_import_once_and_export(
         assert [(job.state, job.origin) for job in named] == [("failed", "mlflow")]
     out = ganvas("export", named[0].id, "--to", "csv", tmp_path / "out", "--url", service.url)
     assert out.status == 0, out.err
-    assert (Path(out.out.strip()) / "metrics.csv").read_text().splitlines()[1].endswith(",broken,a,0,1.0")
+    assert (Path(out.out.strip()) / "metrics.csv").read_text().splitlines()[1].split(",")[1:5] == [
+        "broken",
+        "a",
+        "0",
+        "1.0",
+    ]
 
 
 def test_a_run_that_lost_its_folder_is_not_doubled(
