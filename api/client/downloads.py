@@ -70,6 +70,18 @@ async def download_artifact_async(transport: AsyncTransport, sha256: str, path: 
     return path
 
 
+def page_query(runs: Sequence[str], metrics: Sequence[str], max_bytes: int | None) -> tuple[str, Query]:
+    """Return the address and query of a run, or of a comparison of several, as one file."""
+    limit = [] if max_bytes is None else [("max_size", str(max_bytes))]
+    if len(runs) == 1:
+        return f"/runs/{quote_id(runs[0])}/export.html", limit
+    return "/compare/export.html", [
+        *(("run", run) for run in runs),
+        *(("metric", name) for name in metrics),
+        *limit,
+    ]
+
+
 def download_figure(transport: Transport, address: str, query: Query, path: Path) -> str:
     """Save a figure at `path`; return a sentence about what it leaves out, or an empty string.
 

@@ -11,7 +11,7 @@ from api.client.transport import Transport
 from api.errors import ServiceError
 from api.jobs.schemas import JobRead
 from ganvas.address import default_home, read_service_url
-from ganvas.commands.options import RunType, ask_each, json_option, print_json, url_option
+from ganvas.commands.options import RunType, ask_each, json_option, open_client, print_json, url_option
 from ganvas.exchange.forms import FORMS, find_writer, need_packages
 from ganvas.exchange.outgoing.runs import ExportedRun, name_folder
 from ganvas.exchange.records import Origin, SourceRun
@@ -20,6 +20,9 @@ from ganvas.exchange.sources import KINDS, open_source
 from ganvas.exchange.writing import Imported, choose_timeline, count_run, make_key, write_run
 from ganvas.tracking.folder import RunFolder
 from ganvas.tracking.sender.position import DeliveryRefused
+
+# As many as the page compares.
+MOST_COMPARED = 10
 
 
 @click.command()
@@ -83,20 +86,46 @@ def import_command(
     "--max-size", type=click.FloatRange(0.1, 1000), metavar="MB",
     help="Of an HTML file; a larger one leaves grids out evenly.",
 )  # fmt: skip
+@click.option(
+    "--together", is_flag=True, help="One HTML file that compares two to ten runs, instead of one a run."
+)
+@click.option(
+    "--metric", "metrics", multiple=True, metavar="NAME", help="Draw this in the comparison; repeatable."
+)
 @click.argument("home", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
 @url_option
 def export_command(
-    runs: tuple[str, ...], form: str, with_files: bool, max_size: float | None, home: Path, url: str | None
+    runs: tuple[str, ...],
+    form: str,
+    with_files: bool,
+    max_size: float | None,
+    together: bool,
+    metrics: tuple[str, ...],
+    home: Path,
+    url: str | None,
 ) -> None:
     """Export RUNs into DIR as TensorBoard, CSV, Parquet, MLflow or HTML: every point and every grid.
 
     Each run gets a folder of DIR (or an HTML file), which appears when it is whole. An export that was broken off
     goes on where it was; one of a run that has grown takes the place of the earlier one.
+
+    `ganvas export A B --to html --together DIR` saves both runs side by side in one file.
     """
+    if together and form != "html":
+        raise click.UsageError("--together is for --to html: a table or an event file holds one run.")
+    if together and not 2 <= len(set(runs)) <= MOST_COMPARED:
+        raise click.UsageError(f"--together compares two to {MOST_COMPARED} runs; {len(set(runs))} given.")
+    if metrics and not together:
+        raise click.UsageError("--metric is for --together; other exports hold every metric.")
     if max_size is not None and form != "html":
         raise click.UsageError("--max-size is for --to html.")
     need_packages(form)
     home.mkdir(parents=True, exist_ok=True)
+    if together:
+        with open_client(url) as client:
+            jobs = [client.get(run) for run in dict.fromkeys(runs)]
+            click.echo(_export_comparison(client, jobs, metrics, home, max_size))
+        return
 
     def export(client: Client, run: str) -> JobRead:
         job = client.get(run)
@@ -111,8 +140,23 @@ def export_command(
 
 def _export_page(client: Client, job: JobRead, home: Path, max_size: float | None) -> Path:
     path = home / f"{name_folder(job)}.html"
-    query = [] if max_size is None else [("max_size", str(int(max_size * 1_000_000)))]
-    left_out = client.save_figure(f"/runs/{job.id}/export.html", query, path)
+    return _tell(path, client.save_page(path, job.id, max_bytes=_to_bytes(max_size)))
+
+
+def _export_comparison(
+    client: Client, jobs: list[JobRead], metrics: tuple[str, ...], home: Path, max_size: float | None
+) -> Path:
+    # Named by its runs, so that the same comparison takes the place of an earlier one.
+    path = home / f"comparison-of-{'-'.join(job.id for job in jobs)}.html"
+    ids = [job.id for job in jobs]
+    return _tell(path, client.save_page(path, *ids, metrics=metrics, max_bytes=_to_bytes(max_size)))
+
+
+def _to_bytes(megabytes: float | None) -> int | None:
+    return None if megabytes is None else int(megabytes * 1_000_000)
+
+
+def _tell(path: Path, left_out: str) -> Path:
     if left_out:
         click.echo(f"{path.name} shows {left_out}.", err=True)
     return path

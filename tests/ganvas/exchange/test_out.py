@@ -2,6 +2,7 @@
 
 import csv
 import math
+import re
 import shutil
 from collections.abc import Iterator
 from datetime import datetime
@@ -322,3 +323,23 @@ def test_a_grown_run_whose_folder_is_gone_gets_what_is_new(
         assert len(client.samples(job.id)) == 10
         assert (job.state, job.attempt) == ("succeeded", 2)
         assert [line.text for line in client.log(job.id).items].count("notes: Hinge loss, *batch* 64.") == 1
+
+
+def test_a_comparison_is_one_file(
+    ganvas: RunCommand, service: LiveService, imported: dict[str, Written], tmp_path: Path
+) -> None:
+    names = ("dcgan-mnist", "tensors")
+    options = ("--to", "html", tmp_path, "--url", service.url)
+    out = ganvas("export", *names, "--together", "--metric", "loss", "--max-size", "5", *options)
+    assert out.status == 0, out.err
+    (file,) = tmp_path.iterdir()
+    assert out.out.strip() == str(file)
+    html = file.read_text(encoding="utf-8")
+    assert all(name in html for name in names)
+    # It opens without the service: nothing in it is loaded from anywhere.
+    assert "data:image/png;base64," in html
+    assert not re.search(r"""(?:src|href)=["'](?:https?:|/)""", html)
+    assert "--together compares two to 10 runs; 1 given" in ganvas("export", "tensors", "--together", *options).err
+    table = ganvas("export", *names, "--together", "--to", "csv", tmp_path, "--url", service.url)
+    assert (table.status, "--together is for --to html" in table.err) == (2, True)
+    assert "--metric is for --together" in ganvas("export", *names, "--metric", "loss", *options).err
