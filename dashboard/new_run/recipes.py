@@ -126,20 +126,20 @@ def build_new_run_page(
     views = {name: _build_recipe(name, spec) for name, spec in recipes.items()}
     counts = Counter(view.dataset for view in views.values())
     dataset = dataset if dataset in counts else ""
-    chosen_kind = next((known for known in get_args(Kind) if known == kind), "")
+    chosen_kind: Kind | None = next((known for known in get_args(Kind) if known == kind), None)
     chosen: Order = "paper" if order == "paper" else "time"
-    suits = KINDS[chosen_kind][1] if chosen_kind else lambda view: True
+    suits = KINDS[chosen_kind][1] if chosen_kind else _suits_all
     shown = [view for view in views.values() if view.dataset == (dataset or view.dataset) and suits(view)]
     datasets = [
-        LinkView(name or "All data", _recipes_href(name, chosen_kind, chosen), name == dataset)
+        LinkView(name or "All data", _recipes_href(name, chosen_kind or "", chosen), name == dataset)
         for name in ["", *(name for name, _ in counts.most_common())]
     ]
     kinds = [
-        LinkView(text, _recipes_href(dataset, known, chosen), known == chosen_kind)
+        LinkView(text, _recipes_href(dataset, known, chosen), known == (chosen_kind or ""))
         for known, text in [("", "All"), *((known, text) for known, (text, _) in KINDS.items())]
     ]
     orders = [
-        LinkView(text, _recipes_href(dataset, chosen_kind, known), known == chosen)
+        LinkView(text, _recipes_href(dataset, chosen_kind or "", known), known == chosen)
         for known, text in ORDERS.items()
     ]
     is_filtered = bool(dataset or chosen_kind)
@@ -147,6 +147,10 @@ def build_new_run_page(
     first = None if is_filtered else views.get(FIRST)
     count = f"{len(shown)} recipe{'' if len(shown) == 1 else 's'}"
     return NewRunPage("New run", frame, first, kinds, datasets, orders, count, groups, read_sheet())
+
+
+def _suits_all(_view: RecipeView) -> bool:
+    return True
 
 
 def _recipes_href(dataset: str, kind: str, order: Order) -> str:

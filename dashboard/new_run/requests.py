@@ -3,10 +3,10 @@
 import re
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from dashboard.new_run.view import FIELDS, YAML_FIELD, Draft
+from dashboard.new_run.view import FIELDS, YAML_FIELD, Draft, show_field
 from ganlib.errors import Problem, SpecInvalid
 from ganlib.spec.files import apply_overrides, read_spec_text
 from ganlib.spec.job import JobSpec
@@ -43,6 +43,21 @@ def read_spec(draft: Draft) -> JobSpec:
             continue
         data = {**data, field.path: typed} if field.kind == "text" else _override(data, field.path, typed)
     return parse_spec(data)
+
+
+def follow_yaml(draft: Draft) -> Draft:
+    """Return the draft whose fields say what the YAML says, but for those that were changed in the form.
+
+    So a field marks the value that is wrong, and not the one that the YAML had at first.
+    """
+    try:
+        data = _read_yaml(draft.yaml)
+    except SpecInvalid:
+        return draft
+    # Fields that the YAML leaves out have defaults, which the form shows already.
+    told = {field.path: show_field(data, field.path) for field in FIELDS}
+    unchanged = {path: text for path, text in told.items() if text and draft.fields[path] == draft.was[path]}
+    return replace(draft, fields={**draft.fields, **unchanged}, was={**draft.was, **unchanged})
 
 
 @dataclass(frozen=True)

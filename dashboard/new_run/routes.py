@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from typing import Annotated
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -16,7 +17,7 @@ from api.server.access.scopes import needs
 from api.server.http.dependencies import Caller, ServicesDep
 from api.server.services import Services
 from dashboard.new_run.recipes import build_new_run_page, read_recipes, read_texts
-from dashboard.new_run.requests import MAX_CHANGES, change_spec, new_key, read_draft, read_spec
+from dashboard.new_run.requests import MAX_CHANGES, change_spec, follow_yaml, new_key, read_draft, read_spec
 from dashboard.new_run.view import Draft, Source, build_run_form, draft_of
 from dashboard.web.rendering import Renderer, Site
 from dashboard.web.requests import FormFields, read_frame
@@ -48,14 +49,20 @@ def build_router(site: Site) -> APIRouter:
         spec = parse_spec(read_recipes()[recipe]).model_dump(mode="json")
         draft = draft_of(spec, read_texts()[f"{recipe}.yaml"], new_key())
         return renderer.render_page(
-            request, "new_run/form.html", build_run_form(_source_of_recipe(recipe), draft, "/new", frame)
+            request,
+            "new_run/form.html",
+            build_run_form(_source_of_recipe(recipe), draft, _action_of(recipe), frame),
         )
 
     @router.post("/new", dependencies=needs("user"))
-    def start_new(request: Request, fields: FormFields, services: ServicesDep, caller: Caller) -> Response:
-        """Queue the form's run, or show the form again with what is wrong."""
-        source = Source("New run", "", "/new", "All recipes")
-        return submit(renderer, request, fields, services, caller, source, "/new")
+    def start_new(
+        request: Request, fields: FormFields, services: ServicesDep, caller: Caller, recipe: str = ""
+    ) -> Response:
+        """Queue the form's run, or show the form again with what is wrong; it still says what it began with."""
+        is_known = recipe in read_recipes()
+        source = _source_of_recipe(recipe) if is_known else Source("New run", "", "/new", "All recipes")
+        action = _action_of(recipe) if is_known else "/new"
+        return submit(renderer, request, fields, services, caller, source, action)
 
     @router.get("/runs/{job_id}/again", dependencies=[*needs("user"), NAMED_JOB])
     def show_again(
@@ -122,7 +129,7 @@ def submit(
         problems = error.problems
     except TooManyRequests as error:
         refusal, status = error.text, error.status
-    page = build_run_form(source, draft, action, read_frame(request), problems, refusal)
+    page = build_run_form(source, follow_yaml(draft), action, read_frame(request), problems, refusal)
     return renderer.render_page(request, "new_run/form.html", page, status)
 
 
@@ -140,6 +147,10 @@ def _read_job(services: Services, job_id: str) -> JobRead:
             "This run is of a loop that Ganvas does not start; run its own program again.", state=job.state
         )
     return job
+
+
+def _action_of(recipe: str) -> str:
+    return f"/new?{urlencode({'recipe': recipe})}"
 
 
 def _source_of_recipe(name: str) -> Source:

@@ -121,7 +121,7 @@ class RunFormPage:
 
 def draft_of(spec: Mapping[str, Any], yaml_text: str, key: str) -> Draft:
     """Return the form's first values: `spec` has all its fields, `yaml_text` may leave some out."""
-    values = {field.path: _show(_find(spec, field.path)) for field in FIELDS}
+    values = {field.path: show_field(spec, field.path) for field in FIELDS}
     return Draft(values, values, yaml_text, key)
 
 
@@ -198,6 +198,12 @@ def _problem(problem: Problem, shown: set[str]) -> ProblemView:
 
 def _count(count: int) -> str:
     return "one field is wrong." if count == 1 else f"{count} fields are wrong."
+
+
+def show_field(spec: Mapping[str, Any], path: str) -> str:
+    """Return a field's value as the form shows it; empty where the spec leaves it out or has a section there."""
+    value = _find(spec, path)
+    return "" if isinstance(value, Mapping | list) else _show(value)
 
 
 def _find(spec: Mapping[str, Any], path: str) -> Any:

@@ -211,6 +211,24 @@ def test_refused_form_says_what_is_wrong_beside_each_field_and_keeps_what_was_ty
     assert read_spec(client, good.headers["location"])["losses"]["generator"] == "hinge"
 
 
+def test_refused_form_marks_the_wrong_value_and_still_says_what_it_began_with(client: TestClient) -> None:
+    path = "/new?recipe=first-light"
+    form = read_form(client, path)
+    yaml_text = form["yaml"].replace("batch_size: 32", "batch_size: -3")
+    answer = client.post(path, data=form | {"yaml": yaml_text, "seed": "7"})
+    assert answer.status_code == 422
+    again = parse_form(answer.text)
+    # The YAML's value is in the field that is marked, and what was typed in the form stays there.
+    assert (again["batch_size"], again["seed"], again["yaml"]) == ("-3", "7", yaml_text)
+    assert "New run from first-light" in words(answer.text)
+    assert read_recipes()["first-light"]["recipe"]["expected"] in words(answer.text)
+    assert f'action="{path}"' in answer.text
+    fixed = client.post(path, data=again | {"batch_size": "16"})
+    assert [read_spec(client, fixed.headers["location"])[field] for field in ("batch_size", "seed")] == [16, 7]
+    # Without a recipe of that name it is a form like any other.
+    assert 'action="/new"' in client.post("/new?recipe=<b>", data={}).text
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
