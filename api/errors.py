@@ -51,10 +51,18 @@ class BodyTooLarge(ServiceError):
 
 
 class JobNotFound(ServiceError):
-    """No job has this id."""
+    """No job has this id or name; details hold `job_id`, what was asked for, and `near`, a name nearly so."""
 
     code, status = "job_not_found", 404
-    message = "There is no such job; `ganvas list` shows the existing ones."
+    message = "There is no such job; `ganvas list` shows those that there are."
+
+    def __init__(self, message: str | None = None, **details: Any) -> None:
+        given, near = details.get("job_id"), details.get("near")
+        if message is None and given:
+            advice = f"did you mean {near}?" if near else "`ganvas list` shows those that there are."
+            kind = "neither an id, nor the beginning of one, nor a name"
+            message = f"There is no such job: {given!r} is {kind}; {advice}"
+        super().__init__(message, **details)
 
 
 class JobAmbiguous(ServiceError):

@@ -111,7 +111,9 @@ def _run() -> Any:
         raise
     except ServiceError as error:
         click.echo(f"Error: {error.text}", err=True)
-        for problem in error.details.get("problems", []):
+        # What the sentence says already is not said again.
+        untold = [each for each in error.details.get("problems", []) if each["message"] not in error.text]
+        for problem in untold:
             click.echo(f"  {Problem(problem['field'], problem['given'], problem['message'])}", err=True)
         return 1
     except GanlibError as error:

@@ -5,7 +5,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from textwrap import wrap
@@ -147,8 +147,11 @@ def say_finding(finding: Finding) -> str:
     return f"{label}: {strip_controls(describe(finding))}"
 
 
-def render_finding(finding: FindingAdvised) -> str:
-    """Return a finding with what it means, by what it was judged, and what to try, as text."""
+def render_finding(finding: FindingAdvised, first: int = 1) -> str:
+    """Return a finding with what it means, by what it was judged, and what to try, as text.
+
+    first: the number of its first advice, by which `ganvas findings --try` takes it.
+    """
     lines = [say_finding(finding), *_wrap("", finding.meaning)]
     evidence = ", ".join(f"{name} {value:.4g}" for name, value in finding.evidence.items())
     lines += _wrap("evidence", evidence)
@@ -157,10 +160,10 @@ def render_finding(finding: FindingAdvised) -> str:
         lines += _wrap("done", f"back to iteration {finding.rolled_back_to:,}{changed and f', with {changed}'}")
     elif finding.action == "stop":
         lines += _wrap("done", "the spec says to stop the run")
-    for advice in finding.advice:
-        lines += _wrap("try", f"{advice.title}. {advice.text} ({advice.source})")
-        # Not wrapped: it is there to be copied.
-        lines += [f"{'':14}{setting}" for setting in write_settings(advice.changes)]
+    for number, advice in enumerate(finding.advice, first):
+        lines += _wrap(f"try {number}", f"{advice.title}. {advice.text} ({advice.source})")
+        for words in advice.words or write_settings(advice.changes):
+            lines += _wrap("", words, indent=14)
     return "\n".join(lines)
 
 
@@ -176,9 +179,21 @@ def _write_value(value: Any) -> str:
     return json.dumps(value)
 
 
-def _wrap(label: str, text: str) -> list[str]:
-    indent = f"    {label:<10}" if label else "    "
-    return wrap(strip_controls(text), WIDTH, initial_indent=indent, subsequent_indent=" " * len(indent))
+def render_findings(findings: Sequence[FindingAdvised], shown: Collection[FindingAdvised], run: str) -> list[str]:
+    """Return the findings of one run that are shown; advice is numbered through all of them, so numbers stay."""
+    texts, number = [], 1
+    for finding in findings:
+        if finding in shown:
+            texts.append(render_finding(finding, number))
+        number += len(finding.advice)
+    if any(finding.advice for finding in shown):
+        texts.append(f"To run it again with one of these: ganvas findings {shlex.quote(run)} --try 1")
+    return texts
+
+
+def _wrap(label: str, text: str, indent: int = 4) -> list[str]:
+    lead = f"    {label:<10}" if label else " " * indent
+    return wrap(strip_controls(text), WIDTH, initial_indent=lead, subsequent_indent=" " * len(lead))
 
 
 def say_waiting(job: JobSummary) -> str:
@@ -216,6 +231,12 @@ def short_losses(values: dict[str, float]) -> str:
 def human_time(moment: datetime) -> str:
     """Return this moment in the machine's time zone, with its distance from UTC: `2026-11-30 19:03:12+01:00`."""
     return moment.astimezone().isoformat(" ", "seconds")
+
+
+def human_date(moment: datetime) -> str:
+    """Return this moment by the machine's clock, as people write it: `30 Nov 2026, 19:03`."""
+    local = moment.astimezone()
+    return f"{local.day} {local:%b %Y, %H:%M}"
 
 
 def human_duration(seconds: float) -> str:

@@ -17,7 +17,7 @@ from api.curves.points import Points
 from api.curves.schemas import Curve, CurvesRead, HistogramRead
 from api.errors import JobNotFound
 from api.events.findings.schemas import FindingAdvised, FindingListed, VerdictTone
-from api.jobs.schemas import JobRead, JobSummary
+from api.jobs.schemas import JobPage, JobRead, JobSummary
 from api.samples.schemas import CheckpointRead, LogLineRead, NeighbourGridRead, SampleRead
 from api.server.http.schemas import HealthRead, JobState, Page
 from api.server.sharing.schemas import ShareKind, ShareMade, ShareRead
@@ -284,11 +284,14 @@ def list_page(
     sort: str = "-created_at",
     limit: int = 100,
     cursor: str | None = None,
-) -> Call[Page[JobSummary]]:
-    """Return one page of jobs, as `list` does; its `next` is the cursor to ask for the following one."""
+) -> Call[JobPage]:
+    """Return one page of jobs, as `list` does; its `next` is the cursor to ask for the following one.
+
+    note: of an empty one, which metric or setting of the search no job has, if there is one.
+    """
     query: dict[str, Any] = {"state": state, "name": name, "tag": tag, "commit": commit}
     query |= {"recipe": recipe, "verdict": verdict, "finding": finding, "where": [*where], "q": q}
-    return _read(Page[JobSummary], "/jobs", {**query, "sort": sort, "limit": limit, "cursor": cursor})
+    return _read(JobPage, "/jobs", {**query, "sort": sort, "limit": limit, "cursor": cursor})
 
 
 def list_jobs(

@@ -1,7 +1,7 @@
 """Search terms as SQL conditions: names are checked, values are bound parameters."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,15 +21,33 @@ from sqlalchemy import (
     or_,
     select,
 )
-from sqlalchemy.orm import aliased
+from sqlalchemy.orm import Session, aliased
 
+from api.errors import RequestInvalid
 from api.events.findings.queries import has_finding, has_verdict
-from api.jobs.search import FieldComparison, MetricComparison, Operator, Term, Word
-from api.server.database.models import Job, LatestValue
+from api.jobs.search import (
+    FieldComparison,
+    MetricComparison,
+    Operator,
+    Term,
+    Word,
+    is_metric,
+    read_metric,
+    write_metric,
+)
+from api.server.database.models import GANLIB, Job, LatestValue
 from api.server.database.spec_columns import postgresql_number, spec_column
+from ganlib.spec.documents.suggestions import find_near
 from ganlib.spec.paths import Step
+from ganlib.vocabulary import METRICS
 
 Condition = ColumnElement[bool]
+_USUAL_METRICS = {metric.name for metric in METRICS}
+# How many names an answer lists, and the own runs whose settings are read for them.
+_SHOWN_NAMES, _READ_RUNS = 5, 50
+_LEAST_LIKENESS = 0.68
+# Steps of a setting of an own run: ("spec", "config", …).
+_CONFIG = ("spec", "config")
 
 
 @dataclass(frozen=True)
@@ -235,3 +253,74 @@ def _write_path(steps: tuple[Step, ...]) -> str:
     """Write a JSON path of spec field names; it is used as a bound parameter."""
     parts = ["[*]" if step is None else f"[{step}]" if isinstance(step, int) else f'."{step}"' for step in steps]
     return "$" + "".join(parts)
+
+
+def check_metrics(session: Session, sort: str, terms: Sequence[Term]) -> None:
+    """Raise RequestInvalid for a metric that no job has and that is nearly written like a usual one."""
+    named = {
+        "where": [term.metric for term in terms if isinstance(term, MetricComparison)],
+        "sort": [read_metric(name) for name in [sort.removeprefix("-")] if is_metric(name)],
+    }
+    for field, names in named.items():
+        for name in names:
+            near = find_near(name, _USUAL_METRICS, cutoff=0.9)
+            if near and not _has_metric(session, name):
+                message = f"no job has a metric {name}; did you mean {near}?"
+                problem = {"field": field, "given": name, "message": message}
+                raise RequestInvalid(f"{message[:1].upper()}{message[1:]}", problems=[problem])
+
+
+def explain_no_match(session: Session, terms: Sequence[Term]) -> str | None:
+    """Return which metric or setting of these terms no job has, with the nearest there is; None where each is had.
+
+    A usual metric that nothing was measured by yet is no mistake.
+    """
+    for term in terms:
+        if term.excluded:
+            continue
+        if isinstance(term, MetricComparison) and not _has_metric(session, term.metric):
+            if term.metric in _USUAL_METRICS:
+                return f"No job has measured {term.metric}."
+            had = session.scalars(select(LatestValue.metric).distinct().order_by(LatestValue.metric)).all()
+            near = _name_near(term.metric, had, _USUAL_METRICS)
+            return f"No job has a metric {write_metric(term.metric)}{near}"
+        if isinstance(term, FieldComparison) and term.steps[:2] == _CONFIG and not _has_setting(session, term):
+            name = ".".join(map(str, term.steps[1:]))
+            return f"No job has a setting {name}{_name_near(name, _list_settings(session))}"
+    return None
+
+
+def _name_near(name: str, had: Sequence[str], usual: Collection[str] = ()) -> str:
+    near = find_near(name, [*had, *usual], cutoff=_LEAST_LIKENESS)
+    if near:
+        return f"; did you mean {near}?"
+    more = " and others" if len(had) > _SHOWN_NAMES else ""
+    return f"; there are {', '.join(had[:_SHOWN_NAMES])}{more}." if had else "."
+
+
+def _has_metric(session: Session, name: str) -> bool:
+    return session.scalar(select(LatestValue.job_id).where(LatestValue.metric == name).limit(1)) is not None
+
+
+def _has_setting(session: Session, term: FieldComparison) -> bool:
+    dialect = session.get_bind().dialect.name
+    match_field = _match_in_postgresql if dialect == "postgresql" else _match_in_sqlite
+    had = match_field(
+        spec_column(dialect), term.steps[1:], lambda leaf: or_(leaf.text.is_not(None), leaf.word.is_not(None))
+    )
+    return session.scalar(select(Job.id).where(Job.origin != GANLIB, had).limit(1)) is not None
+
+
+def _list_settings(session: Session) -> list[str]:
+    newest = select(Job.spec).where(Job.origin != GANLIB, Job.deleted_at.is_(None))
+    specs = session.scalars(newest.order_by(Job.created_at.desc()).limit(_READ_RUNS))
+    names = (name for spec in specs for name in _walk("config", spec.get("config")))
+    return list(dict.fromkeys(names))
+
+
+def _walk(name: str, value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _walk(f"{name}.{key}", inner)
+    elif name != "config":
+        yield name

@@ -11,30 +11,31 @@ from unicodedata import normalize
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select, update
 from sqlalchemy.orm import Session, defer
 
-from api.errors import IdempotencyConflict, JobAmbiguous, JobNotFound, JobStateConflict, RequestInvalid
+from api.errors import IdempotencyConflict, JobAmbiguous, JobNotFound, JobStateConflict
 from api.events.findings.queries import check_rule, has_finding, has_verdict
 from api.events.findings.schemas import VerdictTone
 from api.events.log import insert_service_events, log_line_event
-from api.jobs.filters import build_condition, has_tag, is_of_recipe
-from api.jobs.schemas import JobSummary
-from api.jobs.search import MetricComparison, Term, Word, is_metric, read_metric
+from api.jobs.filters import build_condition, check_metrics, explain_no_match, has_tag, is_of_recipe
+from api.jobs.schemas import JobPage
+from api.jobs.search import Term, Word
 from api.jobs.serializers import job_summaries
 from api.jobs.sorting import ColumnOrder, build_order, show_key
 from api.server.database.clock import database_now
 from api.server.database.engine import insert_into
 from api.server.database.models import GANLIB, RUN_KEY, Attempt, Job, LatestValue
-from api.server.http.schemas import JobState, Page
+from api.server.http.schemas import JobState
 from ganlib.spec.documents.suggestions import find_near
 from ganlib.spec.job import JobSpec
 from ganlib.spec.paths import Step, resolve_field
 from ganlib.spec.storable import is_storable
-from ganlib.vocabulary import METRICS
 
 # No characters that look alike; twelve of them have 58 bits.
 _ID_LETTERS = "23456789abcdefghjkmnpqrstvwxyz"
 ID_LENGTH = 12
 _LAST_ID = ID_LENGTH * _ID_LETTERS[-1]
 _MAX_AMBIGUOUS = 10
+# Names among which a nearly written one is searched.
+_NEAR_JOBS = 200
 _LONGEST_NAME = 250
 GIB = 1_073_741_824
 
@@ -149,15 +150,31 @@ def get_job_id(session: Session, text: str) -> str:
 
     A whole id names its job, whatever else has this name. Else the text is the beginning of an id, also of a
     deleted job, which may be restored, or the whole name of a job that is not deleted; or the key that a run's
-    writer made for it, such as MLflow's id.
+    writer made for it, such as MLflow's id. JobNotFound names the nearest name or id of the newest jobs.
     """
+    found = _find_job_id(session, text)
+    if found is None:
+        raise JobNotFound(job_id=text[:64], near=_find_near_job(session, text))
+    return found
+
+
+def _find_near_job(session: Session, text: str) -> str | None:
+    # Whoever asks for a whole id that is gone, such as by a shared link, learns nothing of other jobs.
+    if len(text) == ID_LENGTH and set(text) <= set(_ID_LETTERS):
+        return None
+    newest = select(Job.name, Job.id).where(Job.deleted_at.is_(None)).order_by(Job.created_at.desc(), Job.id)
+    rows = session.execute(newest.limit(_NEAR_JOBS)).all()
+    return find_near(text, [*(row.name for row in rows), *(row.id for row in rows)])
+
+
+def _find_job_id(session: Session, text: str) -> str | None:
     # Most often it is a whole id, which needs no search.
     is_id = text.isascii() and text.isalnum() and len(text) <= ID_LENGTH
     if is_id and len(text) == ID_LENGTH and session.scalar(select(Job.id).where(Job.id == text)):
         return text
     # Databases refuse some characters, and no name holds them.
     if not text or len(text) > _LONGEST_NAME or not is_storable(text):
-        raise JobNotFound(job_id=text[:64])
+        return None
     # Specs' names have an accent and its letter as one sign; those of own runs may be written in any way, and a
     # path writes a slash in them so.
     spellings = {text, normalize("NFC", text), text.replace("%2F", "/")}
@@ -169,10 +186,7 @@ def get_job_id(session: Session, text: str) -> str:
     order = (Job.id != text, Job.created_at.desc(), Job.id)
     rows = session.execute(select(*columns).where(match).order_by(*order).limit(_MAX_AMBIGUOUS)).all()
     if not rows:
-        by_key = session.scalar(select(Job.id).where(Job.idempotency_key == f"{RUN_KEY}{text}"))
-        if by_key is None:
-            raise JobNotFound(job_id=text[:64])
-        return by_key
+        return session.scalar(select(Job.id).where(Job.idempotency_key == f"{RUN_KEY}{text}"))
     if len(rows) == 1 or rows[0].id == text:
         found: str = rows[0].id
         return found
@@ -182,9 +196,10 @@ def get_job_id(session: Session, text: str) -> str:
 def find_named_job(session: Session, text: str) -> Job | None:
     """Return the one job that this text names as in `get_job_id`, or None."""
     try:
-        return session.get(Job, get_job_id(session, text))
-    except (JobNotFound, JobAmbiguous):
+        job_id = _find_job_id(session, text)
+    except JobAmbiguous:
         return None
+    return None if job_id is None else session.get(Job, job_id)
 
 
 def list_jobs_by_id(session: Session, job_ids: Sequence[str]) -> list[Job]:
@@ -274,12 +289,14 @@ def list_jobs(
     sort: str = "-created_at",
     limit: int = 50,
     cursor: str | None = None,
-) -> Page[JobSummary]:
-    """Return one page of jobs; raises RequestInvalid for an unknown sort and for a cursor of another list."""
+) -> JobPage:
+    """Return one page of jobs; raises RequestInvalid for an unknown sort and for a cursor of another list.
+
+    An empty one says whether the search names a metric or a setting that no job has.
+    """
     dialect = session.get_bind().dialect.name
     order = build_order(sort, cursor, dialect)
-    check_metrics(session, sort, filters.terms if filters else ())
-    check_rules(session, filters or JobFilters())
+    check_names(session, sort, filters or JobFilters())
     conditions = build_conditions(filters or JobFilters(), dialect)
     # A summary contains no spec, and reading fifty of them would double the time.
     whole = select(Job).options(defer(Job.spec, raiseload=True))
@@ -295,30 +312,13 @@ def list_jobs(
         for summary, row in zip(summaries, rows, strict=False):
             summary.sorted_by = show_key(row[1:])
     following = order.write_position(rows[limit - 1][1:], jobs[-1].id) if len(rows) > limit else None
-    return Page(items=summaries, next=following)
+    note = explain_no_match(session, filters.terms) if filters and not summaries and cursor is None else None
+    return JobPage(items=summaries, next=following, note=note)
 
 
-def check_metrics(session: Session, sort: str, terms: Sequence[Term]) -> None:
-    """Raise RequestInvalid for a metric that no job has and that is nearly written like a usual one."""
-    usual = {metric.name for metric in METRICS}
-    named = {
-        "where": [term.metric for term in terms if isinstance(term, MetricComparison)],
-        "sort": [read_metric(name) for name in [sort.removeprefix("-")] if is_metric(name)],
-    }
-    for field, names in named.items():
-        for name in names:
-            near = find_near(name, usual, cutoff=0.9)
-            if (
-                near
-                and session.scalar(select(LatestValue.job_id).where(LatestValue.metric == name).limit(1)) is None
-            ):
-                message = f"no job has a metric {name}; did you mean {near}?"
-                problem = {"field": field, "given": name, "message": message}
-                raise RequestInvalid(f"{message[:1].upper()}{message[1:]}", problems=[problem])
-
-
-def check_rules(session: Session, filters: JobFilters) -> None:
-    """Raise RequestInvalid for a rule that found nothing and is nearly written like a known one."""
+def check_names(session: Session, sort: str, filters: JobFilters) -> None:
+    """Raise RequestInvalid for a metric or a rule that no job has and that is nearly written like a usual one."""
+    check_metrics(session, sort, filters.terms)
     if filters.finding:
         check_rule(session, "finding", filters.finding)
     for term in filters.terms:

@@ -20,14 +20,14 @@ from api.jobs import edits, serializers, sorting, submission, table
 from api.jobs import queries as job_queries
 from api.jobs.ids import NAMED_JOB
 from api.jobs.queries import JobFilters
-from api.jobs.schemas import JobEdit, JobRead, JobSummary
+from api.jobs.schemas import JobEdit, JobPage, JobRead
 from api.jobs.search import MAX_TERMS, check_count, parse_comparison, parse_search
 from api.server.access.scopes import needs
 from api.server.http.bodies import parse_body, parse_job_spec
 from api.server.http.dependencies import COSTLY, Caller, Cursor, RawBody, ServicesDep
 from api.server.http.openapi import EDIT_EXAMPLE, SPEC_EXAMPLE, request_body
 from api.server.http.responses import documented, streamed_response
-from api.server.http.schemas import JobState, Page
+from api.server.http.schemas import JobState
 from api.server.services import Services
 from ganlib.events import RuleName
 from ganlib.spec.job import JobSpec
@@ -102,7 +102,7 @@ _Sort = Annotated[str, Query(pattern=sorting.SORT_PATTERN)]
 _Rows = Annotated[int | None, Query(ge=1, le=1_000_000, description="how many runs at most; all without it")]
 
 
-@read.get("/jobs", response_model=Page[JobSummary], responses=documented(RequestInvalid))
+@read.get("/jobs", response_model=JobPage, responses=documented(RequestInvalid))
 def list_jobs(
     services: ServicesDep,
     filters: _Filters,

@@ -8,7 +8,7 @@ from pydantic import Field
 from api.attempts.schemas import AttemptRead
 from api.events.findings.schemas import FindingAdvised, VerdictRead
 from api.samples.schemas import CheckpointRead, SampleRead
-from api.server.http.schemas import JobState, Origin, Reason, Request, Schema
+from api.server.http.schemas import JobState, Origin, Page, Reason, Request, Schema
 from ganlib.events import MetricValue
 from ganlib.spec.fields import Tag
 
@@ -53,6 +53,12 @@ class JobSummary(Schema):
     newest_sample: SampleRead | None
     url: str
     deleted_at: datetime | None = None
+
+
+class JobPage(Page[JobSummary]):
+    """One page of jobs. note: of an empty one, which metric or setting of the search no job has, if any."""
+
+    note: str | None = None
 
 
 class JobRead(JobSummary):

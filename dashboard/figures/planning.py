@@ -40,7 +40,8 @@ from dashboard.figures.drawing.plans import (
 from dashboard.figures.drawing.process import pack_line
 from dashboard.figures.requests import CurvesRequest, MovieRequest, TimelinesRequest
 from dashboard.timeline.sheet_layout import evenly_spaced
-from dashboard.web.specs import NAME_FIELDS, show_value
+from dashboard.web.specs import NAME_FIELDS
+from ganlib.spec.documents.differences import show_value
 from ganlib.spec.documents.suggestions import find_near
 from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS, find_metric
 from ganlib.vocabulary.losses import choose_drawn

@@ -12,8 +12,8 @@ from api.jobs.schemas import JobRead
 from dashboard.charts.marks import Span
 from dashboard.web.formats import show_count, show_number
 from dashboard.web.layout import Figure, figure_of
-from dashboard.web.specs import show_value
 from ganlib.evaluation.diagnosis.rules import RULES
+from ganlib.spec.documents.differences import show_value
 from ganlib.vocabulary import CLASSIFIER_SCORE, FRECHET_DISTANCE, REAL_DISTANCE, Metric, find_metric
 
 
@@ -115,7 +115,7 @@ def _build_advice(job_id: str, advice: AdviceRead) -> AdviceView:
         title=advice.title,
         text=advice.text,
         source=advice.source,
-        changes=[_show_change(path, value) for path, value in advice.changes.items()],
+        changes=advice.words,
         href=f"/runs/{job_id}/again?{urlencode(changes)}",
     )
 

@@ -13,13 +13,12 @@ from api.curves.best import read_bests
 from api.errors import RequestInvalid
 from api.events import watermark
 from api.jobs import queries as job_queries
-from api.jobs.schemas import JobSummary
+from api.jobs.schemas import JobPage
 from api.jobs.search import parse_search
 from api.server.access.scopes import needs
 from api.server.http.dependencies import COSTLY, ServicesDep
 from api.server.http.query_fields import takes_query
 from api.server.http.responses import compressed_response
-from api.server.http.schemas import Page
 from dashboard.run.curves import axis_length
 from dashboard.runs.bulk_actions import RESULT_COOKIE, apply_to_each, build_result, read_result, write_result
 from dashboard.runs.columns import Column, Listing
@@ -45,7 +44,7 @@ from ganlib.vocabulary.losses import choose_sparklines
 
 # The rows of a page share one answer.
 SPARKLINES_SECONDS = 30
-NO_RUNS: Page[JobSummary] = Page(items=[])
+NO_RUNS = JobPage(items=[])
 
 
 def build_router(site: Site) -> APIRouter:
@@ -125,8 +124,7 @@ def build_router(site: Site) -> APIRouter:
 def _read_list(session: Session, listing: Listing, columns: list[Column], last_event_id: int) -> ListData:
     try:
         filters = job_queries.JobFilters(terms=parse_search(listing.q))
-        job_queries.check_metrics(session, listing.sort, filters.terms)
-        job_queries.check_rules(session, filters)
+        job_queries.check_names(session, listing.sort, filters)
     except RequestInvalid as error:
         return ListData(NO_RUNS, {}, last_event_id, error.text)
     jobs = job_queries.list_jobs(session, filters, listing.sort, ROWS, listing.cursor or None)

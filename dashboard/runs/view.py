@@ -7,9 +7,9 @@ from typing import Any, Literal, get_args
 
 from api.curves.best import Best
 from api.events.findings.schemas import VerdictRead
-from api.jobs.schemas import JobSummary
+from api.jobs.schemas import JobPage, JobSummary
 from api.jobs.search import read_metric
-from api.server.http.schemas import TERMINAL_STATES, JobState, Page
+from api.server.http.schemas import TERMINAL_STATES, JobState
 from dashboard.run.findings import JUDGES
 from dashboard.runs.bulk_actions import ResultView
 from dashboard.runs.columns import (
@@ -44,7 +44,7 @@ from dashboard.web.layout import (
     show_share,
     thumbnail_of,
 )
-from dashboard.web.specs import show_value
+from ganlib.spec.documents.differences import show_value
 from ganlib.vocabulary import BETTER_WORDS, CLASS_COVERAGE, DISCRIMINATOR_LOSS, GENERATOR_LOSS, Metric
 from ganlib.vocabulary.losses import choose_sparklines, find_losses
 
@@ -77,7 +77,7 @@ class ListData:
     bests: of what judges each job. running: jobs that train now, where they are shown. counts: of jobs by state.
     """
 
-    jobs: Page[JobSummary]
+    jobs: JobPage
     fields: Mapping[str, Mapping[str, Any]]
     last_event_id: int
     problem: str = ""
@@ -233,7 +233,7 @@ def build_runs_page(
         problem=data.problem,
         examples=EXAMPLES,
         operators=OPERATORS,
-        nothing="" if data.problem else f"No run has {listing.q}.",
+        nothing="" if data.problem else jobs.note or f"No run has {listing.q}.",
         next_href=replace(listing, cursor=jobs.next).href() if jobs.next else "",
         first_href=replace(listing, cursor="").href() if listing.cursor else "",
         is_empty=not jobs.items and not is_asked,

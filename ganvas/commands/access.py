@@ -2,6 +2,7 @@
 
 import json
 import secrets
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,7 +46,12 @@ def token_command() -> None:
 )
 @data_dir_option
 def create(name: str, scope: Any, days: float | None, path: Path | None, data_dir: Path | None) -> None:
-    """Make a token and print it, this once."""
+    """Make a token and print it, this once.
+
+    The first one closes a running service within seconds to everyone who has none: commands and scripts of this
+    machine then need `export GANVAS_TOKEN=…` with one of scope user (read, to look alone), a browser logs in with
+    one, a worker elsewhere has one of scope worker. The worker of `ganvas up` goes on.
+    """
     from api.server.access import tokens
 
     if not name.isprintable() or not 1 <= len(name) <= 100:
@@ -54,13 +60,29 @@ def create(name: str, scope: Any, days: float | None, path: Path | None, data_di
         if path is not None and _adopt(session, path, name, scope):
             click.echo(f"The token in {path} is valid.", err=True)
             return
+        is_first = not tokens.has_tokens(session)
         _, text = tokens.insert_token(session, name, scope, None if days is None else days * DAY_SECONDS)
         if path is not None:
             # Before the commit: a token whose file cannot be written is not kept.
             write_secret(path, text, mode=0o400)
-            return
-    click.echo("Keep this token: it cannot be shown again.", err=True)
-    click.echo(text)
+    if is_first:
+        click.echo(_explain_closing(scope, path), err=True)
+    if path is None:
+        click.echo("Keep this token: it cannot be shown again.", err=True)
+        click.echo(text)
+
+
+def _explain_closing(scope: str, path: Path | None) -> str:
+    """Return what the first token changes for everybody, and how to go on here."""
+    text = "TOKEN" if path is None else f"$(cat {shlex.quote(str(path))})"
+    closed = "It is the first token: a running service is now closed to everyone who has none."
+    if scope != "worker":
+        only = " to look at runs (submitting needs one of scope user)" if scope == "read" else ""
+        return f"{closed} Commands and scripts here take it from GANVAS_TOKEN{only}:\n  export GANVAS_TOKEN={text}"
+    return (
+        f"{closed} Workers elsewhere take it from GANVAS_TOKEN. Commands and browsers need one more:\n"
+        "  ganvas token create --name me --scope user"
+    )
 
 
 def _adopt(session: "Session", path: Path, name: str, scope: str) -> bool:

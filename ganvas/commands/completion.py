@@ -7,9 +7,14 @@ import click
 from click.shell_completion import get_completion_class
 
 from ganlib.runtime.files import replace_text
+from ganvas.commands.options import WHOLE_NAMES
 
 PROGRAM, VARIABLE = "ganvas", "_GANVAS_COMPLETE"
 _MARK = "# completion of ganvas"
+# A name with a space, as the shell takes it for one word; inside an open quotation mark it is one already.
+_BASH_PLAIN = "COMPREPLY+=($value)"
+_BASH_QUOTED = """[[ ${COMP_WORDS[COMP_CWORD]} == [\\"\\']* ]] || printf -v value '%q' "$value"
+            COMPREPLY+=("$value")"""
 # Without it zsh has no compdef, which click's script calls.
 _ZSH_HEAD = "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit; }\n"
 
@@ -41,6 +46,8 @@ def build_script(shell: str) -> str:
     maker = kind(cli, {}, PROGRAM, VARIABLE)
     # Not `source`, which for bash starts one to ask for its version, and complains where there is none.
     text = maker.source_template % maker.source_vars()
+    text = text.replace(f"{VARIABLE}=", f"{WHOLE_NAMES}=1 {VARIABLE}=")
+    text = text.replace(_BASH_PLAIN, _BASH_QUOTED).replace('string split ","', 'string split -m 1 ","')
     return _ZSH_HEAD + text if shell == "zsh" else text
 
 

@@ -4,7 +4,7 @@ import json
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from api.client.client import Client
-    from api.errors import JobNotFound
     from api.jobs.schemas import JobRead
     from api.server.settings import Settings
 
 Command = Callable[..., Any]
+# Set by completion scripts that quote names for their shell.
+WHOLE_NAMES = "_GANVAS_WHOLE_NAMES"
 # A shell waits for it.
 COMPLETION_SECONDS = 1.0
 
@@ -116,39 +117,11 @@ def set_option(command: Command) -> Command:
 
 @contextmanager
 def open_client(url: str | None) -> "Iterator[Client]":
-    """Yield a client of the service at `url`, or of the one that runs on this machine.
-
-    A job that the service does not know is told with the name or id that is nearest to it.
-    """
+    """Yield a client of the service at `url`, or of the one that runs on this machine."""
     from api.client.client import Client
-    from api.errors import JobNotFound
 
     with Client(url or read_service_url(default_home())) as client:
-        try:
-            yield client
-        except JobNotFound as error:
-            raise name_nearest(client, error) from None
-
-
-def name_nearest(client: "Client", error: "JobNotFound") -> "JobNotFound":
-    """Return the error with the name or id that is nearly written like the one that no job has."""
-    from api.errors import JobNotFound, ServiceError
-    from ganlib.spec.documents.suggestions import find_near
-
-    given = str(error.details.get("job_id") or "")
-    if not given or error.details.get("is_explained"):
-        return error
-    try:
-        jobs = client.list_page(limit=200).items
-    except ServiceError:
-        return error
-    near = find_near(given, [*(job.name for job in jobs), *(job.id for job in jobs)])
-    advice = f"did you mean {near}?" if near else "`ganvas list` shows those that there are."
-    return JobNotFound(
-        f"There is no such job: {given!r} is neither an id, nor the beginning of one, nor a name; {advice}",
-        job_id=given,
-        is_explained=True,
-    )
+        yield client
 
 
 class RunType(click.ParamType[str]):
@@ -180,8 +153,9 @@ def _list_runs(url: str | None, incomplete: str) -> list[tuple[str, str]]:
         jobs = answer.raise_for_status().json()["items"]
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError):
         return []
-    # A shell takes a name with a space for two words; its id stands for it.
-    names = dict.fromkeys((job["name"], job["state"]) for job in jobs if not set(job["name"]) & set(" \t\"'()"))
+    # An older script takes a name with a space for two words; its id stands for it.
+    refused = set("\t\n" if os.environ.get(WHOLE_NAMES) else " \t\n\"'()")
+    names = dict.fromkeys((job["name"], job["state"]) for job in jobs if not set(job["name"]) & refused)
     return [*names, *((job["id"], job["name"]) for job in jobs)]
 
 
@@ -201,27 +175,40 @@ def ask_each(
 
     One run's document is printed by itself, several beneath `items`. Exit status 1 if anything was refused.
     """
-    from api.client.transport import ServiceUnreachable
-    from api.errors import JobNotFound, ServiceError
-
-    answers, refused = [], 0
-    with open_client(url) as client:
+    answers = []
+    with open_client(url) as client, each_run(runs) as attempt:
         for run in runs:
-            try:
+            with attempt(run):
                 answers.append(ask(client, run))
-            except ServiceUnreachable:
+                if say is not None and not as_json:
+                    click.echo(say(answers[-1]))
+        if as_json:
+            print_json_of(answers, is_list=len(runs) > 1)
+
+
+@contextmanager
+def each_run(runs: Sequence[str]) -> "Iterator[Callable[[str], AbstractContextManager[None]]]":
+    """Yield what holds the errors of one run back, and tells them, so that the others are done as well.
+
+    At the end the exit status is 1 if there were any. A single run's error is raised, and so is that of a service
+    that cannot be reached.
+    """
+    from api.client.transport import ServiceUnreachable
+    from api.errors import ServiceError
+
+    refused: list[str] = []
+
+    @contextmanager
+    def attempt(run: str) -> Iterator[None]:
+        try:
+            yield
+        except ServiceError as error:
+            if len(runs) == 1 or isinstance(error, ServiceUnreachable):
                 raise
-            except ServiceError as error:
-                if len(runs) == 1:
-                    raise
-                refused += 1
-                told = name_nearest(client, error) if isinstance(error, JobNotFound) else error
-                click.echo(f"{run}: {told.text}", err=True)
-                continue
-            if say is not None and not as_json:
-                click.echo(say(answers[-1]))
-    if as_json:
-        print_json_of(answers, is_list=len(runs) > 1)
+            refused.append(run)
+            click.echo(f"{run}: {error.text}", err=True)
+
+    yield attempt
     if refused:
         raise click.exceptions.Exit(1)
 

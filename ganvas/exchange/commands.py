@@ -1,5 +1,6 @@
 """`ganvas import` and `ganvas export`: runs of other trackers come in, runs go out into their files."""
 
+import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from ganvas.exchange.resending import send_run
 from ganvas.exchange.sources import KINDS, open_source
 from ganvas.exchange.writing import Imported, choose_timeline, count_run, make_key, write_run
 from ganvas.tracking.folder import RunFolder
+from ganvas.tracking.sender.delivery import hold_delivery
 from ganvas.tracking.sender.position import DeliveryRefused
 
 # As many as the page compares.
@@ -39,6 +41,7 @@ MOST_COMPARED = 10
     "--to", "out", metavar="FOLDER", type=click.Path(file_okay=False, path_type=Path),
     help="Leave each run in a folder of FOLDER, for `ganvas sync` or `ganvas up --open`, and send nothing.",
 )  # fmt: skip
+@click.option("--clear", is_flag=True, help="Remove the folder of each run that was sent whole.")
 @json_option
 @url_option
 def import_command(
@@ -48,6 +51,7 @@ def import_command(
     images: str | None,
     dry_run: bool,
     out: Path | None,
+    clear: bool,
     as_json: bool,
     url: str | None,
 ) -> None:
@@ -55,27 +59,47 @@ def import_command(
 
     PATH is a file or a folder of theirs, or the address of an MLflow server. Curves keep every step, pictures
     become timelines. What was imported before is not imported again; what a run has since grown by is added.
+    Rules look at grids and losses, as they do of a run of Ganvas' own.
+
+    What was sent stays in a folder of ~/.ganvas/runs, by which a later import of the same run knows what is new.
+    --clear removes it; a later import then asks the service.
     """
-    runs = [run for path in paths for run in open_source(path, kind)]
-    if name is not None and len(runs) > 1:
-        raise click.UsageError(f"--name is for one run; {', '.join(paths)} holds {len(runs)}.")
-    reports = []
-    for run in runs:
+    if clear and (out is not None or dry_run):
+        raise click.UsageError("--clear removes what was sent; with --to and --dry-run nothing is.")
+    runs = _open_runs(paths, kind, name)
+
+    def take(run: SourceRun) -> dict[str, Any]:
         timeline = choose_timeline(run.image_tags, images)
         if images is not None and timeline is None:
             click.echo(_explain_images(run, images), err=True)
         if dry_run:
-            report = _report(run, count_run(run, timeline=timeline), timeline)
-        else:
-            folder = place_run(run, out or default_home() / "runs", name)
-            report = _report(run, write_run(run, folder, name=name, timeline=timeline), timeline, folder)
-            if out is None:
-                report["sent"] = _send(folder, url)
-        reports.append(report)
+            return _report(run, count_run(run, timeline=timeline), timeline)
+        folder = place_run(run, out or default_home() / "runs", name)
+        report = _report(run, write_run(run, folder, name=name, timeline=timeline), timeline, folder)
+        if out is None:
+            report["sent"] = _send(folder, url)
+            report["is_kept"] = not (clear and _remove_sent(folder))
+        return report
+
+    reports = []
+    for run in runs:
+        reports.append(take(run))
         if not as_json:
-            _print(report)
+            _print(reports[-1])
     if as_json:
         print_json({"runs": reports})
+    elif any(report.get("is_kept") for report in reports):
+        kept = f"kept in {default_home() / 'runs'}, by which a later import knows what is new"
+        click.echo(f"What was sent is {kept}; --clear removes it.", err=True)
+
+
+def _open_runs(paths: tuple[str, ...], kind: Origin | None, name: str | None) -> list[SourceRun]:
+    runs = [run for path in paths for run in open_source(path, kind)]
+    if not runs:
+        raise click.ClickException(f"There are no runs in {', '.join(paths)}.")
+    if name is not None and len(runs) > 1:
+        raise click.UsageError(f"--name is for one run; {', '.join(paths)} holds {len(runs)}.")
+    return runs
 
 
 @click.command()
@@ -183,12 +207,31 @@ def _send(folder: Path, url: str | None) -> str:
         raise click.ClickException(message) from error
 
 
+def _remove_sent(folder: Path) -> bool:
+    """Remove a run's folder, unless another process still writes or sends it; return whether it is gone."""
+    if RunFolder(folder).holds_run() and not RunFolder(folder).is_written():
+        with hold_delivery(RunFolder(folder)) as is_held:
+            if is_held:
+                shutil.rmtree(folder, ignore_errors=True)
+    return not folder.exists()
+
+
 def _report(
     run: SourceRun, imported: Imported, timeline: str | None, folder: Path | None = None
 ) -> dict[str, Any]:
     counts = {
         name: getattr(imported, name)
-        for name in ("points", "grids", "pictures", "histograms", "lines", "files", "new_events")
+        for name in (
+            "points",
+            "replaced",
+            "grids",
+            "pictures",
+            "histograms",
+            "lines",
+            "files",
+            "findings",
+            "new_events",
+        )
     }
     report = {
         "name": run.name, "from": run.origin, "source": run.source, **counts, "timeline": timeline,
@@ -200,7 +243,9 @@ def _report(
 def _print(report: dict[str, Any]) -> None:
     timeline = f"; the timeline is {report['timeline']!r}" if report["grids"] else ""
     known = "; nothing of it is new" if "folder" in report and not report["new_events"] else ""
-    click.echo(f"{report['name']} ({report['from']}): {report['described']}{timeline}{known}")
+    faults = report["findings"]
+    found = f"; faults: {faults:,}, see `ganvas findings`" if faults else ""
+    click.echo(f"{report['name']} ({report['from']}): {report['described']}{timeline}{known}{found}")
     if place := report.get("sent") or report.get("folder"):
         click.echo(f"  {place}")
     for sentence in report["not_imported"]:

@@ -109,6 +109,7 @@ class _Known:
         self._histograms = {
             (name, each.iteration) for name, histograms in client.histograms(job_id).items() for each in histograms
         }
+        self._findings = {(finding.rule, finding.since) for finding in client.findings(job_id)}
         self._lines = {(line.iteration, line.text) for line in client.log(job_id, tail=5000).items}
 
     def has_point(self, name: str, step: int, value: float) -> bool:
@@ -126,5 +127,7 @@ class _Known:
                 return (event["name"], event["file"]["sha256"]) in self._files
             case "histograms_logged":
                 return all((name, step) in self._histograms for name in event["histograms"])
+            case "finding_reported":
+                return (event["rule"], event["since"]) in self._findings
             case _:
                 return (step, event.get("text")) in self._lines

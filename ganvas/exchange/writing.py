@@ -5,6 +5,8 @@ import hashlib
 import json
 import math
 import re
+from array import array
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +16,7 @@ from typing import Any
 
 from ganlib.events import show_float
 from ganlib.spec.storable import LARGEST_INTEGER, LEAST_INTEGER, replace_all, replace_unstorable
+from ganlib.vocabulary.losses import find_role
 from ganvas.exchange.naming import clean_file_name, clean_metric_name, clean_tag, replace_unprintable
 from ganvas.exchange.pictures import Grid, PictureRefused, make_grid
 from ganvas.exchange.records import (
@@ -27,12 +30,15 @@ from ganvas.exchange.records import (
     SourceRun,
 )
 from ganvas.tracking.folder import RunFolder
+from ganvas.tracking.sender.diagnosis import Diagnosis
 
 MAX_STEP, MAX_FILE_NAME, MAX_TEXT = 1_000_000_000, 500, 4000
 _MAX_TAGS = 32
 _VALUES_OF_ONE_EVENT = 256
 _SAMPLES = re.compile(r"fake|sample|generat|synth|recon", re.IGNORECASE)
 _MAX_RUN_NAME = 100
+_EXAMINED_GRIDS = 64
+SIGNALS = "signals/"
 
 
 @dataclass
@@ -40,11 +46,15 @@ class Imported:
     """What an import wrote: how many of each, and how many of them were not there before."""
 
     points: int = 0
+    # Points that came again at a step of their curve.
+    replaced: int = 0
     grids: int = 0
     pictures: int = 0
     histograms: int = 0
     lines: int = 0
     files: int = 0
+    # Reports of faults that rules found in its grids and losses.
+    findings: int = 0
     new_events: int = 0
     losses: Losses = field(default_factory=Losses)
 
@@ -55,6 +65,11 @@ class Imported:
             "histograms": self.histograms, "lines": self.lines, "files": self.files,
         }  # fmt: skip
         parts = [f"{count:,} {word if count != 1 else word[:-1]}" for word, count in words.items() if count]
+        if self.replaced:
+            each, counts = (
+                ("1 is", "it counts") if self.replaced == 1 else (f"{self.replaced:,} are", "they count")
+            )
+            parts[0] += f" ({each} of a step that was logged before: {counts} instead of the earlier)"
         return ", ".join(parts) or "nothing"
 
 
@@ -115,8 +130,12 @@ def write_run(
             # A name that was given at the first import stays.
             folder.write_header(opening if name else {**opening, "name": folder.read_header()["name"]})
         writer = _Writer(folder, imported, timeline, moment(run.started_at))
+        first_new = folder.next_seq
         for record in run.read(imported.losses):
             writer.add(record)
+        # A run that Ganvas itself exported brings its signals along.
+        if imported.new_events and not writer.has_signals:
+            imported.findings = _examine(folder, first_new)
         if run.end is not None:
             code = "succeeded" if run.end == "succeeded" else "ended_elsewhere"
             reason = {"code": code, "message": run.reason} if run.reason else None
@@ -134,6 +153,30 @@ def count_run(run: SourceRun, *, timeline: str | None = None, losses: Losses | N
     return imported
 
 
+def _examine(folder: RunFolder, first_new: int) -> int:
+    """Have the rules look at the grids and losses of a run's folder; return how many reports of faults came of it.
+
+    first_new: nothing is said of what was examined at an earlier import.
+    """
+    rows = sorted(_list_examined(folder), key=lambda row: (row["event"]["iteration"], row["seq"]))
+    times = {row["event"]["iteration"]: row["at"] for row in rows}
+    found = Diagnosis(folder, folder.read_header(), first_new).examine_whole(rows, _EXAMINED_GRIDS)
+    for event in found:
+        folder.append(event, times[event["iteration"]])
+    return sum(event["kind"] == "finding_reported" for event in found)
+
+
+def _list_examined(folder: RunFolder) -> Iterator[dict[str, Any]]:
+    for row in folder.read_events():
+        event = row["event"]
+        if event["kind"] == "metrics_logged":
+            losses = {name: value for name, value in event["values"].items() if find_role(name) is not None}
+            if losses:
+                yield {**row, "event": {**event, "values": losses}}
+        elif event["kind"] == "sample_grid_saved":
+            yield row
+
+
 class _Writer:
     """Turns records into events."""
 
@@ -146,6 +189,9 @@ class _Writer:
         # For records without a time.
         self._started_at = started_at or EPOCH
         self._known = Counter(_list_known(folder)) if folder is not None else Counter()
+        self.has_signals = False
+        # Of each curve, rising; eight bytes a point.
+        self._steps: dict[str, array[int]] = {}
 
     def add(self, record: Record) -> None:
         """Write one record, unless it is known; what no run can hold is counted as lost."""
@@ -170,12 +216,23 @@ class _Writer:
         for name, value in record.values.items():
             clean = clean_metric_name(name)
             self._imported.points += 1
+            self.has_signals = self.has_signals or clean.startswith(SIGNALS)
+            self._imported.replaced += self._comes_again(clean, record.step)
             if not self._is_known(_point_key(clean, record.step, value)):
                 values[clean] = value
         names = list(values)
         for start in range(0, len(names), _VALUES_OF_ONE_EVENT):
             part = {name: show_float(values[name]) for name in names[start : start + _VALUES_OF_ONE_EVENT]}
             self._append({"kind": "metrics_logged", "iteration": record.step, "values": part}, record.at)
+
+    def _comes_again(self, name: str, step: int) -> bool:
+        """Note a point, and say whether its curve has one at this step."""
+        steps = self._steps.setdefault(name, array("q"))
+        place = len(steps) if not steps or steps[-1] < step else bisect_left(steps, step)
+        if place < len(steps) and steps[place] == step:
+            return True
+        steps.insert(place, step)
+        return False
 
     def _add_pictures(self, record: Pictures) -> None:
         try:

@@ -124,9 +124,9 @@ class FakeWorker:
         assert response.status_code in (200, 201), response.text
         return {"path": path, "sha256": sha256, "size": len(content)}
 
-    def finish(self, end: str, code: str = "", message: str = "") -> None:
+    def finish(self, end: str, code: str = "", message: str = "", log_tail: str = "Traceback …") -> None:
         """End the attempt."""
-        reason = {"code": code, "message": message, "log_tail": "Traceback …"} if code else None
+        reason = {"code": code, "message": message, "log_tail": log_tail} if code else None
         body = {"end": end, "reason": reason, "events_count": self.seq}
         self._post(f"/jobs/{self.job_id}/attempts/{self.attempt}/finish", body)
 

@@ -8,6 +8,7 @@ from api.events.findings.schemas import AdviceRead, FindingAdvised, FindingRead
 from ganlib.errors import SpecInvalid
 from ganlib.evaluation.diagnosis.advice import advise
 from ganlib.evaluation.diagnosis.rules import RULES
+from ganlib.spec.documents.differences import say_changes
 from ganlib.spec.files import apply_overrides
 from ganlib.spec.parse import parse_spec
 
@@ -25,7 +26,7 @@ def list_advice(rule_name: str, spec: Mapping[str, Any]) -> list[AdviceRead]:
     if rule is None:
         return []
     return [
-        AdviceRead.model_validate(advice)
+        AdviceRead(**vars(advice), words=say_changes(spec, advice.changes))
         for advice in advise(rule.remedies, spec)
         if is_possible(spec, advice.changes)
     ]

@@ -71,12 +71,16 @@ class FindingListed(FindingRead):
 
 
 class AdviceRead(Schema):
-    """One thing to try. `changes`: fields of the spec by their path and their new values."""
+    """One thing to try. `changes`: fields of the spec by their path and their new values.
+
+    `words`: what they change in this run's spec: `generator.layers[12]: sigmoid → tanh`.
+    """
 
     title: str
     text: str
     source: str
     changes: dict[str, Any]
+    words: list[str] = []
 
 
 class FindingAdvised(FindingRead):

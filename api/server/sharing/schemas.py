@@ -17,13 +17,21 @@ _LIFETIME = re.compile(r"([0-9]{1,6})\s*([mhdw])", re.ASCII)
 DEFAULT_SECONDS, LEAST_SECONDS, MOST_SECONDS = 7 * _DAY, _MINUTE, 366 * _DAY
 
 
-def read_lifetime(text: Any) -> Any:
-    """Return the seconds of `30m`, `12h`, `7d` or `2w`; anything else as it is."""
-    match = _LIFETIME.fullmatch(text.strip()) if isinstance(text, str) else None
-    return int(match[1]) * _UNITS[match[2]] if match else text
+def check_lifetime(given: Any) -> int:
+    """Return the seconds of `30m`, `12h`, `7d`, `2w` or a number; raises ValueError for any other life."""
+    is_whole = isinstance(given, float) and given.is_integer()
+    text = str(int(given) if is_whole else given).strip()
+    match = _LIFETIME.fullmatch(text)
+    is_number = not isinstance(given, bool) and text.isascii() and text.isdigit() and len(text) <= 9
+    seconds = int(match[1]) * _UNITS[match[2]] if match else int(text) if is_number else None
+    if seconds is None or not LEAST_SECONDS <= seconds <= MOST_SECONDS:
+        raise ValueError(
+            f"{text[:40]!r} is no life of a link: write 30m, 12h, 7d or 2w, from a minute to 366 days."
+        )
+    return seconds
 
 
-Lifetime = Annotated[int, BeforeValidator(read_lifetime), Field(ge=LEAST_SECONDS, le=MOST_SECONDS)]
+Lifetime = Annotated[int, BeforeValidator(check_lifetime), Field(ge=LEAST_SECONDS, le=MOST_SECONDS)]
 RunName = Annotated[str, Field(min_length=1, max_length=200)]
 
 

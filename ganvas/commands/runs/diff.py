@@ -1,7 +1,7 @@
 """`ganvas diff`: what two runs differ in, and their metrics side by side."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -9,7 +9,8 @@ import click
 from api.jobs.schemas import JobRead
 from dashboard.web.specs import compare_specs
 from ganlib.runtime.terminal import strip_controls
-from ganlib.vocabulary import Metric, find_metric
+from ganlib.spec.documents.differences import read_field
+from ganlib.vocabulary import METRICS, Metric, find_metric
 from ganvas.commands.options import RunType, json_option, open_client, print_json, url_option
 from ganvas.commands.tables import Cell, cut, render_table, show_state, show_verdict
 from ganvas.progress import human_progress
@@ -45,6 +46,10 @@ def describe(first: JobRead, second: JobRead) -> dict[str, Any]:
         "metrics": {
             name: [_as_json(_value(job, name)) for job in (first, second)] for name in _metrics(first, second)
         },
+        "iterations": [job.iteration for job in (first, second)],
+        "better": {
+            name: choose_better(find_metric(name), first, second) or None for name in _metrics(first, second)
+        },
     }
 
 
@@ -73,24 +78,12 @@ def render_fields(first: JobRead, second: JobRead) -> str:
         return "Their specs are the same, but for their names."
     rows: list[list[Cell | str]] = []
     for row in difference.rows:
-        values = [_read(job.spec, row.path) for job in (first, second)]
-        shown = [cut(strip_controls(value), _WIDEST) for value in row.values]
+        values = [read_field(job.spec, row.path) for job in (first, second)]
+        shown = [cut(strip_controls(", ".join(value.splitlines())), _WIDEST) for value in row.values]
         words = "" if row.path.endswith("seed") else say_change(*values)
         rows.append([row.path, *shown, words])
     table = render_table(["field", "A", "B", "in words"], rows)
     return f"{table}\n{difference.more}" if difference.more else table
-
-
-def _read(spec: Mapping[str, Any], path: str) -> Any:
-    value: Any = spec
-    for part in path.replace("[", ".").replace("]", "").split("."):
-        if isinstance(value, Mapping):
-            value = value.get(part)
-        elif isinstance(value, list) and part.isdigit() and int(part) < len(value):
-            value = value[int(part)]
-        else:
-            return None
-    return value
 
 
 def say_change(before: Any, after: Any) -> str:
@@ -137,10 +130,40 @@ def render_metrics(first: JobRead, second: JobRead) -> str:
                     Cell("–" if value is None else f"{value:.6g}", "green" if letter == better else None)
                     for letter, value in zip("AB", values, strict=True)
                 ),
-                f"{better} is better" if better else "",
+                say_metric(name, first, second),
             ]
         )
-    return render_table(["metric", "A", "B", "in words"], rows, right=("A", "B"))
+    table = render_table(["metric", "A", "B", "in words"], rows, right=("A", "B"))
+    return "\n".join([table, *_say_ends(first, second)])
+
+
+def say_metric(name: str, first: JobRead, second: JobRead) -> str:
+    """Return what a metric says of the two: which is better, or how far they lie apart, or why neither is said."""
+    metric = find_metric(name)
+    values = [_value(job, name) for job in (first, second)]
+    if None in values:
+        return "only in B" if values[0] is None else "only in A"
+    ends = [job.latest[name].iteration for job in (first, second)]
+    at = "" if ends[0] == ends[1] else f" (A at iteration {ends[0]:,}, B at {ends[1]:,})"
+    if better := choose_better(metric, first, second):
+        return f"{better} is better: {metric.better}{at}"
+    if values[0] == values[1]:
+        return f"the same{at}"
+    if metric.better and metric.answer and not share_judge((first, second)):
+        return f"not comparable: other data or another judge{at}"
+    if not all(map(math.isfinite, values)):  # type: ignore[arg-type]
+        return f"not finite{at}"
+    words = say_change(*values) or f"B's is {'more' if values[1] > values[0] else 'less'}"  # type: ignore[operator]
+    return f"{words}; neither way is better{at}" if metric in METRICS and not metric.better else f"{words}{at}"
+
+
+def _say_ends(first: JobRead, second: JobRead) -> list[str]:
+    if first.iteration == second.iteration:
+        return []
+    return [
+        f"A is at iteration {first.iteration:,}, B at {second.iteration:,}: "
+        "compare newest values with care, or their curves at one iteration."
+    ]
 
 
 def choose_better(metric: Metric, first: JobRead, second: JobRead) -> str:

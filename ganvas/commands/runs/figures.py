@@ -9,7 +9,7 @@ import click
 from api.client.client import Client
 from api.errors import JobAmbiguous, JobNotFound
 from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS
-from ganvas.commands.options import RunType, name_nearest, open_client, url_option
+from ganvas.commands.options import RunType, open_client, url_option
 
 Command = Callable[..., Any]
 Query = list[tuple[str, str]]
@@ -177,9 +177,7 @@ def find_run(client: Client, run: str) -> str:
     """Return the id of the run; raises UsageError where none or several are meant."""
     try:
         return client.get(run).id
-    except JobNotFound as error:
-        raise click.UsageError(name_nearest(client, error).text) from None
-    except JobAmbiguous as error:
+    except (JobNotFound, JobAmbiguous) as error:
         raise click.UsageError(error.text) from None
 
 

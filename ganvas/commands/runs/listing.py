@@ -82,7 +82,7 @@ def list_command(
         print_json(page)
         return
     if not page.items:
-        click.echo(explain_empty(is_filtered=any(filters.values())))
+        click.echo(explain_empty(page.note, is_filtered=any(filters.values())))
         return
     click.echo(render_list(page, order.removeprefix("-")))
     for job in page.items:
@@ -92,10 +92,10 @@ def list_command(
         click.echo(f"… more: ganvas list --limit {limit or _ROWS} --cursor {page.next}")
 
 
-def explain_empty(*, is_filtered: bool) -> str:
-    """Return what to do where there is nothing to list."""
+def explain_empty(note: str | None = None, *, is_filtered: bool) -> str:
+    """Return what to do where there is nothing to list. note: why the search finds nothing, if that is known."""
     if is_filtered:
-        return "No such job. `ganvas list` without filters lists all."
+        return f"{note or 'No such job.'} `ganvas list` without filters lists all."
     return (
         "No jobs yet. Submit one: ganvas submit recipes/winkler-mnist.yaml\n"
         'Or write one from your own loop: run = ganvas.init("my gan")'

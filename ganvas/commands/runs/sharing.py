@@ -3,15 +3,31 @@
 import click
 
 from api.client.client import Client
-from api.server.sharing.schemas import ShareMade, ShareRead
+from api.server.sharing.schemas import ShareMade, ShareRead, check_lifetime
 from ganvas.commands.options import RunType, json_option, open_client, print_json, print_json_of, url_option
 
 PAGE = "/runs/"
 
 
+class LifetimeType(click.ParamType[int]):
+    """How long a link is valid: 30m, 12h, 7d, 2w, or seconds."""
+
+    name = "time"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return it in seconds."""
+        try:
+            return check_lifetime(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
 @click.command()
 @click.argument("runs", metavar="[RUN]...", nargs=-1, type=RunType())
-@click.option("--expires", metavar="7d", default="7d", show_default=True, help="When it ends: 30m, 12h, 7d, 2w.")
+@click.option(
+    "--expires", metavar="7d", type=LifetimeType(), default="7d", show_default=True,
+    help="When it ends: 30m, 12h, 7d, 2w.",
+)  # fmt: skip
 @click.option("--figure", metavar="ADDRESS", help="Share a figure by its address: /figures/timelines.png?run=…")
 @click.option("--list", "lists", is_flag=True, help="List the links that there are.")
 @click.option("--revoke", metavar="ID", multiple=True, help="End a link at once, by its id (repeatable).")
@@ -19,7 +35,7 @@ PAGE = "/runs/"
 @json_option
 def share_command(
     runs: tuple[str, ...],
-    expires: str,
+    expires: int,
     figure: str | None,
     lists: bool,
     revoke: tuple[str, ...],
@@ -53,7 +69,7 @@ def share_command(
     )
 
 
-def _make(client: Client, runs: tuple[str, ...], figure: str | None, expires: str) -> ShareMade:
+def _make(client: Client, runs: tuple[str, ...], figure: str | None, expires: int) -> ShareMade:
     if figure is not None:
         return client.share(kind="figure", address=figure, expires_in=expires)
     return client.share(*runs, kind="run" if len(runs) == 1 else "compare", expires_in=expires)

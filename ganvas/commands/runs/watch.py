@@ -13,7 +13,7 @@ from typing import TextIO
 
 import click
 
-from api.client.client import Client
+from api.client.client import Client, ServiceUnreachable
 from api.errors import ServiceError
 from api.events.findings.schemas import FindingFacts
 from api.jobs.schemas import JobRead, JobSummary
@@ -50,20 +50,20 @@ def watch_command(runs: tuple[str, ...], fail_on: Severity | None, url: str | No
     """Follow runs to their end: progress, losses, verdict, newest images, and each fault as it is found.
 
     Where there is no terminal, lines are printed. The exit status is 0 only if all runs succeeded, and 3 after a
-    fault that --fail-on names.
+    fault that --fail-on names. A name that no run has keeps no other run from being followed.
     """
     with open_client(url) as client:
-        if as_json or (len(runs) == 1 and not sys.stderr.isatty()):
-            jobs = [_follow(client, run, fail_on, show=not as_json) for run in runs]
+        if len(runs) == 1 and (as_json or not sys.stderr.isatty()):
+            jobs, refused = [_follow(client, runs[0], fail_on, show=not as_json)], 0
         else:
-            jobs = watch_together(client, runs, fail_on)
+            jobs, refused = watch_together(client, runs, fail_on, show=not as_json)
     if as_json:
         print_json_of(jobs, is_list=len(runs) > 1)
     else:
         for job in jobs:
             name = f"  {strip_controls(job.name)}" if len(jobs) > 1 else ""
             click.echo(f"{job.id}  {job.state}  {strip_controls(job.verdict.text)}{name}")
-    if any(job.state != "succeeded" for job in jobs):
+    if refused or any(job.state != "succeeded" for job in jobs):
         raise click.exceptions.Exit(1)
 
 
@@ -106,36 +106,56 @@ class Watched:
 Told = tuple[Watched, "FindingFacts | None"]
 
 
-def watch_together(client: Client, runs: Sequence[str], fail_on: Severity | None) -> list[JobRead]:
-    """Follow all runs until each has ended, and return them.
+def watch_together(
+    client: Client, runs: Sequence[str], fail_on: Severity | None, *, show: bool = True
+) -> tuple[list[JobRead], int]:
+    """Follow all runs until each has ended; return them, and how many could not be followed, which is printed.
 
-    Raises ServiceError as soon as one cannot be followed.
+    Raises the ServiceError of a single run, and ServiceUnreachable.
     """
     watched = [Watched(run) for run in runs]
     news: queue.Queue[Told] = queue.Queue()
-    draws_grid = len(runs) == 1 and find_depth(sys.stderr) != "none"
+    left = threading.Event()
+    draws_grid = show and len(runs) == 1 and find_depth(sys.stderr) != "none"
     for one in watched:
         threading.Thread(
-            target=_read_updates, args=(client, one, news, draws_grid), name=f"watch {one.run}", daemon=True
+            target=_read_updates, args=(client, one, news, left, draws_grid), name=f"watch {one.run}", daemon=True
         ).start()
-    view = LiveView(watched, sys.stderr) if sys.stderr.isatty() else PlainView(watched)
-    with view.shown():
-        while not all(one.has_ended or one.error for one in watched) or not news.empty():
-            with suppress(queue.Empty):
-                one, finding = news.get(timeout=DRAW_SECONDS)
-                if one.error is not None:
+    view = (
+        LiveView(watched, sys.stderr) if show and sys.stderr.isatty() else PlainView(watched, is_silent=not show)
+    )
+    try:
+        with view.shown():
+            _show_news(watched, news, view, fail_on)
+    finally:
+        # The client is closed next, which breaks the connections of those that still read.
+        left.set()
+    followed = [one for one in watched if one.error is None]
+    return [client.get(one.job.id if one.job else one.run) for one in followed], len(watched) - len(followed)
+
+
+def _show_news(
+    watched: Sequence[Watched], news: "queue.Queue[Told]", view: "PlainView | LiveView", fail_on: Severity | None
+) -> None:
+    while not all(one.has_ended or one.error for one in watched) or not news.empty():
+        with suppress(queue.Empty):
+            one, finding = news.get(timeout=DRAW_SECONDS)
+            if one.error is not None:
+                if len(watched) == 1 or isinstance(one.error, ServiceUnreachable):
                     raise one.error
-                if finding is not None:
-                    if fail_on and finding.ended is None and is_as_bad(finding.severity, fail_on):
-                        view.close()
-                        with leave_at_fault(one.run):
-                            raise FaultFound(finding)
-                    view.say(one, say_finding(finding))
-            view.refresh()
-    return [client.get(one.job.id if one.job else one.run) for one in watched]
+                view.refuse(one, one.error.text)
+            elif finding is not None:
+                if fail_on and finding.ended is None and is_as_bad(finding.severity, fail_on):
+                    view.close()
+                    with leave_at_fault(one.run):
+                        raise FaultFound(finding)
+                view.say(one, say_finding(finding))
+        view.refresh()
 
 
-def _read_updates(client: Client, one: Watched, news: "queue.Queue[Told]", draws_grid: bool) -> None:
+def _read_updates(
+    client: Client, one: Watched, news: "queue.Queue[Told]", left: threading.Event, draws_grid: bool
+) -> None:
     try:
         for number, update in enumerate(client.watch(one.run)):
             if number == 0:
@@ -151,6 +171,10 @@ def _read_updates(client: Client, one: Watched, news: "queue.Queue[Told]", draws
     except ServiceError as error:
         one.error = error
         news.put((one, None))
+    except Exception:
+        # What a closed client raises, once nobody watches any more.
+        if not left.is_set():
+            raise
 
 
 def _newer_grid(one: Watched, job: JobSummary) -> str:
@@ -161,8 +185,9 @@ def _newer_grid(one: Watched, job: JobSummary) -> str:
 class PlainView:
     """Whole lines, each with its run's name, where no terminal is."""
 
-    def __init__(self, watched: Sequence[Watched]) -> None:
+    def __init__(self, watched: Sequence[Watched], *, is_silent: bool = False) -> None:
         self._watched = watched
+        self._is_silent = is_silent
         self._said: dict[int, tuple[str, int]] = {}
 
     @contextmanager
@@ -172,6 +197,11 @@ class PlainView:
 
     def say(self, one: Watched, text: str) -> None:
         """Print a line about a run."""
+        if not self._is_silent:
+            self.refuse(one, text)
+
+    def refuse(self, one: Watched, text: str) -> None:
+        """Print why a run cannot be followed, also where all else is left out."""
         with suppress(OSError):
             print(f"{strip_controls(one.job.name if one.job else one.run)}: {text}", file=sys.stderr, flush=True)
 
@@ -213,9 +243,12 @@ class LiveView:
     def say(self, one: Watched, text: str) -> None:
         """Print a line above the runs, which stays."""
         name = f"{strip_controls(one.job.name)}: " if one.job and len(self._watched) > 1 else ""
-        self._write(f"{self._back()}\x1b[J{name}{text}\n")
-        self._lines = []
-        self._draw()
+        self._print(f"{name}{text}")
+
+    def refuse(self, one: Watched, text: str) -> None:
+        """Print why a run cannot be followed, which stays; it is drawn no more."""
+        self._watched = [other for other in self._watched if other is not one]
+        self._print(f"{strip_controls(one.run)}: {text}")
 
     def refresh(self) -> None:
         """Draw the runs as they are now, a few times a second."""
@@ -225,6 +258,11 @@ class LiveView:
     def close(self) -> None:
         """Show the cursor again."""
         self._write("\x1b[?25h")
+
+    def _print(self, line: str) -> None:
+        self._write(f"{self._back()}\x1b[J{line}\n")
+        self._lines = []
+        self._draw()
 
     def _draw(self) -> None:
         size = shutil.get_terminal_size()

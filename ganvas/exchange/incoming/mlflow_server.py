@@ -23,8 +23,13 @@ def find_runs(address: str) -> Iterator[SourceRun]:
     experiments = {each["experiment_id"]: each["name"] for each in server.list_experiments()}
     if not experiments:
         raise SourceUnreadable(f"The MLflow server at {address} has no experiments.")
+    is_empty = True
     for run in server.list_runs(list(experiments)):
+        is_empty = False
         yield describe_run(_open(server, run, experiments))
+    if is_empty:
+        names = ", ".join(experiments.values())
+        raise SourceUnreadable(f"The MLflow server at {address} has no runs; its experiments are {names}.")
 
 
 def _open(server: "_Server", run: dict[str, Any], experiments: dict[str, str]) -> MlflowRun:

@@ -71,9 +71,17 @@ class Diagnosis:
         iteration = row["event"].get("iteration", 0)
         return any(part.drops(row["seq"], iteration) for part in self._parts)
 
-    def _examine_rows(self, rows: list[dict[str, Any]]) -> list[Event]:
+    def examine_whole(self, rows: list[dict[str, Any]], most: int) -> list[Event]:
+        """Examine a run that was recorded elsewhere; returns the events to add, without hints for its loop.
+
+        rows: of its folder, those that matter, in the order of their steps. most: so many grids, evenly spread.
+        """
+        self._is_told_of_real = True
+        return self._examine_rows(rows, most)
+
+    def _examine_rows(self, rows: list[dict[str, Any]], most: int = MOST_AT_ONCE) -> list[Event]:
         grids = [row["seq"] for row in rows if row["event"].get("kind") == "sample_grid_saved"]
-        count = min(len(grids), MOST_AT_ONCE)
+        count = min(len(grids), most)
         # The newest is always one of them.
         looked_at = {grids[-1 - index * len(grids) // count] for index in range(count)}
         found: list[Event] = []

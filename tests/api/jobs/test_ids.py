@@ -132,3 +132,16 @@ def test_both_databases_find_the_same_by_the_beginnings_of_ids(database: Databas
         for text in {job_id[:3].upper() for job_id in ids if job_id[:3] != job_id[:3].upper()}:
             with pytest.raises(JobNotFound):
                 queries.get_job_id(session, text)
+
+
+def test_a_job_that_is_not_there_is_told_with_what_was_asked_for_and_the_nearest(
+    client_with_jobs: TestClient,
+) -> None:
+    error = client_with_jobs.get("/jobs/frist").json()["error"]
+    assert error["message"].endswith(
+        "'frist' is neither an id, nor the beginning of one, nor a name; did you mean first?"
+    )
+    assert (error["details"]["job_id"], error["details"]["near"]) == ("frist", "first")
+    assert "`ganvas list`" in client_with_jobs.get("/jobs/nope").json()["error"]["message"]
+    # Who has the whole id of what is gone, as by a shared link, is told no other's name.
+    assert "did you mean" not in client_with_jobs.get(f"/jobs/{FIRST[:-1]}z").json()["error"]["message"]

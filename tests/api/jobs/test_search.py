@@ -214,3 +214,27 @@ def test_a_misspelt_metric_that_no_job_has_is_answered_with_the_usual_one(client
     # One's own metrics are no misspelt ones.
     for name in ("loss/generator", "eval/own"):
         assert client.get("/jobs", params={"sort": name, "where": f"{name}<1"}).status_code == 200
+
+
+def test_a_search_without_a_match_says_what_no_job_has(jobs: Database) -> None:
+    with jobs.write() as session:
+        own = add_job(session, name="own")
+        session.execute(
+            update(Job)
+            .where(Job.id == own.id)
+            .values(origin="own", spec={"name": "own", "config": {"opt": {"lr": 1}}})
+        )
+
+    def note(search: str) -> str | None:
+        with jobs.read() as session:
+            return job_queries.list_jobs(session, JobFilters(terms=parse_search(search))).note
+
+    assert note("loss/gen<3") == "No job has a metric loss/gen; did you mean loss/generator?"
+    assert note("foo/bar<3") == "No job has a metric foo/bar; there are eval/score, loss/generator."
+    assert note('"val loss"<3') == 'No job has a metric "val loss"; there are eval/score, loss/generator.'
+    assert note("config.opt.lrr=1") == "No job has a setting config.opt.lrr; did you mean config.opt.lr?"
+    assert note("eval/frechet_distance<3") == "No job has measured eval/frechet_distance."
+    # What is had but matches nothing, or is not asked for, needs no words.
+    assert [note(search) for search in ("eval/score>99", "config.opt.lr=7", "first -foo/bar<3", "first")] == [
+        None
+    ] * 4

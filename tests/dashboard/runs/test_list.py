@@ -55,6 +55,7 @@ def test_wrong_search_is_explained_beside_the_box_and_shows_how_to_search(
     assert 'value="losses.genrator=hinge"' in html
     assert "alpha" not in html
     assert "How to search" in html
+    assert "No job has a metric foo/bar" in read(client, f"/?{urlencode({'q': 'foo/bar<3'})}")
     assert "losses.generator=hinge" in html
 
 

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from dashboard.figures.planning import label_runs
-from dashboard.web.specs import compare_specs, show_spec, show_value
+from dashboard.web.specs import compare_specs, show_spec
+from ganlib.spec.documents.differences import show_value
 from tests.dashboard.figures.test_planning import make_job
 
 

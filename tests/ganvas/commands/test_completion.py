@@ -28,6 +28,9 @@ def test_runs_are_completed_by_id_and_name(
     assert complete("cancel", "my-gan", job_id[:6]) == [job_id]
     assert "two words" not in complete("watch", "")
     assert complete("diff", "my-gan", "my-") == ["my-gan"]
+    # The script of this version quotes names.
+    monkeypatch.setenv("_GANVAS_WHOLE_NAMES", "1")
+    assert complete("watch", "two w") == ["two words"]
 
 
 def test_nothing_is_offered_where_no_service_answers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,3 +87,22 @@ def test_bash_takes_the_script(ganvas: RunCommand, tmp_path: Path) -> None:
         ["bash", "--norc", "-c", f". {path} && complete -p ganvas"], capture_output=True, text=True, check=True
     )
     assert shown.stdout.strip().endswith("ganvas")
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+@pytest.mark.parametrize(
+    ("typed", "inserted"), [("two", r"two\ words"), ("two\\ w", r"two\ words"), ('"two', "two words")]
+)
+def test_bash_inserts_a_name_with_a_space_as_one_word(
+    ganvas: RunCommand, tmp_path: Path, typed: str, inserted: str
+) -> None:
+    path, program = tmp_path / "completion", tmp_path / "ganvas"
+    path.write_text(ganvas("completion", "bash").out)
+    program.write_text("#!/bin/sh\n[ -n \"$_GANVAS_WHOLE_NAMES\" ] && echo 'plain,two words'\n")
+    program.chmod(0o755)
+    asked = f'COMP_WORDS=(ganvas show "$1") COMP_CWORD=2; _ganvas_completion {program}'
+    asked += """; printf '%s|' "${COMPREPLY[@]}\""""
+    shown = subprocess.run(
+        ["bash", "--norc", "-c", f". {path} && {asked}", "bash", typed], capture_output=True, text=True, check=True
+    )
+    assert shown.stdout == f"{inserted}|"

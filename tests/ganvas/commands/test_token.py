@@ -32,6 +32,10 @@ def test_a_token_is_printed_once_and_lets_its_holder_in(home: Path) -> None:
     token = made.stdout.strip()
     assert token.startswith("gnv_read_")
     assert token not in run(home, "list").output
+    # The first one alone locks everybody out.
+    assert "a running service is now closed" in made.stderr
+    assert "  export GANVAS_TOKEN=TOKEN" in made.stderr
+    assert "closed" not in run(home, "create", "--name", "Bob", "--scope", "read").stderr
     with TestClient(build_app(Settings(home=home, **QUIET)), base_url=HOST) as client:
         assert client.get("/jobs").status_code == 401
         assert client.get("/jobs", headers={"authorization": f"Bearer {token}"}).status_code == 200

@@ -192,3 +192,10 @@ def test_a_server_that_is_no_mlflow_is_named(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(mlflow_server.httpx, "HTTPTransport", lambda **_: transport)
     with pytest.raises(SourceUnreadable, match="answered 404"):
         list(mlflow_server.find_runs("http://mlflow.test"))
+
+
+def test_a_server_without_runs_says_so(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = server.answer
+    monkeypatch.setattr(server, "answer", lambda path, query: {} if path == "runs/search" else whole(path, query))
+    with pytest.raises(SourceUnreadable, match="has no runs; its experiments are gan"):
+        list(mlflow_server.find_runs("http://mlflow.test"))

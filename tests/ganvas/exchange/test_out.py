@@ -237,6 +237,9 @@ def test_the_commands_import_once_and_export(
     assert "dcgan-mnist (mlflow): 23 points, 2 grids, 2 other pictures, 1 file" in first.out
     again = ganvas("import", FILES / "mlflow" / "mlruns", "--url", service.url)
     assert again.out.count("nothing of it is new") == 2
+    assert f"kept in {tmp_path / 'home' / 'runs'}, by which" in again.err
+    cleared = ganvas("import", FILES / "mlflow" / "mlruns", "--clear", "--url", service.url)
+    assert (cleared.status, list((tmp_path / "home" / "runs").iterdir())) == (0, [])
     with Client(service.url) as client:
         named = list(client.list(name="broken"))
         assert [(job.state, job.origin) for job in named] == [("failed", "mlflow")]

@@ -13,7 +13,8 @@ from PIL import Image
 from ganvas.exchange.incoming import event_files
 from ganvas.exchange.incoming.event_files import classes, mask, read_records
 from ganvas.exchange.incoming.tensorboard import find_runs
-from ganvas.exchange.records import Losses, SourceUnreadable
+from ganvas.exchange.records import Losses, Points, SourceRun, SourceUnreadable
+from ganvas.exchange.writing import count_run
 from tests.ganvas.exchange.reading import FILES, Written, draw, import_all, import_run
 
 LOGS = FILES / "tensorboard"
@@ -202,6 +203,17 @@ def test_steps_that_no_run_has_are_counted(tmp_path: Path) -> None:
     written, imported = import_run(next(find_runs(tmp_path / "logs")), tmp_path / "run")
     assert list(written.grids) == [2]
     assert imported.losses.sentences() == ["records at steps below 0 or above 1,000,000,000: 1 (step -1)"]
+
+
+def test_points_of_a_step_that_was_logged_before_are_counted(tmp_path: Path) -> None:
+    steps = [(0, 1.0), (10, 2.0), (20, 3.0), (10, 4.0), (15, 5.0)]
+    source = SourceRun(
+        "tensorboard", b"x", "again", "", lambda _: (Points(step, {"loss": v}) for step, v in steps)
+    )
+    imported = count_run(source)
+    assert (imported.points, imported.replaced) == (5, 1)
+    said = "5 points (1 is of a step that was logged before: it counts instead of the earlier)"
+    assert imported.describe() == said
 
 
 def test_what_is_no_picture_is_kept_as_a_file(tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
+import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,6 +10,9 @@ import torch
 from ganlib.evaluation.signals import samples
 from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS
 from ganlib.vocabulary.losses import find_role
+from ganvas.exchange.records import Points, SourceRun
+from ganvas.exchange.writing import Imported, write_run
+from ganvas.tracking.folder import RunFolder
 from ganvas.tracking.sender import signals
 from ganvas.tracking.sender.diagnosis import Diagnosis
 from tests.ganvas.tracking.conftest import Recorded
@@ -158,3 +163,19 @@ def test_nothing_is_said_twice_where_a_run_goes_on(record: Callable[[], Recorded
     (logged,) = find(again.follow(), "metrics_logged")
     assert (logged["iteration"], again.step) == (1000, 1000)
     assert logged["values"]["signals/movement"] > 0
+
+
+def import_losses(path: Path, last: int, *others: Points) -> Imported:
+    """Import losses as MLflow has them, one metric after the other; errD is NaN from step 30 on."""
+    points = [Points(step, {"errG": 1.0}) for step in range(last)]
+    points += [Points(step, {"errD": 0.5 if step < 30 else math.nan}) for step in range(last)]
+    return write_run(SourceRun("mlflow", b"1", "gan", "", lambda _: iter([*others, *points])), path)
+
+
+def test_what_an_import_brings_is_examined_in_the_order_of_its_steps_and_once(tmp_path: Path) -> None:
+    assert [import_losses(tmp_path / "run", last).findings for last in (25, 40, 40, 60)] == [0, 1, 0, 0]
+    events = [row["event"] for row in RunFolder(tmp_path / "run").read_events()]
+    (finding,) = find(events, "finding_reported")
+    assert (finding["rule"], finding["since"]) == ("divergence", 30)
+    # Control: a run that brings its signals along was examined where it trained.
+    assert import_losses(tmp_path / "other", 40, Points(0, {"signals/kinds": 60.0})).findings == 0

@@ -4,6 +4,7 @@ import json
 import shlex
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from ganlib.events import TrainingStarted
 from ganlib.spec.files import apply_overrides, read_spec_text
 from ganlib.spec.parse import parse_spec
 from ganvas.commands.specs.training import TrainingBar
-from ganvas.progress import render_finding, write_settings
+from ganvas.progress import human_date, render_finding, write_settings
 from recipes import read_texts
 from tests.conftest import LiveService
 from tests.ganvas.conftest import RunCommand
@@ -53,7 +54,43 @@ def test_list_and_show_say_the_verdict_before_numbers(
     assert "evidence  signals/kinds 1, signals/diversity 0.01" in shown
     advised = advice.list_advice("mode_collapse", parse_spec(make_spec()).model_dump(mode="json"))
     assert advised
-    assert all(setting in shown for each in advised for setting in write_settings(each.changes))
+    assert all(words in shown for each in advised for words in each.words)
+    assert [f"try {number} " in shown for number in range(1, len(advised) + 2)] == [*[True] * len(advised), False]
+    assert f"ganvas findings {worker.job_id} --try 1" in shown
+    # Short and at length: what the defaults say is left out, and dates are for people.
+    assert "learning_rate" in shown
+    assert "checkpoint_every" not in shown
+    assert "checkpoint_every" in ganvas("show", worker.job_id, "--spec", "--url", live_service.url).out
+    assert f"created     {human_date(datetime.now(UTC))[:6].strip()}" in shown
+
+
+def test_advice_is_tried_by_its_number(ganvas: RunCommand, live_service: LiveService, worker: FakeWorker) -> None:
+    with Client(live_service.url) as client:
+        parent = client.get(worker.job_id)
+        advice = parent.findings[0].advice
+        tried = ganvas("findings", "first-light", "--try", "2", "--name", "again", "--url", live_service.url)
+        assert tried.err.strip() == f"{advice[1].title}: {'; '.join(advice[1].words)}"
+        made = client.get("again")
+    assert (made.id, made.made_from) == (tried.out.split()[0], worker.job_id)
+    changed = apply_overrides(
+        parent.spec, [f"{path}={json.dumps(new)}" for path, new in advice[1].changes.items()]
+    )
+    assert made.spec == changed | {"name": "again"}
+    refused = ganvas("findings", worker.job_id, "--try", "99", "--url", live_service.url)
+    assert (refused.status, f"the numbers go up to {len(advice)}" in refused.err) == (2, True)
+
+
+def test_what_a_failed_run_printed_last_is_shown_and_logged(
+    ganvas: RunCommand, live_service: LiveService, worker: FakeWorker
+) -> None:
+    printed = "\n".join([f"line {number}" for number in range(20)] + ["\x1b[31mValueError: no"])
+    worker.finish("failed", "loop_failed", "ValueError: no", log_tail=printed)
+    for command in ("show", "logs"):
+        lines = ganvas(command, worker.job_id, "--url", live_service.url).out.splitlines()
+        start = lines.index("last output, 12 of 21 lines; all of them: --output")
+        assert (lines[start + 1], lines[start + 12]) == ("    line 9", "    \\x1b[31mValueError: no")
+        whole = ganvas(command, worker.job_id, "--output", "--url", live_service.url).out
+        assert "last output\n    line 0\n" in whole
 
 
 def test_list_is_filtered_by_verdict_and_finding(
@@ -79,6 +116,18 @@ def test_findings_of_all_jobs_and_of_one(
     own = json.loads(ganvas("findings", worker.job_id, "--active", "--url", live_service.url, "--json").out)
     assert [item["rule"] for item in own["items"]] == ["mode_collapse"]
     assert ganvas("findings", worker.job_id, "--ended", "--url", live_service.url).out == "No such finding.\n"
+    worker.submit(name="other")
+    both = ganvas("findings", "other", "nope", worker.job_id, "--url", live_service.url)
+    assert (both.status, both.err.startswith("nope: There is no such job")) == (1, True)
+    assert (
+        both.out.index("No such finding.")
+        < both.out.index(f"first-light  ({worker.job_id})")
+        < both.out.index(VERDICT)
+    )
+    items = json.loads(ganvas("findings", "other", worker.job_id, "--json", "--url", live_service.url).out)[
+        "items"
+    ]
+    assert [(item["job_id"], item["rule"]) for item in items] == [(worker.job_id, "mode_collapse")]
 
 
 def test_watch_tells_faults_and_how_the_job_ended(
@@ -193,15 +242,15 @@ def test_what_was_done_about_a_fault_is_told() -> None:
         attempt=1,
         created_at="2026-01-01T00:00:00Z",
         updated_at="2026-01-01T00:00:00Z",
-        advice=[AdviceRead.model_validate(lower)],
+        advice=[AdviceRead(**vars(lower), words=["seed: 7 → 8"])],
     )
     assert render_finding(finding).splitlines() == [
         "serious: Collapsed since iteration 200: 64 cells, 1 kind",
         "    All samples are alike.",
         "    evidence  signals/kinds 1, signals/diversity 0.01",
         "    done      back to iteration 100, with --set batch_size=32",
-        "    try       Lower the rate. It takes smaller steps. (Heusel and others, 2017)",
-        "              --set seed=8",
+        "    try 1     Lower the rate. It takes smaller steps. (Heusel and others, 2017)",
+        "              seed: 7 → 8",
     ]
 
 

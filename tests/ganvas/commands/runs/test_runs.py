@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from api.client.client import Client
-from api.jobs.schemas import JobSummary, LatestMetric
+from api.jobs.schemas import JobRead, JobSummary, LatestMetric
 from api.samples.schemas import LogLineRead
 from api.server.http.schemas import Page
 from ganvas.commands.runs.listing import render_sorted
@@ -160,7 +160,9 @@ def test_times_say_their_distance_from_utc_and_lines_steer_no_terminal(
         level="info",
         text="\x1b[31mred\u202e é\ttab",
     )
+    job = JobRead.model_construct(reason=None)
     monkeypatch.setattr(Client, "log", lambda *_, **__: Page[LogLineRead](items=[line]))
+    monkeypatch.setattr(Client, "get", lambda *_: job)
     monkeypatch.setenv("TZ", "IST-5:30")
     time.tzset()
     try:

@@ -54,6 +54,13 @@ def test_what_is_to_be_shared_is_said_once(
     assert "Name runs to share" in said.err
 
 
+@pytest.mark.parametrize("given", ["5", "soon", "3000d"])
+def test_a_life_that_no_link_can_have_is_refused_with_those_that_it_can(ganvas: RunCommand, given: str) -> None:
+    said = ganvas("share", "first", "--expires", given)
+    assert said.status == 2
+    assert said.err.count("write 30m, 12h, 7d or 2w") == 1
+
+
 def test_the_client_shares_lists_and_revokes(live_service: LiveService, runs: list[str]) -> None:
     with Client(live_service.url) as client:
         made = client.share("first", expires_in=3600)

@@ -14,7 +14,7 @@ from api.jobs.schemas import JobRead, LatestMetric
 from ganlib.vocabulary import find_metric
 from ganvas.cli import cli
 from ganvas.commands.runs import show
-from ganvas.commands.runs.diff import choose_better, say_change
+from ganvas.commands.runs.diff import choose_better, render_metrics, say_change
 from tests.conftest import LiveService
 from tests.ganvas.conftest import RunCommand
 
@@ -111,6 +111,7 @@ def test_the_page_is_opened_only_where_somebody_can_see_it(
     monkeypatch.setattr(show, "has_browser", lambda: True)
     assert ganvas("open", "first").out.strip() == address
     assert ganvas("open", "--print").out.strip() == live_service.url
+    assert ganvas("open", "--print", *ids).out.split() == [f"{live_service.url}/runs/{run}" for run in ids]
     assert opened == [address]
 
 
@@ -119,7 +120,9 @@ def test_logs_of_several_runs_say_whose_they_are(
 ) -> None:
     with Client(live_service.url) as client:
         client.cancel("first")
-    out = ganvas("logs", "first", "second").out
+    outcome = ganvas("logs", "first", "nope", "second")
+    out = outcome.out
+    assert (outcome.status, "nope: There is no such job" in outcome.err) == (1, True)
     assert out.startswith("first  20")
     assert "Cancelled while waiting" in out
 
@@ -134,6 +137,24 @@ def test_figures_of_different_judges_are_not_ranked() -> None:
     assert choose_better(metric, make(2.0, "own"), make(3.0, "own")) == "A"
     assert choose_better(metric, make(3.0, "own"), make(2.0, "inception")) == ""
     assert choose_better(metric, make(float("nan"), "own"), make(2.0, "own")) == ""
+
+
+def test_each_metric_of_a_comparison_is_put_into_words() -> None:
+    def make(iteration: int, distance: float, **latest: float) -> JobRead:
+        values = {"eval/frechet_distance": distance, "loss/generator": 2.0 * distance} | latest
+        points = {name: LatestMetric(iteration=iteration, value=value) for name, value in values.items()}
+        return JobRead.model_construct(latest=points, spec={"dataset": "mnist"}, iteration=iteration)
+
+    words = {
+        line.split()[0]: line.split(None, 3)[3]
+        for line in render_metrics(make(900, 1.0), make(1000, 3.0)).splitlines()
+    }
+    at = " (A at iteration 900, B at 1,000)"
+    assert words["eval/frechet_distance"] == f"A is better: lower{at}"
+    assert words["loss/generator"] == f"B's is 3 times as much; neither way is better{at}"
+    assert words["A"].startswith("iteration 900, B at 1,000: compare")
+    other = render_metrics(make(900, 1.0), make(900, 1.0, mine=1.0))
+    assert ("the same" in other, "only in B" in other, "A is at" in other) == (True, True, False)
 
 
 def test_colours_are_for_terminals_and_left_out_where_asked(

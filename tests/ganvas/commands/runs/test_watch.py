@@ -1,6 +1,7 @@
 """The terminal of `ganvas watch`: what is drawn, over itself, in how many colours; and lines where none is."""
 
 import io
+import json
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -176,10 +177,16 @@ def test_several_runs_are_followed_together_as_lines_where_no_terminal_is(
     for name in ("one", "two"):
         ganvas("submit", tiny_spec, "--set", f"name={name}")
         ganvas("cancel", name)
-    outcome = ganvas("watch", "one", "two")
+    # A name that no run has keeps no other from being followed.
+    outcome = ganvas("watch", "one", "twoo", "two")
     assert outcome.status == 1
-    assert sorted(outcome.err.splitlines()) == [f"{name}: cancelled, iteration 0 of 20" for name in ("one", "two")]
+    *followed, refused = sorted(outcome.err.splitlines())
+    assert followed == [f"{name}: cancelled, iteration 0 of 20" for name in ("one", "two")]
+    assert refused.startswith("twoo: There is no such job: 'twoo'")
     assert [line.split()[1] for line in outcome.out.splitlines()] == ["cancelled", "cancelled"]
+    outcome = ganvas("watch", "twoo", "one", "--json")
+    assert ([job["name"] for job in json.loads(outcome.out)["items"]], outcome.status) == (["one"], 1)
+    assert outcome.err.startswith("twoo: There is no such job: 'twoo'")
 
 
 def test_a_fault_in_one_of_several_runs_ends_the_watch(
@@ -196,6 +203,16 @@ def test_a_fault_in_one_of_several_runs_ends_the_watch(
     monkeypatch.setattr(Client, "watch", lambda _, run: iter(updates[run]))
     outcome = ganvas("watch", *names, "--fail-on", "serious")
     assert (outcome.status, "ganvas show one" in outcome.err) == (3, True), outcome.err
+
+
+def test_a_run_that_cannot_be_followed_is_told_above_the_others_and_drawn_no_more() -> None:
+    terminal, wrong = Terminal(), Watched("nope")
+    view = LiveView([make_watched(make_job(10)), wrong], terminal, "none")
+    with view.shown():
+        view.refuse(wrong, "There is no such job")
+    screen = read_screen(terminal.getvalue())
+    assert screen[:2] == ["nope: There is no such job", "my gan  th4jbkgz2222  running"]
+    assert not any(line.startswith("nope ") for line in screen)
 
 
 def test_a_list_shows_the_losses_of_own_runs_by_their_names() -> None:
