@@ -190,9 +190,10 @@ class _Legend:
         """Return the run, the metric, or both: what tells the lines of the panel apart."""
         metric = find_metric(line.metric).label
         run = clean_text(self._plan.runs[line.run])
-        if len(self._plan.runs) == 1:
-            return metric
-        return f"{run}, {metric}" if len(self._metrics) > 1 else run
+        if len(self._metrics) == 1:
+            # The axis names the metric.
+            return run or metric
+        return metric if len(self._plan.runs) == 1 else f"{run}, {metric}"
 
     def write(self, axes: Axes) -> None:
         """Write it."""

@@ -147,13 +147,13 @@ def test_each_metric_of_a_comparison_is_put_into_words() -> None:
 
     words = {
         line.split()[0]: line.split(None, 3)[3]
-        for line in render_metrics(make(900, 1.0), make(1000, 3.0)).splitlines()
+        for line in click.unstyle(render_metrics(make(900, 1.0), make(1000, 3.0))).splitlines()
     }
     at = " (A at iteration 900, B at 1,000)"
     assert words["eval/frechet_distance"] == f"A is better: lower{at}"
     assert words["loss/generator"] == f"B's is 3 times as much; neither way is better{at}"
     assert words["A"].startswith("iteration 900, B at 1,000: compare")
-    other = render_metrics(make(900, 1.0), make(900, 1.0, mine=1.0))
+    other = click.unstyle(render_metrics(make(900, 1.0), make(900, 1.0, mine=1.0)))
     assert ("the same" in other, "only in B" in other, "A is at" in other) == (True, True, False)
 
 
