@@ -17,9 +17,9 @@ OPENING = {"key": "abcdefgh", "name": "my gan", "config": {"lr": 0.1}}
 class Recorded:
     """A run and what is in its folder. said: what a person was told."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, key: str = "abcdefgh") -> None:
         self.said: list[str] = []
-        self.run = Run("my gan", "abcdefgh", RunWriter(RunFolder.create(path, OPENING), self.said.append))
+        self.run = Run("my gan", key, RunWriter(RunFolder.create(path, {**OPENING, "key": key}), self.said.append))
         self.folder = RunFolder(path)
 
     def events(self, *kinds: str) -> list[dict[str, Any]]:
@@ -41,7 +41,8 @@ def record(tmp_path: Path) -> Iterator[Callable[[], Recorded]]:
     opened: list[Recorded] = []
 
     def open_one() -> Recorded:
-        opened.append(Recorded(tmp_path / f"run-{len(opened)}"))
+        own = {"key": f"{OPENING['key']}{len(opened)}"} if opened else {}
+        opened.append(Recorded(tmp_path / f"run-{len(opened)}", **own))
         return opened[-1]
 
     yield open_one

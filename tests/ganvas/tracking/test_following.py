@@ -89,14 +89,14 @@ def test_nobody_else_can_change_what_is_shown(recorded: Recorded, shown: Callabl
     # Pages offer nothing that would be refused, and say why.
     offers = Offers()
     for path in ("/", f"/runs/{job.id}", f"/compare?run={job.id}", "/figures", "/queue-and-workers"):
-        html = httpx.get(url + path, headers={"accept": "text/html"}).text
+        html = httpx.get(url + path, headers={"accept": "text/html"}, timeout=60).text
         assert "Folders of runs, shown read-only" in html
         offers.feed(html)
     posted = {path for method, path in offers.found if method == "post"}
     assert posted == {"/theme", "/runs/columns", "/runs/view"}
     assert not {path for _, path in offers.found} & {"/new", "/share-links"}
     for path in posted:
-        assert httpx.post(url + path, data={"back": "/"}).status_code == 303
+        assert httpx.post(url + path, data={"back": "/"}, timeout=60).status_code == 303
     # The control: whoever knows the secret may write.
     assert httpx.post(f"{url}/secret/jobs", json={}).status_code == 422
 
