@@ -26,6 +26,7 @@ from ganvas.tracking.values import (
     chunk,
     copy_numbers,
     count_bins,
+    list_files,
     read_step,
 )
 from ganvas.tracking.writer import RunWriter, StoredFile
@@ -174,14 +175,11 @@ class Run:
         if self._writer is None:
             self._tell_ended()
             return
-        source = Path(path)
-        target = check_file_name(name or source.name)
+        files = list_files(Path(path), name, self._writer.folder.path)
         at = self._take_step(step, 0)
-        files = sorted(each for each in source.rglob("*") if each.is_file()) if source.is_dir() else [source]
-        for file in files:
-            relative = f"{target}/{file.relative_to(source).as_posix()}" if source.is_dir() else target
+        for file, kept in files:
             media_type = _PNG if file.suffix.lower() == ".png" else _BYTES
-            self._writer.save_copy(file, partial(_describe_file, at, check_file_name(relative), media_type))
+            self._writer.save_copy(file, partial(_describe_file, at, kept, media_type))
 
     def checkpoint(self, checkpoint: Any, step: Any = None) -> None:
         """Keep a checkpoint as `checkpoints/<step>.pt`: a file's path, or a state dict, written as it is now.

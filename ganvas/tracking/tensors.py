@@ -46,7 +46,7 @@ def encode_latents(latents: Any, labels: Any = None) -> tuple[bytes, int, int]:
     parts: dict[str, tuple[str, list[int], array[Any]]] = {}
     parts["latents"] = ("F32", [len(rows), len(rows[0])], array("f", [each for row in rows for each in row]))
     if labels is not None:
-        numbers = [int(label) for label in (labels.tolist() if hasattr(labels, "tolist") else labels)]
+        numbers = _read_labels(labels)
         if len(numbers) != len(rows):
             raise ValueError(f"there are {len(numbers)} labels for {len(rows)} latents.")
         parts["labels"] = ("I64", [len(numbers)], array("q", numbers))
@@ -61,6 +61,13 @@ def encode_latents(latents: Any, labels: Any = None) -> tuple[bytes, int, int]:
     return struct.pack("<Q", len(text)) + text + body, len(rows), len(rows[0])
 
 
+def _read_labels(labels: Any) -> list[int]:
+    try:
+        return [int(label) for label in (labels.tolist() if hasattr(labels, "tolist") else labels)]
+    except (TypeError, ValueError, OverflowError):
+        raise TypeError(f"labels must be a tensor, an array or a list of integers; not {labels!r:.60}.") from None
+
+
 def _read_rows(values: Any, what: str) -> list[list[float]]:
     if is_tensor(values):
         values = values.detach().float().cpu().flatten(1).tolist() if values.dim() > 1 else None
@@ -68,7 +75,7 @@ def _read_rows(values: Any, what: str) -> list[list[float]]:
         values = values.reshape(len(values), -1).tolist() if values.ndim > 1 else None
     try:
         rows = [[float(value) for value in row] for row in values]
-    except TypeError:
+    except (TypeError, ValueError, OverflowError):
         rows = []
     if not rows or not rows[0] or len({len(row) for row in rows}) > 1:
         raise TypeError(f"{what} must be a tensor, an array or lists of N × L numbers, as a generator takes them.")

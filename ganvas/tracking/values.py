@@ -6,9 +6,11 @@ NumPy and PyTorch are used where the loop's own objects are theirs; neither is i
 import json
 import math
 import operator
+import os
 import sys
 from collections.abc import Iterable, Mapping
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from ganlib.spec.storable import is_storable
@@ -17,6 +19,8 @@ LARGEST_STEP = 1_000_000_000
 LONGEST_NAME = 250
 MOST_VALUES = 256
 BIN_COUNT = 64
+# Most integers of a loop are smaller, and floats for sure.
+_EXACT = 2**53
 
 
 def read_step(step: Any) -> int:
@@ -49,6 +53,20 @@ def check_file_name(name: Any) -> str:
     if is_odd or "\\" in name or name[1:2] == ":":
         raise ValueError(f"a file's name must be relative, such as 'samples/a.txt'; not {name!r}.")
     return str(name)
+
+
+def list_files(path: Path, name: str | None, own: Path) -> list[tuple[Path, str]]:
+    """Return a file, or all in a folder, each with its name in a run; raises ValueError for one that cannot be.
+
+    name: of the file or the folder; without it, that on the disk. own: the run's own folder, which is left out.
+    """
+    # "." and ".." have a name too.
+    target = check_file_name(name or Path(os.path.abspath(path)).name or str(path))
+    if not path.is_dir():
+        return [(path, target)]
+    own = own.resolve()
+    files = sorted(each for each in path.rglob("*") if each.is_file() and own not in each.resolve().parents)
+    return [(each, check_file_name(f"{target}/{each.relative_to(path).as_posix()}")) for each in files]
 
 
 def is_tensor(value: Any) -> bool:
@@ -105,17 +123,26 @@ def chunk(parts: list[str]) -> Iterable[str]:
 
 def _read_number(name: str, value: Any) -> float | None:
     """Return a number as a float, None where it lies on a device and reading it would wait for that."""
-    if isinstance(value, (float, int)):
+    if type(value) is int and abs(value) < _EXACT:
         return float(value)
     if is_tensor(value):
         _check_one(name, value.numel())
-        return float(value.detach().item()) if value.device.type == "cpu" else None
-    if is_array(value):
+        if value.device.type != "cpu":
+            return None
+        value = value.detach().item()
+    elif is_array(value):
         _check_one(name, value.size)
-        return float(value.item())
+        value = value.item()
     if isinstance(value, (str, bytes)) or not hasattr(value, "__float__"):
         raise TypeError(f"{name!r} must be a number, or a tensor of one; not {_shorten(value)}.")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError(
+            f"{name!r} is too large: numbers go up to 1.8e308. Log its logarithm, or divide it."
+        ) from None
+    except (TypeError, ValueError):
+        raise TypeError(f"{name!r} must be a number, or a tensor of one; not {_shorten(value)}.") from None
 
 
 def _check_one(name: str, count: int) -> None:
@@ -134,11 +161,11 @@ def copy_numbers(values: Any) -> Any:
     """Return a copy of many numbers that nothing changes any more: a tensor, an array, or floats."""
     if is_tensor(values):
         return values.detach().clone()
-    if is_array(values):
+    if is_array(values) and values.dtype.kind in "fiub":
         return values.copy()
     try:
         return [float(value) for value in values]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise TypeError(
             f"a histogram's values must be numbers: a tensor, an array or a list; not {_shorten(values)}."
         ) from None

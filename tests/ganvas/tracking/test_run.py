@@ -52,7 +52,9 @@ def test_what_a_loop_hands_over_becomes_events_that_a_service_takes(recorded: Re
     assert any(text.startswith("Pictures hold values from") for text in texts)
 
 
-def test_files_checkpoints_and_state_dicts_are_kept_as_they_are_now(recorded: Recorded, tmp_path: Path) -> None:
+def test_files_checkpoints_and_state_dicts_are_kept_as_they_are_now(
+    recorded: Recorded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "out" / "deep").mkdir(parents=True)
     (tmp_path / "out" / "a.txt").write_text("one")
     (tmp_path / "out" / "deep" / "b.bin").write_text("two")
@@ -74,6 +76,11 @@ def test_files_checkpoints_and_state_dicts_are_kept_as_they_are_now(recorded: Re
     }
     with pytest.raises(FileNotFoundError):
         run.file(tmp_path / "missing")
+    # A folder without a name of its own; the run lies in it, and does not keep itself.
+    monkeypatch.chdir(tmp_path)
+    run.file(".")
+    named = {event["name"].removeprefix(f"{tmp_path.name}/") for event in recorded.events("file_saved")[-3:]}
+    assert named == {"last.safetensors", "out/a.txt", "out/deep/b.bin"}
     with pytest.raises(TypeError, match="a file's path or a state dict"):
         run.checkpoint(torch.nn.Linear(1, 1), step=1)
 
@@ -104,9 +111,13 @@ def test_wrong_arguments_raise_at_once_and_leave_nothing(recorded: Recorded) -> 
         lambda: run.note(3),  # type: ignore[arg-type]
         lambda: run.latents(torch.zeros(3)),
         lambda: run.latents(torch.zeros(3, 2), labels=[1]),
+        lambda: run.latents(torch.zeros(1, 2), labels=["one"]),
+        lambda: run.file("/"),
     ):
         with pytest.raises((TypeError, ValueError)):
             call()
+    with pytest.raises(TypeError, match="lists of N × L numbers, as a generator takes them"):
+        run.latents("x")
     assert recorded.events() == []
     assert run.step == -1
 

@@ -49,6 +49,9 @@ def test_numbers_of_all_kinds_are_kept(value: Any, text: str) -> None:
         (torch.zeros(3), ValueError, "3 values where one is wanted; log their mean"),
         (np.zeros((2, 2)), ValueError, "4 values where one is wanted"),
         (1j, TypeError, "must be a number"),
+        (10**400, ValueError, "'a' is too large: numbers go up to 1.8e308. Log its logarithm"),
+        (np.array(["x"]), TypeError, "must be a number"),
+        (torch.tensor(1j), TypeError, "must be a number"),
     ],
 )
 def test_what_is_no_number_is_refused_with_what_to_do(value: Any, error: type[Exception], said: str) -> None:
