@@ -42,6 +42,13 @@ CONTRAST = Metric(
     "Spread of a sample's pixels, divided by that of a real image's: 0 is one plain colour.",
     reference=1.0,
 )
+NOT_FINITE = Metric(
+    "signals/not_finite",
+    "Values that are not finite",
+    "Share of the values of a loop's pictures that are NaN or infinite, logged where it changes from 0.",
+    better="lower",
+    reference=0.0,
+)
 REAL_DISTANCE = Metric(
     "signals/real_distance",
     "Distance to real images",

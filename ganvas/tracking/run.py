@@ -13,11 +13,10 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from ganlib.spec.storable import replace_unstorable
-from ganvas.tracking.pictures.capture import Captured, Range, capture, read_range
-from ganvas.tracking.pictures.drawing import Painter, Shape, choose_shape, read_shape
-from ganvas.tracking.pictures.notebook import NotebookView
-from ganvas.tracking.pictures.png import encode_png, lay_out
-from ganvas.tracking.tensors import DeviceScalars, encode_latents, encode_state, is_state
+from ganvas.tracking.pictures.capture import Range, capture, read_range
+from ganvas.tracking.pictures.drawing import Shape, read_shape
+from ganvas.tracking.pictures.saving import PNG, PictureSaver
+from ganvas.tracking.tensors import DeviceScalars, FixedLatents, encode_latents, encode_state, is_state
 from ganvas.tracking.values import (
     MOST_VALUES,
     MetricsEncoder,
@@ -29,13 +28,13 @@ from ganvas.tracking.values import (
     list_files,
     read_step,
 )
-from ganvas.tracking.writer import RunWriter, StoredFile
+from ganvas.tracking.writer import RunWriter, describe_file
 
 End = Literal["succeeded", "failed", "cancelled"]
 # Real images that samples are compared with.
 MOST_REAL = 128
 REAL_NAME = "images/real/00000000.png"
-_PNG, _BYTES = "image/png", "application/octet-stream"
+_BYTES = "application/octet-stream"
 _DRAIN_SECONDS, _HURRIED_SECONDS = 60.0, 1.0
 _TAIL_CHARACTERS = 16_000
 
@@ -63,10 +62,11 @@ class Run:
         self.on_fork: Callable[[], None] = lambda: None
         self._writer = writer
         self._metrics = MetricsEncoder()
-        self._painter = Painter()
         self._said_range: Range | None = None
-        self._latents_sha256: str | None = None
-        self._view = NotebookView()
+        self._shapes: set[tuple[int, ...]] = set()
+        self._latents = FixedLatents()
+        self._warned: set[str] = set()
+        self._pictures = PictureSaver(writer)
         self._is_told = False
         self._stop_asked = False
 
@@ -117,10 +117,9 @@ class Run:
             return
         said = self._read_range(range)
         captured = capture(images)
-        shape = read_shape(captured, rows, columns, padding)
+        shape = read_shape(captured, rows, columns, padding, self._shapes)
         at = self._take_step(step, 0)
-        self._view.prepare()
-        self._put(captured, partial(self._save_grid, captured, at, said, shape, self._latents_sha256))
+        self._pictures.put_grid(captured, at, said, shape, self._find_latents(captured.count, shape))
 
     def image(self, key: str, image: Any, step: Any = None, *, range: Any = None) -> None:  # noqa: A002
         """Save one picture, or several side by side, of the series `key`: `images/<key>/<step>.png`."""
@@ -131,7 +130,7 @@ class Run:
         said = self._read_range(range)
         captured = capture(image)
         at = self._take_step(step, 0)
-        self._put(captured, partial(self._save_image, captured, at, said, f"images/{key}/{at:08d}.png", None))
+        self._pictures.put_image(captured, at, said, f"images/{key}/{at:08d}.png")
 
     def real(self, images: Any, *, range: Any = None) -> None:  # noqa: A002
         """Hand over real images (some hundred are best), with which the diversity of samples is compared."""
@@ -140,10 +139,14 @@ class Run:
             return
         said = self._read_range(range)
         captured = capture(images)
-        self._put(captured, partial(self._save_image, captured, max(self.step, 0), said, REAL_NAME, MOST_REAL))
+        self._pictures.put_image(captured, max(self.step, 0), said, REAL_NAME, MOST_REAL)
 
     def latents(self, latents: Any, labels: Any = None) -> None:
-        """Say which latents (N, L) all later grids are made from, so that a cell is the same latent all along."""
+        """Say which latents (N, L) all later grids are made from, so that a cell is the same latent all along.
+
+        N is the count of a grid's cells, row by row. Cells of a grid of another count, and of grids from before,
+        are not compared. Raises TypeError or ValueError.
+        """
         writer = self._writer
         if writer is None:
             self._tell_ended()
@@ -154,7 +157,12 @@ class Run:
         except OSError as error:
             self._say(f"the latents are not kept with the run: {error.strerror or error}.")
             return
-        self._latents_sha256 = stored["sha256"]
+        if self._latents.sha256 not in (None, stored["sha256"]):
+            writer.note(
+                max(self.step, 0),
+                "The fixed latents are others from here on: cells are compared with later ones alone.",
+            )
+        self._latents = FixedLatents(stored["sha256"], count)
         writer.append(json.dumps({"kind": "latents_fixed", "file": stored, "count": count, "latent_size": size}))
 
     def histogram(self, name: str, values: Any, step: Any = None) -> None:
@@ -178,8 +186,8 @@ class Run:
         files = list_files(Path(path), name, self._writer.folder.path)
         at = self._take_step(step, 0)
         for file, kept in files:
-            media_type = _PNG if file.suffix.lower() == ".png" else _BYTES
-            self._writer.save_copy(file, partial(_describe_file, at, kept, media_type))
+            media_type = PNG if file.suffix.lower() == ".png" else _BYTES
+            self._writer.save_copy(file, partial(describe_file, at, kept, media_type))
 
     def checkpoint(self, checkpoint: Any, step: Any = None) -> None:
         """Keep a checkpoint as `checkpoints/<step>.pt`: a file's path, or a state dict, written as it is now.
@@ -197,7 +205,7 @@ class Run:
         elif is_state(checkpoint):
             name = f"checkpoints/{at:06d}.pt"
             content = encode_state(checkpoint)
-            writer.put(partial(writer.save, content, partial(_describe_file, at, name, _BYTES)), len(content))
+            writer.put(partial(writer.save, content, partial(describe_file, at, name, _BYTES)), len(content))
         else:
             raise TypeError(
                 "checkpoint takes a file's path or a state dict, such as generator.state_dict(); "
@@ -211,7 +219,7 @@ class Run:
             return
         if not isinstance(text, str):
             raise TypeError(f"note takes text; not {text!r:.60}.")
-        self._note(max(self.step, 0), text)
+        self._writer.note(max(self.step, 0), text)
 
     def should_stop(self) -> bool:
         """Say whether somebody asked the service to cancel this run; a loop that asks can end in order."""
@@ -276,39 +284,12 @@ class Run:
         return f"<ganvas run {self.name!r}: {self.end or f'step {max(self.step, 0):,}'}, {place}>"
 
     def _repr_png_(self) -> bytes | None:
-        return self._view.png
+        return self._pictures.view.png
 
     def _repr_html_(self) -> str:
-        return self._view.describe(self.name, self.url, repr(self))
+        return self._pictures.view.describe(self.name, self.url, repr(self))
 
     # On the writer's thread.
-
-    def _save_grid(
-        self, captured: Captured, at: int, said: Range | None, shape: Shape, latents_sha256: str | None
-    ) -> None:
-        sheet = self._painter.draw_sheet(captured, said, shape)
-        self._note_all(at, sheet.notes)
-        event = {
-            "kind": "sample_grid_saved",
-            "iteration": at,
-            "rows": sheet.rows,
-            "columns": sheet.columns,
-            "cell_width": sheet.cell_width,
-            "cell_height": sheet.cell_height,
-            "latents_sha256": latents_sha256,
-        }
-        self._save(sheet.png, lambda stored: json.dumps({**event, "file": stored}))
-        self._view.show(sheet.png)
-
-    def _save_image(self, captured: Captured, at: int, said: Range | None, name: str, most: int | None) -> None:
-        notes: list[str] = []
-        cells = self._painter.draw_cells(captured, said, notes)
-        self._note_all(at, notes)
-        if most is not None and cells.count > most:
-            cells = cells.pick([index * cells.count // most for index in range(most)])
-        rows, columns = choose_shape(cells.count)
-        png = encode_png(lay_out(cells, rows, columns))
-        self._save(png, partial(_describe_file, at, name, _PNG))
 
     def _save_histogram(self, name: str, values: Any, at: int) -> None:
         event = {"kind": "histograms_logged", "iteration": at, "histograms": {name: count_bins(values)}}
@@ -323,30 +304,35 @@ class Run:
 
     # Helpers.
 
-    def _put(self, captured: Captured, task: Callable[[], None]) -> None:
-        if self._writer is not None:
-            self._writer.put(task, captured.size)
-
-    def _save(self, content: bytes, describe: Callable[[StoredFile], str]) -> None:
-        if self._writer is not None:
-            self._writer.save(content, describe)
-
     def append(self, text: str) -> None:
         """Write one event, given as JSON."""
         if self._writer is not None:
             self._writer.append(text)
 
-    def _note_all(self, at: int, notes: list[str]) -> None:
-        for note in notes:
-            self._note(at, note)
-
-    def _note(self, at: int, text: str) -> None:
-        self.append(json.dumps({"kind": "line_logged", "iteration": at, "text": replace_unstorable(text)[:4000]}))
-
     def _read_range(self, given: Any) -> Range | None:
         if given is not None:
             self._said_range = read_range(given)
         return self._said_range
+
+    def _find_latents(self, count: int, shape: Shape) -> str | None:
+        """Return which latents a grid's cells are of; None, with a warning, where these are more or fewer."""
+        # The last row of a picture that holds a grid may end early.
+        most = count if shape.gap is None else shape.rows * shape.columns
+        least = count if shape.gap is None else most - shape.columns + 1
+        found = self._latents.find_for(least, most)
+        if found is None and self._latents.sha256 is not None:
+            self._warn(
+                f"There are {self._latents.count:,} fixed latents and a grid of {most:,} cells: its cells are not "
+                "compared. run.latents(z) takes those of all cells of a grid."
+            )
+        return found
+
+    def _warn(self, text: str) -> None:
+        """Say this once, also in the run's log."""
+        if text not in self._warned and self._writer is not None:
+            self._warned.add(text)
+            self._writer.note(max(self.step, 0), text)
+            self._say(text)
 
     def _take_step(self, step: Any, advance: int) -> int:
         if step is None and not advance:
@@ -377,11 +363,6 @@ class Run:
 
     def _say(self, text: str) -> None:
         print(f"ganvas: {self.name}: {text}", file=sys.stderr, flush=True)
-
-
-def _describe_file(at: int, name: str, media_type: str, stored: StoredFile) -> str:
-    event = {"kind": "file_saved", "iteration": at, "name": name, "file": stored, "media_type": media_type}
-    return json.dumps(event)
 
 
 def _describe_error(error: BaseException) -> str:

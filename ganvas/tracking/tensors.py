@@ -6,6 +6,7 @@ import struct
 import sys
 from array import array
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ganvas.tracking.values import is_array, is_tensor, show
@@ -35,6 +36,18 @@ class DeviceScalars:
             self._ready.synchronize()
         numbers = [float(value) for copy in self._copies for value in copy.flatten().tolist()]
         return [name + show(number) for name, number in zip(self._names, numbers, strict=True)]
+
+
+@dataclass(frozen=True)
+class FixedLatents:
+    """The latents that grids are made from, by their cells; sha256: of their file, None without any."""
+
+    sha256: str | None = None
+    count: int = 0
+
+    def find_for(self, least: int, most: int) -> str | None:
+        """Return the sha256 where there are as many latents as a grid has cells, from `least` to `most`."""
+        return self.sha256 if least <= self.count <= most else None
 
 
 def encode_latents(latents: Any, labels: Any = None) -> tuple[bytes, int, int]:

@@ -15,12 +15,14 @@ from queue import Empty, SimpleQueue
 from threading import Event, Lock, Thread
 from typing import Any
 
+from ganlib.spec.storable import replace_unstorable
 from ganvas.tracking.folder import RunFolder
 
 # What is queued to be drawn, and what waits for the disk, in bytes; a loop that is faster than that waits.
 MOST_QUEUED_BYTES = 256 * 1024 * 1024
 MOST_WAITING_BYTES = 64 * 1024 * 1024
 RETRY_SECONDS = 1.0
+MOST_NOTE_CHARACTERS = 4000
 
 StoredFile = dict[str, Any]
 # Makes an event's JSON of the file that it names.
@@ -70,6 +72,11 @@ class RunWriter:
             except OSError as error:
                 self._tell_full(error)
         self._keep(_Waiting(self.folder.read_clock(), text))
+
+    def note(self, at: int, text: str) -> None:
+        """Write a line for people into the run's log, at this iteration."""
+        line = {"kind": "line_logged", "iteration": at, "text": replace_unstorable(text)[:MOST_NOTE_CHARACTERS]}
+        self.append(json.dumps(line))
 
     def save(self, content: "bytes | memoryview", describe: Describe) -> None:
         """Write a file and the event that names it."""
@@ -204,3 +211,9 @@ class RunWriter:
         )
         # Somebody has to try again where the loop logs nothing more.
         self.put(lambda: None, 0)
+
+
+def describe_file(at: int, name: str, media_type: str, stored: StoredFile) -> str:
+    """Return the event of a file that is kept with the run, as JSON."""
+    event = {"kind": "file_saved", "iteration": at, "name": name, "file": stored, "media_type": media_type}
+    return json.dumps(event)

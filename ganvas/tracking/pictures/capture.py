@@ -5,7 +5,7 @@
 
 import ctypes
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
@@ -18,6 +18,8 @@ MINUS_ONE_TO_ONE, ZERO_TO_ONE, BYTES = (-1.0, 1.0), (0.0, 1.0), (0.0, 255.0)
 # What interpolation and rounding leave beyond the ends of a range.
 _TOLERANCE = 0.02
 MOST_CELL_SIDE = 4096
+# How far the gaps of a grid that was compressed are from one colour, as a share of the picture's range.
+_GAP_TOLERANCE = 0.06
 # Copies that are kept for the next ones: of so many shapes, so many each, none larger than this.
 _MOST_KINDS, _MOST_FREE, _MOST_KEPT_BYTES = 4, 2, 16 * 1024 * 1024
 # More of a grid makes no timeline that a person could look at.
@@ -26,11 +28,15 @@ MOST_CELLS = 4096
 
 @dataclass
 class Drawn:
-    """Pictures as bytes. found: the least and the greatest value of floats. range: what they were read as."""
+    """Pictures as bytes. found: the least and the greatest value of floats. range: what they were read as.
+
+    not_finite: the share of values that are NaN or infinite.
+    """
 
     cells: Cells
     found: Range | None = None
     range: Range | None = None
+    not_finite: float = 0.0
 
 
 def read_range(given: Any) -> Range:
@@ -147,6 +153,22 @@ class Captured:
             return len(self.data.content)
         return int(self.data.nbytes)
 
+    def has_gaps(self, rows: list[int], columns: list[int]) -> bool:
+        """Say whether these lines of one picture are of one colour, as gaps between cells are.
+
+        It waits for the device. A picture that was compressed with losses has gaps of nearly one colour.
+        """
+        if self.ready is not None:
+            self.ready.synchronize()
+        if self.layout == "pil":
+            most, lines = _GAP_TOLERANCE * 255, _list_lines(self.data, rows, columns)
+        else:
+            most = _GAP_TOLERANCE * (float(self.data.max()) - float(self.data.min()))
+            lines = _index_lines(self.data, self.layout, rows, columns)
+        spreads = [float(max_of) - float(min_of) for min_of, max_of in lines]
+        # Exactly one colour is enough where the picture holds NaN.
+        return all(spread == 0 or spread <= most for spread in spreads)
+
     def draw(self, said: Range | None = None, before: Range | None = None) -> Drawn:
         """Return the cells; waits for the device. said: the range of floats, else it is recognised."""
         if self.layout == "pil":
@@ -162,6 +184,25 @@ class Captured:
             BUFFERS.give_back(self.data)
         self.data = None
         return drawn
+
+
+def _list_lines(picture: Cells, rows: list[int], columns: list[int]) -> Iterator[tuple[int, int]]:
+    """Yield the least and the greatest byte of lines of one picture, each channel by itself."""
+    step, stride = picture.channels, picture.width * picture.channels
+    for channel in range(step):
+        parts = [picture.content[row * stride + channel : (row + 1) * stride : step] for row in rows]
+        parts += [picture.content[column * step + channel :: stride] for column in columns]
+        yield min(map(min, parts)), max(map(max, parts))
+
+
+def _index_lines(picture: Any, layout: str, rows: list[int], columns: list[int]) -> Iterator[tuple[Any, Any]]:
+    """Yield the same of a tensor or an array."""
+    channels = range(picture.shape[layout.index("C")]) if "C" in layout else (slice(None),)
+    for letter, chosen in (("H", rows), ("W", columns)):
+        lines = picture[tuple(chosen if each == letter else slice(None) for each in layout)]
+        for channel in channels:
+            line = lines[tuple(channel if each == "C" else slice(None) for each in layout)]
+            yield line.min(), line.max()
 
 
 def _capture_tensor(images: Any) -> Captured:
@@ -264,8 +305,10 @@ def _draw_array(array: Any, layout: str, said: Range | None, before: Range | Non
     array = array[None] if "N" not in layout else array
     array = array[..., None] if "C" not in layout else array
     found = span = None
+    share = 0.0
     if array.dtype.kind == "f":
         finite = array[numpy.isfinite(array)]
+        share = 1 - finite.size / array.size
         found = (float(finite.min()), float(finite.max())) if finite.size else ZERO_TO_ONE
         span = said or recognise_range(*found, before)
         scaled = (array.astype(numpy.float32, copy=False) - span[0]) * (255 / (span[1] - span[0]))
@@ -277,7 +320,7 @@ def _draw_array(array: Any, layout: str, said: Range | None, before: Range | Non
     _, order = _axes(layout)
     cells = numpy.ascontiguousarray(array.astype(numpy.uint8, copy=False).transpose(order))
     count, height, width, channels = cells.shape
-    return Drawn(Cells(count, height, width, channels, cells.tobytes()), found, span)
+    return Drawn(Cells(count, height, width, channels, cells.tobytes()), found, span, share)
 
 
 def _draw_tensor(images: Any, layout: str, said: Range | None, before: Range | None) -> Drawn:
@@ -286,9 +329,11 @@ def _draw_tensor(images: Any, layout: str, said: Range | None, before: Range | N
     images = images[None] if "N" not in layout else images
     images = images[..., None] if "C" not in layout else images
     found = span = None
+    share = 0.0
     if images.is_floating_point():
         images = images.float()
         finite = images[images.isfinite()]
+        share = 1 - finite.numel() / images.numel()
         found = (float(finite.min()), float(finite.max())) if finite.numel() else ZERO_TO_ONE
         span = said or recognise_range(*found, before)
         scaled = images.sub(span[0]).mul(255 / (span[1] - span[0]))
@@ -300,7 +345,7 @@ def _draw_tensor(images: Any, layout: str, said: Range | None, before: Range | N
     cells = images.to(torch.uint8).permute(_axes(layout)[1]).contiguous()
     count, height, width, channels = cells.shape
     content = ctypes.string_at(cells.data_ptr(), cells.numel())
-    return Drawn(Cells(count, height, width, channels, content), found, span)
+    return Drawn(Cells(count, height, width, channels, content), found, span, share)
 
 
 def _is_pil(image: Any) -> bool:

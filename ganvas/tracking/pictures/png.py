@@ -17,6 +17,7 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 COLOURS = {1: 0, 3: 2, 4: 6}
 # Larger pictures are compressed less, so that a grid is on the disk within a tenth of a second.
 _LARGE_BYTES = 2 * 1024 * 1024
+_GLANCE = 4096
 
 
 class PngUnreadable(GanlibError):
@@ -39,6 +40,12 @@ class Cells:
     def size(self) -> int:
         """Bytes of one picture."""
         return self.height * self.width * self.channels
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether all bytes are equal."""
+        content, first = self.content, self.content[:1]
+        return all(len(part) == part.count(first) for part in (content[:_GLANCE], content))
 
     def pick(self, indices: Sequence[int]) -> "Cells":
         """Return the pictures of these indices."""

@@ -9,6 +9,7 @@ from typing import Any
 from ganlib.evaluation.diagnosis.casebook import Casebook
 from ganlib.evaluation.diagnosis.history import Point
 from ganlib.evaluation.diagnosis.rules.divergence import LARGEST, LARGEST_OF_CRITIC
+from ganlib.vocabulary import NOT_FINITE
 from ganlib.vocabulary.losses import find_role
 from ganvas.tracking.attempts import split_attempts
 from ganvas.tracking.folder import EVENTS, FolderUnreadable, RunFolder
@@ -59,6 +60,9 @@ class Diagnosis:
         self._grid_steps: list[int] = []
         self._grid_count = self._losses_since = 0
         self._is_alarmed = False
+        # Of the newest grid's values, and grids in a row that are all black or all white.
+        self._not_finite = 0.0
+        self._blank_count = 0
 
     def follow(self) -> list[Event]:
         """Examine what was written since the last call; returns the events to add."""
@@ -107,7 +111,10 @@ class Diagnosis:
         kind, iteration = event.get("kind"), int(event.get("iteration", 0))
         if kind != "file_saved":
             self.step = max(self.step, iteration)
-        if kind == "metrics_logged":
+        if kind == "metrics_logged" and NOT_FINITE.name in event["values"]:
+            self._not_finite = float(event["values"][NOT_FINITE.name])
+            yield from self._ask({}, iteration)
+        elif kind == "metrics_logged":
             yield from self._take_losses(event["values"], iteration)
         elif kind == "file_saved" and event["name"] == REAL_NAME:
             self._real = (event["file"], self._read_png(event["file"]))
@@ -161,21 +168,25 @@ class Diagnosis:
         except (FolderUnreadable, PngUnreadable):
             return
         cells = cut(grid, event["rows"], event["columns"])
+        is_blank = cells.is_plain and cells.content[0] in (0, 255)
+        self._blank_count = self._blank_count + 1 if is_blank else 0
+        self._casebook.history.facts["blank_count"] = self._blank_count
         # What is left over of the last row is black.
-        cells = cells.pick(_list_drawn(cells, spared=cells.count - event["columns"]))
+        if not is_blank:
+            cells = cells.pick(_list_drawn(cells, spared=cells.count - event["columns"]))
         if cells.count < _FEWEST_CELLS:
             return
         self._grid_count += 1
         self._grid_steps = [*self._grid_steps[-1:], iteration]
         yield from self._tell_of_real(iteration)
-        self._signals = self._measure(cells)
+        self._signals = self._measure(cells, event.get("latents_sha256"))
         yield {"kind": "metrics_logged", "iteration": iteration, "values": _show(self._signals)}
         self._casebook.history.sample_count = cells.count
         self._casebook.history.iterations = self._guess_iterations()
         self._is_alarmed = False
         yield from self._ask(self._signals, iteration)
 
-    def _measure(self, cells: Cells) -> dict[str, float]:
+    def _measure(self, cells: Cells, latents: str | None) -> dict[str, float]:
         # Imported here: it brings NumPy, which a run without grids does without.
         from ganvas.tracking.sender.signals import SignalMeter, stack
 
@@ -186,7 +197,7 @@ class Diagnosis:
             if sheet.channels == cells.channels and not (sheet.height % cells.height or sheet.width % cells.width):
                 real = cut(sheet, sheet.height // cells.height, sheet.width // cells.width)
                 self._meter.real = stack(real.pick(_list_drawn(real)))
-        found: dict[str, float] = self._meter.measure(stack(cells))
+        found: dict[str, float] = self._meter.measure(stack(cells), latents)
         return found
 
     def _tell_of_real(self, iteration: int) -> Iterator[Event]:
@@ -210,7 +221,8 @@ class Diagnosis:
 
     def _ask(self, signals: dict[str, float], iteration: int) -> Iterator[Event]:
         """Ask the rules about the newest losses with these signals, or with the last ones."""
-        values = (signals or self._signals) | self._scaled_losses()
+        unseen = self._meter.unseen if self._meter is not None else {}
+        values = unseen | (signals or self._signals) | self._scaled_losses() | {NOT_FINITE.name: self._not_finite}
         for finding in self._casebook.add(Point(iteration, values)):
             yield finding.model_dump(mode="json")
 

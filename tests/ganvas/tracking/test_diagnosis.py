@@ -126,6 +126,37 @@ def test_a_run_that_learns_is_not_called_collapsed(recorded: Recorded) -> None:
     assert find(events, "finding_reported") == []
 
 
+@pytest.mark.parametrize("value", [np.nan, 0.0, 1.0, 0.5])
+def test_pictures_that_are_not_finite_or_blank_are_found_whenever_they_come(
+    recorded: Recorded, value: float
+) -> None:
+    """Control: grey, which networks may begin with, and fewer blank grids than three give no finding so early."""
+    for step in range(4):
+        recorded.run.grid(np.full((9, 28, 28), value), step=step, range=(0, 1))
+    findings = find(diagnose(recorded)[0], "finding_reported")
+    said = (
+        "Diverged: 100% of the pictures' values are not finite"
+        if np.isnan(value)
+        else "Pictures of one plain colour"
+    )
+    found = [(finding["rule"], finding["since"], finding["text"]) for finding in findings]
+    assert found == ([] if value == 0.5 else [("divergence", 0 if np.isnan(value) else 2, said)])
+    noted = [event["text"] for event in recorded.events("line_logged")]
+    word = "100.0% of the pictures' values are NaN" if np.isnan(value) else "The pictures are plain "
+    assert [word in text for text in noted] == [True]
+
+
+def test_pictures_that_become_finite_again_end_the_finding(recorded: Recorded) -> None:
+    for step in range(600, 1000, 100):
+        images = make_images(9).astype(float)
+        images[0, 0, 0, 0] = np.nan if step < 800 else 0.0
+        recorded.run.grid(images, step=step)
+    assert [event["iteration"] for event in recorded.events("metrics_logged")] == [600, 800]
+    findings = find(diagnose(recorded)[0], "finding_reported")
+    assert [(each["since"], each["ended"]) for each in findings] == [(600, None), (600, 800)]
+    assert findings[0]["text"] == "Diverged: some of the pictures' values are not finite"
+
+
 def test_losses_that_are_not_finite_are_found_without_any_grid(recorded: Recorded) -> None:
     for step in range(40):
         recorded.run.log({"errG": 1.0, "errD": float("nan") if step >= 30 else 0.5, "lr": 1e9}, step=step)
@@ -151,6 +182,7 @@ def test_two_losses_of_one_player_are_left_alone(recorded: Recorded) -> None:
 
 def test_nothing_is_said_twice_where_a_run_goes_on(record: Callable[[], Recorded]) -> None:
     recorded = record()
+    recorded.run.latents(np.zeros((16, 2)))
     for step in range(0, 900, 100):
         recorded.run.grid(make_images(16), step=step)
     first, diagnosis = diagnose(recorded)
@@ -163,6 +195,13 @@ def test_nothing_is_said_twice_where_a_run_goes_on(record: Callable[[], Recorded
     (logged,) = find(again.follow(), "metrics_logged")
     assert (logged["iteration"], again.step) == (1000, 1000)
     assert logged["values"]["signals/movement"] > 0
+    # Cells of other latents, and of none, have not moved.
+    for latents in (np.ones((16, 2)), np.ones((3, 2))):
+        recorded.run.latents(latents)
+        recorded.run.grid(make_images(16), step=1100)
+        recorded.events()
+        (logged,) = find(again.follow(), "metrics_logged")
+        assert "signals/movement" not in logged["values"]
 
 
 def import_losses(path: Path, last: int, *others: Points) -> Imported:

@@ -1,4 +1,5 @@
 import io
+import re
 import sys
 from typing import Any
 
@@ -114,6 +115,32 @@ def test_a_ready_grid_is_cut_into_its_cells_with_the_gaps_of_make_grid() -> None
         draw(padded, rows=3, columns=5)
 
 
+def test_a_ready_grid_of_another_shape_has_no_gaps_there_and_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torchvision.utils import make_grid
+
+    cells = torch.rand(16, 3, 13, 13)
+    cells[0, 0, 0, 0] = torch.nan
+    grid = make_grid(cells, nrow=4)
+    # 60 pixels are 5 times 12 and 3 times 20 as well as 4 times 15.
+    as_bytes = (grid.nan_to_num() * 255).byte()
+    pictures = [
+        grid,
+        grid.numpy(),
+        grid.permute(1, 2, 0),
+        as_bytes[0],
+        Image.fromarray(as_bytes.permute(1, 2, 0).numpy()),
+    ]
+    for picture in pictures:
+        assert draw(picture, rows=4, columns=4).shape[:2] == (52, 52)
+        for gap in (None, 2):
+            with pytest.raises(ValueError, match="cannot be cut into 5 rows and 3 columns"):
+                draw(picture, rows=5, columns=3, padding=gap)
+    known = set[tuple[int, ...]]()
+    read_shape(capture(grid), 4, 4, None, known)
+    monkeypatch.setattr(captures.Captured, "has_gaps", None)
+    assert read_shape(capture(grid), 4, 4, None, known) == Shape(4, 4, 2)
+
+
 def test_a_gap_that_is_said_is_taken() -> None:
     # 14 rows could be 2 cells of 7, or of 5 with gaps; only who made the grid knows.
     picture = np.zeros((14, 14), np.uint8)
@@ -161,6 +188,20 @@ def test_what_cannot_be_drawn_is_refused_in_the_loop(images: Any, error: type[Ex
         capture(images)
 
 
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [((16, 784), "reshape(16, 1, 28, 28)"), ((4, 3072), "(4, 3, 32, 32)"), ((9, 1, 64), "(9, 1, 8")],
+)
+def test_flat_pictures_of_an_mlp_are_refused_with_their_shape(shape: tuple[int, ...], said: str) -> None:
+    flat = capture(np.zeros(shape, np.float32))
+    for rows, columns in ((None, None), (1, shape[0])):
+        with pytest.raises(ValueError, match=re.escape(said)):
+            read_shape(flat, rows, columns, None)
+    # One picture of this shape, as the message says, and others that are no batch.
+    for picture in (np.zeros((1, 16, 784)), np.zeros((16, 780)), np.zeros((64, 64))):
+        assert read_shape(capture(picture), None, None, None) == Shape(1, 1)
+
+
 def test_a_captured_picture_does_not_change_with_the_loops() -> None:
     for images in (torch.zeros(1, 1, 2, 2), np.zeros((1, 1, 2, 2))):
         captured = capture(images)
@@ -184,6 +225,7 @@ def test_a_grid_that_no_service_takes_is_kept_in_part_and_says_so() -> None:
     first = decode_png(sheet.png).content[: 512 * 3]
     assert (first, len(sheet.png) < 8 * 1024 * 1024) == (noise[0, 0].tobytes(), True)
     large = np.zeros((36, 1, 1024, 1024), np.uint8)
+    large[0, 0, 0, 0] = 1
     sheet = Painter().draw_sheet(capture(large), None, Shape(6, 6))
     assert sheet.rows * sheet.columns * 1024 * 1024 <= 16_000_000
     assert sheet.notes == [

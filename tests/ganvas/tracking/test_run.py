@@ -85,6 +85,35 @@ def test_files_checkpoints_and_state_dicts_are_kept_as_they_are_now(
         run.checkpoint(torch.nn.Linear(1, 1), step=1)
 
 
+def test_cells_are_of_the_latents_only_where_there_are_as_many(
+    recorded: Recorded, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, pixels = recorded.run, np.zeros((16, 1, 2, 2), np.uint8)
+    run.grid(pixels, step=0)
+    run.latents(torch.zeros(3, 8))
+    run.grid(pixels, step=1)
+    run.grid(pixels, step=2)
+    run.latents(torch.zeros(16, 8))
+    run.grid(pixels, step=3)
+    run.grid(pixels[:9], step=4)
+    # Pictures that hold grids: the last row of one may end early.
+    run.grid(np.zeros((10, 8), np.uint8), step=5, rows=5, columns=4)
+    run.grid(np.zeros((8, 10), np.uint8), step=6, rows=4, columns=5)
+    first, second = (event["file"]["sha256"] for event in recorded.events("latents_fixed"))
+    known = [event["latents_sha256"] for event in recorded.events("sample_grid_saved")]
+    assert first != second
+    assert known == [None, None, None, second, None, None, second]
+    said = [text for text in capsys.readouterr().err.splitlines() if "fixed latents" in text]
+    assert [text.partition("There are ")[2].partition(":")[0] for text in said] == [
+        "3 fixed latents and a grid of 16 cells",
+        "16 fixed latents and a grid of 9 cells",
+        "16 fixed latents and a grid of 20 cells",
+    ]
+    noted = " ".join(event["text"] for event in recorded.events("line_logged"))
+    assert noted.count("fixed latents and a grid of") == 3
+    assert "The fixed latents are others from here on" in noted
+
+
 def test_steps_count_on_by_themselves_and_grids_belong_to_the_newest(recorded: Recorded) -> None:
     run = recorded.run
     run.log({"a": 1.0})
@@ -305,7 +334,7 @@ def test_in_a_kernel_the_newest_grid_is_drawn_where_the_first_one_stands(
     assert [html[:24] for html in notebook.shown] == ["", '<img width="448" style="', '<img width="448" style="']
     assert notebook.shown[1] != notebook.shown[2]
     monkeypatch.setitem(sys.modules, "IPython", terminal)
-    recorded.run._view = NotebookView()
+    recorded.run._pictures.view = NotebookView()
     recorded.run.grid(np.zeros((1, 1, 8, 8), np.uint8), step=2)
     recorded.events()
     assert terminal.shown == []
