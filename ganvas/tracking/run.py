@@ -66,7 +66,7 @@ class Run:
         self._shapes: set[tuple[int, ...]] = set()
         self._latents = FixedLatents()
         self._warned: set[str] = set()
-        self._pictures = PictureSaver(writer)
+        self._pictures = PictureSaver(writer, goes_on=step >= 0)
         self._is_told = False
         self._stop_asked = False
 

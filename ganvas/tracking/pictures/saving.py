@@ -14,14 +14,17 @@ PNG = "image/png"
 
 
 class PictureSaver:
-    """Draws and saves pictures of one run, one after the other. view: of the newest grid, in a notebook."""
+    """Draws and saves pictures of one run, one after the other. view: of the newest grid, in a notebook.
 
-    def __init__(self, writer: RunWriter | None) -> None:
+    goes_on: whether the run has grids of an earlier process, of which nothing is known here.
+    """
+
+    def __init__(self, writer: RunWriter | None, *, goes_on: bool = False) -> None:
         self.view = NotebookView()
         self._writer = writer
         self._painter = Painter()
-        # Of the newest grid's values.
-        self._not_finite = 0.0
+        # Of the newest grid's values; None where it may be anything.
+        self._not_finite: float | None = None if goes_on else 0.0
 
     def put_grid(self, captured: Captured, at: int, said: Range | None, shape: Shape, latents: str | None) -> None:
         """Have a sample grid of this iteration saved. latents: sha256 of its cells', None if not known."""

@@ -13,6 +13,7 @@ from ganlib.vocabulary.losses import find_role
 from ganvas.exchange.records import Points, SourceRun
 from ganvas.exchange.writing import Imported, write_run
 from ganvas.tracking.folder import RunFolder
+from ganvas.tracking.pictures.saving import PictureSaver
 from ganvas.tracking.sender import signals
 from ganvas.tracking.sender.diagnosis import Diagnosis
 from tests.ganvas.tracking.conftest import Recorded
@@ -154,6 +155,11 @@ def test_pictures_that_become_finite_again_end_the_finding(recorded: Recorded) -
     assert [event["iteration"] for event in recorded.events("metrics_logged")] == [600, 800]
     findings = find(diagnose(recorded)[0], "finding_reported")
     assert [(each["since"], each["ended"]) for each in findings] == [(600, None), (600, 800)]
+    # A process that goes on with a run knows nothing of its last grid, and says that its own is whole.
+    recorded.run._pictures = PictureSaver(recorded.run._writer, goes_on=True)
+    for step in (1000, 1100):
+        recorded.run.grid(make_images(9), step=step)
+    assert [event["iteration"] for event in recorded.events("metrics_logged")] == [600, 800, 1000]
     assert findings[0]["text"] == "Diverged: some of the pictures' values are not finite"
 
 
