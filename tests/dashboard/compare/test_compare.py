@@ -169,7 +169,7 @@ def test_verdict_score_and_differences_from_a_baseline_are_said(client: TestClie
 def test_runs_to_compare_are_searched_and_those_chosen_stay(client: TestClient, worker: FakeWorker) -> None:
     jobs = make_runs(worker, 3)
     html = read(client, address(jobs[:1], find="run-2"))
-    choices = re.findall(r'name="run" value="(\w+)"( checked)?>', html)
+    choices = re.findall(r'type="checkbox" name="run" value="(\w+)"( checked)?>', html)
     assert choices == [(jobs[0], " checked"), (jobs[2], "")]
     assert html.split('id="choose"')[1].count('class="thumb"') == 2
     assert "did you mean state:?" in read(client, address(jobs[:1], find="sate:x"))
@@ -177,7 +177,7 @@ def test_runs_to_compare_are_searched_and_those_chosen_stay(client: TestClient, 
 
 def test_specs_differ_field_by_field() -> None:
     rows = compare_specs([make_spec(seed=1), make_spec(seed=2, name="other", batch_size=32)]).rows
-    assert [(row.path, row.values) for row in rows] == [("seed", ["1", "2"]), ("batch_size", ["–", "32"])]
+    assert [(row.path, row.values) for row in rows] == [("batch_size", ["–", "32"]), ("seed", ["1", "2"])]
     layers = [{"layer": "dense", "size": 64}, {"layer": "relu"}]
     deeper = [*layers, {"layer": "dense", "size": 1}]
     row = compare_specs([{"layers": layers}, {"layers": deeper}]).rows[0]

@@ -123,7 +123,7 @@ def test_search_columns_and_views_without_scripts(open_page: OpenPage, worker: F
     page.get_by_role("button", name="Search", exact=True).click()
     expect_names(page, "alpha")
     page.get_by_label("Columns", exact=True).first.click()
-    page.get_by_label("Age").uncheck()
+    page.get_by_role("checkbox", name="Age").uncheck()
     page.get_by_label("Metrics and fields of the spec").fill("seed eval/fid")
     page.get_by_role("button", name="Show these").click()
     expect(page.get_by_role("columnheader", name="eval/fid")).to_be_visible()
