@@ -74,10 +74,7 @@ def recipes_command(
         click.echo("\n\n".join(render_recipe(file, spec) for file, spec in specs.items()))
     else:
         click.echo(render_recipes(specs))
-        click.echo(
-            "\nCosts are of one CPU core that does nothing else; a loaded machine takes several times as long."
-        )
-        click.echo("One whole: ganvas recipes NAME. To train one: ganvas submit NAME.")
+        click.echo("\nCosts: one idle core. One whole: ganvas recipes NAME. Train: ganvas submit NAME.")
 
 
 def choose(

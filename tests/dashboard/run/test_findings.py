@@ -137,7 +137,7 @@ def test_a_finding_says_since_when_by_which_numbers_what_it_means_and_where_it_s
         "Curves that show it",
         "Slow the discriminator",
         "It learns too fast. Heusel 2017",
-        "optimisers.discriminator.learning_rate: 5e-05",
+        "optimisers.discriminator.learning_rate: 0.0002 → 5e-05",
         "Run again with this",
     ):
         assert part in shown, part
