@@ -299,10 +299,21 @@ def test_cancel_from_another_site_is_refused(
     assert client.get(f"/jobs/{job}").json()["state"] == "queued"
 
 
-@pytest.mark.parametrize("path", ["/runs/nonsense", "/nowhere", "/runs/%3Cscript%3E"])
-def test_wrong_address_is_a_page_for_browsers_and_json_for_others(client: TestClient, path: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/runs/nonsense", "nonsense&#39; is neither an id, nor the beginning of one, nor a name"),
+        ("/nowhere", "Not found There is no page at this address."),
+        ("/runs/%3Cscript%3E", "is neither an id, nor the beginning of one, nor a name"),
+    ],
+)
+def test_wrong_address_is_a_page_for_browsers_and_json_for_others(
+    client: TestClient, path: str, said: str
+) -> None:
     shown = words(read(client, path, status=404))
-    assert "Not found There is no page at this address." in shown
+    assert "Not found" in shown
+    assert said in shown
+    assert "<script>" not in shown
     assert client.get(path).json()["error"]["code"] in ("job_not_found", "not_found")
 
 

@@ -52,6 +52,7 @@ def test_findings_of_a_job_say_what_they_mean_and_what_to_do(client: TestClient,
             "text": "It takes smaller steps.",
             "source": "Heusel and others, 2017",
             "changes": {"seed": 8},
+            "words": ["seed: 7 → 8"],
         }
     ]
     # A rule of another version.
