@@ -25,9 +25,10 @@ from api.server.http.dependencies import COSTLY, ServicesDep
 from api.server.http.query_fields import takes_query
 from dashboard.charts.chart import CHART_METRICS
 from dashboard.compare.axis import Track, last_common
+from dashboard.compare.grids import name_runs
 from dashboard.compare.requests import LEAST_RUNS, MAX_METRICS, MOST_RUNS, Comparison, read_comparison
 from dashboard.compare.tables import describe_extractors
-from dashboard.compare.view import CompareData, build_compare_page, name_runs
+from dashboard.compare.view import CompareData, build_compare_page
 from dashboard.run.findings import JUDGES
 from dashboard.timeline.standalone import (
     DEFAULT_BYTES,

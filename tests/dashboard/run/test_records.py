@@ -33,7 +33,7 @@ def test_a_run_made_with_changes_and_its_source_lead_to_each_other(client: TestC
     job = worker.submit()
     made = run_again(client, job, name="longer", iterations="2000", seed="8")
     young, old = show_lineage(client, made), show_lineage(client, job)
-    assert young == "Made from first-light (seed 7 → 8; iterations 1,000 → 2,000; compare with first-light)"
+    assert young == "Made from first-light (iterations 1,000 → 2,000; seed 7 → 8; compare with first-light)"
     assert old.startswith("1 run was made from this one Made from this run longer (")
     assert "iterations 1,000 → 2,000" in old
     assert f'href="/runs/{job}">first-light' in read(client, f"/runs/{made}")

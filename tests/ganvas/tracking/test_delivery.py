@@ -121,7 +121,7 @@ def test_what_can_not_be_sent_is_told_and_the_others_are_sent(
     assert outcome.status == 1
     assert outcome.err.startswith("broken: not sent: ")
     assert "copy the folder once more" in outcome.err
-    assert "13 events and 2 files sent, succeeded" in outcome.out
+    assert "14 events and 2 files sent, succeeded" in outcome.out
     nothing = ganvas("sync", tmp_path / "home")
     assert (nothing.status, "There is no run in" in nothing.err) == (1, True)
 
@@ -223,7 +223,7 @@ def test_two_copies_that_were_both_written_on_are_told_apart(
     )
     # Nothing is lost: it can be a run of its own.
     assert "ganvas sync --as-new" in ganvas("sync", second).err
-    assert "16 events and 2 files sent, succeeded" in ganvas("sync", "--as-new", second).out
+    assert "17 events and 2 files sent, succeeded" in ganvas("sync", "--as-new", second).out
     (other,) = (each for each in client.list() if each.id != job.id)
     assert read_losses(client, other.id)[50] == 5.0
     assert "nothing new" in ganvas("sync", second).out
