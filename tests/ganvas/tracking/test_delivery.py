@@ -18,8 +18,8 @@ from tests.ganvas.conftest import RunCommand
 from tests.ganvas.tracking.conftest import Recorded
 
 STEPS = 10
-# Latents, numbers, how floats are read, the grid and the histogram.
-EVENTS = STEPS + 3
+# Latents, numbers, how floats are read, that pictures are blank, the grid and the histogram.
+EVENTS = STEPS + 4
 
 
 @pytest.fixture
