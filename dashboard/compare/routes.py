@@ -101,7 +101,9 @@ def read_runs(session: Session, asked: Comparison, last_event_id: int, now: date
     known = [*dict.fromkeys(job for job in stored.values() if job is not None)]
     jobs = [serializers.job_read(session, job) for job in known[:MOST_RUNS]]
     asked = replace(asked, runs=tuple(job.id for job in jobs))
-    drawn = list(asked.metrics) or _choose_metrics(jobs)
+    usual = _choose_metrics(jobs)
+    # What is drawn anyway keeps its place, so that one more choice moves no chart.
+    drawn = sorted(asked.metrics, key=lambda name: usual.index(name) if name in usual else len(usual)) or usual
     incomparable = find_incomparable(session, {job.id: job.latest for job in jobs})
     hidden = {name for job in jobs for name in list_judged(job.latest)} if incomparable else set()
     drawn = [name for name in drawn if name not in hidden]

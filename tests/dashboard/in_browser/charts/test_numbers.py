@@ -181,6 +181,7 @@ def test_every_number_of_compared_runs_is_the_api_s(open_page: OpenPage, worker:
     query = "&".join(f"run={job}" for job in jobs)
     chart = "#curves curve-chart"
     page = open_page(f"/compare?{query}")
+    page.locator(chart).first.scroll_into_view_if_needed()
     expect(page.locator(f"{chart} canvas").first).to_be_visible()
     expect(page.locator(".compare-table thead th")).to_have_text(
         [f"{place} odd ({job[:8]})" for place, job in enumerate(jobs, 1)]

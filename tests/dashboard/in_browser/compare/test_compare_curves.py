@@ -30,6 +30,7 @@ until = partial(browser.wait_for_plot, CHART)
 def open_alive(open_page: OpenPage, query: str) -> Page:
     """Open the comparison and wait until its first chart is drawn by its script."""
     page = open_compared(open_page, query)
+    page.locator(CHART).first.scroll_into_view_if_needed()
     expect(page.locator(f"{CHART} canvas").first).to_be_visible()
     return page
 
