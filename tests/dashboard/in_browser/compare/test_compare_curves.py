@@ -145,9 +145,9 @@ def test_places_of_curves_are_those_of_the_axis(open_page: OpenPage, worker: Fak
     until(page, "plot.lines[0].curve.iterations.length", 11)
     expect(page.locator(f"{CHART} [data-field=at]").first).to_have_text("at 64,000 images seen")
     page.get_by_role("link", name="Time since the start").click()
-    see_chart(page)
     # A range of images says nothing of time.
     expect(page).not_to_have_url(re.compile("zoom="))
+    see_chart(page)
     clock = "plot.lines.every(({ places }) => places.every((place, at) => at === 0 || place >= places[at - 1]))"
     until(page, clock, True)
     until(page, "plot.lines.every(({ places }) => places.at(-1) <= plot.u.scales.x.max)", True)
