@@ -14,22 +14,16 @@ from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS
 View = Literal["table", "gallery"]
 VIEWS: tuple[View, ...] = get_args(View)
 NEWEST_FIRST = "-created_at"
-# Groups runs whose specs differ in nothing but names and the seed.
-SAME_SPEC = "spec"
 
 
 @dataclass(frozen=True)
 class Listing:
-    """A search, an order, a view and columns if the address names them, a grouping, and a page.
-
-    group: a field of the spec, SAME_SPEC, or empty.
-    """
+    """A search, an order, a view and columns if the address names them, and a page."""
 
     q: str = ""
     sort: str = NEWEST_FIRST
     view: View | Literal[""] = ""
     columns: tuple[str, ...] = ()
-    group: str = ""
     cursor: str = ""
 
     def href(self, path: str = "/") -> str:
@@ -44,7 +38,6 @@ class Listing:
             "sort": "" if self.sort == NEWEST_FIRST else self.sort,
             "view": self.view,
             "columns": ",".join(self.columns),
-            "group": self.group,
         }
         return {key: value for key, value in given.items() if value}
 
