@@ -73,28 +73,29 @@ def test_a_bundle_that_is_too_large_is_refused_before_it_is_read(client: TestCli
 def test_a_file_of_a_bundle_is_synced_before_it_is_named_and_its_folder_afterwards(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    steps: dict[str, list[str]] = {}
+    steps: list[tuple[str, Path]] = []  # of several threads
     fsync, replace = os.fsync, Path.replace
 
     def note_fsync(descriptor: int) -> None:
         path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
-        fsync(descriptor)
         if path.name.endswith(storage.TORN_SUFFIX):
-            steps.setdefault(path.parent.name, []).append("file")
+            fsync(descriptor)
+            steps.append(("file", path))
         else:
-            steps.setdefault(path.name, []).append("folder")
+            steps.append(("folder", path))
+            fsync(descriptor)
 
     def note_replace(source: Path, target: Path) -> Path:
-        steps[source.parent.name].append("name")
-        return replace(source, target)
+        assert ("file", source) in steps
+        replace(source, target)
+        steps.append(("name", target))
+        return target
 
     monkeypatch.setattr(os, "fsync", note_fsync)
     monkeypatch.setattr(Path, "replace", note_replace)
-    contents = {f"{index:02x}" * 32: b"" for index in range(20)}
-    contents = {sha256(name.encode()): name.encode() for name in contents}
+    contents = {sha256(bytes([index])): bytes([index]) for index in range(20)}
     storage.store_all(LocalBlobs(tmp_path / "blobs"), contents)
-    for name in contents:
-        assert "".join(step[0] for step in steps[name[:2]]).count("fnf") == sum(
-            n[:2] == name[:2] for n in contents
-        )
-        assert (tmp_path / "blobs" / name[:2] / name).read_bytes() == contents[name]
+    for name, content in contents.items():
+        path = tmp_path / "blobs" / name[:2] / name
+        assert path.read_bytes() == content
+        assert ("folder", path.parent) in steps[steps.index(("name", path)) :]
