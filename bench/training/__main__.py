@@ -8,7 +8,8 @@ one whose networks too are written by hand (winkler_by_hand.py).
 ganlib logs at the recipe's cadence while it takes turns, and its clock stops only when all events are delivered.
 Grids and checkpoints come too seldom for a short run: each is timed alone, with drawing, files and hashes, and its
 share of an iteration is added. `--iterations N` instead trains N iterations with both at the recipe's cadence, and
-adds nothing. Evaluation and transfer are left out: they are extra computation, not tracking.
+adds nothing. Evaluation and transfer are left out, as extra computation, not tracking; `--evaluate N` evaluates
+every N iterations with the default metrics. The classifier that judges is trained before anything is timed.
 
 Run: OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive python -m bench.training [RECIPE…|--all]
 Data: as the trainer finds them (GANVAS_DATA), else random bytes of the same shape; the speed is the same.
@@ -28,6 +29,7 @@ from bench.training.bare_loop import BareLoop
 from bench.training.recipes import RECIPES, provide_data
 from bench.training.turns import OURS, Loop, Seconds, Turns, time_of, time_reports
 from bench.training.winkler_by_hand import WinklerByHand
+from ganlib.evaluation.evaluator import SampleMeter
 from ganlib.runtime.device import describe_device
 from ganlib.spec.files import apply_overrides, read_spec_file
 from ganlib.spec.job import JobSpec
@@ -35,7 +37,7 @@ from ganlib.spec.parse import parse_spec
 
 TURN_SECONDS = 0.25
 LEAST_TURNS = 5
-LEFT_OUT = {"evaluation": None, "transfer": None}
+LEFT_OUT = ("evaluation", "transfer")
 COLUMNS = (
     "recipe", "batch", "bare ms", "ganlib ms", "of it grids, checkpoints", "processor", "median", "wall", "median",
     "iterations", "load",
@@ -61,6 +63,9 @@ def measure(spec: JobSpec, seconds: float, whole: int | None, float32: bool) -> 
     """Time one recipe for about so many seconds of processor time, or for `whole` iterations at full cadence."""
     provide_data(spec)
     bare = BareLoop(spec)
+    if spec.evaluation is not None:
+        judge = SampleMeter(bare.parts, spec.evaluation, lambda text, about=None, level="info": None)
+        judge.prepare(lambda: False)
     loops: dict[str, Loop] = {"bare": bare, **loops_by_hand(spec, bare, float32)}
     grid, checkpoint = time_reports(bare.parts)
     time_of(bare.step)
@@ -78,9 +83,9 @@ def measure(spec: JobSpec, seconds: float, whole: int | None, float32: bool) -> 
 def at_cadence(spec: JobSpec, iterations: int, whole: int | None) -> JobSpec:
     """Return the spec for the trainer: with grids and checkpoints only in a whole run."""
     if whole:
-        return spec.model_copy(update={"iterations": whole, **LEFT_OUT})
+        return spec.model_copy(update={"iterations": whole})
     seldom = {"sample_every": 10**9, "checkpoint_every": 10**9}
-    return spec.model_copy(update={"iterations": iterations, **LEFT_OUT, **seldom})
+    return spec.model_copy(update={"iterations": iterations, **seldom})
 
 
 def summarise(spec: JobSpec, taken: dict[str, list[Seconds]], steps: int, shares: list[Seconds]) -> Result:
@@ -155,6 +160,7 @@ def main() -> None:
     parser.add_argument("--all", action="store_true", help="every recipe")
     parser.add_argument("--seconds", type=float, default=40, help="of processor time a recipe (default 40)")
     parser.add_argument("--iterations", type=int, help="train so many, grids and checkpoints at the cadence")
+    parser.add_argument("--evaluate", type=int, metavar="N", help="evaluate every N iterations")
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change a field")
     parser.add_argument("--float32", action="store_true", help="winkler-mnist: two loops in float32 too")
     parser.add_argument("--json", action="store_true", help="print one JSON object a recipe, not rows of a table")
@@ -166,7 +172,11 @@ def main() -> None:
         print(f"| {' | '.join(COLUMNS)} |")
         print("|" + " --- |" * len(COLUMNS), flush=True)
     for name in names or ["winkler-mnist"]:
-        spec = parse_spec(apply_overrides(read_spec_file(RECIPES / f"{name}.yaml"), [*options.set, "device=cpu"]))
+        given = read_spec_file(RECIPES / f"{name}.yaml")
+        for section in LEFT_OUT:
+            given.pop(section, None)
+        wanted = [f"evaluation={{every: {options.evaluate}}}"] if options.evaluate else []
+        spec = parse_spec(apply_overrides(given, [*wanted, *options.set, "device=cpu"]))
         result = measure(spec, options.seconds, options.iterations, options.float32)
         print(json.dumps(asdict(result)) if options.json else show(result), flush=True)
         gc.collect()
