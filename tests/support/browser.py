@@ -207,5 +207,5 @@ def read_plot(chart: str, page: Page, code: str) -> Any:
 
 
 def wait_for_plot(chart: str, page: Page, code: str, wanted: Any) -> None:
-    """Wait until the plot says so."""
-    eventually(page, lambda: read_plot(chart, page, code), wanted)
+    """Wait until the plot is there and says so."""
+    eventually(page, lambda: read_plot(chart, page, f"plot && ({code})"), wanted)
