@@ -22,7 +22,7 @@ from api.server.settings import Settings
 from ganvas.app import build_app
 from tests.support import endings
 from tests.support.processes import run_starter
-from tests.support.servers import make_home, serve_postgresql, share_compiled_statements
+from tests.support.servers import make_home, serve_postgresql, share_compiled_statements, share_read_routes
 
 # One thread a trainer: two that spin beside a busy neighbour are slower than one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -30,6 +30,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 # None of what is imported until the tests begin is garbage: looking for some takes four tenths of that time.
 gc.disable()
 share_compiled_statements()
+share_read_routes()
 
 # Property of a test's report: a row of the table of faults.
 FAULT = "fault"

@@ -5,24 +5,30 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_origin
 
 import httpx
+from fastapi import routing
+from fastapi._compat import v2
+from fastapi.dependencies import utils
+from pydantic._internal._fields import PydanticMetadata
+from pydantic.fields import FieldInfo
 from sqlalchemy import URL, Engine
 
 from api.server.database import engine
 from api.server.database.engine import Database, build_database, migrate
 from api.server.database.models import Base
 from api.server.settings import Settings
+from dashboard import pages
 
 DATABASE_NAME = "ganvas.sqlite3"
-# What is lost with the power is nothing here, and waiting for disks takes most of a test.
 # What ends at a proxy.
 HOP_BY_HOP = ("connection", "content-length", "keep-alive", "transfer-encoding")
+# What is lost with the power is nothing here, and waiting for disks takes most of a test.
 UNSAFE = ("fsync", "synchronous_commit", "full_page_writes")
 
 
@@ -44,6 +50,81 @@ def share_compiled_statements() -> None:
         return made
 
     engine.create_engine = create_sharing
+
+
+def share_read_routes() -> None:
+    """Let all applications of this process use what one of them has read: signatures of routes, and scripts.
+
+    FastAPI reads each route's signature when it is made and again at the first request, and makes a validator for
+    each field; most tests make an application, and this is most of what that takes.
+    """
+    adapters: dict[Any, Any] = {}
+    dependants: dict[Any, Any] = {}
+    contexts: dict[int, list[Any]] = {}
+    make_adapter, read = v2.TypeAdapter, utils.get_dependant
+    build_context = routing._IncludedRouter._build_effective_context
+
+    def find_adapter(annotated: Any, *, config: Any = None) -> Any:
+        try:
+            key = _make_key([annotated, config])
+            return adapters.get(key) or adapters.setdefault(key, make_adapter(annotated, config=config))
+        except TypeError:
+            # Something in it has no hash.
+            return make_adapter(annotated, config=config)
+
+    def find_dependant(*, path: str, call: Any, **options: Any) -> Any:
+        try:
+            signature = call.__code__, call.__annotations__, call.__defaults__, call.__kwdefaults__
+            key = _make_key([path, options, *signature])
+        except (AttributeError, TypeError):
+            return read(path=path, call=call, **options)
+        if key not in dependants:
+            found = read(path=path, call=call, **options)
+            if not all(map(_is_everywhere, found.dependencies)):
+                return found
+            dependants[key] = replace(found, call=None)
+        # The same function of another application; which puts its own dependencies before a route's.
+        return replace(dependants[key], call=call, dependencies=[*dependants[key].dependencies])
+
+    def find_context(self: Any, route: Any) -> Any:
+        if not isinstance(route, routing.APIRoute) or "<locals>" in route.endpoint.__qualname__:
+            return build_context(self, route)
+        # Nothing here is replaced for tests but by settings.
+        given = self.include_context = replace(self.include_context, dependency_overrides_provider=None)
+        known = contexts.setdefault(id(route), [])
+        if not (found := [made for context, made in known if context == given]):
+            found.append(build_context(self, route))
+            known.append((given, found[0]))
+        return found[0]
+
+    v2.TypeAdapter = find_adapter
+    utils.get_dependant = routing.get_dependant = find_dependant
+    routing._IncludedRouter._build_effective_context = find_context
+    pages.StaticTree = cache(pages.StaticTree)
+
+
+def _is_everywhere(dependant: Any) -> bool:
+    """Say whether this, and what it needs in turn, is the same in every application."""
+    is_made_here = getattr(dependant.call, "__closure__", None)
+    return not is_made_here and all(map(_is_everywhere, dependant.dependencies))
+
+
+def _make_key(part: Any) -> Any:
+    """Return something with a hash that two parts share only where they ask for the same validation."""
+    if isinstance(part, FieldInfo):
+        attributes = part._attributes_set.items()
+        return FieldInfo, tuple((name, _make_key(value)) for name, value in attributes), _make_key(part.metadata)
+    if isinstance(part, (list, tuple)):
+        return type(part), tuple(map(_make_key, part))
+    if isinstance(part, dict):
+        return dict, tuple((name, _make_key(value)) for name, value in part.items())
+    if isinstance(part, PydanticMetadata):
+        return type(part), _make_key(vars(part))
+    if get_origin(part) is Annotated:
+        return Annotated, part.__origin__, _make_key(part.__metadata__)
+    # 1, 1.0 and True are equal.
+    hash(part)
+    return type(part), part
 
 
 def make_home(home: Path) -> Path:
