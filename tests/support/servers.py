@@ -58,13 +58,17 @@ def share_read_routes() -> None:
     FastAPI reads each route's signature when it is made and again at the first request, and makes a validator for
     each field; most tests make an application, and this is most of what that takes.
     """
-    if not (hasattr(v2, "TypeAdapter") and hasattr(routing, "_IncludedRouter")):
-        return  # Another release of FastAPI: the same tests, only slower.
+    pages.StaticTree = cache(pages.StaticTree)
+    # Another release of FastAPI may have other names inside: the same tests, only slower.
+    if hasattr(v2, "TypeAdapter") and hasattr(routing, "_IncludedRouter"):
+        _share_validators()
+        _share_signatures()
+        _share_contexts()
+
+
+def _share_validators() -> None:
     adapters: dict[Any, Any] = {}
-    dependants: dict[Any, Any] = {}
-    contexts: dict[int, list[Any]] = {}
-    make_adapter, read = v2.TypeAdapter, utils.get_dependant
-    build_context = routing._IncludedRouter._build_effective_context
+    make_adapter = v2.TypeAdapter
 
     def find_adapter(annotated: Any, *, config: Any = None) -> Any:
         try:
@@ -73,6 +77,13 @@ def share_read_routes() -> None:
         except TypeError:
             # Something in it has no hash.
             return make_adapter(annotated, config=config)
+
+    v2.TypeAdapter = find_adapter
+
+
+def _share_signatures() -> None:
+    dependants: dict[Any, Any] = {}
+    read = utils.get_dependant
 
     def find_dependant(*, path: str, call: Any, **options: Any) -> Any:
         try:
@@ -88,6 +99,13 @@ def share_read_routes() -> None:
         # The same function of another application; which puts its own dependencies before a route's.
         return replace(dependants[key], call=call, dependencies=[*dependants[key].dependencies])
 
+    utils.get_dependant = routing.get_dependant = find_dependant
+
+
+def _share_contexts() -> None:
+    contexts: dict[int, list[Any]] = {}
+    build_context = routing._IncludedRouter._build_effective_context
+
     def find_context(self: Any, route: Any) -> Any:
         if not isinstance(route, routing.APIRoute) or "<locals>" in route.endpoint.__qualname__:
             return build_context(self, route)
@@ -99,10 +117,7 @@ def share_read_routes() -> None:
             known.append((given, found[0]))
         return found[0]
 
-    v2.TypeAdapter = find_adapter
-    utils.get_dependant = routing.get_dependant = find_dependant
     routing._IncludedRouter._build_effective_context = find_context
-    pages.StaticTree = cache(pages.StaticTree)
 
 
 def _is_everywhere(dependant: Any) -> bool:
