@@ -17,7 +17,7 @@ from api.curves.points import Points
 from api.curves.schemas import Curve, CurvesRead, HistogramRead
 from api.errors import JobNotFound
 from api.events.findings.schemas import FindingAdvised, FindingListed, VerdictTone
-from api.jobs.schemas import JobPage, JobRead, JobSummary
+from api.jobs.schemas import GroupsRead, JobPage, JobRead, JobSummary
 from api.samples.schemas import CheckpointRead, LogLineRead, NeighbourGridRead, SampleRead
 from api.server.http.schemas import HealthRead, JobState, Page
 from api.server.sharing.schemas import ShareKind, ShareMade, ShareRead
@@ -25,10 +25,9 @@ from api.workers.schemas import WorkerRead
 from ganlib.events import Severity
 
 if TYPE_CHECKING:
-    from ganlib.spec.job import JobSpec
-
-if TYPE_CHECKING:
     import httpx
+
+    from ganlib.spec.job import JobSpec
 
 # A read on a connection that the service had just closed is retried once.
 READ_DELAYS = (0.0,)
@@ -340,6 +339,17 @@ def table_query(
     query: dict[str, Any] = {"state": state, "name": name, "tag": tag, "commit": commit, "recipe": recipe}
     query |= {"verdict": verdict, "finding": finding, "where": [*where], "q": q, "sort": sort, "limit": limit}
     return _given(query)
+
+
+def list_groups(*by: str, metrics: Sequence[str] = (), **filters: Any) -> Call[GroupsRead]:
+    """Return jobs grouped by fields of their specs, or by `spec` (all but the seed), with means and deviations.
+
+    metrics: whose newest values are averaged. filters: those of `list`.
+
+    >>> client.list_groups("losses.generator", tag="sweep").groups[0].score.mean  # doctest: +SKIP
+    """
+    query = table_query(**filters) | {"by": [*by], "metric": [*metrics]}
+    return _read(GroupsRead, "/job-groups", {key: value for key, value in query.items() if key != "sort"})
 
 
 def share(

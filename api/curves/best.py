@@ -1,7 +1,7 @@
-"""Each job's best value of a metric, for lists: the points of short curves are read, those of all jobs at once."""
+"""What judges a job, and its best value of that: points of short curves are read, those of all jobs at once."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -9,10 +9,17 @@ from sqlalchemy.orm import Session
 from api.curves.points import unpack_points
 from api.curves.queries import read_stored_curves
 from api.server.database.models import CurveChunk, Job
-from ganlib.vocabulary import Metric
+from ganlib.vocabulary import CLASSIFIER_SCORE, FRECHET_DISTANCE, REAL_DISTANCE, Metric
 
+# What a job is judged by: the first of these that was measured.
+JUDGES = (FRECHET_DISTANCE, CLASSIFIER_SCORE, REAL_DISTANCE)
 # The best value, and the first iteration that has it.
 Best = tuple[float, int]
+
+
+def find_judge(names: Collection[str]) -> Metric | None:
+    """Return what judges a job that logs these metrics, or None."""
+    return next((metric for metric in JUDGES if metric.name in names), None)
 
 
 def choose_best(points: Iterable[tuple[int, float]], metric: Metric) -> Best | None:

@@ -65,8 +65,8 @@ class StoredCurves:
 
 
 @dataclass(frozen=True)
-class _Columns:
-    """One curve of the container: its columns of values and their iterations."""
+class Columns:
+    """One curve of the container: its columns of values and their iterations; total: of the points behind them."""
 
     name: str
     total: int
@@ -87,7 +87,7 @@ def stream_curves(
     timed: with a second column, the times that each of the curves has.
     """
     columns = (
-        _Columns(
+        Columns(
             each.name,
             each.total,
             [each.points.values] if each.points.times is None else [each.points.values, each.points.times],
@@ -107,6 +107,11 @@ def stream_bands(curves: Iterable[StoredCurve], count: int, last_event_id: int, 
     """Yield the output of write_bands piece by piece; `count` is the number of curves."""
     columns = (_to_bands(curve, limit) for curve in curves)
     return _stream_container(_BANDS_MAGIC, columns, count, last_event_id)
+
+
+def write_columns(curves: Sequence[Columns], last_event_id: int) -> bytes:
+    """Write means, lows and highs as bands, whatever they were made of."""
+    return b"".join(_stream_container(_BANDS_MAGIC, curves, len(curves), last_event_id))
 
 
 def stream_json(curves: Iterable[StoredCurve], last_event_id: int) -> Iterator[bytes]:
@@ -163,13 +168,13 @@ def read_curves(data: bytes) -> StoredCurves:
     return StoredCurves(curves, last_event_id)
 
 
-def _to_bands(curve: StoredCurve, limit: int) -> _Columns:
+def _to_bands(curve: StoredCurve, limit: int) -> Columns:
     bands = reduce_to_bands(curve.points, limit)
     values = [bands.means] if len(bands) == curve.total else [bands.means, bands.lows, bands.highs]
-    return _Columns(curve.name, curve.total, values, bands.iterations)
+    return Columns(curve.name, curve.total, values, bands.iterations)
 
 
-def _stream_container(magic: bytes, curves: Iterable[_Columns], count: int, last_event_id: int) -> Iterator[bytes]:
+def _stream_container(magic: bytes, curves: Iterable[Columns], count: int, last_event_id: int) -> Iterator[bytes]:
     yield _HEAD.pack(magic, count, last_event_id)
     for curve in curves:
         name = curve.name.encode()

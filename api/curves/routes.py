@@ -3,11 +3,11 @@
 from collections.abc import Generator, Sequence
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
-from api.curves import columns, histograms
+from api.curves import columns, folding, histograms
 from api.curves import queries as curve_queries
-from api.curves.schemas import CurvesRead, HistogramRead
+from api.curves.schemas import CurvesRead, GroupCurve, GroupCurvesRead, HistogramRead
 from api.curves.times import add_times
 from api.errors import JobNotFound, RequestInvalid
 from api.jobs import queries as job_queries
@@ -21,6 +21,7 @@ from ganlib.events import MetricName
 
 router = APIRouter(tags=["jobs"], dependencies=[*needs("read"), NAMED_JOB, COSTLY])
 
+_JOB_IDS = r"^[a-z0-9]{12}(,[a-z0-9]{12}){0,49}$"
 _MAX_ITERATION = 1_000_000_000
 Form = Literal["json", "binary", "bands"]
 # Media type and level of compression; columns of points are not compressed.
@@ -69,6 +70,55 @@ def get_curves(
     parts = _stream_curves(services.database, job_id, name, points, form, window, times)
     media_type, level = _FORMS[form]
     return streamed_response(request, parts, media_type, level=level)
+
+
+@router.get(
+    "/job-groups/{job_ids}/metrics",
+    response_model=GroupCurvesRead,
+    responses={
+        200: {
+            "description": "With `form=bands`, columns as docs/reference/api.md describes them.",
+            "content": {columns.BANDS_MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}},
+        },
+        **documented(JobNotFound, RequestInvalid),
+    },
+)
+def get_group_curves(
+    job_ids: Annotated[str, Path(pattern=_JOB_IDS, description="whole ids of up to 50 jobs, with commas between")],
+    services: ServicesDep,
+    name: Annotated[list[str] | None, Query(description="may be given several times; all without it")] = None,
+    points: Annotated[int | None, Query(ge=5, le=1_000_000)] = None,
+    form: Literal["json", "bands"] = "json",
+    first: Annotated[int, Query(alias="from", ge=0, le=_MAX_ITERATION, description="the first iteration")] = 0,
+    last: Annotated[
+        int | None, Query(alias="to", ge=0, le=_MAX_ITERATION, description="the last iteration, included")
+    ] = None,
+) -> Any:
+    """Read the mean of several jobs' curves and the standard deviation between jobs (n - 1), at each iteration.
+
+    Where a job logged nothing, it counts as if it went straight from its last point to its next one. `form=bands`
+    divides each into at most `points` stretches (1,000 unless given): the mean, and a deviation to either side.
+    """
+    ids, window = list(dict.fromkeys(job_ids.split(","))), curve_queries.CurveWindow(first, last)
+    limit = (points or 1000) if form == "bands" else None
+    with services.database.read() as session:
+        folded, last_event_id = folding.read_folded(session, ids, name, limit, window)
+    if form == "bands":
+        bands = columns.write_columns([curve.to_bands() for curve in folded], last_event_id)
+        return Response(bands, media_type=columns.BANDS_MEDIA_TYPE)
+    thinned = folded if points is None else [folding.thin_folded(curve, points) for curve in folded]
+    return GroupCurvesRead(curves=[_read_folded(curve) for curve in thinned], last_event_id=last_event_id)
+
+
+def _read_folded(curve: folding.FoldedCurve) -> GroupCurve:
+    return GroupCurve(
+        name=curve.name,
+        iterations=[point.iteration for point in curve.points],
+        values=[point.mean for point in curve.points],
+        total=curve.total,
+        deviations=[point.deviation for point in curve.points],
+        counts=[point.count for point in curve.points],
+    )
 
 
 @router.get(

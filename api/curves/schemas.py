@@ -27,6 +27,23 @@ class CurvesRead(Schema):
     last_event_id: int
 
 
+class GroupCurve(Curve):
+    """The mean of several jobs' curves, in `values`.
+
+    counts: n, how many jobs have come to each iteration. deviations: between these, with n - 1; null for n = 1.
+    """
+
+    deviations: list[MetricValue | None]
+    counts: list[int]
+
+
+class GroupCurvesRead(Schema):
+    """The mean curves of several jobs, by metric name; `last_event_id`: the newest event in them."""
+
+    curves: list[GroupCurve]
+    last_event_id: int
+
+
 class HistogramRead(Histogram):
     """One named distribution at one iteration: 64 equal bins from `low` to `high`."""
 

@@ -364,13 +364,14 @@ def read_spec_fields(session: Session, job_ids: Sequence[str], paths: Sequence[s
         return {}
     steps = {path: resolve_field(path) for path in paths}
     rows = session.execute(select(Job.id, Job.spec).where(Job.id.in_(job_ids)))
-    return {job_id: {path: _read_field(spec, way) for path, way in steps.items()} for job_id, spec in rows}
+    return {job_id: {path: read_field(spec, way) for path, way in steps.items()} for job_id, spec in rows}
 
 
-def _read_field(value: Any, steps: Sequence[Step]) -> Any:
+def read_field(value: Any, steps: Sequence[Step]) -> Any:
+    """Return the value at these steps of a spec, None where it has none; of a list, those of all its elements."""
     for place, step in enumerate(steps):
         if step is None:
-            inner = [_read_field(part, steps[place + 1 :]) for part in value] if isinstance(value, list) else []
+            inner = [read_field(part, steps[place + 1 :]) for part in value] if isinstance(value, list) else []
             return [part for part in inner if part is not None]
         if isinstance(step, int):
             value = value[step] if isinstance(value, list) and step < len(value) else None

@@ -16,12 +16,14 @@ from api.errors import (
     SpecRefused,
 )
 from api.events.findings.schemas import VerdictTone
-from api.jobs import edits, serializers, sorting, submission, table
+from api.jobs import edits, serializers, sorting, submission
 from api.jobs import queries as job_queries
 from api.jobs.ids import NAMED_JOB
 from api.jobs.queries import JobFilters
-from api.jobs.schemas import JobEdit, JobPage, JobRead
+from api.jobs.schemas import GroupsRead, JobEdit, JobPage, JobRead
 from api.jobs.search import MAX_TERMS, check_count, parse_comparison, parse_search
+from api.jobs.tables import groups
+from api.jobs.tables import rows as table
 from api.server.access.scopes import needs
 from api.server.http.bodies import parse_body, parse_job_spec
 from api.server.http.dependencies import COSTLY, Caller, Cursor, RawBody, ServicesDep
@@ -119,6 +121,29 @@ def list_jobs(
     """
     with services.database.read() as session:
         return job_queries.list_jobs(session, filters, sort, limit, cursor)
+
+
+@read.get("/job-groups", dependencies=[COSTLY], response_model=GroupsRead, responses=documented(RequestInvalid))
+def list_groups(
+    services: ServicesDep,
+    filters: _Filters,
+    by: Annotated[
+        list[_Condition],
+        Query(
+            min_length=1, max_length=groups.MOST_FIELDS, description="a field of the spec, or `spec`; repeatable"
+        ),
+    ],
+    metric: Annotated[list[_Condition], Query(max_length=groups.MOST_METRICS, description="repeatable")] = [],  # noqa: B006
+) -> Any:
+    """Group jobs by fields of their specs, and average the jobs of each group: mean, and deviation between jobs.
+
+    `by=losses.generator&by=batch_size` makes a group of each pair of values, `by=spec` one of jobs that differ in
+    nothing but name, tags, queue and seed. `metric` averages that metric's newest values. Filters are those of
+    `GET /jobs`; of more than 2,000 jobs the newest are grouped. A deviation has n - 1 below its sum of squares; a
+    group in which one job has a value has none.
+    """
+    with services.database.read() as session:
+        return groups.read_groups(session, filters, by, metric)
 
 
 @read.get(

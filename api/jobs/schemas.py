@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from api.attempts.schemas import AttemptRead
-from api.events.findings.schemas import FindingAdvised, VerdictRead
+from api.events.findings.schemas import FindingAdvised, VerdictRead, VerdictTone
 from api.samples.schemas import CheckpointRead, SampleRead
 from api.server.http.schemas import JobState, Origin, Page, Reason, Request, Schema
 from ganlib.events import MetricValue
@@ -91,3 +91,56 @@ class JobEdit(Request):
     add_tags: Annotated[list[Tag], Field(max_length=32)] = []
     remove_tags: Annotated[list[Tag], Field(max_length=32)] = []
     note: Annotated[str, Field(max_length=10_000, pattern=r"^[^\x00]*$")] | None = None
+
+
+class Average(Schema):
+    """The values that `count` jobs of a group have of a metric, those that are finite.
+
+    mean: their mean. deviation: their standard deviation with count - 1, null for one job alone.
+    """
+
+    metric: str
+    count: int
+    mean: MetricValue
+    deviation: MetricValue | None
+
+
+class GroupedJob(Schema):
+    """A job of a group."""
+
+    id: str
+    name: str
+    seed: int | None
+    state: JobState
+
+
+class GroupRead(Schema):
+    """Jobs whose specs have the same values.
+
+    values: those of `by`, in its order, null where a spec has none. title: the same in words. jobs: the newest
+    first. seeds: how many different ones are known. differing: fields in which the jobs differ beside the seed, at
+    most five, so that their mean is not one over seeds alone. states, verdicts: how many jobs have each.
+    score: of each job's best value of what judges most of them, null where nothing does. metrics: the averages of
+    the newest values that were asked for, without those that no job has.
+    """
+
+    values: list[JsonValue]
+    title: str
+    jobs: list[GroupedJob]
+    seeds: int
+    differing: list[str]
+    states: dict[JobState, int]
+    verdicts: dict[VerdictTone, int]
+    score: Average | None
+    metrics: list[Average]
+
+
+class GroupsRead(Schema):
+    """Jobs in groups, in the order of their values. by: what they are grouped by, as it was given.
+
+    notes: what is not said otherwise, such as a field that no job has, or jobs that were left out.
+    """
+
+    by: list[str]
+    groups: list[GroupRead]
+    notes: list[str]

@@ -8,7 +8,7 @@ from fastapi.responses import HTMLResponse, Response
 from sqlalchemy.orm import Session
 
 from api.curves import queries as curve_queries
-from api.curves.best import read_bests
+from api.curves.best import JUDGES, read_bests
 from api.curves.extractors import find_incomparable, list_judged
 from api.curves.schemas import Curve
 from api.errors import RequestInvalid
@@ -29,7 +29,6 @@ from dashboard.compare.grids import name_runs
 from dashboard.compare.requests import LEAST_RUNS, MAX_METRICS, MOST_RUNS, Comparison, read_comparison
 from dashboard.compare.tables import describe_extractors
 from dashboard.compare.view import CompareData, build_compare_page
-from dashboard.run.findings import JUDGES
 from dashboard.timeline.standalone import (
     DEFAULT_BYTES,
     FileParts,

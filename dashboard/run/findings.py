@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
+from api.curves.best import JUDGES
 from api.curves.schemas import Curve
 from api.events.findings.schemas import AdviceRead, FindingAdvised, FindingRead
 from api.jobs.schemas import JobRead
@@ -14,7 +15,7 @@ from dashboard.web.formats import show_count, show_number
 from dashboard.web.layout import Figure, figure_of
 from ganlib.evaluation.diagnosis.rules import RULES
 from ganlib.spec.documents.differences import show_value
-from ganlib.vocabulary import CLASSIFIER_SCORE, FRECHET_DISTANCE, REAL_DISTANCE, Metric, find_metric
+from ganlib.vocabulary import Metric, find_metric
 
 
 @dataclass(frozen=True)
@@ -130,10 +131,6 @@ def build_spans(findings: Sequence[FindingRead]) -> list[Span]:
         Span(each.rule, each.since, each.ended, each.severity, each.description, f"#{name_finding(each)}")
         for each in findings
     ]
-
-
-# What the best iteration is judged by: the first of these that was measured.
-JUDGES = (FRECHET_DISTANCE, CLASSIFIER_SCORE, REAL_DISTANCE)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from sqlalchemy.orm import Session
 
 from api.curves import queries as curve_queries
-from api.curves.best import read_bests
+from api.curves.best import find_judge, read_bests
 from api.errors import RequestInvalid
 from api.events import watermark
 from api.jobs import queries as job_queries
@@ -37,7 +37,7 @@ from dashboard.runs.requests import (
     read_view,
 )
 from dashboard.runs.sparklines import draw_sparklines
-from dashboard.runs.view import MOST_LIVE, ROWS, ListData, build_runs_page, find_judge
+from dashboard.runs.view import MOST_LIVE, ROWS, ListData, build_runs_page
 from dashboard.web.rendering import COMPRESSION, Site
 from dashboard.web.requests import YEAR_SECONDS, read_frame, read_way_back
 from ganlib.vocabulary.losses import choose_sparklines
@@ -138,7 +138,7 @@ def _add_surroundings(session: Session, data: ListData, listing: Listing) -> Lis
     is_first = not (listing.q or listing.cursor)
     training = job_queries.JobFilters(states=["running"])
     running = job_queries.list_jobs(session, training, limit=MOST_LIVE).items if is_first else []
-    judges = {job.id: judge for job in (*data.jobs.items, *running) if (judge := find_judge(job))}
+    judges = {job.id: judge for job in (*data.jobs.items, *running) if (judge := find_judge(job.latest))}
     # Of a search it would take as long as to read all runs.
     is_counted = not listing.with_state("").q
     counts = job_queries.count_listed(session) if is_counted else {}

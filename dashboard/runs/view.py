@@ -5,12 +5,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal, get_args
 
-from api.curves.best import Best
+from api.curves.best import Best, find_judge
 from api.events.findings.schemas import VerdictRead
 from api.jobs.schemas import JobPage, JobSummary
 from api.jobs.search import read_metric
 from api.server.http.schemas import TERMINAL_STATES, JobState
-from dashboard.run.findings import JUDGES
 from dashboard.runs.bulk_actions import ResultView
 from dashboard.runs.columns import (
     USUAL,
@@ -306,13 +305,8 @@ def _row(job: JobSummary, listing: Listing, columns: Sequence[Column], data: Lis
     )
 
 
-def find_judge(job: JobSummary) -> Metric | None:
-    """Return what judges a run: the first of the judges that it logs, or None."""
-    return next((metric for metric in JUDGES if metric.name in job.latest), None)
-
-
 def _score(job: JobSummary, best: Best | None) -> ScoreView | None:
-    metric = find_judge(job)
+    metric = find_judge(job.latest)
     if metric is None or best is None:
         return None
     value, iteration = best

@@ -11,9 +11,9 @@ from fastapi.testclient import TestClient
 from sqlalchemy.orm import Session
 
 from api.errors import RequestInvalid
-from api.jobs import table
 from api.jobs.queries import JobFilters
-from api.jobs.table import TableRequest, flatten, name_metric, stream_csv, stream_jsonl
+from api.jobs.tables import rows as table
+from api.jobs.tables.rows import TableRequest, flatten, name_metric, stream_csv, stream_jsonl
 from api.server.database.engine import Database
 from tests.support.services import TINY_SPEC, add_claimed_job, add_job, make_metrics, post
 

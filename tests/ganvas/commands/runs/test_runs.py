@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from api.client.client import Client
-from api.jobs.schemas import JobRead, JobSummary, LatestMetric
+from api.jobs.schemas import Average, JobRead, JobSummary, LatestMetric
 from api.samples.schemas import LogLineRead
 from api.server.http.schemas import Page
-from ganvas.commands.runs.listing import render_sorted
+from ganvas.commands.runs.listing import render_sorted, show_average
 from tests.conftest import LiveService
 from tests.ganvas.conftest import RunCommand
 
@@ -38,6 +38,26 @@ def test_cancelled_job_never_runs(ganvas: RunCommand, live_service: LiveService,
     job_id = ganvas("submit", tiny_spec, "--url", live_service.url).out.split()[0]
     assert ganvas("cancel", job_id, "--url", live_service.url).out.split() == [job_id, "cancelled"]
     assert json.loads(ganvas("show", job_id, "--url", live_service.url, "--json").out)["state"] == "cancelled"
+
+
+def test_list_groups_runs_and_says_how_many_a_mean_is_of(
+    ganvas: RunCommand, live_service: LiveService, tiny_spec: Path
+) -> None:
+    for seed in (1, 2):
+        ganvas("submit", tiny_spec, "--url", live_service.url, "--set", f"seed={seed}")
+    heading, row = ganvas("list", "--group", "losses.generator", "--url", live_service.url).out.splitlines()
+    assert heading.split()[:3] == ["losses.generator", "runs", "seeds"]
+    assert row.split()[:5] == ["non_saturating", "2", "2", "2", "queued"]
+    found = json.loads(ganvas("list", "--group", "seed", "--json", "--url", live_service.url).out)
+    assert [group["values"] for group in found["groups"]] == [[1], [2]]
+    wrong = ganvas("list", "--group", "losses.genrator", "--url", live_service.url)
+    assert "did you mean losses.generator?" in wrong.err
+    assert "goes with --group" in ganvas("list", "--metric", "eval/fid", "--url", live_service.url).err
+    means = [
+        Average(metric="m", count=3, mean=13.0, deviation=3.60555),
+        Average(metric="m", count=1, mean=4.0, deviation=None),
+    ]
+    assert [show_average(mean) for mean in means] == ["13 ± 3.6 (n 3)", "4 (n 1)"]
 
 
 def test_repeated_idempotency_key_submits_once(

@@ -1,0 +1,1 @@
+"""Jobs as tables: one row a job, and one row a group of jobs."""
