@@ -44,7 +44,7 @@ from ganlib.vocabulary import METRICS
 Condition = ColumnElement[bool]
 _USUAL_METRICS = {metric.name for metric in METRICS}
 # How many names an answer lists, and the own runs whose settings are read for them.
-_SHOWN_NAMES, _READ_RUNS = 5, 50
+_SHOWN_NAMES, _READ_RUNS, _READ_TAGS = 5, 50, 1000
 _LEAST_LIKENESS = 0.68
 # Steps of a setting of an own run: ("spec", "config", …).
 _CONFIG = ("spec", "config")
@@ -271,13 +271,16 @@ def check_metrics(session: Session, sort: str, terms: Sequence[Term]) -> None:
 
 
 def explain_no_match(session: Session, terms: Sequence[Term]) -> str | None:
-    """Return which metric or setting of these terms no job has, with the nearest there is; None where each is had.
+    """Return which tag, metric or setting of these terms no job has, with the nearest there is; None for none.
 
     A usual metric that nothing was measured by yet is no mistake.
     """
     for term in terms:
         if term.excluded:
             continue
+        if isinstance(term, Word) and term.key == "tag" and not _has_tag(session, term.value):
+            tags = session.scalars(select(Job.tags).where(Job.deleted_at.is_(None)).limit(_READ_TAGS))
+            return f"No job has the tag {term.value}{_name_near(term.value, sorted(set().union(*tags)))}"
         if isinstance(term, MetricComparison) and not _has_metric(session, term.metric):
             if term.metric in _USUAL_METRICS:
                 return f"No job has measured {term.metric}."
@@ -296,6 +299,10 @@ def _name_near(name: str, had: Sequence[str], usual: Collection[str] = ()) -> st
         return f"; did you mean {near}?"
     more = " and others" if len(had) > _SHOWN_NAMES else ""
     return f"; there are {', '.join(had[:_SHOWN_NAMES])}{more}." if had else "."
+
+
+def _has_tag(session: Session, tag: str) -> bool:
+    return session.scalar(select(Job.id).where(Job.deleted_at.is_(None), has_tag(tag)).limit(1)) is not None
 
 
 def _has_metric(session: Session, name: str) -> bool:

@@ -18,12 +18,16 @@ NEWEST_FIRST = "-created_at"
 
 @dataclass(frozen=True)
 class Listing:
-    """A search, an order, a view and columns if the address names them, and a page."""
+    """A search, an order, a view and columns if the address names them, a grouping, and a page.
+
+    group: fields of the spec, or `spec` for runs that differ in no more than their seeds.
+    """
 
     q: str = ""
     sort: str = NEWEST_FIRST
     view: View | Literal[""] = ""
     columns: tuple[str, ...] = ()
+    group: tuple[str, ...] = ()
     cursor: str = ""
 
     def href(self, path: str = "/") -> str:
@@ -33,11 +37,12 @@ class Listing:
         return f"{path}?{urlencode(query)}" if query else path
 
     def fields(self) -> dict[str, str]:
-        """Return the parameters that a new search keeps: order, view and columns, without defaults."""
+        """Return the parameters that a new search keeps: order, view, columns and grouping, without defaults."""
         given = {
             "sort": "" if self.sort == NEWEST_FIRST else self.sort,
             "view": self.view,
             "columns": ",".join(self.columns),
+            "group": ",".join(self.group),
         }
         return {key: value for key, value in given.items() if value}
 

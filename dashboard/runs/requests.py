@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from api.errors import RequestInvalid
 from api.jobs.sorting import check_sort
+from api.jobs.tables.groups import MOST_FIELDS
 from dashboard.runs.bulk_actions import Action
 from dashboard.runs.columns import (
     KNOWN,
@@ -34,12 +35,12 @@ _TAG: TypeAdapter[str] = TypeAdapter(Tag)
 # Parameters of addresses from before there was one search field.
 _OLD_PARAMETERS = ("state", "name", "tag", "commit")
 # All fields of the list's address.
-LIST_FIELDS = ("q", "sort", "view", "columns", "cursor", *_OLD_PARAMETERS)
+LIST_FIELDS = ("q", "sort", "view", "columns", "group", "cursor", *_OLD_PARAMETERS)
 Pairs = list[tuple[str, str]]
 
 
 def read_listing(request: Request) -> Listing:
-    """Return the search, order, view and columns that the address names."""
+    """Return the search, order, view, columns and grouping that the address names."""
     query = request.query_params
     old = [f"{key}:{_quote(query[key])}" for key in _OLD_PARAMETERS if query.get(key, "").strip()]
     search = " ".join([query.get("q", ""), *old])
@@ -50,6 +51,7 @@ def read_listing(request: Request) -> Listing:
         columns=tuple(column.key for column in choose_columns(_split(query["columns"])))
         if "columns" in query
         else (),
+        group=tuple(dict.fromkeys(_split(query.get("group", ""))))[:MOST_FIELDS],
         cursor=query.get("cursor", ""),
     )
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from sqlalchemy.orm import Session
 
 from api.curves import queries as curve_queries
@@ -13,8 +13,10 @@ from api.curves.best import find_judge, read_bests
 from api.errors import RequestInvalid
 from api.events import watermark
 from api.jobs import queries as job_queries
+from api.jobs.filters import explain_no_match
 from api.jobs.schemas import JobPage
 from api.jobs.search import parse_search
+from api.jobs.tables import groups
 from api.server.access.scopes import needs
 from api.server.http.dependencies import COSTLY, ServicesDep
 from api.server.http.query_fields import takes_query
@@ -22,6 +24,7 @@ from api.server.http.responses import compressed_response
 from dashboard.run.curves import axis_length
 from dashboard.runs.bulk_actions import RESULT_COOKIE, apply_to_each, build_result, read_result, write_result
 from dashboard.runs.columns import Column, Listing
+from dashboard.runs.groups import list_metrics
 from dashboard.runs.requests import (
     COLUMNS_COOKIE,
     LIST_FIELDS,
@@ -38,18 +41,22 @@ from dashboard.runs.requests import (
 )
 from dashboard.runs.sparklines import draw_sparklines
 from dashboard.runs.view import MOST_LIVE, ROWS, ListData, build_runs_page
+from dashboard.runs.words import name_columns, read_values, read_words
 from dashboard.web.rendering import COMPRESSION, Site
 from dashboard.web.requests import YEAR_SECONDS, read_frame, read_way_back
 from ganlib.vocabulary.losses import choose_sparklines
 
 # The rows of a page share one answer.
 SPARKLINES_SECONDS = 30
+# New tags and metrics may be missing from suggestions for so long.
+WORDS_SECONDS = 20
 NO_RUNS = JobPage(items=[])
 
 
 def build_router(site: Site) -> APIRouter:
     """Return the routes of the list of runs."""
     router = APIRouter(include_in_schema=False)
+    _add_words(router)
 
     @router.get("/", dependencies=needs("read"))
     @takes_query(*LIST_FIELDS)
@@ -60,7 +67,7 @@ def build_router(site: Site) -> APIRouter:
         with services.database.read() as session:
             data = _add_surroundings(session, _read_list(session, listing, columns, newest_event_id), listing)
         result = read_result(request)
-        data = replace(data, problem=data.problem or unknown)
+        data = replace(data, problem=" ".join(filter(None, [data.problem, unknown])))
         view, notice = choose_view(request), build_result(result)
         page = build_runs_page(data, listing, columns, read_frame(request), datetime.now(UTC), view, notice)
         response = site.renderer.render_page(request, "runs/page.html", page)
@@ -73,7 +80,7 @@ def build_router(site: Site) -> APIRouter:
     def read_sparklines(request: Request, services: ServicesDep) -> Response:
         """Draw the losses of the runs on one page of the list."""
         with services.database.read() as session:
-            jobs = _read_list(session, read_listing(request), [], 0).jobs.items
+            jobs = _read_list(session, replace(read_listing(request), group=()), [], 0).jobs.items
             losses = {job.id: choose_sparklines(job.latest) for job in jobs}
             outlines = curve_queries.read_outlines(session, losses)
         svg = draw_sparklines(outlines, losses, {job.id: axis_length(job) for job in jobs})
@@ -121,21 +128,36 @@ def build_router(site: Site) -> APIRouter:
     return router
 
 
+def _add_words(router: APIRouter) -> None:
+    @router.get("/runs/words.json", dependencies=[*needs("read"), COSTLY])
+    @takes_query("of")
+    def list_words(request: Request, services: ServicesDep) -> JSONResponse:
+        """List what a search can name, or the values of one field or key, for suggestions while one types."""
+        of = request.query_params.get("of", "")[:100]
+        with services.database.read() as session:
+            found = read_values(session, of) if of else read_words(session)
+        return JSONResponse({"words": found}, headers={"Cache-Control": f"private, max-age={WORDS_SECONDS}"})
+
+
 def _read_list(session: Session, listing: Listing, columns: list[Column], last_event_id: int) -> ListData:
     try:
         filters = job_queries.JobFilters(terms=parse_search(listing.q))
         job_queries.check_names(session, listing.sort, filters)
+        if listing.group:
+            found = groups.read_groups(session, filters, listing.group, list_metrics(columns))
+            return ListData(NO_RUNS, {}, last_event_id, groups=found)
     except RequestInvalid as error:
         return ListData(NO_RUNS, {}, last_event_id, error.text)
     jobs = job_queries.list_jobs(session, filters, listing.sort, ROWS, listing.cursor or None)
+    unknown = explain_no_match(session, name_columns([column.key for column in columns]))
     paths = [column.key for column in columns if column.kind == "field"]
     fields = job_queries.read_spec_fields(session, [job.id for job in jobs.items], paths)
-    return ListData(jobs, fields, last_event_id)
+    return ListData(jobs, fields, last_event_id, unknown or "" if jobs.items else "")
 
 
 def _add_surroundings(session: Session, data: ListData, listing: Listing) -> ListData:
     """Add what stands beside the rows: their best scores, the counts of all runs, and those that train now."""
-    is_first = not (listing.q or listing.cursor)
+    is_first = not (listing.q or listing.cursor or listing.group)
     training = job_queries.JobFilters(states=["running"])
     running = job_queries.list_jobs(session, training, limit=MOST_LIVE).items if is_first else []
     judges = {job.id: judge for job in (*data.jobs.items, *running) if (judge := find_judge(job.latest))}

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 
 from api.curves.best import Best, find_judge
 from api.events.findings.schemas import VerdictRead
-from api.jobs.schemas import JobPage, JobSummary
+from api.jobs.schemas import GroupsRead, JobPage, JobSummary
 from api.jobs.search import read_metric
 from api.server.http.schemas import TERMINAL_STATES, JobState
 from dashboard.runs.bulk_actions import ResultView
@@ -22,7 +22,9 @@ from dashboard.runs.columns import (
     show_choices,
     show_headings,
 )
+from dashboard.runs.groups import GroupsView, build_groups, list_metrics
 from dashboard.runs.sparklines import SparklineView, list_sparklines
+from dashboard.runs.words import choose_metric, write_example
 from dashboard.web.commit_links import short_commit
 from dashboard.web.formats import NOTHING, show_count, show_duration, show_number
 from dashboard.web.layout import (
@@ -44,7 +46,14 @@ from dashboard.web.layout import (
     thumbnail_of,
 )
 from ganlib.spec.documents.differences import show_value
-from ganlib.vocabulary import BETTER_WORDS, CLASS_COVERAGE, DISCRIMINATOR_LOSS, GENERATOR_LOSS, Metric
+from ganlib.spec.paths import list_fields
+from ganlib.vocabulary import (
+    BETTER_WORDS,
+    CLASS_COVERAGE,
+    DISCRIMINATOR_LOSS,
+    GENERATOR_LOSS,
+    Metric,
+)
 from ganlib.vocabulary.losses import choose_sparklines, find_losses
 
 ROWS = 50
@@ -73,7 +82,8 @@ OPERATORS = "= != < <= > >= and ~ (contains)"
 class ListData:
     """Data of the page: jobs, fields of their specs by job, and the problem of the search, if it has one.
 
-    bests: of what judges each job. running: jobs that train now, where they are shown. counts: of jobs by state.
+    bests: of what judges each job. running: jobs that train now, where they are shown. groups: of the jobs, where
+    groups are asked for. counts: of jobs by state.
     """
 
     jobs: JobPage
@@ -82,6 +92,7 @@ class ListData:
     problem: str = ""
     bests: Mapping[str, Best] = field(default_factory=dict)
     running: Sequence[JobSummary] = ()
+    groups: GroupsRead | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -163,6 +174,13 @@ class RunsPage:
     title: str
     frame: Frame
     rows: list[RowView]
+    groups: GroupsView | None
+    group: str
+    ungroup_href: str
+    kept_for_group: dict[str, str]
+    fields: Sequence[str]
+    placeholder: str
+    others_placeholder: str
     live: list[RowView]
     more_live: str
     has_live: bool
@@ -205,13 +223,20 @@ def build_runs_page(
     """Return the list page for one page of jobs; `result` is that of the reader's last action on some."""
     jobs = data.jobs
     sparklines = replace(listing, columns=(), view="").href("/runs/sparklines.svg")
-    is_asked = bool(listing.q or listing.cursor)
+    is_asked = bool(listing.q or listing.cursor or listing.group)
     more_live = data.counts.get("running", 0) - len(data.running)
     keys = [column.key for column in columns]
     return RunsPage(
         title="Runs",
         frame=frame,
         rows=[_row(job, listing, columns, data, now) for job in jobs.items],
+        groups=build_groups(data.groups, listing, list_metrics(columns)) if data.groups else None,
+        group=", ".join(listing.group),
+        ungroup_href=replace(listing, group=()).href(),
+        kept_for_group=replace(listing, group=()).fields() | ({"q": listing.q} if listing.q else {}),
+        fields=list_fields(),
+        placeholder=write_example(jobs.items),
+        others_placeholder=f"{choose_metric(jobs.items)} losses.generator",
         live=[_row(job, listing, (), data, now) for job in data.running],
         more_live=f"{show_count(more_live)} more" if data.running and more_live > 0 else "",
         has_live=not is_asked,
@@ -232,10 +257,10 @@ def build_runs_page(
         problem=data.problem,
         examples=EXAMPLES,
         operators=OPERATORS,
-        nothing="" if data.problem else jobs.note or f"No run has {listing.q}.",
+        nothing="" if data.problem or data.groups else jobs.note or f"No run has {listing.q}.",
         next_href=replace(listing, cursor=jobs.next).href() if jobs.next else "",
         first_href=replace(listing, cursor="").href() if listing.cursor else "",
-        is_empty=not jobs.items and not is_asked,
+        is_empty=not jobs.items and not is_asked and not data.problem,
         result=result,
         sparklines_url=f"{sparklines}{'&' if '?' in sparklines else '?'}v={data.last_event_id}",
         stream_url="/events",

@@ -1,6 +1,7 @@
 // <compare-links>: links to another axis or view, <a data-changes="view">, and the form that chooses other runs keep the
-// page's present settings.
-import { build } from "../../static/core/dom.js";
+// page's present settings; a choice of metrics, <form data-instant>, takes effect at once and is written to the address.
+import { writeAddress } from "../../static/core/address.js";
+import { announce, build } from "../../static/core/dom.js";
 
 // Parameters that only make sense for the present runs.
 const OF_THESE_RUNS = new Set(["run", "left", "right", "at", "cell"]);
@@ -12,6 +13,15 @@ class CompareLinks extends HTMLElement {
       this.addEventListener(kind, ({ target }) => this.lead(target.closest("a[data-changes]")));
     }
     this.addEventListener("submit", ({ target }) => this.keep(target));
+    const instant = this.querySelector("form[data-instant]");
+    if (!instant) return;
+    instant.querySelector("button").hidden = true;
+    instant.addEventListener("change", () => this.choose(instant));
+  }
+
+  choose(form) {
+    writeAddress({ metric: new FormData(form).getAll("metric") });
+    announce("refresh", { ids: ["curves", "numbers"] });
   }
 
   keep(form) {

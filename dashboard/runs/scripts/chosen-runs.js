@@ -1,8 +1,11 @@
 // <chosen-runs>: what can be done with chosen runs, shown once there are some: their number, a button for all, and ranges
-// with Shift. The choice is kept outside the element, because a refresh of the list replaces it.
+// with Shift. The keys j and k go from run to run, x chooses the one that has the focus. The choice, and the run that had
+// the focus, are kept outside the element, because a refresh of the list replaces it.
 import { build, findField } from "../../static/core/dom.js";
+import { isWriting } from "../../static/core/key-help.js";
 
 const chosen = new Set();
+let reached;
 // Tagged runs are often compared next: they stay chosen on the following page.
 const STORAGE_KEY = "chosen-runs";
 const KEEPING_ACTIONS = ["tag", "untag"];
@@ -14,6 +17,8 @@ class ChosenRuns extends HTMLElement {
     const { signal } = this.controller;
     this.rows.addEventListener("click", (event) => this.click(event), { signal });
     this.rows.addEventListener("change", () => this.read(), { signal });
+    this.rows.addEventListener("focusin", ({ target }) => (reached = target.closest("[data-run]")?.dataset.run ?? reached), { signal });
+    document.addEventListener("keydown", (event) => this.press(event), { signal });
     this.all = build("button", { type: "button", onclick: () => this.toggleAll() });
     findField(this, "chosen").after(this.all);
     this.addEventListener("submit", ({ submitter }) => {
@@ -45,6 +50,16 @@ class ChosenRuns extends HTMLElement {
       this.read();
     }
     this.last = index;
+  }
+
+  /** Go to the run below or above, or choose the one that was gone to. */
+  press(event) {
+    if (isWriting(event) || !["j", "k", "x"].includes(event.key)) return;
+    const rows = [...this.rows.querySelectorAll("[data-run]")];
+    const at = rows.findIndex(({ dataset }) => dataset.run === reached);
+    event.preventDefault();
+    if (event.key === "x") rows[at]?.querySelector('input[name="run"]').click();
+    else rows[Math.min(rows.length - 1, Math.max(0, at + (event.key === "j" ? 1 : -1)))].querySelector(".run-link").focus();
   }
 
   toggleAll() {

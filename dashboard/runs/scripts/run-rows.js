@@ -5,6 +5,7 @@ import { readValue, secondsLeft, showCount, showDuration, showNumber, showProgre
 
 // All sparklines of a page are one file, fetched anew at most this often.
 const SPARKLINES_MS = 10_000;
+const GROUPS_MS = 5000;
 const THUMBNAIL_CELLS = 2;
 const ENDINGS = { queued: "Waits again", succeeded: "Done", failed: "Failed", cancelled: "Cancelled" };
 
@@ -38,6 +39,7 @@ class RunRows extends HTMLElement {
   }
 
   take({ job, id }) {
+    if ("grouped" in this.dataset) return this.refreshGroups();
     const row = this.querySelector(`[data-run="${CSS.escape(job.id)}"]`);
     // A run that is new, deleted or in another state changes the list: the server renders it anew.
     if (!row || row.dataset.state !== job.state || job.deleted_at || this.wantsPicture(row, job)) {
@@ -109,6 +111,15 @@ class RunRows extends HTMLElement {
     grid.src = url;
     grid.hidden = false;
     grid.alt = grid.alt.replace(/[\d,]+$/, showCount(sample.iteration));
+  }
+
+  /** Means over groups are computed anew, but not with every message. */
+  refreshGroups() {
+    this.timer ??= setTimeout(() => {
+      this.timer = undefined;
+      // Not under a reader's hand: what is unfolded stays.
+      if (!this.querySelector("details[open]")) announce("refresh", { ids: ["runs"] });
+    }, GROUPS_MS);
   }
 
   refreshSparklines(id) {

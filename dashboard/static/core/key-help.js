@@ -1,15 +1,27 @@
-// <key-help>: a button in the page's menu and the key ? open the list of keys; / leads to the search. Widgets with keys of their own ask
-// isTyping first; each key also stands in the list below.
+// <key-help>: a button in the page's menu and the key ? open the list of keys; / leads to the search, g and a letter to
+// another page. Widgets with keys of their own ask isTyping first; each key also stands in the list below.
+import { below } from "./address.js";
 import { build } from "./dom.js";
 
 // Elements to which a key belongs while they have the focus.
 const OWN_KEYS = "input, select, textarea, button, summary, [tabindex]";
 const TEXT_FIELDS = "input:not([type=checkbox], [type=range], [type=radio]), select, textarea";
 
+// The pages to which g and a letter lead.
+const PAGES = { r: "/", n: "/new", c: "/compare", f: "/figures", w: "/queue-and-workers" };
+const WORDS = { r: "to the runs", n: "to a new run", c: "to the comparison", f: "to figures", w: "to the workers" };
+// Longer after g, a letter is a key of its own again.
+const PAIR_MS = 1500;
+const findPage = (letter) => PAGES[letter] && document.querySelector(`nav[aria-label="Pages"] a[href="${below(PAGES[letter])}"]`);
+
 // In the order of the list; a key with `where` is listed on pages that have such an element.
 const KEYS = [
   { keys: ["?"], does: "this help" },
   { keys: ["/"], does: "to the search", where: "#search-runs" },
+  { keys: ["j", "k"], does: "to the next run, to the run before", where: "chosen-runs" },
+  { keys: ["x"], does: "choose that run, or no longer", where: "chosen-runs" },
+  { keys: ["Enter"], does: "open it", where: "chosen-runs" },
+  ...Object.keys(PAGES).map((letter) => ({ keys: [`g ${letter}`], does: WORDS[letter], where: 'nav[aria-label="Pages"]' })),
   { keys: ["←", "→"], does: "the grid before, the grid after", where: "frame-player, compare-player" },
   { keys: ["Home", "End"], does: "the first grid, the newest grid", where: "frame-player, compare-player" },
   { keys: ["PgUp", "PgDn"], does: "with the focus on the slider: ten grids on, ten back; ↑ and ↓ one", where: "frame-player, compare-player" },
@@ -29,6 +41,11 @@ export function isTyping(event) {
   return event.ctrlKey || event.metaKey || event.altKey || Boolean(event.target.closest?.(OWN_KEYS));
 }
 
+/** Whether text is being written, to which letters belong. */
+export function isWriting(event) {
+  return event.ctrlKey || event.metaKey || event.altKey || Boolean(event.target.closest?.(TEXT_FIELDS));
+}
+
 class KeyHelp extends HTMLElement {
   connectedCallback() {
     this.controller = new AbortController();
@@ -44,9 +61,13 @@ class KeyHelp extends HTMLElement {
   }
 
   press(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.(TEXT_FIELDS)) return;
+    if (isWriting(event)) return;
     const search = document.querySelector("#search-runs");
-    if (event.key === "?") this.open();
+    const isPair = event.timeStamp - this.pairAt < PAIR_MS;
+    this.pairAt = undefined;
+    if (isPair && findPage(event.key)) findPage(event.key).click();
+    else if (event.key === "g" && findPage("r")) this.pairAt = event.timeStamp;
+    else if (event.key === "?") this.open();
     else if (event.key === "/" && search) search.focus();
     else return;
     event.preventDefault();

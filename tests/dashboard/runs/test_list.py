@@ -53,7 +53,7 @@ def test_wrong_search_is_explained_beside_the_box_and_shows_how_to_search(
     assert 'aria-invalid="true"' in html
     assert "did you mean losses.generator?" in html
     assert 'value="losses.genrator=hinge"' in html
-    assert "alpha" not in html
+    assert ">alpha</a>" not in html
     assert "How to search" in html
     assert "No job has a metric foo/bar" in read(client, f"/?{urlencode({'q': 'foo/bar<3'})}")
     assert "losses.generator=hinge" in html
@@ -74,6 +74,7 @@ def test_columns_of_the_address_win_and_those_of_the_form_are_kept(client: TestC
     form = [("column", "state"), ("column", "age"), ("others", "eval/fid, seed nonsense.field"), ("back", "/?q=a")]
     assert send(client, "/runs/columns", *form) == "/?q=a"
     assert headings(read(client, "/"))[1:] == ["Run", "State", "eval/fid", "seed", "Age"]
+    assert "No job has a metric eval/fid;" in words(read(client, "/"))
     assert "A spec has no field nonsense" in words(read(client, "/"))
     assert headings(read(client, "/?columns=id"))[1:] == ["Run", "Id"]
     send(client, "/runs/columns")
@@ -111,6 +112,52 @@ def test_a_field_of_the_spec_is_a_column_that_sorts(client: TestClient, worker: 
     assert list(dict.fromkeys(falling)) == ["bravo", "alpha", "charlie"]
     for wrong in ("losses.genrator", "batch_size'--", "spec", "-"):
         assert "aria-sort" not in read(client, f"{columns}&sort={wrong}")
+
+
+def test_groups_fold_seeds_and_lead_to_their_runs(client: TestClient, worker: FakeWorker) -> None:
+    for seed, loss in ((1, 2.0), (2, 4.0)):
+        worker.submit(name=f"h{seed}", seed=seed, losses={"generator": "hinge", "discriminator": "hinge"})
+        worker.claim()
+        worker.post({"kind": "metrics_logged", "iteration": 1, "values": {"a/b": loss}})
+    worker.submit(name="other")
+    html = read(client, "/?group=losses.generator&columns=a/b,state")
+    rows = [words(row) for row in re.findall(r"<tr data-group>.*?</tr>", html, re.S)]
+    assert "hinge Its runs" in rows[0]
+    assert "2 running" in rows[0]
+    assert "3.00 ± 1.4 n 2" in rows[0]
+    assert "non_saturating Its run " in rows[1]
+    (href,) = re.findall(r'<a href="(/\?[^"]*losses.generator%3Dhinge[^"]*)"', html)
+    listed = read(client, href.replace("&amp;", "&"))
+    assert [name for name in ("h1", "h2", "other") if f">{name}</a>" in listed] == ["h1", "h2"]
+    # What waits has no curve.
+    (compare,) = {*re.findall(r'href="(/compare\?[^"]*)"', html)}
+    assert compare.startswith("/compare?group=losses.generator&amp;run=")
+    assert compare.count("run=") == 2
+    assert re.search(r'<input type="hidden" name="group" value="losses.generator">', html)
+    wrong = words(read(client, "/?group=losses.genrator"))
+    assert "Cannot group by losses.genrator" in wrong
+    assert "did you mean losses.generator?" in wrong
+
+
+def test_words_of_a_search_are_those_that_exist(client: TestClient, worker: FakeWorker) -> None:
+    worker.submit(name="alpha", tags=["good"], techniques=[{"technique": "ema_generator"}])
+    worker.claim()
+    worker.post({"kind": "metrics_logged", "iteration": 1, "values": {"eval/coverage": 0.5}})
+    said = client.get("/runs/words.json").json()["words"]
+    found = {each["word"]: each["kind"] for each in said}
+    wanted = {"tag:": "key", "tag:good": "tag", "losses.generator": "field", "eval/coverage": "metric"}
+    assert found | wanted == found
+    assert "eval/frechet_distance" not in found
+    values = {
+        of: client.get("/runs/words.json", params={"of": of}).json()["words"]
+        for of in ("state", "techniques", "no")
+    }
+    assert [each["word"] for each in values["state"]][:2] == ["queued", "running"]
+    assert values["techniques"] == [{"word": "ema_generator", "kind": "value", "about": "1 run"}]
+    assert values["no"] == []
+    html = read(client, "/")
+    assert 'placeholder="Name, tag:good, losses.generator=hinge, eval/coverage&lt;0.5"' in html
+    assert "No job has the tag godo; did you mean good?" in words(read(client, "/?q=tag:godo"))
 
 
 def test_gallery_shows_newest_grids_state_losses_and_verdict(client: TestClient, worker: FakeWorker) -> None:

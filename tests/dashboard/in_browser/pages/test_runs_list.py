@@ -77,6 +77,67 @@ def test_chosen_runs_stay_chosen_while_new_ones_come_in(open_page: OpenPage, wor
     expect(page.locator("#chosen")).to_be_hidden()
 
 
+def test_runs_are_reached_chosen_and_opened_by_keys(open_page: OpenPage, worker: FakeWorker) -> None:
+    jobs = [worker.submit(name=f"run-{number}") for number in range(3)]
+    page = open_page("/?columns=state,seed")
+    expect(page.locator("[data-field=chosen]")).to_be_hidden()
+    expect(page.locator("chosen-runs")).to_be_hidden()
+    for key, name in (("j", "run-2"), ("j", "run-1"), ("k", "run-2"), ("k", "run-2"), ("j", "run-1")):
+        page.keyboard.press(key)
+        expect(page.get_by_role("link", name=name)).to_be_focused()
+    page.keyboard.press("x")
+    page.keyboard.press("j")
+    page.keyboard.press("x")
+    expect(page.locator("[data-field=chosen]")).to_have_text("2 chosen")
+    assert (
+        page.locator("input[name=run]:checked").evaluate_all("(all) => all.map((box) => box.value)") == jobs[1::-1]
+    )
+    page.keyboard.press("x")
+    expect(page.locator("[data-field=chosen]")).to_have_text("1 chosen")
+    # Letters that are written belong to the text.
+    page.keyboard.press("/")
+    page.keyboard.type("jkxgr")
+    expect(page.get_by_role("combobox", name="Search runs")).to_have_value("jkxgr")
+    page.get_by_role("link", name="run-0").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/runs/{jobs[0]}")
+
+
+def test_what_exists_is_suggested_while_one_types(open_page: OpenPage, worker: FakeWorker) -> None:
+    worker.submit(name="alpha", tags=["two words"])
+    worker.claim()
+    worker.log_metrics(100)
+    page = open_page("/")
+    search, options = page.get_by_role("combobox", name="Search runs"), page.get_by_role("option")
+    search.press_sequentially("-tag:tw")
+    expect(options).to_have_count(1)
+    search.press("ArrowDown")
+    search.press("Enter")
+    expect(search).to_have_value('-tag:"two words"')
+    search.press_sequentially(" los.gen")
+    expect(options).to_have_count(0)
+    search.fill("losses.ge")
+    search.press_sequentially("n")
+    expect(options.first).to_contain_text("losses.generator")
+    search.press("ArrowDown")
+    expect(options.first).to_have_attribute("aria-selected", "true")
+    search.press("Tab")
+    # Then the values that runs have of it.
+    expect(search).to_have_value("losses.generator=")
+    expect(options).to_have_count(1)
+    options.first.click()
+    expect(search).to_have_value("losses.generator=non_saturating")
+    search.press("Enter")
+    expect_names(page, "alpha")
+    columns = page.get_by_label("Metrics and fields of the spec")
+    page.get_by_label("Columns", exact=True).first.click()
+    columns.press_sequentially("seed loss/gen")
+    expect(options).to_have_count(1)
+    columns.press("Escape")
+    expect(options).to_have_count(0)
+    expect(columns).to_be_visible()
+
+
 @pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without scripts"])
 def test_runs_are_tagged_cancelled_deleted_and_brought_back(
     open_page: OpenPage, worker: FakeWorker, scripts: bool
@@ -100,7 +161,7 @@ def test_runs_are_tagged_cancelled_deleted_and_brought_back(
         expect(page.locator("#chosen")).to_be_hidden()
     page.get_by_role("link", name="good").first.click()
     expect_names(page, "bravo", "alpha")
-    expect(page.get_by_role("searchbox")).to_have_value("tag:good")
+    expect(page.get_by_label("Search runs")).to_have_value("tag:good")
     choose("alpha")
     page.get_by_text("Cancel …").click()
     page.get_by_role("button", name="Yes, cancel the chosen runs").click()
@@ -149,9 +210,9 @@ def test_keys_lead_to_the_search_and_to_their_list(open_page: OpenPage, worker: 
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
     page.keyboard.press("/")
-    expect(page.get_by_role("searchbox")).to_be_focused()
+    expect(page.get_by_role("combobox")).to_be_focused()
     page.keyboard.type("a?b/c")
-    expect(page.get_by_role("searchbox")).to_have_value("a?b/c")
+    expect(page.get_by_role("combobox")).to_have_value("a?b/c")
     expect(dialog).to_be_hidden()
 
 
