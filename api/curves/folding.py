@@ -1,15 +1,16 @@
 """Curves of several jobs as one: the mean over the jobs at each iteration, and how far they lie apart."""
 
 import math
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 from sqlalchemy.orm import Session
 
 from api.curves.columns import Columns
-from api.curves.points import Points, reduce_points
+from api.curves.points import Points, cut_points, reduce_points
 from api.curves.queries import ALL, CurveWindow, read_stored_curves
 
 
@@ -49,6 +50,18 @@ class FoldedCurve:
         return Columns(self.name, total, values, [point.iteration for point in self.points])
 
 
+def read_points(
+    session: Session, job_ids: Sequence[str], names: Sequence[str] | None = None, window: CurveWindow = ALL
+) -> tuple[dict[str, list[Points]], int]:
+    """Return each metric's curves of these jobs, and the id of the newest event in them; raises JobNotFound."""
+    stored = [read_stored_curves(session, job_id, names, None, window) for job_id in job_ids]
+    found: dict[str, list[Points]] = {}
+    for each in stored:
+        for curve in each.curves:
+            found.setdefault(curve.name, []).append(curve.points)
+    return found, max((each.last_event_id for each in stored), default=0)
+
+
 def read_folded(
     session: Session,
     job_ids: Sequence[str],
@@ -60,14 +73,9 @@ def read_folded(
 
     limit: how many iterations a curve has at most; without it all that some job has.
     """
-    stored = [read_stored_curves(session, job_id, names, None, window) for job_id in job_ids]
-    found: dict[str, list[Points]] = {}
-    for each in stored:
-        for curve in each.curves:
-            found.setdefault(curve.name, []).append(curve.points)
+    found, last_event_id = read_points(session, job_ids, names, window)
     order = sorted(found) if names is None else [name for name in dict.fromkeys(names) if name in found]
-    folded = [fold_curves(name, found[name], limit) for name in order]
-    return folded, max((each.last_event_id for each in stored), default=0)
+    return [fold_curves(name, found[name], limit) for name in order], last_event_id
 
 
 def thin_folded(curve: FoldedCurve, limit: int) -> FoldedCurve:
@@ -95,6 +103,22 @@ def fold_curves(name: str, curves: Sequence[Points], limit: int | None = None) -
         if values
     ]
     return FoldedCurve(name, points, sum(map(len, curves)))
+
+
+def find_mean(curves: Sequence[Points], at: int | None = None) -> float | None:
+    """Return the mean at the last iteration up to this one, or at the last of all, that some curve has."""
+    cut = [cut_points(curve, 0, at) for curve in curves]
+    last = max((curve.iterations[-1] for curve in cut if len(curve)), default=None)
+    if last is None:
+        return None
+    points = fold_curves("", [*map(partial(_cut_around, last=last), curves)]).points
+    return next((point.mean for point in reversed(points) if point.iteration <= last), None)
+
+
+def _cut_around(curve: Points, last: int) -> Points:
+    """Return the two points of a curve between which this iteration lies."""
+    place = bisect_right(curve.iterations, last)
+    return Points(curve.iterations[max(0, place - 1) : place + 1], curve.values[max(0, place - 1) : place + 1])
 
 
 def measure(values: Sequence[float]) -> tuple[float, float | None]:

@@ -128,8 +128,8 @@ class LineView:
     """One curve: its metric and word, the classes that it is drawn by, its path, and its value at the cursor.
 
     run: the run that is named before the word, where runs are compared. about: the metric that the word names, if
-    any. url: of its run's metrics, or empty. scale: length of an iteration on the axis, or empty where it varies.
-    real: what real images get, if that is known.
+    any. band: the path around what lies near a mean, or empty. url: of its run's metrics, or empty. scale: length
+    of an iteration on the axis, or empty where it varies. real: what real images get, if that is known.
     """
 
     metric: str
@@ -138,6 +138,7 @@ class LineView:
     about: Metric | None
     style: str
     path: str
+    band: str
     value: Figure
     dots: list[DotView]
     url: str
@@ -190,8 +191,8 @@ class Line:
     """One curve to draw: its points by their positions on the axis, and its value at the chosen position.
 
     The points may be thinned, so the value is given: that of the last point up to the position, None before the
-    first. is_thinned: whether there are more points than these. real: what real images get. The other fields are
-    those of LineView.
+    first. is_thinned: whether there are more points than these. real: what real images get. edges: of a mean, the
+    lower and the upper edge of its band. The other fields are those of LineView.
     """
 
     metric: str
@@ -206,6 +207,7 @@ class Line:
     scale: str = "1"
     about: Metric | None = None
     real: float | None = None
+    edges: tuple[Sequence[float], Sequence[float]] | None = None
 
     @property
     def name(self) -> str:
@@ -228,7 +230,9 @@ def build_chart(frame: ChartFrame, lines: Sequence[Line], axis: ChartAxis) -> Cu
     """Return the chart of these lines, from the axis's beginning to its end."""
     values = [value for line in lines for value in line.values if math.isfinite(value)]
     references = [Reference(line.real, line.word) for line in lines if line.real is not None]
-    low, high = reach_references(usual_range(values), references)
+    edges = [edge for line in lines for edge in (line.edges or ())]
+    reach = values + [value for edge in edges for value in edge if math.isfinite(value)]
+    low, high = reach_references(usual_range(reach), references)
     return CurveChart(
         id=_make_id(frame.heading),
         heading=frame.heading,
@@ -270,12 +274,21 @@ def _draw(line: Line, axis: ChartAxis, low: float, high: float) -> LineView:
         about=line.about,
         style=line.style,
         path=draw_path(line.positions, line.values, axis.length, low, high),
+        band=_draw_band(line, axis.length, low, high),
         value=figure_of(line.value),
         dots=_dots(line, axis.length, low, high),
         url=line.url,
         scale=line.scale,
         real=figure_of(line.real) if line.real is not None else None,
     )
+
+
+def _draw_band(line: Line, length: float, low: float, high: float) -> str:
+    if line.edges is None or len(line.positions) < 2:
+        return ""
+    lower, upper = line.edges
+    positions, values = [*line.positions, *reversed(line.positions)], [*upper, *reversed(lower)]
+    return f"{draw_path(positions, values, length, low, high)}Z"
 
 
 def _dots(line: Line, length: int, low: float, high: float) -> list[DotView]:

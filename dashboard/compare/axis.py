@@ -1,11 +1,12 @@
 """Runs along the axis of a comparison; `compare/scripts/compare-timelines.js` does the same for grids."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from itertools import accumulate
+from typing import Any
 
 from api.jobs.schemas import JobRead
 from api.samples.queries import GridRow
@@ -25,9 +26,7 @@ class Track:
     @property
     def batch_size(self) -> int | None:
         """Images of the training set that an iteration shows the discriminator at once; None if nobody said it."""
-        said = self.job.spec if self.job.origin == "ganlib" else self.job.spec.get("config") or {}
-        size = said.get("batch_size")
-        return size if isinstance(size, int) and size > 0 else None
+        return find_batch_size(self.job.origin, self.job.spec)
 
     @cached_property
     def origin(self) -> float:
@@ -79,6 +78,13 @@ class Track:
 
     def _seconds(self, moment: datetime) -> float:
         return max(0.0, round(stamp(moment) - self.origin, 1))
+
+
+def find_batch_size(origin: str, spec: Mapping[str, Any]) -> int | None:
+    """Return how many images of the training set an iteration shows at once, None if this spec does not say."""
+    said = spec if origin == "ganlib" else spec.get("config") or {}
+    size = said.get("batch_size")
+    return size if isinstance(size, int) and size > 0 else None
 
 
 def _between(known: Sequence[tuple[float, float]], wanted: float) -> float:

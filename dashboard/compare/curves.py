@@ -34,14 +34,24 @@ class RunCurves:
     dataset: str
 
 
-def build_charts(runs: Sequence[RunCurves], metrics: Sequence[str], axis: ChartAxis) -> list[CurveChart]:
-    """Return a chart of each metric: a run has one colour in all of them, and beside its grid."""
-    return [_build(runs, name, axis) for name in metrics]
+def build_charts(
+    runs: Sequence[RunCurves],
+    metrics: Sequence[str],
+    axis: ChartAxis,
+    folded: Mapping[str, Sequence[Line]] | None = None,
+) -> list[CurveChart]:
+    """Return a chart of each metric: a run has one colour in all of them, and beside its grid.
+
+    folded: lines of groups by metric, in the place of those of runs.
+    """
+    return [_build(runs, name, axis, (folded or {}).get(name)) for name in metrics]
 
 
-def _build(runs: Sequence[RunCurves], name: str, axis: ChartAxis) -> CurveChart:
+def _build(
+    runs: Sequence[RunCurves], name: str, axis: ChartAxis, folded: Sequence[Line] | None = None
+) -> CurveChart:
     metric = find_metric(name)
-    lines = [_line(run, name) for run in runs if name in run.curves]
+    lines = [_line(run, name) for run in runs if name in run.curves] if folded is None else folded
     return build_chart(ChartFrame(metric.heading, POINTS, PLAYERS.get(name, ""), about=metric), lines, axis)
 
 

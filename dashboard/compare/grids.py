@@ -37,11 +37,12 @@ class PictureView:
 class RunFigure:
     """One run: its number and name, its grid if it has one there, the caption's note, and its set of latents.
 
-    scale: length of an iteration on the axis. origin: start of its time. reached, length: its progress in
-    iterations and on the axis. side: of a grid, in pixels.
+    stroke: the number of its curve's colour. scale: length of an iteration on the axis. origin: start of its time.
+    reached, length: its progress in iterations and on the axis. side: of a grid, in pixels.
     """
 
     number: int
+    stroke: int
     id: str
     name: str
     state: JobState
@@ -65,14 +66,19 @@ def build_figures(
     at: float | None,
     now: datetime,
     bests: Mapping[str, tuple[Metric, Best]] | None = None,
+    strokes: Mapping[str, int] | None = None,
 ) -> list[RunFigure]:
-    """Return each run's newest grid at this position or before; `bests`: the best of what judges all of them."""
+    """Return each run's newest grid at this position or before.
+
+    bests: the best of what judges all of them. strokes: the colours of runs whose curves are not their own.
+    """
     scores = {job_id: _score(*best) for job_id, best in (bests or {}).items()}
     shown, count = [_grid_at(track, at) for track in tracks], len(tracks)
     letters, names = name_latents(shown), name_runs([track.job for track in tracks])
     return [
         RunFigure(
             number=number,
+            stroke=(strokes or {}).get(track.job.id, number),
             id=track.job.id,
             name=name,
             state=track.job.state,

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from starlette.datastructures import QueryParams
 
+from api.jobs.tables.groups import MOST_FIELDS
 from dashboard.charts.chart import AXES, Axis
 from ganlib.events import METRIC_NAME_PATTERN
 
@@ -22,8 +23,8 @@ class Comparison:
     """Runs, a position on an axis (None: the last one that all have reached), metrics, and how grids are shown.
 
     at: iterations, images or seconds since each run's start. pair, split: the runs of the wipe, and how many per
-    cent of the first are seen. baseline: the run that the others' numbers are compared with. find: a search among
-    the runs to choose from.
+    cent of the first are seen. baseline: the run that the others' numbers are compared with. group: fields of the
+    spec by which curves are averaged. find: a search among the runs to choose from.
     """
 
     runs: tuple[str, ...] = ()
@@ -34,6 +35,7 @@ class Comparison:
     pair: tuple[str, ...] = ()
     split: int = MIDDLE
     baseline: str = ""
+    group: tuple[str, ...] = ()
     find: str = ""
 
     def fields(self) -> list[tuple[str, str]]:
@@ -47,6 +49,7 @@ class Comparison:
             *zip(("left", "right"), self.pair, strict=False),
             *([("split", str(self.split))] if self.split != MIDDLE else []),
             *([("baseline", self.baseline)] if self.baseline else []),
+            *(("group", path) for path in self.group),
         ]
 
     def href(self, **changes: Any) -> str:
@@ -85,12 +88,19 @@ def read_comparison(query: QueryParams) -> Comparison:
         pair=tuple(query.get(side, "")[:64] for side in ("left", "right") if query.get(side)),
         split=_read_split(query.get("split", "")),
         baseline=query.get("baseline", "").replace("\0", "").strip()[:64],
+        group=_read_group(query),
         find=query.get("find", "").replace("\0", "").strip()[:1000],
     )
 
 
 def _read_position(text: str) -> float | None:
     return min(float(text), LARGEST_POSITION) if _POSITION.fullmatch(text) else None
+
+
+def _read_group(query: QueryParams) -> tuple[str, ...]:
+    # A form has one field for all of them.
+    named = (path.strip() for value in query.getlist("group") for path in value.replace("\0", "").split(","))
+    return tuple(dict.fromkeys(path[:MOST_LETTERS] for path in named if path))[:MOST_FIELDS]
 
 
 def _read_split(text: str) -> int:

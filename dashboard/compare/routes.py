@@ -26,6 +26,7 @@ from api.server.http.query_fields import takes_query
 from dashboard.charts.chart import CHART_METRICS
 from dashboard.compare.axis import Track, last_common
 from dashboard.compare.grids import name_runs
+from dashboard.compare.groups import MOST_FOLDED, choose_shown, explain_unfoldable, read_groups, sort_by_group
 from dashboard.compare.requests import LEAST_RUNS, MAX_METRICS, MOST_RUNS, Comparison, read_comparison
 from dashboard.compare.tables import describe_extractors
 from dashboard.compare.view import CompareData, build_compare_page
@@ -53,7 +54,19 @@ def build_router(site: Site) -> APIRouter:
 
     @router.get("/compare", dependencies=[*needs("read"), COSTLY])
     @takes_query(
-        "run", "axis", "at", "metric", "view", "left", "right", "split", "cell", "baseline", "find", *SCRIPT_FIELDS
+        "run",
+        "axis",
+        "at",
+        "metric",
+        "view",
+        "left",
+        "right",
+        "split",
+        "cell",
+        "baseline",
+        "group",
+        "find",
+        *SCRIPT_FIELDS,
     )
     def compare_runs(request: Request, services: ServicesDep) -> HTMLResponse:
         """Show runs side by side, at `?at=` of `?axis=` or at the last position that all have reached."""
@@ -98,8 +111,11 @@ def read_runs(session: Session, asked: Comparison, last_event_id: int, now: date
     """
     stored = {run: job_queries.find_named_job(session, run) for run in asked.runs}
     known = [*dict.fromkeys(job for job in stored.values() if job is not None)]
-    jobs = [serializers.job_read(session, job) for job in known[:MOST_RUNS]]
-    asked = replace(asked, runs=tuple(job.id for job in jobs))
+    folded = known[:MOST_FOLDED] if asked.group else []
+    groups, unfoldable = sort_by_group(folded, asked.group) if folded else ([], "")
+    shown = choose_shown(groups, MOST_RUNS) if groups else known[:MOST_RUNS]
+    jobs = [serializers.job_read(session, job) for job in shown]
+    asked = replace(asked, runs=tuple(job.id for job in (folded or shown)))
     usual = _choose_metrics(jobs)
     # What is drawn anyway keeps its place, so that one more choice moves no chart.
     drawn = sorted(asked.metrics, key=lambda name: usual.index(name) if name in usual else len(usual)) or usual
@@ -114,11 +130,14 @@ def read_runs(session: Session, asked: Comparison, last_event_id: int, now: date
     judge = next(
         (each for each in JUDGES if each.name not in hidden and all(each.name in job.latest for job in jobs)), None
     )
+    unfoldable = unfoldable or explain_unfoldable(groups, asked.axis)
     bests = read_bests(session, {job.id: judge for job in jobs}) if judge and is_ready else {}
     return CompareData(
         asked=asked,
         unknown=[run for run, job in stored.items() if job is None],
-        left_out=max(0, len(known) - MOST_RUNS),
+        left_out=max(0, len(known) - (MOST_FOLDED if groups else MOST_RUNS)),
+        groups=[] if unfoldable else read_groups(session, groups, asked.axis, drawn, at),
+        unfoldable=unfoldable,
         jobs=jobs,
         tracks=tracks,
         at=at,

@@ -14,6 +14,7 @@ from dashboard.charts.references import find_dataset
 from dashboard.compare.axis import StepsView, Track, build_steps
 from dashboard.compare.curves import RunCurves, build_charts, find_spans
 from dashboard.compare.grids import RunFigure, build_figures, choose_pair, describe_latents, name_runs
+from dashboard.compare.groups import MOST_FOLDED, Group, build_lines
 from dashboard.compare.requests import LEAST_RUNS, MOST_RUNS, VIEW_WORDS, VIEWS, Comparison
 from dashboard.compare.tables import FactRow, NumberRow, build_facts, build_numbers, describe_threads
 from dashboard.web.formats import show_count, show_duration
@@ -65,7 +66,8 @@ class CompareData:
 
     at: the position, None without a grid. points: of each run, its metrics' last points up to there. incomparable:
     why metrics are left out. known: those that are not. bests: of each run the best of what judges all of them.
-    problem: what is wrong with the search for other runs.
+    groups: whose mean curves are drawn in the place of single runs. unfoldable: why none are, though they were
+    asked for. problem: what is wrong with the search for other runs.
     """
 
     asked: Comparison
@@ -83,6 +85,8 @@ class CompareData:
     others: Sequence[JobSummary]
     last_event_id: int
     bests: Mapping[str, tuple[Metric, Best]] = field(default_factory=dict)
+    groups: Sequence[Group] = ()
+    unfoldable: str = ""
     problem: str = ""
 
 
@@ -107,6 +111,10 @@ class ComparePage:
     kept_for_wipe: list[tuple[str, str]]
     length: int
     charts: list[CurveChart]
+    group: str
+    group_note: str
+    ungroup_href: str
+    kept_for_group: list[tuple[str, str]]
     metrics: list[MetricChoice]
     facts: list[FactRow]
     spec: SpecDifference
@@ -129,7 +137,8 @@ class ComparePage:
 def build_compare_page(data: CompareData, frame: Frame, now: datetime) -> ComparePage:
     """Return the page."""
     asked, tracks, at = data.asked, data.tracks, data.at
-    figures = build_figures(tracks, at, now, data.bests)
+    strokes = {run: group.number for group in data.groups for run in group.runs}
+    figures = build_figures(tracks, at, now, data.bests, strokes)
     steps = build_steps(asked, tracks, at)
     is_ready = len(tracks) >= LEAST_RUNS
     counted = data.counted if is_ready else []
@@ -154,6 +163,10 @@ def build_compare_page(data: CompareData, frame: Frame, now: datetime) -> Compar
         kept_for_wipe=asked.kept("left", "right", "split"),
         length=length,
         charts=_charts(data, ChartAxis(asked.axis, length, at), now) if is_ready else [],
+        group=", ".join(asked.group),
+        group_note=_describe_groups(data),
+        ungroup_href=asked.href(group=()),
+        kept_for_group=asked.kept("group"),
         metrics=[MetricChoice(find_metric(name), name in data.drawn) for name in data.known],
         facts=build_facts(data.jobs, tracks, now) if is_ready else [],
         spec=compare_specs([job.spec for job in data.jobs]) if is_ready else SpecDifference([], ""),
@@ -180,14 +193,25 @@ def _write_file_href(data: CompareData) -> str:
     return f"/compare/export.html?{urlencode([*runs, *(('metric', name) for name in data.asked.metrics)])}"
 
 
+def _describe_groups(data: CompareData) -> str:
+    """Say what lines and bands are where groups are drawn, and of which runs the grids and tables are."""
+    if not data.groups:
+        return ""
+    count = sum(len(group.runs) for group in data.groups)
+    shown = f" Grids and tables show {len(data.jobs)} of the {count} runs." if count > len(data.jobs) else ""
+    return f"A line is the mean of a group's runs, its band one standard deviation (n − 1) to either side.{shown}"
+
+
 def _problems(data: CompareData) -> list[str]:
     problems = [f"There is no run {run}; it is left out." for run in data.unknown]
+    most = MOST_FOLDED if data.groups else MOST_RUNS
     if data.left_out:
         problems.append(
-            f"{MOST_RUNS} runs at most are compared at once: the first {MOST_RUNS} are shown, "
+            f"{most} runs at most are compared at once: the first {most} are shown, "
             f"{show_count(data.left_out)} left out."
         )
     problems += data.incomparable
+    problems += [data.unfoldable] if data.unfoldable else []
     unknown = [track.job.name for track in data.tracks if track.axis == "images" and track.batch_size is None]
     if unknown:
         problems.append(
@@ -221,7 +245,9 @@ def _charts(data: CompareData, axis: ChartAxis, now: datetime) -> list[CurveChar
         )
     ]
     spans = [span for run, track in zip(runs, data.tracks, strict=True) for span in find_spans(run, track, now)]
-    return build_charts(runs, data.drawn, replace(axis, spans=spans))
+    return build_charts(runs, data.drawn, replace(axis, spans=spans), {
+        name: build_lines(data.groups, name) for name in data.drawn if data.groups
+    })  # fmt: skip
 
 
 def _describe_numbers(at_word: str, numbers: Sequence[NumberRow]) -> str:
@@ -237,8 +263,9 @@ def _until(tracks: Sequence[Track], at: float | None, now: datetime) -> list[flo
 
 
 def _choices(data: CompareData) -> list[RunChoice]:
-    chosen = {job.id for job in data.jobs}
-    rows: Sequence[JobSummary] = [*data.jobs, *(job for job in data.others if job.id not in chosen)]
+    # Of runs in groups some are compared that are not shown one by one.
+    shown, chosen = {job.id for job in data.jobs}, set(data.asked.runs)
+    rows: Sequence[JobSummary] = [*data.jobs, *(job for job in data.others if job.id not in shown)]
     return [
         RunChoice(
             job.id,

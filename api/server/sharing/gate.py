@@ -40,6 +40,7 @@ _OF_COMPARED = re.compile(
     r"/runs/(?P<page>[a-z0-9]+)/(timeline\.json|(strips|corners)/[0-9a-f-]+\.(jpg|png)"
     r"|cells/(none|[0-9]+-[0-9]+)(/[0-9a-f-]+\.png)?)|/jobs/(?P<job>[a-z0-9]+)/metrics"
 )
+_OF_GROUP = re.compile(r"/job-groups/(?P<jobs>[a-z0-9,]+)/metrics")
 # Fields of a comparison's address that name runs.
 _NAMING = ("run", "left", "right")
 _HIDING = {
@@ -106,6 +107,9 @@ def find_address(session: Session, page: SharedPage, path: str, query: str) -> s
         return path if queries.is_file_of(session, page.runs, file["sha256"]) else None
     if page.kind == "compare" and _OF_COMPARISON.fullmatch(path):
         return _compare(page, path, query)
+    group = _OF_GROUP.fullmatch(path) if page.kind == "compare" else None
+    if group is not None:
+        return (f"{path}?{query}" if query else path) if set(group["jobs"].split(",")) <= set(page.runs) else None
     known = (_OF_RUN if page.kind == "run" else _OF_COMPARED).fullmatch(path)
     if known is None or (known["page"] or known["job"]) not in page.runs:
         return None

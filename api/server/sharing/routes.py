@@ -19,7 +19,7 @@ from api.server.http.schemas import Page
 from api.server.services import Services
 from api.server.sharing import queries
 from api.server.sharing.gate import PREFIX
-from api.server.sharing.schemas import MOST_RUNS, ShareCreate, ShareMade, ShareRead
+from api.server.sharing.schemas import MOST_GROUPED, MOST_RUNS, ShareCreate, ShareMade, ShareRead
 
 router = APIRouter(tags=["shares"], dependencies=needs("user"))
 missing = APIRouter(include_in_schema=False, dependencies=needs("open"))
@@ -87,7 +87,8 @@ def _read_page(session: Session, body: ShareCreate) -> tuple[list[str], str]:
             _require(not body.address, "address", [body.address], "only comparisons and figures have one")
             return runs, f"/runs/{runs[0]}"
         case "compare":
-            _require(2 <= len(runs) <= MOST_RUNS, "targets", named, f"name 2 to {MOST_RUNS} runs to compare")
+            most = MOST_GROUPED if any(name == "group" for name, _ in fields) else MOST_RUNS
+            _require(2 <= len(runs) <= most, "targets", named, f"name 2 to {most} runs to compare")
             _require(path in ("", "/compare"), "address", [path], "that of a comparison begins with /compare?")
             kept = [(name, value) for name, value in fields if name not in ("run", "left", "right")]
             return runs, f"/compare?{urlencode([*(('run', run) for run in runs), *kept])}"

@@ -11,6 +11,8 @@ from api.server.http.schemas import Request, Schema
 ShareKind = Literal["run", "compare", "figure"]
 ShareState = Literal["live", "expired", "revoked"]
 MOST_RUNS = 10
+# Of a comparison that draws groups of runs.
+MOST_GROUPED = 50
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _UNITS = {"m": _MINUTE, "h": _HOUR, "d": _DAY, "w": 7 * _DAY}
 _LIFETIME = re.compile(r"([0-9]{1,6})\s*([mhdw])", re.ASCII)

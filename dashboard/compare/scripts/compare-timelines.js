@@ -159,7 +159,9 @@ class CompareTimelines extends HTMLElement {
     // The page was rendered before the first grid of any run: the server renders this element anew.
     const isFirst = !this.dataset.at && this.tracks.some(({ frames }) => frames.length);
     announce("refresh", { ids: isFirst ? [this.id, "numbers"] : ["numbers"] });
-    announce("grown", { urls: changed.map(({ metricsUrl }) => metricsUrl) });
+    const groups = [...document.querySelectorAll('[data-url*="/job-groups/"]')].map(({ dataset }) => dataset.url);
+    const grown = groups.filter((url) => changed.some(({ run }) => url.includes(run)));
+    announce("grown", { urls: [...changed.map(({ metricsUrl }) => metricsUrl), ...new Set(grown)] });
     this.settle();
   }
 

@@ -240,3 +240,25 @@ def test_the_address_of_a_run_holds_its_view(open_page: OpenPage, worker: FakeWo
     page.get_by_label("Iteration of the timeline").focus()
     page.keyboard.press("End")
     expect(page).not_to_have_url(re.compile("[?&]iteration="))
+
+
+def test_a_group_of_runs_is_a_band_that_says_its_mean(open_page: OpenPage, worker: FakeWorker) -> None:
+    jobs = []
+    for value in (1.0, 3.0):
+        jobs.append(worker.submit(seed=int(value)))
+        worker.claim()
+        worker.post(*(
+            {"kind": "metrics_logged", "iteration": at, "values": {"loss/generator": value + at / 100}}
+            for at in (100, 200)
+        ))  # fmt: skip
+        worker.finish("succeeded")
+    page = open_page(f"/compare?run={jobs[0]}&run={jobs[1]}&metric=loss/generator&group=dataset")
+    # Live, as the server drew it: the mean of 3 and 5, a deviation of sqrt(2) to either side.
+    expect(page.locator("curve-chart.alive")).to_have_count(1)
+    row = page.locator("curve-chart tr[data-metric]")
+    expect(row).to_have_count(1)
+    expect(row).to_contain_text("mean of 2 runs")
+    expect(row.locator('[data-field="value"]')).to_have_text("4.00")
+    expect(row.locator('[data-field="range"]')).to_have_text("2.59 … 5.41")
+    page.get_by_role("link", name="Show single runs").click()
+    expect(row).to_have_count(2)
