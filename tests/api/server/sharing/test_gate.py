@@ -83,6 +83,9 @@ def test_a_link_to_a_comparison_shows_these_runs_at_their_place(lab: Lab) -> Non
     for run in lab.runs:
         lab.read(f"{link}/runs/{run}/timeline.json")
         lab.read(f"{link}/jobs/{run}/metrics?name=loss/generator")
+    # Their mean as well, where the reader groups them.
+    lab.read(f"{link}/job-groups/{','.join(lab.runs)}/metrics?name=loss/generator")
+    lab.read(f"{link}/job-groups/{lab.runs[0]},{12 * 'x'}/metrics", 404)
     addresses = re.findall(r'href="([^"#]+compare[^"#]*)"', html)
     assert len(addresses) > 3
     assert all(lab.client.get(address).status_code == 200 for address in addresses)
