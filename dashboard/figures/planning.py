@@ -19,6 +19,7 @@ from api.jobs import queries as job_queries
 from api.jobs import serializers
 from api.samples.queries import GridRow, list_grid_rows
 from api.server.database.models import Job
+from api.server.http.schemas import TERMINAL_STATES
 from dashboard.figures.drawing.plans import (
     MAX_GRID_PIXELS,
     MAX_POINTS,
@@ -73,11 +74,18 @@ def plan_timelines(session: Session, blobs: Blobs, asked: TimelinesRequest, form
     if not any(grids):
         raise FigureRefused("None of these runs has a sample grid yet.")
     iterations = sorted(set(asked.iteration)) or _spread(grids)
-    shown = [[_newest_until(timeline, iteration) for iteration in iterations] for timeline in grids]
+    blanks = [tuple(_explain_blank(job, iteration) for iteration in iterations) for job in jobs]
+    shown = [
+        [
+            None if blank else _newest_until(timeline, iteration)
+            for iteration, blank in zip(iterations, own, strict=True)
+        ]
+        for timeline, own in zip(grids, blanks, strict=True)
+    ]
     files = _Files()
     rows = [
-        TimelineRow(label, tuple(files.add(grid) for grid in row))
-        for label, row in zip(label_runs(jobs, asked.labels, asked.label), shown, strict=True)
+        TimelineRow(label, tuple(files.add(grid) for grid in row), own)
+        for label, row, own in zip(label_runs(jobs, asked.labels, asked.label), shown, blanks, strict=True)
     ]
     if not files.names:
         raise FigureRefused(f"None of these runs has a grid at or before iteration {iterations[-1]:,}.")
@@ -294,6 +302,12 @@ def _newest_until(grids: Sequence[GridRow], iteration: int) -> GridRow | None:
     return grids[index - 1] if index else None
 
 
+def _explain_blank(job: Job, iteration: int) -> str:
+    """Return why a run has no grid here: it had ended, and its last grid would look like one of this iteration."""
+    is_over = job.state in TERMINAL_STATES and iteration > job.iteration
+    return f"ended at {job.iteration:,}" if is_over else ""
+
+
 def _crop(asked: TimelinesRequest | MovieRequest, grids: Sequence[GridRow]) -> Crop | None:
     """Return the same cells for all grids: of those with the fewest rows and columns."""
     smallest = Grid(min(grid.rows for grid in grids), min(grid.columns for grid in grids), 1, 1)
@@ -327,11 +341,15 @@ def _describe(title: str, figure: str, jobs: Sequence[Job], shown: Sequence[dict
     return About(f"{title} of {', '.join(job.name for job in jobs)}", description, f"Ganvas {find_version()}")
 
 
+def name_figure(stem: str, jobs: Sequence[Job]) -> str:
+    """Return the name of a figure's file, without the form."""
+    name = f"{jobs[0].name}-{stem}" if len(jobs) == 1 else f"{stem}-of-{len(jobs)}-runs"
+    return name.replace(" ", "-")
+
+
 def _plan_figure(
     plan: Plan, digests: Sequence[str], read_files: ReadFiles, stem: str, jobs: Sequence[Job], left_out: str = ""
 ) -> PlannedFigure:
     text = json.dumps([asdict(plan), list(digests)], sort_keys=True)
-    name = f"{jobs[0].name}-{stem}" if len(jobs) == 1 else f"{stem}-of-{len(jobs)}-runs"
-    return PlannedFigure(
-        plan, read_files, hashlib.sha256(text.encode()).hexdigest(), name.replace(" ", "-"), left_out
-    )
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return PlannedFigure(plan, read_files, digest, name_figure(stem, jobs), left_out)

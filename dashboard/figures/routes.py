@@ -3,13 +3,15 @@
 import csv
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Annotated, BinaryIO
 
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import HTMLResponse, Response, StreamingResponse
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import QueryParams
 
 from api.artifacts.routes import FileStream
 from api.curves import queries as curve_queries
@@ -20,17 +22,20 @@ from api.jobs import serializers
 from api.jobs.ids import NAMED_JOB
 from api.jobs.queries import JobFilters
 from api.jobs.schemas import JobSummary
+from api.samples.queries import GridRow, list_grid_rows
 from api.server.access.scopes import needs
 from api.server.database.models import Job
 from api.server.http.dependencies import ServicesDep
 from api.server.http.query_fields import takes_query
 from api.server.services import Services
-from dashboard.figures.drawing.plans import MEDIA_TYPES, ImageForm, MovieForm
+from dashboard.figures.caption import caption_curves, caption_timelines, write_latex
+from dashboard.figures.drawing.plans import MEDIA_TYPES, ImageForm, MovieForm, TimelinesPlan
 from dashboard.figures.drawing.process import missing_package
 from dashboard.figures.planning import (
     PlannedFigure,
     default_metrics,
     find_jobs,
+    name_figure,
     plan_curves,
     plan_movie,
     plan_timelines,
@@ -222,21 +227,41 @@ def read_figures(session: Session, services: Services, request: Request) -> Figu
     # A movie shows one of the chosen runs; the others are kept beside it for the other kinds.
     named = dict.fromkeys([*query.getlist("beside"), *query.getlist("run")])
     stored = {run: job_queries.find_named_job(session, run[:MAX_TEXT]) for run in named}
-    selection = [*dict.fromkeys(job for job in stored.values() if job is not None)]
+    selection = [*dict.fromkeys(job for job in stored.values() if job is not None)] or _find_newest(
+        session, kind, query
+    )
     first = stored.get(next(iter(query.getlist("run")), "")) if kind == "movie" else None
     chosen = sorted(selection, key=lambda job: job is not first) if first else selection
     problems = ["One of the runs does not exist; it is left out."] if len(chosen) < len(stored) else []
     find = query.get("find", "").replace("\0", "")[:MAX_TEXT].strip()
     jobs = _list_jobs(session, chosen, find, kind)
     asked, more = _read_asked(kind, chosen, request)
-    note, refusal = _try(session, services, kind, chosen, asked, jobs)
+    tried = _try(session, services, kind, chosen, asked, jobs)
     given = {name: value.replace("\0", "")[:MAX_TEXT] for name, value in query.items()}
     fields = read_fields(MODELS.values(), query)
     hidden = [(name, value) for name, value in fields if not has_input(MODELS[kind], name)]
     return FiguresData(
         kind, jobs, [job.id for job in chosen], [job.id for job in selection], asked, given, fields, hidden, find,
-        [*problems, *more, *([refusal] if refusal else [])], note, asked is not None and not refusal,
+        [*problems, *more, *([tried.refusal] if tried.refusal else [])], tried.note,
+        asked is not None and not tried.refusal,
+        grids=_read_longest(session, chosen) if kind == "timelines" else (),
+        iterations=tried.iterations,
+        caption=tried.caption,
+        latex=write_latex(tried.caption, name_figure(kind, chosen), kind) if tried.caption else "",
     )  # fmt: skip
+
+
+def _read_longest(session: Session, jobs: Sequence[Job]) -> list[GridRow]:
+    timelines = [list_grid_rows(session, job.id) for job in jobs]
+    return max(timelines, key=lambda grids: grids[-1].iteration if grids else -1, default=[])
+
+
+def _find_newest(session: Session, kind: Kind, query: QueryParams) -> list[Job]:
+    """Return the newest run of which there is something to draw, where the page was opened without any choice."""
+    if set(query) - {"kind"}:
+        return []
+    newest = job_queries.list_jobs(session, JobFilters(has=NEEDED[kind]), "-created_at", 1, None).items
+    return [job_queries.get_job(session, job.id) for job in newest]
 
 
 def _list_jobs(session: Session, chosen: list[Job], find: str, kind: Kind) -> list[JobSummary]:
@@ -253,10 +278,22 @@ def _read_asked(kind: Kind, chosen: list[Job], request: Request) -> tuple[Asked 
     if not chosen:
         return None, []
     model: type[Asked] = MODELS[kind]
-    asked, problems = read_leniently(model, request.query_params)
+    query = request.query_params
+    named = [] if query.getlist("run") else [("run", job.id) for job in chosen]
+    asked, problems = read_leniently(model, QueryParams([*query.multi_items(), *named]))
     if isinstance(asked, TimelinesRequest | CurvesRequest):
         asked = asked.model_copy(update={"run": [job.id for job in chosen]})
     return asked, problems
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What came of planning a figure: why it cannot be made, what it leaves out, its columns, and its caption."""
+
+    refusal: str = ""
+    note: str = ""
+    iterations: Sequence[int] = ()
+    caption: str = ""
 
 
 def _try(
@@ -266,20 +303,25 @@ def _try(
     chosen: list[Job],
     asked: Asked | None,
     jobs: list[JobSummary],
-) -> tuple[str, str]:
-    """Return the omissions of the figure, and why it cannot be made; each in words or empty."""
+) -> Tried:
     if asked is None:
-        return "", ""
+        return Tried()
     package = missing_package(kind, "gif")
     if package is not None:
-        return "", FiguresNotInstalled.message
+        return Tried(FiguresNotInstalled.message)
     try:
         if isinstance(asked, MovieRequest):
-            return plan_movie(session, services.blobs, chosen[0].id, asked, "gif").left_out, ""
+            return Tried(note=plan_movie(session, services.blobs, chosen[0].id, asked, "gif").left_out)
         if isinstance(asked, TimelinesRequest):
-            return plan_timelines(session, services.blobs, asked, "png").left_out, ""
+            figure = plan_timelines(session, services.blobs, asked, "png")
+            if not isinstance(figure.plan, TimelinesPlan):
+                return Tried(note=figure.left_out)
+            iterations = figure.plan.iterations
+            caption = caption_timelines(chosen, iterations, figure.plan.rows)
+            return Tried(note=figure.left_out, iterations=iterations, caption=caption)
         known = known_metrics(jobs, asked.run)
-        refuse_unknown_metrics(session, chosen, asked.metric or default_metrics(session, chosen)[:1], known)
+        metrics = asked.metric or list(default_metrics(session, chosen))
+        refuse_unknown_metrics(session, chosen, asked.metric or metrics[:1], known)
     except ServiceError as error:
-        return "", error.text
-    return "", ""
+        return Tried(error.text)
+    return Tried(caption=caption_curves(chosen, [name for name in metrics if name in known], asked))

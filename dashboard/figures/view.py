@@ -6,14 +6,19 @@ from typing import Literal, get_args
 from urllib.parse import urlencode
 
 from api.jobs.schemas import JobSummary
+from api.samples.queries import GridRow
 from dashboard.figures.requests import CurvesRequest, MovieRequest, TimelinesRequest, write_query
-from dashboard.web.layout import STATE_WORDS, Frame, LinkView, show_progress
+from dashboard.timeline.sheet_layout import evenly_spaced
+from dashboard.web.formats import show_count
+from dashboard.web.layout import STATE_WORDS, Frame, LinkView, Thumbnail, corner_of, show_progress
 from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS, Metric, find_metric
 
 Kind = Literal["timelines", "curves", "movie"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 KIND_WORDS = {"timelines": "Timelines", "curves": "Curves", "movie": "Movie"}
 NEEDED: dict[Kind, Literal["grids", "curves"]] = {"timelines": "grids", "curves": "curves", "movie": "grids"}
+# Grids of which columns are chosen by their pictures.
+MOST_COLUMNS = 24
 PREVIEW_DPI, PREVIEW_FRAMES, PREVIEW_SIZE = 110, 30, 224
 LABELLINGS = {
     "name": "the run's name",
@@ -38,6 +43,17 @@ class ChoiceView:
     is_chosen: bool
     is_barred: bool
     label: str
+
+
+@dataclass(frozen=True)
+class ColumnView:
+    """A grid that may be a column: its first cells, whether it is one, and the address with it or without it."""
+
+    iteration: int
+    text: str
+    thumbnail: Thumbnail
+    href: str
+    is_chosen: bool
 
 
 @dataclass(frozen=True)
@@ -93,6 +109,11 @@ class FiguresPage:
     share_address: str
     problems: list[str]
     note: str
+    columns: list[ColumnView]
+    skeleton: Sequence[int]
+    drawn_columns: int
+    caption: str
+    latex: str
 
 
 @dataclass(frozen=True)
@@ -100,7 +121,8 @@ class FiguresData:
     """Data of the page: the runs to choose from, the chosen first, and the figure that is requested.
 
     chosen: the runs, that of a movie first; selection: the same in the order in which they were chosen. fields: of
-    the address, for all kinds; hidden: those that the form of this kind has no input for.
+    the address, for all kinds; hidden: those that the form of this kind has no input for. grids: of the
+    longest timeline, to choose columns among; iterations: the columns that are drawn.
     """
 
     kind: Kind
@@ -115,6 +137,10 @@ class FiguresData:
     problems: Sequence[str]
     note: str
     is_drawable: bool
+    grids: Sequence[GridRow] = ()
+    iterations: Sequence[int] = ()
+    caption: str = ""
+    latex: str = ""
 
 
 def build_figures_page(data: FiguresData, frame: Frame) -> FiguresPage:
@@ -146,6 +172,11 @@ def build_figures_page(data: FiguresData, frame: Frame) -> FiguresPage:
         downloads=_downloads(stem, shown) if shown else [],
         problems=list(data.problems),
         note=data.note,
+        columns=_columns(data),
+        skeleton=range((len(data.chosen) or 1) * (len(data.iterations) or 1) if data.kind == "timelines" else 1),
+        drawn_columns=len(data.iterations) or 1,
+        caption=data.caption if shown else "",
+        latex=data.latex if shown else "",
     )
 
 
@@ -195,6 +226,31 @@ def _metrics(data: FiguresData) -> list[MetricChoice]:
     asked = data.asked.metric if isinstance(data.asked, CurvesRequest) else []
     wanted = asked or [GENERATOR_LOSS.name, DISCRIMINATOR_LOSS.name]
     return [MetricChoice(find_metric(name), name in wanted) for name in known_metrics(data.jobs, data.chosen)]
+
+
+def _columns(data: FiguresData) -> list[ColumnView]:
+    """Return grids of the longest timeline, evenly spread, and those that are drawn."""
+    spread = (
+        {data.grids[index].iteration for index in evenly_spaced(len(data.grids), MOST_COLUMNS)}
+        if data.grids
+        else set()
+    )
+    chosen = set(data.iterations)
+
+    def column(grid: GridRow) -> ColumnView:
+        wanted = sorted(chosen ^ {grid.iteration})
+        fields = [(name, value) for name, value in data.fields if name != "iteration"]
+        fields = [*fields, *(("iteration", str(each)) for each in wanted)]
+        runs = [("kind", data.kind), *(("run", run) for run in data.chosen)]
+        return ColumnView(
+            grid.iteration,
+            show_count(grid.iteration),
+            corner_of(grid),
+            f"/figures?{urlencode([*runs, *fields], safe='/')}",
+            grid.iteration in chosen,
+        )
+
+    return [column(grid) for grid in data.grids if grid.iteration in spread | chosen]
 
 
 def _preview(stem: str, asked: Asked) -> str:

@@ -5,8 +5,10 @@ from datetime import datetime
 from typing import Literal, get_args
 from urllib.parse import urlencode
 
+from api.artifacts.queries import artifact_url
 from api.events.findings.schemas import VerdictRead
 from api.jobs.schemas import JobSummary
+from api.samples.queries import GridRow
 from api.samples.schemas import SampleRead
 from api.server.http.schemas import JobState, Origin
 from dashboard.web.formats import show_age, show_count, show_exact, show_moment, show_number, show_percent
@@ -91,6 +93,14 @@ class Thumbnail:
     view_box: str
     width: int
     height: int
+
+
+def corner_of(grid: GridRow) -> Thumbnail:
+    """Return the upper left corner of a grid of a timeline, 2 × 2 cells."""
+    rows, columns = min(grid.rows, THUMBNAIL_CELLS), min(grid.columns, THUMBNAIL_CELLS)
+    alt = f"Samples at iteration {show_count(grid.iteration)}"
+    view_box = f"0 0 {columns * grid.cell_width} {rows * grid.cell_height}"
+    return Thumbnail(artifact_url(grid.sha256), alt, view_box, grid.width, grid.height)
 
 
 def thumbnail_of(sample: SampleRead) -> Thumbnail:

@@ -74,10 +74,11 @@ class Shot:
 
 @dataclass(frozen=True)
 class TimelineRow:
-    """One run's row; a shot for each column, None where the run had no grid yet."""
+    """One run's row; a shot for each column, None where there is none; blanks: for each column why, or empty."""
 
     label: str
     shots: tuple[Shot | None, ...]
+    blanks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

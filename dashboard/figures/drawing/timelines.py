@@ -71,7 +71,7 @@ def draw_timelines(plan: TimelinesPlan, files: Sequence[bytes], out: BinaryIO) -
         for row, label, shown, tall, note in zip(plan.rows, labels, images, heights, below, strict=True):
             # Beside the images, not beside the notes below them.
             canvas.write_label(label, letters, y, tall)
-            canvas.place_row(plan, row.shots, shown, y, tall)
+            canvas.place_row(plan, row.shots, shown, row.blanks, y, tall)
             y += tall + note + gap
         save_figure(figure, plan.page, plan.about, out)
 
@@ -104,6 +104,7 @@ class _Canvas:
         plan: TimelinesPlan,
         shots: Sequence[Shot | None],
         images: Sequence[Image.Image | None],
+        blanks: Sequence[str],
         y: float,
         tall: float,
     ) -> None:
@@ -111,14 +112,19 @@ class _Canvas:
         for index, (shot, image) in enumerate(zip(shots, images, strict=True)):
             left = self._left(index)
             if shot is None or image is None:
-                self._write(
-                    left + self._sizes.box / 2, y + tall / 2, "–", LABEL_SIZE, "center", "center", "#5d5d59"
-                )
+                self._write_blank(blanks[index] if blanks else "", left, y + tall / 2)
                 continue
             self._place(image, left, y, tall)
             if shot.iteration != plan.iterations[index]:
                 middle, below = left + self._sizes.box / 2, y + tall + self._sizes.dots(NOTE_SIZE)
                 self._write(middle, below, f"at {shot.iteration:,}", NOTE_SIZE, "center", "baseline", "#5d5d59")
+
+    def _write_blank(self, why: str, left: float, middle: float) -> None:
+        """Say in the place of an image why there is none, in as many lines as it needs."""
+        room = max(5, int(self._sizes.box * 72 / self._sizes.dots_per_inch / (LETTER_WIDTH * NOTE_SIZE)))
+        text = "\n".join(textwrap.wrap(why, room)) or "–"
+        size = NOTE_SIZE if why else LABEL_SIZE
+        self._write(left + self._sizes.box / 2, middle, text, size, "center", "center", "#5d5d59")
 
     def _left(self, index: int) -> float:
         return self._sizes.label + index * (self._sizes.box + self._sizes.dots(GAP))

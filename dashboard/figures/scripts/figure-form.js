@@ -2,7 +2,7 @@
 import { announce } from "../../static/core/dom.js";
 
 const PAUSE_MS = 500;
-const SECTIONS = ["figure", "figure-metrics"];
+const SECTIONS = ["figure", "figure-metrics", "figure-columns"];
 
 class FigureForm extends HTMLElement {
   connectedCallback() {
@@ -12,6 +12,7 @@ class FigureForm extends HTMLElement {
     for (const kind of ["pointerdown", "click"]) {
       this.addEventListener(kind, ({ target }) => this.lead(target.closest(".tabs a")));
     }
+    this.addEventListener("click", (event) => this.pick(event));
     this.addEventListener("submit", (event) => {
       // A search for runs loads the page: the server renders the list.
       if (this.changesRuns) return;
@@ -33,6 +34,20 @@ class FigureForm extends HTMLElement {
     }
     this.sections = name === "run" ? [...SECTIONS, "figure-runs"] : SECTIONS;
     this.timer = setTimeout(() => this.show(this.sections), PAUSE_MS);
+  }
+
+  /** A picture of a grid becomes a column, or is one no longer; the field of iterations says which are. */
+  pick(event) {
+    const link = event.target.closest("a[data-iteration]");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    if (link.ariaCurrent) link.removeAttribute("aria-current");
+    else link.setAttribute("aria-current", "true");
+    const chosen = [...this.querySelectorAll("a[data-iteration][aria-current]")].map(({ dataset }) => dataset.iteration);
+    this.form.elements.iteration.value = chosen.join(", ");
+    // The pictures show it already, and stay where they are scrolled to.
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.show(["figure"]), PAUSE_MS);
   }
 
   /** What is filled in, as an address holds it. */

@@ -6,6 +6,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from dashboard.figures import routes as figures_routes
+from dashboard.figures.caption import escape
 from tests.dashboard.web.test_pages import SCRIPT, read, words
 from tests.support.fake_worker import FakeWorker
 
@@ -62,7 +63,8 @@ def test_runs_that_can_give_no_figure_stand_last_with_the_reason_and_cannot_be_c
     client.post(f"/jobs/{worker.submit(name='ended')}/cancel")
     html = read(client, f"/figures?kind={kind}")
     shown = words(html)
-    assert f'value="{run}">' in html
+    # The newest that can is shown at once.
+    assert f'value="{run}" checked>' in html
     assert f'value="{waiting}" disabled>' in html
     assert html.index(run) < html.index(waiting)
     assert f"waiting no {wants} yet, " in shown
@@ -77,7 +79,7 @@ def test_many_runs_that_wait_hide_none_that_can_be_drawn(
     monkeypatch.setattr(figures_routes, "RUNS_TO_CHOOSE", 2)
     waiting = [worker.submit(name=f"waiting-{number}") for number in range(3)]
     html = read(client, "/figures")
-    assert [job in html for job in (run, *waiting)] == [True, False, False, True]
+    assert [job in html for job in (run, *waiting)] == [True, False, True, True]
 
 
 @pytest.mark.parametrize(
@@ -89,6 +91,44 @@ def test_each_kind_has_its_files(client: TestClient, run: str, kind: str, forms:
     offered = re.findall(r'href="[^"]+\.(\w+)(?:\?[^"]*)?" download', html)
     assert offered == forms
     assert "loss/generator" in html if kind == "curves" else True
+
+
+def test_columns_are_chosen_by_pictures_and_a_caption_names_what_is_shown(
+    client: TestClient, worker: FakeWorker, run: str
+) -> None:
+    html = read(client, "/figures")
+    assert f"/figures/timelines.png?run={run}&amp;dpi=110" in html
+    pictures = re.findall(r'<a href="([^"]*)" data-iteration="(\d+)"( aria-current="true")?', html)
+    assert [(at, bool(chosen)) for _, at, chosen in pictures] == [("100", True), ("200", True), ("300", True)]
+    without = read(client, pictures[1][0].replace("&amp;", "&"))
+    assert re.findall(r'data-iteration="(\d+)" aria-current', without) == ["100", "300"]
+    assert "iteration=100,300" in without
+    shown = words(without)
+    assert "Samples of first-light, columns are iterations 100 and 300. Data set: mnist." in shown
+    assert r"\includegraphics[width=\linewidth]{first-light-timelines.pdf}" in shown
+    # What follows a choice of none is none.
+    chosen = read(client, "/figures?kind=timelines&labels=name").split('id="figure-runs"')[1].split("</ul>")[0]
+    assert "checked" not in chosen
+
+
+def test_a_run_that_ended_early_leaves_blank_cells(client: TestClient, worker: FakeWorker, run: str) -> None:
+    worker.finish("failed", "out_of_memory", "Out of memory.")
+    longer = worker.submit(name="a_b c")
+    worker.claim()
+    worker.train(500)
+    html = words(read(client, f"/figures?run={run}&run={longer}&iteration=100,500"))
+    assert "Blank cells: the run had ended." in html
+    assert r"first-light and a\_b c; rows are runs" in html
+    assert escape(r"50% & $x_1^2$ \n {~#}") == (
+        r"50\% \& \$x\_1\textasciicircum{}2\$ \textbackslash{}n \{\textasciitilde{}\#\}"
+    )
+    svg = client.get(f"/figures/timelines.svg?run={run}&run={longer}&iteration=100,500").text
+    assert "ended at 300" in " ".join(re.findall(r">([^<]*)</t(?:ext|span)>", svg))
+    assert svg.count("<image") == 3
+    # What still trains may come to it: its nearest earlier grid stands there, with its iteration.
+    svg = client.get(f"/figures/timelines.svg?run={longer}&iteration=900").text
+    assert "at 500" in svg
+    assert svg.count("<image") == 1
 
 
 def test_what_a_movie_leaves_out_is_said(client: TestClient, run: str) -> None:

@@ -40,6 +40,17 @@ def test_the_preview_follows_the_form_and_the_address_follows_both(open_page: Op
     expect(page).to_have_url(re.compile(r"iteration=100%2C\+300"))
     save = page.get_by_role("link", name="Save PDF")
     expect(save).to_have_attribute("href", re.compile("iteration=100,300"))
+    # Pictures of grids are pressed to add them as columns and to take them away.
+    for pressed, left in (
+        ("200", "100, 200, 300"),
+        ("100", "200, 300"),
+        ("100", "100, 200, 300"),
+        ("200", "100, 300"),
+    ):
+        page.locator(f'a[data-iteration="{pressed}"]').click()
+        expect(page.get_by_label("Iterations", exact=True)).to_have_value(left)
+    expect(save).to_have_attribute("href", re.compile("iteration=100,300"))
+    expect(page.locator("#figure pre")).to_contain_text("iterations 100 and 300")
     page.reload()
     expect(page.get_by_label("Iterations", exact=True)).to_have_value("100, 300")
 
@@ -56,6 +67,7 @@ def test_a_movie_is_chosen_and_saved(open_page: OpenPage, run: str) -> None:
 
 def test_without_scripts_a_button_shows_the_preview(open_page: OpenPage, run: str) -> None:
     page = open_page("/figures?rows=1&columns=1", java_script_enabled=False)
+    # It was chosen already where nothing else was asked for.
     page.get_by_label("first-light").check()
     page.get_by_label("Iterations", exact=True).fill("200")
     page.get_by_label("Width in mm").fill("80")
