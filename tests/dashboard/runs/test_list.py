@@ -160,6 +160,19 @@ def test_words_of_a_search_are_those_that_exist(client: TestClient, worker: Fake
     assert "No job has the tag godo; did you mean good?" in words(read(client, "/?q=tag:godo"))
 
 
+def test_first_page_login_and_missing_pages_show_a_real_timeline_and_where_to_go(client: TestClient) -> None:
+    empty = read(client, "/")
+    (picture,) = re.findall(r'<img src="(/static/[^"]*sample-timeline.png)"', empty)
+    assert 'href="/new">Start one from a recipe</a>' in empty
+    assert len(client.get(picture).content) < 60_000
+    for path in ("/login", "/figures", "/compare"):
+        assert picture in read(client, path)
+    missing = client.get("/runs/nothing", headers={"accept": "text/html"})
+    assert missing.status_code == 404
+    assert re.search(r'<form class="find-run" method="get" action="/" role="search">', missing.text)
+    assert '<a href="/">Back to the runs</a>' in missing.text
+
+
 def test_gallery_shows_newest_grids_state_losses_and_verdict(client: TestClient, worker: FakeWorker) -> None:
     worker.submit(name="alpha")
     worker.claim()
