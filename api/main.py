@@ -27,6 +27,7 @@ from api.server.services import Services, build_services
 from api.server.settings import Settings
 from api.server.sharing import routes as share_routes
 from api.server.sharing.gate import ShareGate
+from api.server.specs import routes as spec_routes
 from api.workers import routes as worker_routes
 
 
@@ -66,6 +67,7 @@ def build_service(settings: Settings, running: Services | None = None) -> FastAP
         sample_routes.router,
         finding_routes.router,
         job_routes.edit,
+        spec_routes.router,
         event_routes.router,
         attempt_routes.claim,
         worker_routes.describe,

@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,9 +13,8 @@ from urllib.parse import urlencode
 import recipes
 from dashboard.web.layout import Frame, LinkView
 from ganlib.spec.files import read_spec_text
+from ganlib.spec.sections.execution import COST, read_seconds
 
-_COST = re.compile(r"(?P<number>\d+(?:\.\d+)?) ?(?P<unit>s|min|h)\b")
-_SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
 _LOOKS = Path(__file__).parents[1] / "static/recipes.json"
 # Groups by the most seconds of each; recipes without a time come last.
 BANDS = (
@@ -30,12 +28,6 @@ BANDS = (
 UNKNOWN = "Not known"
 # Groups of recipes that nobody begins with are folded, unless a filter asked for them.
 FOLDED_AFTER = 3600.0
-
-
-def read_seconds(cost: str) -> float | None:
-    """Return the time in a recipe's cost, as in "about 1.5 min for 2,000 iterations on one CPU core", or None."""
-    match = _COST.search(cost)
-    return float(match["number"]) * _SECONDS[match["unit"]] if match else None
 
 
 def name_band(seconds: float | None) -> str:
@@ -183,7 +175,7 @@ def _cost_of(view: RecipeView) -> float:
 def _build_recipe(name: str, spec: Mapping[str, Any]) -> RecipeView:
     facts, dataset = spec.get("recipe") or {}, spec.get("dataset", "")
     section, cost = str(facts.get("section", "")), str(facts.get("cost", ""))
-    match = _COST.search(cost)
+    match = COST.search(cost)
     return RecipeView(
         name=name,
         href=f"/new?{urlencode({'recipe': name})}",

@@ -4,15 +4,18 @@ What comes out is a mapping of plain values, unchecked. All places read specs th
 """
 
 import re
+from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 from ganlib.errors import Problem, SpecInvalid
+from ganlib.spec.documents.edit import set_value
 from ganlib.spec.documents.nodes import MAX_DEPTH, Unreadable
+from ganlib.spec.documents.render import render_yaml
 from ganlib.spec.documents.text import decode_text
 from ganlib.spec.documents.values import read_json, read_yaml
-from ganlib.spec.layers import BARE_NAMES
+from ganlib.spec.layers import BARE_NAMES, shorten_layer
 from ganlib.spec.presets import PRESETS
 
 MAX_SPEC_BYTES = 1_048_576
@@ -123,3 +126,53 @@ def _step_into(node: Any, key: str) -> Any:
     elif isinstance(child, str) and isinstance(node, list):
         child = node[index] = dict(BARE_NAMES[child])
     return child
+
+
+def change_text(text: str, data: dict[str, Any], changes: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return a spec's text and its data with values set by path; `data` is what the text says.
+
+    A value that is text is read as YAML unless its field is text, so that "1e-3" is a number. The text keeps its
+    comments and its order; what cannot be placed in it is written anew. Raises SpecInvalid for a path or a value
+    that cannot be set.
+    """
+    for path, value in changes.items():
+        data = _change(data, path, value)
+        text = _follow(text, data, path.split("."))
+    return text, data
+
+
+def _change(data: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    """Return the data with one value set."""
+    if isinstance(value, str) and path not in TEXT_FIELDS:
+        return apply_overrides(data, [f"{path}={value or 'null'}"])
+    changed, keys = deepcopy(data), path.split(".")
+    section = changed.get(keys[0])
+    if keys[1:] == ["layers"] and isinstance(value, list) and isinstance(section, dict):
+        # The layers of a preset are the network's own from its first change on.
+        section.pop("preset", None)
+        value = [shorten_layer(layer) for layer in value]
+    try:
+        _set_path(changed, keys, value)
+    except (LookupError, ValueError, TypeError):
+        raise SpecInvalid([Problem(path[:80], "", "this path cannot be set in the spec")]) from None
+    return changed
+
+
+def _follow(text: str, data: dict[str, Any], keys: list[str]) -> str:
+    """Return the text that says this data, which differs from it at this path alone."""
+    # What was short for a section, as the name of a data set or of a preset, is written out as one.
+    for length in range(len(keys), 0, -1):
+        value: Any = data
+        for key in keys[:length]:
+            value = value[int(key)] if isinstance(value, list) else value[key]
+        changed = set_value(text, keys[:length], value)
+        if changed is not None and _says(changed, data):
+            return changed
+    return render_yaml(data, width=96, small_on_one_line=True)
+
+
+def _says(text: str, data: dict[str, Any]) -> bool:
+    try:
+        return bool(read_yaml(text, TEXT_FIELDS) == data)
+    except Unreadable:
+        return False

@@ -5,9 +5,11 @@ both directions. A layer without arguments may be written as its bare name: `rel
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from ganlib.spec.documents.suggestions import find_near
 from ganlib.spec.fields import Count, Float, Fraction, Natural, Positive
@@ -220,6 +222,105 @@ LayerSpec = Annotated[
     ],
     BeforeValidator(expand_bare_name),
 ]
+
+
+@cache
+def _layer() -> TypeAdapter[Any]:
+    return TypeAdapter(LayerSpec)
+
+
+def read_layer(value: Any) -> Any:
+    """Return one item of a list of layers as a layer; raises ValidationError."""
+    return _layer().validate_python(value)
+
+
+def trim_layer(value: Any) -> Any:
+    """Return a layer without the fields that are as they would be anyway; unchanged where it cannot be read."""
+    try:
+        layer = read_layer(value)
+    except ValidationError:
+        return value
+    return {"layer": layer.layer, **layer.model_dump(mode="json", exclude_defaults=True)}
+
+
+def shorten_layer(value: Any) -> Any:
+    """Return a layer as people write it: its bare name, where it has one that says all, or trimmed."""
+    trimmed = trim_layer(value)
+    return next((name for name, meant in BARE_NAMES.items() if trim_layer(meant) == trimmed), trimmed)
+
+
+# What a layer begins with that is added by its name; a test looks that there is one of each kind.
+NEW_LAYERS: dict[str, dict[str, Any]] = {
+    "dense": {"layer": "dense", "size": 128},
+    "conv": {"layer": "conv", "size": 64, "kernel": 4, "stride": 2, "padding": 1},
+    "transposed_conv": {"layer": "transposed_conv", "size": 64, "kernel": 4, "stride": 2, "padding": 1},
+    "reshape": {"layer": "reshape", "shape": [1, 1, 1]},
+    "pool": {"layer": "pool", "kind": "average", "kernel": 2},
+    **BARE_NAMES,
+    "conditional_batch_norm": {"layer": "norm", "kind": "conditional_batch"},
+    "scale": {"layer": "scale"},
+    "noise": {"layer": "noise", "std": 0.1},
+}
+
+
+@dataclass(frozen=True)
+class LayerField:
+    """A field of a layer for people to fill in: its bounds, and its choices where only some values are allowed.
+
+    default: None of a field that must be given, and of one that may be left empty.
+    """
+
+    name: str
+    kind: Literal["integer", "number", "boolean", "choice", "shape"]
+    is_required: bool
+    default: Any
+    minimum: float | None
+    maximum: float | None
+    choices: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LayerKind:
+    """A kind of layer, what it does in a sentence, and its fields in their order."""
+
+    name: str
+    summary: str
+    fields: tuple[LayerField, ...]
+
+
+@cache
+def describe_layers() -> tuple[LayerKind, ...]:
+    """Return what each kind of layer is made of, from the models that validate them."""
+    return tuple(
+        LayerKind(
+            model.model_fields["layer"].default,
+            # The first paragraph without its source.
+            " ".join((model.__doc__ or "").split("\n\n")[0].split()),
+            tuple(
+                _describe_field(name, schema, name in schema_of.get("required", ()))
+                for name, schema in schema_of["properties"].items()
+                if name != "layer"
+            ),
+        )
+        for model in _Layer.__subclasses__()
+        for schema_of in [model.model_json_schema()]
+    )
+
+
+def _describe_field(name: str, schema: dict[str, Any], is_required: bool) -> LayerField:
+    # Of a field that may be left empty, what else it may be.
+    value = next((part for part in schema.get("anyOf", ()) if part.get("type") != "null"), schema)
+    kinds: dict[str, Any] = {"integer": "integer", "number": "number", "boolean": "boolean", "array": "shape"}
+    return LayerField(
+        name,
+        "choice" if "enum" in value else kinds[value["type"]],
+        is_required,
+        schema.get("default"),
+        # Behind a validator of its own, pydantic tells a number's bounds by their short names.
+        next((value[bound] for bound in ("minimum", "gt", "ge") if bound in value), None),
+        next((value[bound] for bound in ("maximum", "lt", "le") if bound in value), None),
+        tuple(value.get("enum", ())),
+    )
 
 
 # The path of a layer in a spec, such as `discriminator.layers.1`.

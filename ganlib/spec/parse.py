@@ -5,6 +5,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
 from pathlib import Path
@@ -15,13 +16,15 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from ganlib.errors import Problem, SpecInvalid
-from ganlib.spec.checks import find_problem
+from ganlib.spec.checks.fields import find_problem
+from ganlib.spec.checks.networks import NetworkOutline, outline_networks
 from ganlib.spec.documents.suggestions import ask_near, find_near
 from ganlib.spec.files import read_spec_file
 from ganlib.spec.job import JobSpec
 from ganlib.spec.layers import BARE_NAMES
 from ganlib.spec.paths import list_fields, list_fields_of
 from ganlib.spec.presets import PRESETS
+from ganlib.spec.shapes import estimate_iteration
 from ganlib.spec.storable import UNSTORABLE_TEXT, find_unstorable
 
 Location = tuple[int | str, ...]
@@ -80,11 +83,38 @@ def parse_spec(data: Any) -> JobSpec:
     try:
         spec = JobSpec.model_validate(data)
     except ValidationError as error:
-        raise SpecInvalid(problems_of(error)) from None
+        beside = [network.problem for network in outline_networks(data) if network.problem is not None]
+        raise SpecInvalid([*problems_of(error), *beside]) from None
     problem = find_unstorable(data) or find_problem(spec)
     if problem is not None:
         raise SpecInvalid([problem])
     return spec
+
+
+@dataclass(frozen=True)
+class SpecReview:
+    """A spec that may be wrong: the spec, or None and all its problems; both networks as far as they fit.
+
+    iteration_seconds: about what an iteration takes on one CPU core, None where the spec is wrong.
+    """
+
+    spec: JobSpec | None
+    problems: list[Problem]
+    networks: list[NetworkOutline]
+    iteration_seconds: float | None
+
+
+def review_spec(data: Any) -> SpecReview:
+    """Check what YAML or JSON gave and outline it, whatever is wrong with it."""
+    networks = outline_networks(data) if isinstance(data, dict) else []
+    try:
+        spec = parse_spec(data)
+    except SpecInvalid as error:
+        return SpecReview(None, error.problems, networks, None)
+    generator, discriminator = (network.work for network in networks)
+    steps, advantage = spec.discriminator_steps, spec.generator_advantage
+    seconds = estimate_iteration(generator, discriminator, spec.batch_size, steps, advantage)
+    return SpecReview(spec, [], networks, seconds)
 
 
 def load_spec(path: Path) -> JobSpec:

@@ -5,6 +5,7 @@ the data set, 0 where it has no classes; only layers that take labels ask for it
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import prod
 
 from ganlib.errors import ShapeMismatch
@@ -55,6 +56,59 @@ def count_parameters(layers: Sequence[LayerSpec], input_shape: Shape, class_coun
         total += _layer_parameters(layer, shape, class_count)
         shape = after
     return total
+
+
+@dataclass(frozen=True)
+class LayerOutline:
+    """What a layer makes of its input: the shape after it, and its trainable numbers; or why it does not fit.
+
+    shape: None of a layer that does not fit, and of those after it, which get nothing. work: multiplications for
+    one item.
+    """
+
+    shape: Shape | None
+    parameters: int = 0
+    work: int = 0
+    problem: str = ""
+
+
+def outline_layers(layers: Sequence[LayerSpec], input_shape: Shape, class_count: int = 0) -> list[LayerOutline]:
+    """Return what each layer makes of its input, as far as they fit."""
+    outlines: list[LayerOutline] = []
+    shape: Shape | None = input_shape
+    for index, layer in enumerate(layers):
+        if shape is None:
+            outlines.append(LayerOutline(None))
+            continue
+        try:
+            after = _output_shape(layer, shape, index, class_count)
+        except ShapeMismatch as error:
+            outlines.append(LayerOutline(None, problem=str(error)))
+            shape = None
+            continue
+        parameters = _layer_parameters(layer, shape, class_count)
+        # A kernel is applied at each place of the smaller image that it links.
+        places = prod((after if isinstance(layer, Conv) else shape)[1:])
+        work = parameters * places if isinstance(layer, Conv | TransposedConv) else parameters
+        outlines.append(LayerOutline(after, parameters, work))
+        shape = after
+    return outlines
+
+
+# Measured on one core of our test machine over the recipes; docs/reference/recipes.md says how far it is off.
+_STEP_SECONDS = 0.0048
+_MULTIPLICATIONS_A_SECOND = 45e9
+
+
+def estimate_iteration(generator: int, discriminator: int, batch_size: int, steps: int, advantage: int) -> float:
+    """Return about how many seconds an iteration takes on one CPU core.
+
+    generator, discriminator: multiplications of each for one item, forwards. steps: updates of the discriminator;
+    advantage: those of the generator. Backwards is twice the work of forwards: an update of the discriminator
+    makes fakes, and goes both ways through reals and fakes; one of the generator goes both ways through both.
+    """
+    work = steps * (generator + 6 * discriminator) + advantage * 3 * (generator + discriminator)
+    return _STEP_SECONDS + batch_size * work / _MULTIPLICATIONS_A_SECOND
 
 
 def _layer_parameters(layer: LayerSpec, shape: Shape, class_count: int) -> int:

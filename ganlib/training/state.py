@@ -20,7 +20,7 @@ from ganlib.runtime.batch_sharding import BatchShard
 from ganlib.runtime.device import choose_precision
 from ganlib.runtime.process_group import SINGLE_PROCESS, ProcessGroup
 from ganlib.runtime.random_streams import draw_labels, make_generator, seed_layers
-from ganlib.spec.checks import find_sharding_problem
+from ganlib.spec.checks.fields import find_sharding_problem
 from ganlib.spec.job import JobSpec
 from ganlib.spec.layers import takes_labels
 from ganlib.spec.sections.losses import AuxiliarySpec

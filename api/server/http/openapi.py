@@ -14,6 +14,7 @@ from api.jobs.schemas import JobEdit
 from api.server.access.proxies import ROOT
 from api.server.access.scopes import needs
 from api.server.sharing.schemas import ShareCreate
+from api.server.specs.schemas import SpecCheck
 from api.workers.schemas import WorkerPost
 from ganlib.spec.job import JobSpec
 from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS
@@ -27,6 +28,7 @@ _MODELS: tuple[type[BaseModel], ...] = (
     RunOpen,
     WorkerPost,
     ShareCreate,
+    SpecCheck,
     StreamEvent,
 )
 _MIDDLEWARE_ERRORS: dict[str, tuple[type[ServiceError], ...]] = {
@@ -196,6 +198,10 @@ RUN_EXAMPLE: dict[str, Any] = {
 
 FINISH_EXAMPLE: dict[str, Any] = {"end": "succeeded", "events_count": 2}
 
+CHECK_EXAMPLE: dict[str, Any] = {
+    "text": "name: first-digits\ndataset: mnist\niterations: 500\n",
+    "changes": {"iterations": 1000},
+}
 EDIT_EXAMPLE: dict[str, Any] = {"add_tags": ["good"], "remove_tags": ["sweep-1"], "note": "The sharpest so far."}
 SHARE_EXAMPLE: dict[str, Any] = {"kind": "run", "targets": ["m7vg"], "expires_in": "7d"}
 WORKER_EXAMPLE = {

@@ -46,14 +46,10 @@ def compose(text: str) -> Node | None:
 
 @dataclass
 class _Frame:
-    """A collection that is being read. key: the field whose value comes next. anchor: its own name, or None.
-
-    is_flow: whether a bracket or a brace must close it.
-    """
+    """A collection that is being read. key: the field whose value comes next. anchor: its own name, or None."""
 
     node: Sequence | Mapping
     anchor: str | None
-    is_flow: bool
     key: Scalar | None = None
     is_merge: bool = False
     names: set[str] = field(default_factory=set)
@@ -81,12 +77,14 @@ class _Composer:
                 self._add(self._find(str(event.anchor), line, column), line, column)
             case yaml.ScalarEvent():
                 node = Scalar(line, column, event.value, not event.style, event.tag)
+                _end(node, event)
                 self._name(event.anchor, node)
                 self._add(node, line, column)
             case yaml.SequenceStartEvent() | yaml.MappingStartEvent():
                 self._open(event, line, column)
             case yaml.SequenceEndEvent() | yaml.MappingEndEvent():
                 frame = self._frames.pop()
+                _end(frame.node, event)
                 self._name(frame.anchor, frame.node)
                 self._add(frame.node, frame.node.line, frame.node.column)
 
@@ -95,7 +93,7 @@ class _Composer:
         mark, lines = error.problem_mark, text.rstrip().split("\n")
         if mark is None or (mark.line, mark.column) < (len(lines) - 1, len(lines[-1])):
             return None
-        if not self._frames or not self._frames[-1].is_flow:
+        if not self._frames or not self._frames[-1].node.is_flow:
             return None
         node = self._frames[-1].node
         said = _UNFINISHED["flow mapping" if isinstance(node, Mapping) else "flow sequence"]
@@ -110,7 +108,7 @@ class _Composer:
         if self._frames and self._awaits_key():
             raise Unreadable(f"{at(line, column)}: a field's name must be text, not a list or a mapping")
         kind = Mapping if isinstance(event, yaml.MappingStartEvent) else Sequence
-        self._frames.append(_Frame(kind(line, column), event.anchor, bool(event.flow_style)))
+        self._frames.append(_Frame(kind(line, column, bool(event.flow_style)), event.anchor))
 
     def _add(self, node: Node, line: int, column: int) -> None:
         """Add a complete node to the collection that is open, at this place of the text."""
@@ -134,6 +132,7 @@ class _Composer:
                 frame.node.merged += _read_merged(node, line, column)
             else:
                 frame.node.fields[frame.key.text] = node
+                frame.node.keys[frame.key.text] = frame.key
             frame.key = None
 
     def _awaits_key(self) -> bool:
@@ -157,6 +156,10 @@ class _Composer:
         if anchor not in self._anchors:
             raise Unreadable(f"{at(line, column)}: nothing above is named &{shown}; write the value, or name it")
         return self._anchors[anchor]
+
+
+def _end(node: Node, event: Any) -> None:
+    node.end_line, node.end_column = event.end_mark.line + 1, event.end_mark.column + 1
 
 
 def _begin_field(frame: _Frame, node: Node, line: int, column: int) -> None:

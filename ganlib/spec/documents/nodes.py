@@ -20,10 +20,15 @@ class Unreadable(Exception):
 
 @dataclass
 class Node:
-    """Any node. line, column: where it begins; the first is 1. size: nodes in it. depth: levels below it."""
+    """Any node. line, column: where it begins; the first is 1. size: nodes in it. depth: levels below it.
+
+    end_line, end_column: where it has ended; without brackets, where the next thing begins.
+    """
 
     line: int
     column: int
+    end_line: int = field(default=0, init=False)
+    end_column: int = field(default=0, init=False)
     size: int = field(default=1, init=False)
     depth: int = field(default=0, init=False)
 
@@ -39,15 +44,21 @@ class Scalar(Node):
 
 @dataclass
 class Sequence(Node):
-    """A list."""
+    """A list. is_flow: whether it stands in brackets."""
 
+    is_flow: bool = False
     items: list[Node] = field(default_factory=list)
 
 
 @dataclass
 class Mapping(Node):
-    """Fields and their values. merged: mappings whose fields it has too (YAML's `<<`), the first one first."""
+    """Fields and their values. merged: mappings whose fields it has too (YAML's `<<`), the first one first.
 
+    is_flow: whether it stands in braces. keys: the nodes of the fields' names.
+    """
+
+    is_flow: bool = False
+    keys: dict[str, Scalar] = field(default_factory=dict)
     fields: dict[str, Node] = field(default_factory=dict)
     merged: list["Mapping"] = field(default_factory=list)
 

@@ -6,6 +6,8 @@ import yaml
 
 from ganlib.spec.documents.scalars import FLOAT, INTEGER
 
+_ANY = 1_000_000
+
 
 class _Dumper(yaml.SafeDumper):
     """PyYAML's, which also quotes texts that are numbers only in YAML 1.2, such as the commit 12e5678."""
@@ -25,3 +27,11 @@ def render_yaml(data: Any, *, width: int = 80, small_on_one_line: bool = False) 
         data, Dumper=_Dumper, sort_keys=False, default_flow_style=flow, width=width, allow_unicode=True
     )
     return text
+
+
+def render_line(data: Any) -> str:
+    """Return the data as YAML on one line, as it stands behind a field's name, or in a list or mapping."""
+    text: str = yaml.dump(
+        [data], Dumper=_Dumper, sort_keys=False, default_flow_style=True, width=_ANY, allow_unicode=True
+    )
+    return text.strip()[1:-1]

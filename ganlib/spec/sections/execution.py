@@ -1,5 +1,6 @@
 """The worker that a job needs, shortcuts of its steps, and the published experiment that it repeats."""
 
+import re
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
@@ -45,6 +46,10 @@ class SpeedSpec(Section):
     cuda_graphs: bool = False
 
 
+COST = re.compile(r"(?P<number>\d+(?:\.\d+)?) ?(?P<unit>s|min|h)\b")
+_SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
+
+
 class RecipeSpec(Section):
     """A published experiment, its results and its cost: for people, it changes nothing of a run.
 
@@ -56,3 +61,14 @@ class RecipeSpec(Section):
     section: Annotated[str, Field(min_length=1, max_length=100)]
     expected: Annotated[str, Field(min_length=1, max_length=600)]
     cost: Annotated[str, Field(min_length=1, max_length=200)]
+
+    @property
+    def seconds(self) -> float | None:
+        """The time that the cost tells of, None if it tells none."""
+        return read_seconds(self.cost)
+
+
+def read_seconds(cost: str) -> float | None:
+    """Return the time in a recipe's cost, as in "about 1.5 min for 2,000 iterations on one CPU core", or None."""
+    match = COST.search(cost)
+    return float(match["number"]) * _SECONDS[match["unit"]] if match else None

@@ -2,21 +2,24 @@
 
 import os
 import signal
-from collections.abc import Sequence
 from contextlib import suppress
 from importlib.util import find_spec as find_module
 from pathlib import Path
+from typing import Any
 
 import click
 
+from api.server.specs.estimate import estimate
+from ganlib.errors import SpecInvalid
 from ganlib.events import Event, FindingReported, LineLogged, MetricsLogged, TrainingStarted
 from ganlib.runtime.cpu import thread_settings
+from ganlib.spec.checks.networks import NetworkOutline
 from ganlib.spec.documents.suggestions import ask_near
 from ganlib.spec.job import JobSpec
-from ganlib.spec.layers import LayerSpec
-from ganlib.spec.parse import parse_spec
+from ganlib.spec.layers import trim_layer
+from ganlib.spec.parse import parse_spec, review_spec
 from ganlib.spec.sections.datasets import FolderSpec
-from ganlib.spec.shapes import Shape, count_parameters, show_shape, trace_shapes
+from ganlib.spec.shapes import show_shape
 from ganvas.commands.options import json_option, need_train_extra, print_json, read_spec, set_option, spec_argument
 from ganvas.progress import ProgressBar, ProgressLines, open_progress, say_finding, short_losses
 
@@ -29,16 +32,21 @@ _SHOWN_CLASSES = 10
 @json_option
 def validate_command(spec_path: Path, overrides: tuple[str, ...], as_json: bool) -> None:
     """Check SPEC (a file, or a recipe's name) and show its networks' shapes; --json prints it with defaults."""
-    spec = parse_spec(read_spec(spec_path, overrides))
+    review = review_spec(read_spec(spec_path, overrides))
+    spec = review.spec
+    if spec is None:
+        if not as_json:
+            click.echo("\n".join(map(render_network, review.networks)).lstrip("\n"))
+        raise SpecInvalid(review.problems)
     if as_json:
         print_json(spec)
         return
     click.echo(f"{spec.name}: valid, {spec.iterations:,} iterations on {spec.dataset.name}")
-    click.echo(render_network("generator", spec.generator.layers, (spec.latents.size,), spec.dataset.class_count))
-    click.echo(
-        render_network("discriminator", spec.discriminator.layers, spec.dataset.shape, spec.dataset.class_count)
-    )
+    for network in review.networks:
+        click.echo(render_network(network))
     click.echo(render_cost(spec))
+    said = estimate(review)
+    click.echo(f"{said.text}, without other work beside it" if said else "")
     if isinstance(spec.dataset, FolderSpec):
         click.echo(render_data(spec.dataset))
 
@@ -77,17 +85,22 @@ def render_data(spec: FolderSpec) -> str:
     return "\ndata  " + "\n      ".join([*rows, *data.notes])
 
 
-def render_network(name: str, layers: Sequence[LayerSpec], input_shape: Shape, class_count: int) -> str:
-    """Return the architecture table of one network, as text."""
-    rows = [
-        f"\n{name}  ({count_parameters(layers, input_shape, class_count):,} parameters)",
-        f"  {show_shape(input_shape):>12}",
-    ]
-    for layer, shape in zip(layers, trace_shapes(layers, input_shape, class_count), strict=True):
-        given = layer.model_dump(exclude_defaults=True, exclude={"layer"})
-        arguments = "  ".join(f"{key} {value}" for key, value in given.items())
-        rows.append(f"  {show_shape(shape):>12}  {layer.layer:<16}{arguments}".rstrip())
+def render_network(network: NetworkOutline) -> str:
+    """Return the architecture table of one network, as text; the layer that does not fit is marked."""
+    given = show_shape(network.given) if network.given else "?"
+    rows = [f"\n{network.player}  ({network.parameters:,} parameters)", f"  {given:>12}"]
+    for index, (written, outline) in enumerate(zip(network.written, network.layers, strict=True)):
+        shape = show_shape(outline.shape) if outline.shape else "✗" if outline.problem else "?"
+        rows.append(f"  {shape:>12}  {_render_layer(written)}".rstrip())
+        is_last = network.problem is not None and network.problem.field == f"{network.player}.layers.{index}"
+        if outline.problem or is_last:
+            rows.append(f"  {'':>12}  ^ {outline.problem or (network.problem and network.problem.message)}")
     return "\n".join(rows)
+
+
+def _render_layer(written: dict[str, Any]) -> str:
+    arguments = "  ".join(f"{key} {value}" for key, value in trim_layer(written).items() if key != "layer")
+    return f"{written.get('layer', '?'):<16}{arguments}".rstrip()
 
 
 def render_cost(spec: JobSpec) -> str:

@@ -17,9 +17,9 @@ from dashboard.new_run.recipes import (
     name_band,
     read_looks,
     read_recipes,
-    read_seconds,
     read_sheet,
 )
+from ganlib.spec.sections.execution import read_seconds
 from tests.dashboard.web.test_pages import read, words
 from tests.support.fake_worker import FakeWorker
 

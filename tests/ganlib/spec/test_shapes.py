@@ -6,12 +6,16 @@ import pytest
 import torch
 from pydantic import TypeAdapter
 
-from ganlib.errors import ShapeMismatch
+from ganlib.errors import ShapeMismatch, SpecInvalid
 from ganlib.networks.build import build_network
-from ganlib.spec.layers import LayerSpec
+from ganlib.spec.checks.networks import outline_networks
+from ganlib.spec.files import read_spec_text
+from ganlib.spec.layers import NEW_LAYERS, LayerSpec, describe_layers, read_layer
+from ganlib.spec.parse import parse_spec
 from ganlib.spec.presets import PRESETS
 from ganlib.spec.sections.networks import NetworkSpec
-from ganlib.spec.shapes import Shape, count_parameters, trace_shapes
+from ganlib.spec.shapes import Shape, count_parameters, estimate_iteration, outline_layers, trace_shapes
+from recipes import read_texts
 
 layers_adapter: TypeAdapter[list[LayerSpec]] = TypeAdapter(list[LayerSpec])
 
@@ -215,3 +219,90 @@ def test_a_layer_that_does_not_fit_is_named_with_its_shapes(
         trace_shapes(layers(*wrong), shape)
     assert caught.value.layer_index == index
     assert words in str(caught.value)
+
+
+def test_networks_of_every_recipe_are_outlined_as_torch_builds_them() -> None:
+    seen: set[str] = set()
+    for file, text in read_texts().items():
+        data = read_spec_text(text, file)
+        spec = parse_spec(data)
+        classes = spec.dataset.class_count
+        for outline, network in zip(outline_networks(data), (spec.generator, spec.discriminator), strict=True):
+            key = network.model_dump_json(include={"layers"}) + str(outline.given)
+            if key in seen or outline.parameters > 20_000_000:
+                continue
+            seen.add(key)
+            assert outline.given is not None
+            with torch.device("meta"):
+                built = build_network(network, outline.given, classes)
+            count = sum(weights.numel() for weights in built.parameters())
+            assert (outline.parameters, outline.problem) == (count, None), file
+            assert outline.layers[-1].shape == outline.expected
+            assert [layer.shape for layer in outline.layers] == trace_shapes(
+                network.layers, outline.given, classes
+            )
+    assert len(seen) > 60
+
+
+def test_an_outline_goes_as_far_as_the_layers_fit_whatever_else_is_wrong() -> None:
+    data = {
+        "dataset": "mnist",
+        "batch_size": "many",
+        "generator": {"preset": "winkler_mnist_generator"},
+        "discriminator": {
+            "layers": [{"layer": "dense", "size": 10}, {"layer": "conv", "size": 4, "kernel": 3}, "relu"]
+        },
+    }
+    generator, discriminator = outline_networks(data)
+    assert (generator.preset, generator.problem, len(generator.layers)) == ("winkler_mnist_generator", None, 12)
+    assert [(layer.shape, layer.parameters) for layer in discriminator.layers] == [
+        ((10,), 7850),
+        (None, 0),
+        (None, 0),
+    ]
+    assert "needs an input of channels" in discriminator.layers[1].problem
+    assert discriminator.problem is not None
+    assert discriminator.problem.field == "discriminator.layers.1"
+    with pytest.raises(SpecInvalid) as refused:
+        parse_spec(data)
+    # Beside the fields that are wrong by themselves.
+    assert {"batch_size", "discriminator.layers.1"} <= {problem.field for problem in refused.value.problems}
+    # A layer that cannot be read hides neither those before it nor itself; without a data set there are no shapes.
+    broken: dict[str, Any] = {
+        "dataset": "mnist",
+        "generator": {"layers": [{"layer": "dense", "size": 3}, "swish"]},
+    }
+    for dataset, shape in (("mnist", (3,)), ("imagenet", None)):
+        generator, nothing = outline_networks(broken | {"dataset": dataset})
+        assert [layer.shape for layer in generator.layers] == [shape, None]
+        assert [layer["layer"] for layer in generator.written] == ["dense", "swish"]
+        assert nothing.layers == []
+
+
+def test_every_kind_of_layer_can_be_added_and_its_fields_are_those_that_are_checked() -> None:
+    added = [read_layer(layer) for layer in NEW_LAYERS.values()]
+    kinds = {kind.name: kind for kind in describe_layers()}
+    assert {layer.layer for layer in added} == kinds.keys()
+    for layer in added:
+        described = kinds[layer.layer].fields
+        assert [field.name for field in described] == [
+            name for name in type(layer).model_fields if name != "layer"
+        ]
+    size, kernel, *_ = kinds["conv"].fields
+    assert (size.kind, size.is_required, size.minimum, size.maximum, kernel.maximum) == (
+        "integer",
+        True,
+        1,
+        65_536,
+        64,
+    )
+    assert {field.name: field.choices for field in kinds["pool"].fields}["kind"] == ("average", "max")
+
+
+def test_work_of_an_iteration_is_worked_out_by_hand() -> None:
+    # One weight and one place each: 2 · (1 + 6) + 3 · (1 + 1) multiplications for each of the 10 items.
+    assert estimate_iteration(1, 1, 10, 2, 1) - estimate_iteration(0, 0, 10, 2, 1) == pytest.approx(
+        200 / 45e9, rel=1e-3
+    )
+    outline = outline_layers(layers({"layer": "conv", "size": 2, "kernel": 3, "bias": False}), (1, 5, 5))
+    assert outline[0].work == 2 * 9 * 3 * 3

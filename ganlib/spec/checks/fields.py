@@ -9,16 +9,16 @@ from pydantic import ValidationError
 
 from ganlib.errors import Problem, ShapeMismatch
 from ganlib.evaluation.diagnosis.rules import RULES
+from ganlib.spec.checks.networks import find_network_problem
 from ganlib.spec.documents.suggestions import ask_near
 from ganlib.spec.job import JobSpec, changed_fields
 from ganlib.spec.layers import LayerSpec, MinibatchDiscrimination, Norm, split_layer_path, takes_labels
 from ganlib.spec.sections.evaluation import TransferSpec
 from ganlib.spec.sections.losses import POSITIVE_LOSSES, AuxiliarySpec, CategoriesSpec
-from ganlib.spec.shapes import Shape, count_parameters, output_shape, show_shape
+from ganlib.spec.shapes import count_parameters, output_shape, show_shape
 from ganlib.techniques import TECHNIQUES
 from ganlib.vocabulary import LABEL_AGREEMENT, TEST_ACCURACY
 
-MAX_PARAMETERS = 500_000_000
 MAX_GRID_PIXELS = 16_000_000
 MAX_SAMPLE_GRIDS = 100_000
 MAX_HISTOGRAM_EVENTS = 100_000
@@ -119,35 +119,11 @@ def _check_metrics(spec: JobSpec) -> Problem | None:
 
 
 def _check_generator(spec: JobSpec) -> Problem | None:
-    return _check_network(spec, "generator", (spec.latents.size,), spec.dataset.shape, "the data set's images")
+    return find_network_problem("generator", spec.dataset, spec.latents, spec.generator, spec.losses)
 
 
 def _check_discriminator(spec: JobSpec) -> Problem | None:
-    count = spec.losses.output_count(spec.dataset.class_count)
-    meaning = "one logit" if spec.losses.classes is None else f"classes: {{kind: {spec.losses.classes.kind}}}"
-    return _check_network(spec, "discriminator", spec.dataset.shape, (count,), meaning)
-
-
-def _check_network(spec: JobSpec, player: str, given: Shape, expected: Shape, meaning: str) -> Problem | None:
-    layers = getattr(spec, player).layers
-    try:
-        output = output_shape(layers, given, spec.dataset.class_count)
-        parameters = count_parameters(layers, given, spec.dataset.class_count)
-    except ShapeMismatch as error:
-        return Problem(f"{player}.layers.{error.layer_index}", "", str(error))
-    if output != expected:
-        last = len(layers) - 1
-        return Problem(
-            f"{player}.layers.{last}",
-            "",
-            f"the {player}'s output after layer {last} ({layers[last].layer}) is {show_shape(output)}, "
-            f"but must be {show_shape(expected)} ({meaning})",
-        )
-    if parameters > MAX_PARAMETERS:
-        return Problem(
-            f"{player}.layers", "", f"{parameters:,} parameters are too many; at most {MAX_PARAMETERS:,}"
-        )
-    return None
+    return find_network_problem("discriminator", spec.dataset, spec.latents, spec.discriminator, spec.losses)
 
 
 def _check_techniques(spec: JobSpec) -> Problem | None:

@@ -1,0 +1,1 @@
+"""Specs that are not jobs yet: what is wrong with them, their networks, and the time that they would take."""

@@ -1,0 +1,1 @@
+"""Checks across the fields of a spec."""
