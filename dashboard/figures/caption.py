@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from api.server.database.models import Job
 from dashboard.figures.drawing.plans import TimelineRow
 from dashboard.figures.requests import CurvesRequest
+from dashboard.run.heat_maps import Kind
 from dashboard.web.formats import show_count
 from ganlib.vocabulary import find_metric
 
@@ -49,6 +50,14 @@ def caption_curves(jobs: Sequence[Job], metrics: Sequence[str], asked: CurvesReq
     return " ".join(
         filter(None, [f"{said} of {_name(jobs)} over iterations.", _describe_data(jobs), smoothed, scales])
     )
+
+
+def caption_heat_maps(jobs: Sequence[Job], kind: Kind) -> str:
+    """Return what heat maps show: values, runs, data, and what the shades mean."""
+    sides = _join([word for _, _, word in kind.panels])
+    of = f" of {sides}" if not kind.is_own else ""
+    said = f"{kind.values.capitalize()}{of} over iterations, of {_name(jobs)}."
+    return " ".join(filter(None, [said, "The darker, the larger the share of values.", _describe_data(jobs)]))
 
 
 def write_latex(caption: str, stem: str, kind: str) -> str:

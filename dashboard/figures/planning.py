@@ -92,9 +92,9 @@ def plan_timelines(session: Session, blobs: Blobs, asked: TimelinesRequest, form
     crop = _crop(asked, [grid for row in shown for grid in row if grid])
     _check_pixels((shot for row in rows for shot in row.shots if shot), crop)
     used = [[grid.iteration for grid in row if grid] for row in shown]
-    about = _describe("Timelines", "timelines", jobs, [{"iterations": sorted(set(seen))} for seen in used])
+    about = describe_figure("Timelines", "timelines", jobs, [{"iterations": sorted(set(seen))} for seen in used])
     plan = TimelinesPlan(Page(form, asked.width, asked.dpi), about, tuple(iterations), tuple(rows), crop)
-    return _plan_figure(plan, files.names, files.reader(blobs), "timelines", jobs)
+    return plan_figure(plan, files.names, files.reader(blobs), "timelines", jobs)
 
 
 def plan_movie(session: Session, blobs: Blobs, job_id: str, asked: MovieRequest, form: MovieForm) -> PlannedFigure:
@@ -108,11 +108,11 @@ def plan_movie(session: Session, blobs: Blobs, job_id: str, asked: MovieRequest,
     shots = tuple(files.add(grid) for grid in kept)
     crop = _crop(asked, kept)
     counts = {"frames": len(kept), "grids": len(grids), "from": kept[0].iteration, "to": kept[-1].iteration}
-    about = _describe("Timeline", "movie", [job], [counts])
+    about = describe_figure("Timeline", "movie", [job], [counts])
     known = tuple(shot for shot in shots if shot)
     plan = MoviePlan(form, about, known, crop, asked.fps, asked.size, asked.caption == "iteration")
     left_out = f"{len(kept):,} of {len(grids):,} grids, evenly spread" if len(kept) < len(grids) else ""
-    return _plan_figure(plan, files.names, files.reader(blobs), "timeline", [job], left_out)
+    return plan_figure(plan, files.names, files.reader(blobs), "timeline", [job], left_out)
 
 
 def plan_curves(session: Session, asked: CurvesRequest, form: ImageForm) -> PlannedFigure:
@@ -134,12 +134,12 @@ def plan_curves(session: Session, asked: CurvesRequest, form: ImageForm) -> Plan
             files.append(pack_line(curve.points))
     refuse_unknown_metrics(session, jobs, metrics, {line.metric for line in lines})
     refuse_other_extractors(session, lines, jobs)
-    about = _describe("Curves", "curves", jobs, [{"metrics": list(metrics)} for _ in jobs])
+    about = describe_figure("Curves", "curves", jobs, [{"metrics": list(metrics)} for _ in jobs])
     plan = CurvesPlan(
         Page(form, asked.width, asked.dpi), about, tuple(label_runs(jobs, asked.labels, asked.label)), metrics,
         tuple(lines), asked.smoothing, asked.x, asked.y,
     )  # fmt: skip
-    return _plan_figure(plan, [hashlib.sha256(data).hexdigest() for data in files], lambda: files, "curves", jobs)
+    return plan_figure(plan, [hashlib.sha256(data).hexdigest() for data in files], lambda: files, "curves", jobs)
 
 
 def default_metrics(session: Session, jobs: Sequence[Job]) -> tuple[str, ...]:
@@ -332,7 +332,8 @@ def _check_pixels(shots: Iterable[Shot], crop: Crop | None) -> None:
         )
 
 
-def _describe(title: str, figure: str, jobs: Sequence[Job], shown: Sequence[dict[str, Any]]) -> About:
+def describe_figure(title: str, figure: str, jobs: Sequence[Job], shown: Sequence[dict[str, Any]]) -> About:
+    """Return what a figure's file says of itself; shown: beside each run, what of it."""
     runs = [
         {"id": job.id, "name": job.name, "commit": job.commit_hash, **what}
         for job, what in zip(jobs, shown, strict=True)
@@ -347,9 +348,10 @@ def name_figure(stem: str, jobs: Sequence[Job]) -> str:
     return name.replace(" ", "-")
 
 
-def _plan_figure(
+def plan_figure(
     plan: Plan, digests: Sequence[str], read_files: ReadFiles, stem: str, jobs: Sequence[Job], left_out: str = ""
 ) -> PlannedFigure:
+    """Return the figure of this plan. digests: of its files. stem: what its own file is called after."""
     text = json.dumps([asdict(plan), list(digests)], sort_keys=True)
     digest = hashlib.sha256(text.encode()).hexdigest()
     return PlannedFigure(plan, read_files, digest, name_figure(stem, jobs), left_out)

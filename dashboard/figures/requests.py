@@ -15,6 +15,7 @@ from ganlib.events import METRIC_NAME_PATTERN
 
 LARGEST_NUMBER = 1_000_000_000
 MAX_CELLS = 64
+MAX_HEAT_RUNS = 6
 MOST_KEPT, MAX_TEXT = 200, 200
 # Only in addresses.
 WITHOUT_INPUT = {"frames"}
@@ -86,6 +87,14 @@ class CurvesRequest(_PageRequest):
     smoothing: Annotated[float, Field(ge=0, le=0.999)] = 0.0
     x: Scale = "linear"
     y: Scale = "linear"
+    labels: Labelling = "name"
+
+
+class HeatMapsRequest(_PageRequest):
+    """Histograms of some runs over iterations."""
+
+    run: Annotated[list[RunId], Field(min_length=1, max_length=MAX_HEAT_RUNS)]
+    values: Annotated[str, Field(max_length=250)] = ""
     labels: Labelling = "name"
 
 

@@ -28,9 +28,10 @@ from api.server.database.models import Job
 from api.server.http.dependencies import ServicesDep
 from api.server.http.query_fields import takes_query
 from api.server.services import Services
-from dashboard.figures.caption import caption_curves, caption_timelines, write_latex
+from dashboard.figures.caption import caption_curves, caption_heat_maps, caption_timelines, write_latex
 from dashboard.figures.drawing.plans import MEDIA_TYPES, ImageForm, MovieForm, TimelinesPlan
 from dashboard.figures.drawing.process import missing_package
+from dashboard.figures.heat_maps import list_histogram_kinds, plan_heat_maps
 from dashboard.figures.planning import (
     PlannedFigure,
     default_metrics,
@@ -46,6 +47,7 @@ from dashboard.figures.requests import (
     LABEL_PREFIX,
     MAX_TEXT,
     CurvesRequest,
+    HeatMapsRequest,
     MovieRequest,
     TableRequest,
     TimelinesRequest,
@@ -93,6 +95,15 @@ _SHOWN = ("png", "gif", "mp4")
 IfNoneMatch = Annotated[str | None, Header()]
 
 
+RUNS_TO_CHOOSE = 30
+MODELS: dict[Kind, type[Asked]] = {
+    "timelines": TimelinesRequest,
+    "curves": CurvesRequest,
+    "heat-maps": HeatMapsRequest,
+    "movie": MovieRequest,
+}
+
+
 def build_router(site: Site) -> APIRouter:
     """Return the routes of the page, and of figures, tables and movies."""
     router = APIRouter(include_in_schema=False)
@@ -100,7 +111,7 @@ def build_router(site: Site) -> APIRouter:
     render_queue = RenderQueue(home / "cache" / "figures", lambda: feed.closing)
 
     @router.get("/figures", dependencies=needs("read"))
-    @takes_query("kind", "find", "beside", TimelinesRequest, CurvesRequest, MovieRequest, LABEL_PREFIX)
+    @takes_query("kind", "find", "beside", *MODELS.values(), LABEL_PREFIX)
     def show_figures(request: Request, services: ServicesDep) -> HTMLResponse:
         """Show the form, a preview of what it asks for, and the files."""
         with services.database.read() as session:
@@ -141,6 +152,8 @@ def build_router(site: Site) -> APIRouter:
 
         return await send_figure(render_queue, request, services, plan, form, if_none_match)
 
+    _add_heat_maps(router, render_queue)
+
     @router.get("/runs/{job_id}/movie.{form}", dependencies=[*needs("read"), NAMED_JOB])
     @takes_query(MovieRequest)
     async def draw_movie(
@@ -155,6 +168,21 @@ def build_router(site: Site) -> APIRouter:
         return await send_figure(render_queue, request, services, plan, form, if_none_match)
 
     return router
+
+
+def _add_heat_maps(router: APIRouter, render_queue: RenderQueue) -> None:
+    @router.get("/figures/heat-maps.{form}", dependencies=needs("read"))
+    @takes_query(HeatMapsRequest, LABEL_PREFIX)
+    async def draw_histograms(
+        form: ImageForm, request: Request, services: ServicesDep, if_none_match: IfNoneMatch = None
+    ) -> Response:
+        """Draw histograms of some runs over iterations."""
+        asked = read_request(HeatMapsRequest, request.query_params)
+
+        def plan(session: Session) -> PlannedFigure:
+            return plan_heat_maps(session, asked, form)
+
+        return await send_figure(render_queue, request, services, plan, form, if_none_match)
 
 
 async def send_figure(
@@ -216,10 +244,6 @@ def _file_headers(file: BinaryIO, stem: str, form: str) -> dict[str, str]:
     }
 
 
-RUNS_TO_CHOOSE = 30
-MODELS: dict[Kind, type[Asked]] = {"timelines": TimelinesRequest, "curves": CurvesRequest, "movie": MovieRequest}
-
-
 def read_figures(session: Session, services: Services, request: Request) -> FiguresData:
     """Read the data of the page."""
     query = request.query_params
@@ -246,9 +270,15 @@ def read_figures(session: Session, services: Services, request: Request) -> Figu
         asked is not None and not tried.refusal,
         grids=_read_longest(session, chosen) if kind == "timelines" else (),
         iterations=tried.iterations,
+        values=_list_values(session, chosen) if kind == "heat-maps" else {},
         caption=tried.caption,
         latex=write_latex(tried.caption, name_figure(kind, chosen), kind) if tried.caption else "",
     )  # fmt: skip
+
+
+def _list_values(session: Session, jobs: Sequence[Job]) -> dict[str, str]:
+    kinds = list_histogram_kinds(session, jobs)
+    return {name: kind.heading.removesuffix(" over iterations").rstrip(",") for name, kind in kinds.items()}
 
 
 def _read_longest(session: Session, jobs: Sequence[Job]) -> list[GridRow]:
@@ -281,7 +311,7 @@ def _read_asked(kind: Kind, chosen: list[Job], request: Request) -> tuple[Asked 
     query = request.query_params
     named = [] if query.getlist("run") else [("run", job.id) for job in chosen]
     asked, problems = read_leniently(model, QueryParams([*query.multi_items(), *named]))
-    if isinstance(asked, TimelinesRequest | CurvesRequest):
+    if isinstance(asked, TimelinesRequest | CurvesRequest | HeatMapsRequest):
         asked = asked.model_copy(update={"run": [job.id for job in chosen]})
     return asked, problems
 
@@ -312,6 +342,10 @@ def _try(
     try:
         if isinstance(asked, MovieRequest):
             return Tried(note=plan_movie(session, services.blobs, chosen[0].id, asked, "gif").left_out)
+        if isinstance(asked, HeatMapsRequest):
+            plan_heat_maps(session, asked, "png")
+            kinds = list_histogram_kinds(session, chosen)
+            return Tried(caption=caption_heat_maps(chosen, kinds.get(asked.values) or next(iter(kinds.values()))))
         if isinstance(asked, TimelinesRequest):
             figure = plan_timelines(session, services.blobs, asked, "png")
             if not isinstance(figure.plan, TimelinesPlan):

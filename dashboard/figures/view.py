@@ -1,22 +1,27 @@
 """The page of figures and movies: a form, a preview, and the files to save."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 from urllib.parse import urlencode
 
 from api.jobs.schemas import JobSummary
 from api.samples.queries import GridRow
-from dashboard.figures.requests import CurvesRequest, MovieRequest, TimelinesRequest, write_query
+from dashboard.figures.requests import CurvesRequest, HeatMapsRequest, MovieRequest, TimelinesRequest, write_query
 from dashboard.timeline.sheet_layout import evenly_spaced
 from dashboard.web.formats import show_count
 from dashboard.web.layout import STATE_WORDS, Frame, LinkView, Thumbnail, corner_of, show_progress
 from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS, Metric, find_metric
 
-Kind = Literal["timelines", "curves", "movie"]
+Kind = Literal["timelines", "curves", "heat-maps", "movie"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-KIND_WORDS = {"timelines": "Timelines", "curves": "Curves", "movie": "Movie"}
-NEEDED: dict[Kind, Literal["grids", "curves"]] = {"timelines": "grids", "curves": "curves", "movie": "grids"}
+KIND_WORDS = {"timelines": "Timelines", "curves": "Curves", "heat-maps": "Heat maps", "movie": "Movie"}
+NEEDED: dict[Kind, Literal["grids", "curves"]] = {
+    "timelines": "grids",
+    "curves": "curves",
+    "heat-maps": "curves",
+    "movie": "grids",
+}
 # Grids of which columns are chosen by their pictures.
 MOST_COLUMNS = 24
 PREVIEW_DPI, PREVIEW_FRAMES, PREVIEW_SIZE = 110, 30, 224
@@ -26,7 +31,7 @@ LABELLINGS = {
     "id": "the run's id",
     "none": "none",
 }
-Asked = TimelinesRequest | CurvesRequest | MovieRequest
+Asked = TimelinesRequest | CurvesRequest | HeatMapsRequest | MovieRequest
 
 
 @dataclass(frozen=True)
@@ -102,6 +107,7 @@ class FiguresPage:
     metrics: list[MetricChoice]
     labellings: list[OptionView]
     captions: list[OptionView]
+    values: list[OptionView]
     scales: dict[str, list[OptionView]]
     preview_url: str
     preview_alt: str
@@ -123,6 +129,7 @@ class FiguresData:
     chosen: the runs, that of a movie first; selection: the same in the order in which they were chosen. fields: of
     the address, for all kinds; hidden: those that the form of this kind has no input for. grids: of the
     longest timeline, to choose columns among; iterations: the columns that are drawn.
+    values: heat maps that there are, in words.
     """
 
     kind: Kind
@@ -141,6 +148,7 @@ class FiguresData:
     iterations: Sequence[int] = ()
     caption: str = ""
     latex: str = ""
+    values: Mapping[str, str] = field(default_factory=dict)
 
 
 def build_figures_page(data: FiguresData, frame: Frame) -> FiguresPage:
@@ -163,6 +171,7 @@ def build_figures_page(data: FiguresData, frame: Frame) -> FiguresPage:
         captions=_options(
             {"iteration": "the iteration", "none": "nothing"}, data.given.get("caption", "iteration")
         ),
+        values=_options(dict(data.values), data.given.get("values", next(iter(data.values), ""))),
         scales={
             axis: _options({"linear": "linear", "log": "logarithmic"}, data.given.get(axis, "")) for axis in "xy"
         },

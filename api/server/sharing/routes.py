@@ -24,7 +24,7 @@ from api.server.sharing.schemas import MOST_GROUPED, MOST_RUNS, ShareCreate, Sha
 router = APIRouter(tags=["shares"], dependencies=needs("user"))
 missing = APIRouter(include_in_schema=False, dependencies=needs("open"))
 _FIGURE = re.compile(
-    r"/figures/(timelines\.(pdf|svg|png)|curves\.(pdf|svg|png|csv))|/runs/(?P<run>[^/]+)/movie\.(mp4|gif|png)"
+    r"/figures/((timelines|heat-maps)\.(pdf|svg|png)|curves\.(pdf|svg|png|csv))|/runs/(?P<run>[^/]+)/movie\.(mp4|gif|png)"
 )
 
 

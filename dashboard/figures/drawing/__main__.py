@@ -15,6 +15,7 @@ from dashboard.figures.drawing.plans import (
     CurvesPlan,
     FigureOversize,
     FigureRefusal,
+    HeatMapsPlan,
     MoviePlan,
     Plan,
     TimelinesPlan,
@@ -74,6 +75,10 @@ def draw(plan: Plan, files: Sequence[bytes], out: BinaryIO) -> None:
             from dashboard.figures.drawing.curves import draw_curves
 
             draw_curves(plan, files, out)
+        case HeatMapsPlan():
+            from dashboard.figures.drawing.heat_maps import draw_heat_maps
+
+            draw_heat_maps(plan, files, out)
         case MoviePlan():
             from dashboard.figures.drawing.movies import write_movie
 

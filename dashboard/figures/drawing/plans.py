@@ -149,5 +149,35 @@ class MoviePlan:
     kind: Literal["movie"] = "movie"
 
 
-Plan = TimelinesPlan | CurvesPlan | MoviePlan
+@dataclass(frozen=True)
+class HeatPanel:
+    """The heat map of a run in a column, from the iteration `first` to `last`. Its file holds rows of shades."""
+
+    row: int
+    column: int
+    word: str
+    file: int
+    width: int
+    height: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class HeatMapsPlan:
+    """Histograms over iterations: rows = runs, with one axis of values. is_power: these are powers of ten."""
+
+    page: Page
+    about: About
+    runs: tuple[str, ...]
+    panels: tuple[HeatPanel, ...]
+    columns: int
+    values: str
+    low: float
+    high: float
+    is_power: bool
+    kind: Literal["heat-maps"] = "heat-maps"
+
+
+Plan = TimelinesPlan | CurvesPlan | MoviePlan | HeatMapsPlan
 PLAN: TypeAdapter[Plan] = TypeAdapter(Annotated[Plan, Field(discriminator="kind")])

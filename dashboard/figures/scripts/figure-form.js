@@ -2,7 +2,7 @@
 import { announce } from "../../static/core/dom.js";
 
 const PAUSE_MS = 500;
-const SECTIONS = ["figure", "figure-metrics", "figure-columns"];
+const SECTIONS = ["figure", "figure-metrics", "figure-columns", "figure-values"];
 
 class FigureForm extends HTMLElement {
   connectedCallback() {
@@ -13,6 +13,9 @@ class FigureForm extends HTMLElement {
       this.addEventListener(kind, ({ target }) => this.lead(target.closest(".tabs a")));
     }
     this.addEventListener("click", (event) => this.pick(event));
+    // Loads do not bubble. A picture may have come before this script.
+    this.addEventListener("load", ({ target }) => this.uncover(target), true);
+    for (const image of this.querySelectorAll("img.preview")) if (image.complete) this.uncover(image);
     this.addEventListener("submit", (event) => {
       // A search for runs loads the page: the server renders the list.
       if (this.changesRuns) return;
@@ -34,6 +37,11 @@ class FigureForm extends HTMLElement {
     }
     this.sections = name === "run" ? [...SECTIONS, "figure-runs"] : SECTIONS;
     this.timer = setTimeout(() => this.show(this.sections), PAUSE_MS);
+  }
+
+  /** The preview is there: its skeleton goes. */
+  uncover(image) {
+    image.closest(".drawing")?.classList.add("drawn");
   }
 
   /** A picture of a grid becomes a column, or is one no longer; the field of iterations says which are. */

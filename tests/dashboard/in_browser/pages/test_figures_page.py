@@ -29,6 +29,8 @@ def expect_preview(page: Page, address: str) -> None:
     expect(preview).to_have_attribute("src", re.compile(address), timeout=30_000)
     expect(preview).to_have_js_property("complete", True, timeout=60_000)
     assert preview.evaluate("image => image.naturalWidth") > 100
+    # What stood in its place is gone.
+    expect(page.locator(".skeleton-cells")).to_be_hidden()
 
 
 def test_the_preview_follows_the_form_and_the_address_follows_both(open_page: OpenPage, run: str) -> None:
@@ -78,7 +80,7 @@ def test_without_scripts_a_button_shows_the_preview(open_page: OpenPage, run: st
     expect(page.get_by_role("link", name="Save CSV")).to_be_visible()
 
 
-@pytest.mark.parametrize("kind", ["timelines", "curves", "movie"])
+@pytest.mark.parametrize("kind", ["timelines", "curves", "heat-maps", "movie"])
 def test_axe_finds_nothing(open_page: OpenPage, run: str, kind: str) -> None:
     page = open_page(f"/figures?kind={kind}&run={run}&rows=1&columns=1")
     for width in (1440, 390):
