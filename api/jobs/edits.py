@@ -56,6 +56,23 @@ def edit_job(session: Session, job_id: str, edit: JobEdit) -> Job:
     return _update_and_record(session, [Job.id == job_id], {"kind": "job_edited", **changed}, **changed) or job
 
 
+def move_first(session: Session, job_id: str) -> Job:
+    """Let a queued job be taken before all others that wait; raises JobNotFound, JobStateConflict for others.
+
+    Its spec stays as it was submitted: only the order of the queue changes.
+    """
+    job = lock_job(session, job_id)
+    if job.state != "queued":
+        raise JobStateConflict(f"The job is {job.state}; only one that waits can be moved.", state=job.state)
+    waiting = select(func.max(Job.priority)).where(Job.state == "queued", Job.id != job_id)
+    highest = session.scalar(waiting)
+    first = job.priority if highest is None else max(job.priority, highest + 1)
+    session.execute(update(Job).where(Job.id == job_id, Job.state == "queued").values(priority=first))
+    session.refresh(job)
+    insert_service_events(session, job, log_line_event(job, "Moved to the front of the queue."))
+    return job
+
+
 def delete_job(session: Session, job_id: str) -> Job:
     """Hide an ended job from every list; raises JobStateConflict for a queued or running one, and JobNotFound.
 

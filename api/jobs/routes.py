@@ -196,6 +196,15 @@ def cancel_job(job_id: str, services: ServicesDep) -> Any:
     return shown
 
 
+@write.post("/jobs/{job_id}/first", response_model=JobRead, responses=documented(JobNotFound, JobStateConflict))
+def move_job_first(job_id: str, services: ServicesDep) -> Any:
+    """Let a queued job be taken before all others that wait. Its spec stays as it was submitted."""
+    with services.database.write() as session:
+        shown = serializers.job_read(session, edits.move_first(session, job_id), with_waiting=True)
+    services.feed.notify()
+    return shown
+
+
 @write.post(
     "/jobs/{job_id}/retry",
     status_code=201,

@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 
 from api.attempts import outcomes
 from api.server.database.clock import database_now
-from api.server.database.models import GANLIB, Attempt, Job
+from api.server.database.models import GANLIB, Attempt, Job, LatestValue
+from ganlib.vocabulary import SPEED
 
 # A job needs a graphics card, only the CPU, or either.
 Needs = Literal["gpu", "cpu", "any"]
@@ -32,11 +33,12 @@ class QueuedJob:
     labels: Sequence[str]
     gpus: int
     commit: str
+    iterations: int = 0
 
 
 @dataclass(frozen=True)
 class RunningJob:
-    """A running job: its worker, its last heartbeat, and its progress."""
+    """A running job: its worker, its last heartbeat, its progress, and iterations a second where it said them."""
 
     id: str
     name: str
@@ -45,6 +47,7 @@ class RunningJob:
     heartbeat_at: datetime
     iteration: int
     iterations: int
+    speed: float | None = None
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,7 @@ def list_queue(session: Session, limit: int) -> tuple[list[QueuedJob], int]:
     """Return the first queued jobs in the order of their claims, and the number of all queued jobs."""
     order = (Job.priority.desc(), Job.created_at, Job.id)
     columns = (Job.id, Job.name, Job.priority, Job.created_at, Job.not_before, Job.attempt)
-    requirements = (Job.device, Job.gpu_memory, Job.worker_labels, Job.gpus, Job.pinned_commit)
+    requirements = (Job.device, Job.gpu_memory, Job.worker_labels, Job.gpus, Job.pinned_commit, Job.iterations)
     query = select(*columns, *requirements).where(Job.state == "queued")
     now = session.execute(select(database_now())).scalar_one()
     rows = session.execute(query.order_by(*order).limit(limit)).all()
@@ -137,6 +140,7 @@ def list_queue(session: Session, limit: int) -> tuple[list[QueuedJob], int]:
             row.worker_labels.split(),
             row.gpus,
             row.pinned_commit,
+            row.iterations,
         )
         for row in rows
     ]
@@ -147,10 +151,17 @@ def list_queue(session: Session, limit: int) -> tuple[list[QueuedJob], int]:
 def list_running(session: Session) -> list[RunningJob]:
     """Return the running jobs of workers, by worker; a loop of somebody's own has none."""
     columns = (
-        Job.id, Job.name, Attempt.worker, Job.attempt, Attempt.heartbeat_at, Job.iteration, Job.iterations
+        Job.id, Job.name, Attempt.worker, Job.attempt, Attempt.heartbeat_at, Job.iteration, Job.iterations,
+        LatestValue.value,
     )  # fmt: skip
     mine = (Attempt.job_id == Job.id) & (Attempt.attempt == Job.attempt)
-    query = select(*columns).join(Attempt, mine).where(Job.state == "running", Job.origin == GANLIB)
+    pace = (LatestValue.job_id == Job.id) & (LatestValue.metric == SPEED.name)
+    query = (
+        select(*columns)
+        .join(Attempt, mine)
+        .outerjoin(LatestValue, pace)
+        .where(Job.state == "running", Job.origin == GANLIB)
+    )
     return [RunningJob(*row) for row in session.execute(query.order_by(Attempt.worker, Job.id))]
 
 

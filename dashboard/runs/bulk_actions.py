@@ -16,11 +16,12 @@ from api.jobs import queries as job_queries
 from api.jobs.schemas import JobEdit
 from api.server.services import Services
 
-Action = Literal["tag", "untag", "cancel", "delete", "restore"]
+Action = Literal["tag", "untag", "cancel", "first", "delete", "restore"]
 _PAST: dict[Action, str] = {
     "tag": "tagged {tag}",
     "untag": "no longer tagged {tag}",
     "cancel": "asked to stop",
+    "first": "moved to the front of the queue",
     "delete": "deleted",
     "restore": "restored",
 }
@@ -116,6 +117,7 @@ _ACTIONS: dict[Action, Callable[[Session, str, str], object]] = {
     "tag": _tag,
     "untag": _untag,
     "cancel": lambda session, job_id, _: job_queries.cancel_job(session, job_id),
+    "first": lambda session, job_id, _: edits.move_first(session, job_id),
     "delete": lambda session, job_id, _: edits.delete_job(session, job_id),
     "restore": lambda session, job_id, _: edits.restore_job(session, job_id),
 }

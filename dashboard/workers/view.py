@@ -7,7 +7,7 @@ from datetime import datetime
 from api.workers.queue import QueuedJob, RunningJob
 from api.workers.schemas import GpuState, WorkerRead
 from dashboard.web.commit_links import short_commit
-from dashboard.web.formats import NOTHING, show_count, show_moment, show_percent
+from dashboard.web.formats import NOTHING, show_count, show_duration, show_moment, show_percent
 from dashboard.web.layout import Frame, Moment, moment_of
 
 QUEUED_ROWS = 100
@@ -27,14 +27,16 @@ class QueueData:
 
 @dataclass(frozen=True)
 class WaitingRow:
-    """One queued job: its position, its requirements, and why no worker has taken it."""
+    """One queued job: its position, its requirements, why no worker has taken it, and about when one will."""
 
+    id: str
     position: str
     name: str
     href: str
     priority: str
     requirements: str
     why: str
+    start: str
     created: Moment
 
 
@@ -58,8 +60,10 @@ class WorkerRow:
     is_alive: bool
     doing: str
     run_name: str
+    run_id: str
     run_href: str
     progress: str
+    left: str
     device: str
     cards: list[CardView]
     version: str
@@ -84,12 +88,16 @@ class QueuePage:
 def build_queue_page(data: QueueData, frame: Frame, now: datetime) -> QueuePage:
     """Return the page."""
     more = data.waiting_count - len(data.waiting)
+    starts = estimate_starts(data)
     workers = _worker_rows(data, now)
     return QueuePage(
         title="Queue and workers",
         frame=frame,
         summary=_summarise(data, workers),
-        waiting=[_waiting_row(position, job, data, now) for position, job in enumerate(data.waiting, 1)],
+        waiting=[
+            _waiting_row(position, job, data, starts.get(job.id), now)
+            for position, job in enumerate(data.waiting, 1)
+        ],
         more=f"and {show_count(more)} more" if more else "",
         workers=workers,
         absence=_describe_absence(workers),
@@ -161,14 +169,47 @@ def _summarise(data: QueueData, rows: Sequence[WorkerRow]) -> str:
     return ", ".join(parts)
 
 
-def _waiting_row(position: int, job: QueuedJob, data: QueueData, now: datetime) -> WaitingRow:
+def _seconds_left(run: RunningJob) -> float | None:
+    if not run.speed or not 0 < run.speed < float("inf") or not run.iterations:
+        return None
+    return max(0, run.iterations - run.iteration) / run.speed
+
+
+def estimate_starts(data: QueueData) -> dict[str, float]:
+    """Return in about how many seconds queued jobs start, by id, as far as the pace of running ones tells.
+
+    Every living worker takes the next job when its own is done; what starts then is taken to run at the mean pace
+    of those that run now. Nothing is said where a worker's end is not known, nor of a job that needs a worker of
+    its own kind.
+    """
+    running = {run.worker: run for run in data.running}
+    alive = {worker.name for worker in data.workers if worker.is_alive} | set(running)
+    ends = [_seconds_left(running[name]) if name in running else 0.0 for name in alive]
+    known = sorted(end for end in ends if end is not None)
+    paces = [1 / run.speed for run in data.running if run.speed and 0 < run.speed < float("inf")]
+    # A worker of which nobody knows may be free at any time: the others tell no more than the latest start.
+    if len(known) < len(ends) or not known or not paces:
+        return {}
+    pace, starts = sum(paces) / len(paces), {}
+    for job in data.waiting:
+        is_bound = job.not_before or job.labels or job.commit or job.gpus or job.gpu_memory or job.device == "cuda"
+        if is_bound:
+            continue
+        starts[job.id] = known[0]
+        known = sorted([*known[1:], known[0] + job.iterations * pace])
+    return starts
+
+
+def _waiting_row(position: int, job: QueuedJob, data: QueueData, start: float | None, now: datetime) -> WaitingRow:
     return WaitingRow(
+        id=job.id,
         position=show_count(position),
         name=job.name,
         href=f"/runs/{job.id}",
         priority=f"{job.priority:+d}".replace("-", "−") if job.priority else "0",
         requirements=_show_requirements(job),
         why=explain_waiting(job, data.workers, data.running),
+        start=f"about {show_duration(start)}" if start else "",
         created=moment_of(job.created_at, now),
     )
 
@@ -201,8 +242,10 @@ def _worker_row(worker: WorkerRead, run: RunningJob | None, now: datetime) -> Wo
         is_alive=worker.is_alive,
         doing=doing,
         run_name=run.name if run else "",
+        run_id=run.id if run else "",
         run_href=f"/runs/{run.id}" if run else "",
         progress=_show_progress(run) if run else "",
+        left=_show_left(run) if run else "",
         device=worker.device or NOTHING,
         cards=[_card(gpu) for gpu in worker.gpus],
         version=worker.version,
@@ -216,8 +259,10 @@ def _unknown_row(run: RunningJob, now: datetime) -> WorkerRow:
         is_alive=True,
         doing="runs",
         run_name=run.name,
+        run_id=run.id,
         run_href=f"/runs/{run.id}",
         progress=_show_progress(run),
+        left=_show_left(run),
         device=NOTHING,
         cards=[],
         version="",
@@ -228,6 +273,11 @@ def _unknown_row(run: RunningJob, now: datetime) -> WorkerRow:
 def _show_progress(run: RunningJob) -> str:
     at = f"at {show_count(run.iteration)} of {show_count(run.iterations)}"
     return f"{at}, attempt {run.attempt}" if run.attempt > 1 else at
+
+
+def _show_left(run: RunningJob) -> str:
+    seconds = _seconds_left(run)
+    return "" if seconds is None else f"about {show_duration(seconds)} left"
 
 
 def _card(gpu: GpuState) -> CardView:

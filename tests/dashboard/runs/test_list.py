@@ -3,10 +3,8 @@
 import re
 from urllib.parse import urlencode
 
-import pytest
 from fastapi.testclient import TestClient
 
-from api.workers import queries as worker_queries
 from tests.dashboard.web.test_pages import read, words
 from tests.support.fake_worker import FakeWorker
 
@@ -328,59 +326,3 @@ def test_forged_notices_and_ways_back_do_no_harm(client: TestClient, worker: Fak
     away = [("run", job), ("action", "cancel"), ("back", "https://elsewhere.example")]
     assert send(client, "/runs/actions", *away) == "/"
     assert send(client, "/runs/actions", ("run", "..x"), ("action", "explode")) == "/"
-
-
-def test_queue_page_shows_what_waits_and_why_and_who_runs_what(client: TestClient, worker: FakeWorker) -> None:
-    assert "No worker has been seen in the last day. Runs wait" in words(read(client, "/queue-and-workers"))
-    waits = worker.submit(name="waits")
-    assert "There is no worker." in words(read(client, "/queue-and-workers"))
-    client.post(f"/jobs/{waits}/cancel")
-    worker.submit(name="runs-now")
-    worker.claim(worker="bench-2:4711")
-    worker.submit(name="second")
-    worker.submit(name="first", queue={"priority": 5})
-    worker.submit(name="needs-card", queue={"gpu_memory_gib": 24})
-    worker.submit(name="pinned", queue={"commit": "0123456789", "gpus": 2})
-    # It has not described itself yet, but it is there.
-    shown = words(read(client, "/queue-and-workers"))
-    assert "4 waiting, 1 running, 1 worker" in shown
-    assert shown.count("The worker is busy.") == 4
-    card = {"index": 0, "name": "A100", "memory_total": 16 * 2**30, "memory_used": 2**30, "utilisation": 0.83}
-    described = {"name": "bench-2:4711", "device": "cpu", "gpus": [card], "job_id": worker.job_id, "attempt": 1}
-    assert client.post("/workers/heartbeat", json=described).status_code == 204
-    html = read(client, "/queue-and-workers")
-    shown = words(html)
-    assert "No worker" not in shown.replace("No worker has a card", "").replace("No worker runs commit", "")
-    for part in (
-        "4 waiting, 1 running, 1 worker",
-        "runs runs-now at 0 of 1,000",
-        "1.0 of 16 GiB",
-        "83 % busy",
-        "24 GiB of a card",
-        "2 cards, commit 0123456",
-        "No worker runs commit 0123456.",
-        "No worker has a card of 24 GiB; the largest has 16 GiB.",
-        "The worker is busy.",
-    ):
-        assert part in shown, part
-    assert html.index(">first</a>") < html.index(">second</a>") < html.index(">needs-card</a>")
-
-
-def test_workers_that_are_away_are_not_called_missing(
-    client: TestClient, worker: FakeWorker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    worker.submit(name="waits")
-    client.post("/workers/heartbeat", json={"name": "bench-1:1"})
-    shown = words(read(client, "/queue-and-workers"))
-    assert "1 waiting, 0 running, 1 worker" in shown
-    assert "Runs wait until" not in shown
-    monkeypatch.setattr(worker_queries, "ALIVE_SECONDS", -1.0)
-    shown = words(read(client, "/queue-and-workers"))
-    assert "1 waiting, 0 running, 1 worker away" in shown
-    assert "The only worker was last seen 0 s ago. Runs wait until it is back or another connects." in shown
-    assert "The only worker is away." in shown
-    client.post("/workers/heartbeat", json={"name": "bench-2:1"})
-    shown = words(read(client, "/queue-and-workers"))
-    assert "All 2 workers are away. Runs wait until one is back or another connects." in shown
-    assert "2 workers away" in shown
-    assert "No worker" not in shown
