@@ -12,6 +12,7 @@ from api.jobs.lineage import Lineage, Relative
 from api.jobs.schemas import JobRead
 from api.samples.schemas import CheckpointRead, LogLineRead
 from api.server.http.schemas import TERMINAL_STATES
+from dashboard.charts.references import find_dataset
 from dashboard.web.commit_links import find_commit_url, short_commit
 from dashboard.web.formats import NOTHING, show_bytes, show_count, show_duration
 from dashboard.web.layout import ORIGIN_WORDS, Figure, Moment, figure_of, moment_of, search_href
@@ -284,6 +285,41 @@ def _describe_tree(newest: AttemptRead) -> str:
         return "Clean: what ran is the commit." if ran.commit else "Not known outside a git checkout."
     cut = ", cut short" if ran.diff_truncated else ""
     return f"Not the commit alone: {ran.diff.added} lines added, {ran.diff.removed} removed{cut}"
+
+
+@dataclass(frozen=True)
+class FactsView:
+    """The fact that matters of each kind of record, in a few words: it stands on the line that unfolds them."""
+
+    log: str
+    spec: str
+    metrics: str
+    provenance: str
+    attempts: str
+    checkpoints: str
+
+
+def build_facts(job: JobRead, log: Sequence[LogLineRead]) -> FactsView:
+    """Return what is said of a run's records while they are folded."""
+    newest = job.attempts[-1] if job.attempts else None
+    ran = newest.provenance if newest else None
+    dirty = "" if ran is None or not ran.commit else "clean" if ran.diff is None else "with uncommitted changes"
+    commit = short_commit(ran.commit) if ran else ""
+    spec = job.spec if job.origin == "ganlib" else {}
+    said = (find_dataset(spec), f"{show_count(job.iterations)} iterations" if job.iterations else "", _say_seed(job))
+    kept = [checkpoint.iteration for checkpoint in job.checkpoints if checkpoint.url]
+    return FactsView(
+        log=log[-1].text.partition("\n")[0] if log else "",
+        spec=", ".join(filter(None, said)),
+        metrics=f"{show_count(len(job.latest))} metrics" if job.latest else "",
+        provenance=", ".join(filter(None, (commit.replace(NOTHING, ""), dirty, ran.device if ran else ""))),
+        attempts=f"{show_count(len(job.attempts))}, {newest.end or 'under way'}" if newest else "",
+        checkpoints=f"{show_count(len(kept))} kept, newest of iteration {show_count(max(kept))}" if kept else "",
+    )
+
+
+def _say_seed(job: JobRead) -> str:
+    return "" if job.seed is None else f"seed {job.seed}"
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ from dashboard.run.neighbours import NeighbourData, NeighboursView, build_neighb
 from dashboard.run.records import (
     AttemptView,
     CheckpointView,
+    FactsView,
     FilesView,
     LineageView,
     LogLineView,
@@ -46,6 +47,7 @@ from dashboard.run.records import (
     RecordsView,
     build_attempt,
     build_checkpoint,
+    build_facts,
     build_files,
     build_lineage,
     build_log,
@@ -86,18 +88,9 @@ from dashboard.web.layout import (
     show_share,
     write_tag_term,
 )
-from dashboard.web.specs import show_spec
+from dashboard.web.specs import NetworkView, build_networks, show_spec
 from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS, LOSS, SIGNALS, SPEED, Metric, Player, find_metric
 from ganlib.vocabulary.losses import choose_drawn, find_losses
-
-
-@dataclass(frozen=True)
-class LossView:
-    """A metric's newest value, and the player whose loss it is or looks like."""
-
-    metric: Metric
-    player: Player
-    value: Figure
 
 
 @dataclass(frozen=True)
@@ -114,7 +107,6 @@ class SummaryView:
     speed: str
     time_word: str
     time: str
-    losses: list[LossView]
     learning: LearningView | None
     faults: FaultsView | None
 
@@ -132,24 +124,9 @@ def build_summary(job: JobRead, curves: list[Curve], warning_count: int, now: da
         speed=_describe_speed(job, now),
         time_word="Time taken" if is_over else "Time left" if job.iterations else "Time so far",
         time=show_duration(left if job.iterations and not is_over else seconds_taken(job, now)),
-        losses=_build_losses(job),
         learning=learning if is_judged or learning.metric else None,
         faults=build_faults(job, warning_count) if is_judged or job.findings else None,
     )
-
-
-def _build_losses(job: JobRead) -> list[LossView]:
-    """Return both players' losses, of somebody's own loop what looks like them, else the first metrics."""
-    losses = find_losses(job.latest)
-    if job.origin == "ganlib":
-        losses |= {metric.name: metric.player for metric in (GENERATOR_LOSS, DISCRIMINATOR_LOSS)}
-    shown = losses or dict.fromkeys(choose_drawn(job.latest)[:2], "")
-    return [
-        LossView(find_metric(name), player, figure_of(latest_value(job, name)))
-        for name, player in sorted(
-            shown.items(), key=lambda each: (each[1] != "generator", each[1] == "", each[0])
-        )
-    ]
 
 
 def _describe_speed(job: JobRead, now: datetime) -> str:
@@ -232,6 +209,8 @@ class RunPage:
     log: list[LogLineView]
     spec_heading: str
     spec_yaml: str
+    networks: list[NetworkView]
+    facts: FactsView
     provenance: ProvenanceView
     attempts: RecordsView[AttemptView]
     checkpoints: RecordsView[CheckpointView]
@@ -276,7 +255,7 @@ class RunData:
 def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, now: datetime) -> RunPage:
     """Return the page of one run, its timeline at the wanted iteration or at the newest grid."""
     job = data.job
-    timeline = build_timeline(job.id, data.timeline, wanted_iteration, now)
+    timeline = build_timeline(job.id, data.timeline, wanted_iteration, axis_length(job), now)
     waiting = show_waiting(job, data.queue)
     is_over = job.state in TERMINAL_STATES
     warning_count = sum(line.level != "info" for line in data.log)
@@ -312,7 +291,7 @@ def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, no
         no_grids=_say_no_grids(job),
         timeline=timeline,
         cell=build_cell(job.id, data.timeline.grids, data.timeline.cell, wanted_iteration, job.origin),
-        marks=_place_marks(data, best),
+        marks=place_spans(build_timeline_spans(job, best), 0, timeline.length) if timeline else [],
         best=best,
         findings=build_findings(job),
         has_more_findings=len(job.findings) == MOST_OF_A_JOB,
@@ -335,6 +314,8 @@ def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, no
         log=build_log(data.log, now),
         spec_heading="Spec" if job.origin == "ganlib" else "Config",
         spec_yaml=_write_spec(job),
+        networks=build_networks(job.spec) if job.origin == "ganlib" else [],
+        facts=build_facts(job, data.log),
         provenance=build_provenance(job),
         attempts=fold_records([build_attempt(attempt, job, now) for attempt in job.attempts]),
         checkpoints=fold_records([build_checkpoint(job.id, checkpoint, now) for checkpoint in job.checkpoints]),
@@ -342,14 +323,6 @@ def build_run_page(data: RunData, wanted_iteration: int | None, frame: Frame, no
         json_url=f"/jobs/{job.id}",
         last_event_id=job.last_event_id,
     )
-
-
-def _place_marks(data: RunData, best: BestView | None) -> list[SpanView]:
-    """Return the marks of the timeline, whose axis goes from its first grid to its newest."""
-    grids = data.timeline.grids
-    if not grids:
-        return []
-    return place_spans(build_timeline_spans(data.job, best), grids[0].iteration, grids[-1].iteration)
 
 
 def _name_chart(chosen: dict[str, str]) -> str:

@@ -24,16 +24,19 @@ from dashboard.timeline.sheet_layout import (
 from dashboard.web.formats import show_count
 from dashboard.web.layout import Moment, Thumbnail, moment_of
 
-# As many as lie side by side on a wide screen.
-SHOWN_FRAMES = 20
+# Frames that a strip chooses from: as many as lie side by side on a wide screen.
+STRIP_CANDIDATES = 24
+# The least distance between two frames of the strip, as a percentage of the axis: the script knows the width itself.
+STRIP_GAP = 5.6
 LARGEST_SIDE = 560
 
 
 @dataclass(frozen=True)
 class StripFrame:
-    """One small frame of the strip."""
+    """One small frame of the strip; `x`: its iteration's place on the axis, as a percentage."""
 
     iteration: int
+    x: str
     label: str
     href: str
     thumbnail: Thumbnail
@@ -42,7 +45,10 @@ class StripFrame:
 
 @dataclass(frozen=True)
 class TimelineView:
-    """The selected grid at its enlarged size in pixels, and links to others (empty at either end)."""
+    """The selected grid at its enlarged size in pixels, and links to others (empty at either end).
+
+    length: of the axis on which the strip's frames stand, in iterations.
+    """
 
     iteration: int
     label: str
@@ -55,6 +61,7 @@ class TimelineView:
     columns: int
     created: Moment
     latents: str
+    length: int
     first_href: str
     previous_href: str
     next_href: str
@@ -70,11 +77,17 @@ class TimelineData:
     cell: CellPosition | None
 
 
-def build_timeline(job_id: str, data: TimelineData, wanted: int | None, now: datetime) -> TimelineView | None:
-    """Return the timeline at the grid nearest to the wanted iteration (or at the newest); None without grids."""
+def build_timeline(
+    job_id: str, data: TimelineData, wanted: int | None, length: int, now: datetime
+) -> TimelineView | None:
+    """Return the timeline at the grid nearest to the wanted iteration (or at the newest); None without grids.
+
+    length: of the run's axis in iterations, at which its curves are drawn too.
+    """
     grids = data.grids
     if not grids:
         return None
+    length = max(length, grids[-1].iteration)
     index, last = nearest_index([grid.iteration for grid in grids], wanted), len(grids) - 1
     selected = grids[index]
     scale = enlargement(selected)
@@ -96,32 +109,52 @@ def build_timeline(job_id: str, data: TimelineData, wanted: int | None, now: dat
         columns=selected.columns,
         created=moment_of(selected.created_at, now),
         latents=selected.latents_sha256,
+        length=length,
         first_href=href(0) if index > 0 else "",
         previous_href=href(index - 1) if index > 0 else "",
         next_href=href(index + 1) if index < last else "",
         newest_href=f"/runs/{job_id}{cell.replace('&', '?')}#timeline" if index < last else "",
-        strip=_build_strip(job_id, grids, selected, href),
+        strip=_build_strip(job_id, grids, selected, length, href),
     )
 
 
 def _build_strip(
-    job_id: str, grids: list[GridRow], selected: GridRow, href: Callable[[int], str]
+    job_id: str, grids: list[GridRow], selected: GridRow, length: int, href: Callable[[int], str]
 ) -> list[StripFrame]:
-    """Return frames from the first grid to the newest, cut out of one sheet of corners."""
-    indices = evenly_spaced(len(grids), SHOWN_FRAMES)
-    shown = [grids[at] for at in indices]
-    url = f"/runs/{job_id}/corners/{name_sheet(shown)}.png"
-    cuts = cut_corners(shown)
+    """Return frames from the first grid to the newest, cut out of one sheet of corners.
+
+    Each stands at its iteration's place; one that would cover the frame before is left out.
+    """
+    indices = evenly_spaced(len(grids), STRIP_CANDIDATES)
+    candidates = [grids[at] for at in indices]
+    url = f"/runs/{job_id}/corners/{name_sheet(candidates)}.png"
+    cuts = cut_corners(candidates)
+    places = [100 * grid.iteration / length for grid in candidates]
+    shown = space_out(places, STRIP_GAP)
+    nearest = min(shown, key=lambda at: abs(candidates[at].iteration - selected.iteration))
     return [
         StripFrame(
-            iteration=grid.iteration,
-            label=show_count(grid.iteration),
-            href=href(at),
-            thumbnail=Thumbnail(url, "", cut.view_box, cut.sheet.width, cut.sheet.height),
-            current=grid is selected,
+            iteration=candidates[at].iteration,
+            x=f"{places[at]:.2f}%",
+            label=show_count(candidates[at].iteration),
+            href=href(indices[at]),
+            thumbnail=Thumbnail(url, "", cuts[at].view_box, cuts[at].sheet.width, cuts[at].sheet.height),
+            current=at == nearest,
         )
-        for at, grid, cut in zip(indices, shown, cuts, strict=True)
+        for at in shown
     ]
+
+
+def space_out(places: Sequence[float], gap: float) -> list[int]:
+    """Return the indices of those rising places that keep this distance, the last one among them."""
+    kept: list[int] = []
+    for at, place in enumerate(places):
+        if not kept or place - places[kept[-1]] >= gap:
+            kept.append(at)
+    # The newest one takes the place of the frame that it would cover.
+    if kept and kept[-1] != len(places) - 1:
+        kept[-1] = len(places) - 1
+    return kept
 
 
 def nearest_index(iterations: list[int], wanted: int | None) -> int:
@@ -141,6 +174,8 @@ def enlargement(sample: SampleRead | GridRow) -> int:
 
 # Cells are enlarged by an integer up to this side, in pixels; a larger one keeps its size on the sheet.
 SHOWN_SIDE = 64
+# Of a cell that nobody chose: a few frames, and larger ones.
+UNASKED_FRAMES, UNASKED_SIDE = 16, 96
 
 
 @dataclass(frozen=True)
@@ -172,8 +207,8 @@ _IMPORTED = "What this run was imported from does not say it."
 class CellView:
     """A cell's history: its frames, a note on those left out, and the size of each on the page.
 
-    Without frames no cell is followed; row and column are then the first values of the form. is_known: whether a
-    cell shows the same latents all along, so that it can be followed.
+    is_followed: whether a person chose it; else it is one in the middle of the grid, and in fewer frames. is_known:
+    whether a cell shows the same latents all along, so that it can be followed; without that there are no frames.
     """
 
     iteration: int
@@ -187,6 +222,7 @@ class CellView:
     frames: tuple[CellFrame, ...] = ()
     close_href: str = ""
     is_known: bool = True
+    is_followed: bool = False
 
 
 @dataclass(frozen=True)
@@ -207,12 +243,16 @@ def build_cell(
     if not selected.has_known_latents:
         note = UNKNOWN_LATENTS + _SAYING_LATENTS.get(origin, _IMPORTED)
         return CellView(selected.iteration, selected.rows, selected.columns, note=note, is_known=False)
-    if position is None or not (1 <= position.row <= selected.rows and 1 <= position.column <= selected.columns):
-        return CellView(selected.iteration, selected.rows, selected.columns)
+    is_followed = (
+        position is not None and 1 <= position.row <= selected.rows and 1 <= position.column <= selected.columns
+    )
+    if position is None or not is_followed:
+        position = CellPosition((selected.rows + 1) // 2, (selected.columns + 1) // 2)
     same = alike(grids, selected)
-    shown = choose(same, CELL_FRAMES)
+    shown = choose(same, CELL_FRAMES if is_followed else UNASKED_FRAMES)
     size = cut_cells(shown)[0].size
-    scale = max(1, SHOWN_SIDE // max(size.width, size.height))
+    side = SHOWN_SIDE if is_followed else UNASKED_SIDE
+    scale = max(1, side // max(size.width, size.height))
     return CellView(
         iteration=selected.iteration,
         rows=selected.rows,
@@ -222,21 +262,23 @@ def build_cell(
         note=_note(len(grids), same, shown),
         width=size.width * scale,
         height=size.height * scale,
-        frames=_build_frames(job_id, shown, position, selected.iteration),
+        frames=_build_frames(job_id, shown, position, selected.iteration, is_followed=is_followed),
         close_href=f"/runs/{job_id}?iteration={selected.iteration}#timeline",
+        is_followed=is_followed,
     )
 
 
 def _build_frames(
-    job_id: str, shown: Sequence[GridRow], position: CellPosition, selected: int
+    job_id: str, shown: Sequence[GridRow], position: CellPosition, selected: int, *, is_followed: bool
 ) -> tuple[CellFrame, ...]:
     url = f"/runs/{job_id}/cells/{position.name}/{name_sheet(shown)}.png"
     current = nearest_index([grid.iteration for grid in shown], selected)
+    kept = f"&cell={position.name}#cell" if is_followed else "#timeline"
     return tuple(
         CellFrame(
             iteration=grid.iteration,
             label=show_count(grid.iteration),
-            href=f"/runs/{job_id}?iteration={grid.iteration}&cell={position.name}#cell",
+            href=f"/runs/{job_id}?iteration={grid.iteration}{kept}",
             image=Thumbnail(url, "", cutout.view_box, cutout.sheet.width, cutout.sheet.height),
             current=at == current,
         )

@@ -128,6 +128,21 @@ def shown_iteration(page: Page) -> Any:
     return page.locator("frame-view [data-field=iteration]")
 
 
+def open_settings(page: Page, name: str = "Chart settings") -> None:
+    """Unfold a menu of settings, unless it is open; the focus or a click elsewhere folds it again."""
+    menu = page.locator("details", has=page.get_by_label(name, exact=True))
+    if menu.get_attribute("open") is None:
+        page.get_by_label(name, exact=True).click()
+    expect(menu).to_have_attribute("open", "")
+
+
+def go_to(page: Page, iteration: int) -> None:
+    """Type an iteration and press Enter."""
+    box = page.get_by_label("Iteration", exact=True)
+    box.fill(str(iteration))
+    box.press("Enter")
+
+
 def open_live(open_page: OpenPage, job: str) -> Page:
     """Open a run's page and wait until its stream stands and its chart and timeline have their data."""
     page = open_page(f"/runs/{job}")

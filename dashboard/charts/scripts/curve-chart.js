@@ -6,13 +6,15 @@
 // axis (axis.js). Add or remove a row and call `load()`.
 // All charts of a page share their settings and the selected place (curve-settings.js).
 //   in:  ganvas:update, :frames, :compared, :point, :curves, :theme, :clocks, :refreshed, :grown {urls}
-//   out: ganvas:pick {iteration} or, where runs are compared, ganvas:place {at}; ganvas:point {at}, ganvas:curves
+// A chart on a stage leads the strip and the slider there: they take over its axis.
+//   out: ganvas:axis {from, to, isLog}; ganvas:pick {iteration} or, where runs are compared, ganvas:place {at}; ganvas:point {at}, ganvas:curves
 import { announce, listen, setField, stopListening } from "../../static/core/dom.js";
 import { showCount, showNumber } from "../../static/core/format.js";
 import { countUntil, describePlace, iterationUntil, lengthOfRun, positionsOf, roundPlace } from "./axis.js";
 import { change, selection, settings } from "./curve-settings.js";
 import { ExactValues, Sources } from "./curves.js";
 import { Marks, Plot, readAttempts } from "./plot.js";
+import { LOG } from "./scales.js";
 
 /** Where a chart is read: at the pointer, else at the slider, else at the newest point. */
 class Cursor {
@@ -75,9 +77,9 @@ function readReal({ dataset: { real }, cells: [name] }) {
 
 /** The colours of a chart's axes in the present theme. */
 function readColours(host) {
-  const style = getComputedStyle(host.querySelector(".axis"));
+  const style = getComputedStyle(host);
   const rule = getComputedStyle(host.querySelector(".plot")).borderTopColor;
-  return { text: style.color, rule, font: `14px ${style.fontFamily}` };
+  return { text: getComputedStyle(host.querySelector(".axis")).color, rule, font: `${style.fontSize} ${style.fontFamily}` };
 }
 
 /** Write a curve's value at an iteration into its row, {iteration, value}, and where the curve is drawn in stretches the
@@ -230,7 +232,23 @@ class CurveChart extends HTMLElement {
   /** The canvas was drawn; its axes may have changed. */
   settle() {
     this.marks?.settle(selection.at);
-    if (this.plot) setField(this, "beyond", this.plot.beyond);
+    if (!this.plot) return;
+    setField(this, "beyond", this.plot.beyond);
+    const stage = this.closest(".stage");
+    if (stage) this.lead(stage);
+  }
+
+  /** Other parts of the stage stand on this chart's axis: say where it is and what it shows. */
+  lead(stage) {
+    const { over, scales: { x } } = this.plot.u;
+    const [outer, inner] = [stage, over].map((each) => each.getBoundingClientRect());
+    const axis = { from: x.min, to: x.max, isLog: x.distr === LOG };
+    const said = JSON.stringify([axis, inner.left - outer.left, outer.right - inner.right]);
+    if (said === this.said || !inner.width) return;
+    this.said = said;
+    stage.style.setProperty("--plot-left", `${inner.left - outer.left}px`);
+    stage.style.setProperty("--plot-right", `${outer.right - inner.right}px`);
+    announce("axis", axis);
   }
 }
 

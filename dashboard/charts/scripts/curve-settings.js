@@ -79,6 +79,7 @@ class CurveSettings extends HTMLElement {
 
   disconnectedCallback() {
     stopListening(this);
+    this.all.remove();
   }
 
   take(length) {
@@ -92,13 +93,17 @@ class CurveSettings extends HTMLElement {
     const unit = UNITS[this.dataset.axis];
     const box = (label) => build("input", { type: "number", min: 0, max: this.length, ariaLabel: label, required: true });
     [this.from, this.to] = [box(`Zoom from ${unit}`), box(`Zoom to ${unit}`)];
-    this.all = build("button", { type: "button", onclick: () => change({ window: undefined }) }, "All");
+    this.all?.remove();
+    this.all = build("button", { type: "button", className: "plain", onclick: () => change({ window: undefined }) }, "All");
     const form = build("form", { className: "window" }, "Zoom", this.from, "to", this.to, build("button", {}, "Zoom"), this.all);
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       const [from, to] = [Number(this.from.value), Number(this.to.value)];
       change({ window: to > from ? { from, to } : undefined });
     });
+    // In a menu it stands beside that, where a zoom can be seen to end.
+    const menu = this.closest("details.overlay");
+    if (menu) menu.before(this.all);
     return form;
   }
 
@@ -117,7 +122,7 @@ class CurveSettings extends HTMLElement {
     this.smoothing.setAttribute("aria-valuetext", this.said.textContent);
     this.from.value = window?.from ?? 0;
     this.to.value = window?.to ?? this.length;
-    this.all.disabled = !window;
+    this.all.hidden = !window;
   }
 }
 

@@ -7,7 +7,9 @@ const MOST_LINES = 500;
 class LogTail extends HTMLElement {
   connectedCallback() {
     this.list = this.querySelector("ol");
-    this.list.scrollTop = this.list.scrollHeight;
+    const showEnd = () => (this.list.scrollTop = this.list.scrollHeight);
+    showEnd();
+    this.querySelector("details").addEventListener("toggle", showEnd);
     listen(this, "update", ({ events }) => {
       const lines = events.filter((event) => event.kind === "line_logged");
       if (lines.length) this.append(lines);

@@ -1,5 +1,5 @@
-// <run-vitals>: progress, time left and both losses of one run; refreshes the sections that the server renders.
-import { announce, findField, listen, setField, setMetric, stopListening } from "../../static/core/dom.js";
+// <run-vitals>: progress and time left of one run; refreshes the sections that the server renders.
+import { announce, findField, listen, setField, stopListening } from "../../static/core/dom.js";
 import { readValue, secondsLeft, showCount, showDuration, showNumber, showPercent, showProgress } from "../../static/core/format.js";
 
 const WAITING_MS = 10_000;
@@ -36,6 +36,13 @@ function showSeries(iteration) {
   }
 }
 
+/** Unfold the records that the address names, as links to them do. */
+function unfoldNamed() {
+  const named = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const record = named && (named.closest(".record") ?? named.querySelector(".record"));
+  if (record) record.open = true;
+}
+
 class RunVitals extends HTMLElement {
   connectedCallback() {
     this.name = document.title.replace(/^\d+ % · /, "");
@@ -43,6 +50,8 @@ class RunVitals extends HTMLElement {
     listen(this, "update", (update) => this.take(update));
     listen(this, "frames", ({ frames, index }) => showSeries(frames[index].iteration));
     // The reason for waiting depends on other runs, which are not in this run's stream.
+    unfoldNamed();
+    addEventListener("hashchange", unfoldNamed, { signal: this.listeners.signal });
     const ask = () => this.dataset.state === "queued" && announce("refresh", { ids: ["notice", "verdicts"] });
     this.timer = setInterval(ask, WAITING_MS);
   }
@@ -107,10 +116,6 @@ class RunVitals extends HTMLElement {
     const isPlanned = job.state === "running" && job.iterations;
     if (isPlanned) setField(this, "time", showDuration(secondsLeft(job, this.dataset.speed)));
     if (job.state === "running" && speed !== undefined) setField(this, "speed", `${showNumber(speed)} iterations/s`);
-    for (const [name, latest] of Object.entries(job.latest)) {
-      const value = readValue(latest.value);
-      setMetric(this, name, showNumber(value), String(value));
-    }
     const running = isPlanned ? `${share} · ` : "";
     document.title = running + this.name;
   }

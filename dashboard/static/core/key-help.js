@@ -26,6 +26,7 @@ const KEYS = [
   { keys: ["Home", "End"], does: "the first grid, the newest grid", where: "frame-player, compare-player" },
   { keys: ["PgUp", "PgDn"], does: "with the focus on the slider: ten grids on, ten back; ↑ and ↓ one", where: "frame-player, compare-player" },
   { keys: ["Space"], does: "play, pause", where: "frame-player, compare-player" },
+  { keys: ["p"], does: "present: the grid on the whole screen; p or Esc leaves", where: "frame-view" },
   { keys: ["wheel"], does: "over the grid: from grid to grid, with Shift by ten", where: "grid-view" },
   { keys: ["d"], does: "the difference from the grid before", where: "look-choice" },
   { keys: ["f", "b"], does: "flicker with the grid before, turn to it by hand", where: "look-choice" },

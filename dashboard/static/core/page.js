@@ -6,6 +6,8 @@
 //   ganvas:pick     {iteration}                  select the grid nearest to this iteration
 //   ganvas:look     {look, flipped}              "grid", "difference" or "flicker", and which of its two is shown
 //   ganvas:cell     {row, column}                follow this cell of the grid, counted from 1; {}: none
+//   ganvas:axis     {from, to, isLog}            the axis of the run's large chart, in iterations
+//   ganvas:play     {speed}                      play the timeline, so many grids a second
 //   ganvas:pause    {}                           stop playing
 //   ganvas:refresh  {ids}                        fetch these sections of the page anew
 //   ganvas:refreshed {}                          sections of the page were replaced

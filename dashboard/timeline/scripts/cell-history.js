@@ -1,4 +1,5 @@
-// <cell-history data-run-url [data-row data-column]>: the history of the followed cell, rendered by the server.
+// <cell-history data-run-url data-shown [data-row data-column]>: the history of the followed cell, else of one in the
+// middle of the grid, rendered by the server.
 import { writeAddress } from "../../static/core/address.js";
 import { announce, listen, pickFromLinks, stopListening } from "../../static/core/dom.js";
 import { nearestFrame } from "./frames.js";
@@ -12,7 +13,6 @@ class CellHistory extends HTMLElement {
     listen(this, "frames", ({ frames, index }) => this.take(frames, index));
     pickFromLinks(this);
     this.addEventListener("click", (event) => this.click(event));
-    this.addEventListener("submit", (event) => this.submit(event));
     this.read();
   }
 
@@ -27,16 +27,10 @@ class CellHistory extends HTMLElement {
     announce("cell", {});
   }
 
-  submit(event) {
-    event.preventDefault();
-    const { row, column } = event.target.elements;
-    announce("cell", { row: Number(row.value), column: Number(column.value) });
-  }
-
   take(frames, index) {
     Object.assign(this, { iteration: frames[index].iteration, newest: frames.at(-1).iteration });
     this.mark();
-    if (this.dataset.row && this.newest !== this.drawn) this.timer ??= setTimeout(() => this.fetch(), REFRESH_MS);
+    if (this.dataset.shown && this.newest !== this.drawn) this.timer ??= setTimeout(() => this.fetch(), REFRESH_MS);
   }
 
   /** Follow this cell, or none; it is written to the address. */
@@ -45,7 +39,7 @@ class CellHistory extends HTMLElement {
     this.fetch(row ? `${row}-${column}` : "none");
   }
 
-  async fetch(cell = `${this.dataset.row}-${this.dataset.column}`) {
+  async fetch(cell = this.dataset.row ? this.dataset.shown : "none") {
     clearTimeout(this.timer);
     this.timer = undefined;
     this.asked = cell;

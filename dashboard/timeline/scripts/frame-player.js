@@ -1,8 +1,11 @@
-// <frame-player>: slider, play, speed, keys and wheel; it announces the wanted iteration and the timeline selects it.
-import { announce, build, buildChoice, listen, stopListening } from "../../static/core/dom.js";
+// <frame-player>: the slider below the strip, on the axis that strip and curves share; play, speed, keys and wheel. It
+// announces the wanted iteration and the timeline selects it.
+import { readAddress, writeAddress } from "../../static/core/address.js";
+import { announce, build, buildChoice, buildIcon, buildIconButton, listen, setIconButton, stopListening } from "../../static/core/dom.js";
 import { showCount } from "../../static/core/format.js";
 import { isTyping } from "../../static/core/key-help.js";
-import { Slider, stepOf } from "../../static/core/slider.js";
+import { stepOf } from "../../static/core/slider.js";
+import { iterationOn, placeOn } from "./frames.js";
 
 const SPEEDS = [2, 5, 10, 20, 60].map((speed) => [speed, `${speed} a second`]);
 const USUAL_SPEED = 5;
@@ -10,6 +13,9 @@ const USUAL_SPEED = 5;
 const LEAST_MARK = 0.6;
 // Up, down and page keys scroll the page, unless the slider has the focus.
 const PAGE_KEYS = new Set(["ArrowLeft", "ArrowRight", "Home", "End"]);
+
+// Addresses of before the slider and the curves had one axis.
+if (readAddress("slider") === "log") writeAddress({ slider: undefined, scale: "log" });
 
 // Wheel distances in pixels.
 const NOTCH = 100;
@@ -34,23 +40,26 @@ class FramePlayer extends HTMLElement {
   connectedCallback() {
     this.frames = [];
     this.index = 0;
-    this.button = build("button", { type: "button", onclick: () => this.toggle() }, "Play");
-    const pick = (iteration) => announce("pick", { iteration });
-    this.slider = new Slider("Iteration of the timeline", pick, (step) => this.go(this.index + step));
-    const [speed, speedChoice] = buildChoice("Speed", SPEEDS, USUAL_SPEED);
-    this.speed = speed;
-    speed.addEventListener("change", () => this.timer && this.play());
-    const choices = build("div", { className: "choices" }, speedChoice, this.slider.choice, build("look-choice"));
-    this.classList.add("player");
-    // The server's marks of findings lie below the slider, at its places.
-    this.marks = this.parentElement.querySelector(".marks");
-    this.replaceChildren(this.button, this.slider.input, this.marks, choices);
+    this.timeline = this.closest("grid-timeline");
+    this.slider = build("input", { type: "range", min: 0, max: 1, step: "any", ariaLabel: "Iteration of the timeline" });
+    this.slider.addEventListener("input", () => this.axis && announce("pick", { iteration: iterationOn(this.axis, Number(this.slider.value)) }));
+    // Grids are unevenly spaced, so keys move from grid to grid.
+    this.slider.addEventListener("keydown", (event) => this.step(event));
+    this.line = build("span", { className: "playhead" });
+    // The server's marks of findings lie above the slider, at its places.
+    this.marks = this.timeline.querySelector(".marks");
+    this.replaceChildren(this.marks, this.line, this.slider);
+    this.buildTransport();
     listen(this, "frames", (detail) => this.draw(detail));
+    listen(this, "axis", (axis) => this.turnTo(axis));
     listen(this, "pause", () => this.pause());
+    listen(this, "play", ({ speed }) => {
+      if (this.index >= this.frames.length - 1) this.go(0);
+      this.play(speed);
+    });
     listen(this, "refreshed", () => this.placeMarks());
-    choices.addEventListener("change", () => this.placeMarks());
     document.addEventListener("keydown", (event) => this.press(event), { signal: this.listeners.signal });
-    const picture = this.parentElement.querySelector("grid-view");
+    const picture = this.timeline.querySelector("grid-view");
     if (picture) listenToWheel(picture, (count, towards) => this.turn(count, towards));
   }
 
@@ -59,23 +68,63 @@ class FramePlayer extends HTMLElement {
     this.pause();
   }
 
+  /** Play stands between the links to other grids; speed and look are in a menu behind them. */
+  buildTransport() {
+    const steps = this.timeline.querySelector(".steps");
+    this.button = buildIconButton("play", "Play", () => this.toggle());
+    steps.querySelector("[data-step=next]").before(this.button);
+    const [speed, speedChoice] = buildChoice("Speed", SPEEDS, USUAL_SPEED);
+    this.speed = speed;
+    speed.addEventListener("change", () => this.timer && this.play());
+    const summary = build("summary", { className: "icon-button", ariaLabel: "Player settings", title: "Player settings" }, buildIcon("settings"));
+    const menu = build("div", { className: "popover start" }, speedChoice, build("look-choice"));
+    steps.append(build("details", { className: "settings overlay" }, summary, menu));
+  }
+
+  get axis() {
+    if (!this.frames.length) return undefined;
+    return this.given ?? { from: 0, to: Math.max(Number(this.timeline.dataset.length), this.frames.at(-1).iteration), isLog: false };
+  }
+
+  turnTo(axis) {
+    this.given = axis;
+    this.place();
+  }
+
   draw({ frames, index }) {
     Object.assign(this, { frames, index });
-    const { iteration } = frames[index];
-    const label = `Iteration ${showCount(iteration)}, grid ${index + 1} of ${frames.length}`;
-    this.slider.draw({ first: frames[0].iteration, last: frames.at(-1).iteration }, iteration, label);
+    const label = `Iteration ${showCount(frames[index].iteration)}, grid ${index + 1} of ${frames.length}`;
+    this.slider.setAttribute("aria-valuetext", label);
     this.button.disabled = frames.length < 2;
+    this.place();
+  }
+
+  place() {
+    if (!this.axis) return;
+    const place = placeOn(this.axis, this.frames[this.index].iteration);
+    this.slider.value = place;
+    this.line.style.left = `${100 * place}%`;
     this.placeMarks();
   }
 
   placeMarks() {
+    if (!this.axis) return;
+    const { from, to } = this.axis;
     for (const mark of this.marks.querySelectorAll(".mark")) {
       const [since, ended] = [Number(mark.dataset.since), Number(mark.dataset.ended ?? Infinity)];
-      const [left, right] = [since, ended].map((iteration) => 100 * this.slider.place(iteration));
+      const [left, right] = [since, ended].map((iteration) => 100 * placeOn(this.axis, iteration));
+      mark.style.display = since > to || ended < from ? "none" : "";
       const rect = mark.querySelector("rect");
       rect.setAttribute("x", `${left}%`);
       rect.setAttribute("width", `${Math.max(LEAST_MARK, right - left)}%`);
     }
+  }
+
+  step(event) {
+    const count = stepOf(event.key);
+    if (count === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    this.go(this.index + count);
   }
 
   press(event) {
@@ -106,11 +155,11 @@ class FramePlayer extends HTMLElement {
     return this.play();
   }
 
-  play() {
+  play(speed = Number(this.speed.value)) {
     if (this.frames.length < 2) return;
     clearInterval(this.timer);
-    this.timer = setInterval(() => this.advance(), 1000 / Number(this.speed.value));
-    this.button.textContent = "Pause";
+    this.timer = setInterval(() => this.advance(), 1000 / speed);
+    setIconButton(this.button, "pause", "Pause");
   }
 
   advance() {
@@ -121,7 +170,7 @@ class FramePlayer extends HTMLElement {
   pause() {
     clearInterval(this.timer);
     this.timer = undefined;
-    this.button.textContent = "Play";
+    setIconButton(this.button, "play", "Play");
   }
 }
 

@@ -1,6 +1,12 @@
-// <frame-view data-run-url>: the selected grid, its caption, and the steps to other grids.
-import { announce, build, findField, listen, pickFromLinks, setField, stopListening } from "../../static/core/dom.js";
+// <frame-view data-run-url>: the selected grid, its iteration, which can be typed, and the steps to other grids; and the
+// presentation of the run: the key p, or a button, lets the stage fill the screen until p, Escape or the browser's Back.
+import { announce, build, buildIconButton, findField, listen, pickFromLinks, setField, setIconButton, stopListening } from "../../static/core/dom.js";
 import { showCount } from "../../static/core/format.js";
+import { isTyping } from "../../static/core/key-help.js";
+
+// A presentation plays all grids in about so many seconds, at these speeds.
+const PLAY_SECONDS = 20;
+const [SLOWEST, FASTEST] = [5, 30];
 
 class FrameView extends HTMLElement {
   connectedCallback() {
@@ -13,15 +19,78 @@ class FrameView extends HTMLElement {
       event.preventDefault();
       announce("pick", { iteration: Number(event.target.elements.iteration.value) });
     });
+    listen(this, "update", ({ job }) => this.said && Object.assign(findField(this.said, "verdict"), { textContent: job.verdict.text }).setAttribute("data-tone", job.verdict.tone));
+    this.buildPresentation();
   }
 
   disconnectedCallback() {
     stopListening(this);
+    if (this.isPresenting) this.hide();
+  }
+
+  buildPresentation() {
+    this.present = buildIconButton("present", "Present", () => this.toggle());
+    this.querySelector(".steps").append(this.present);
+    const { signal } = this.listeners;
+    document.addEventListener("keydown", (event) => this.press(event), { signal });
+    // The entry of the history that the presentation made is that in which it shows.
+    addEventListener("popstate", () => (history.state?.presents ? this.show() : this.hide()), { signal });
+    document.addEventListener("fullscreenchange", () => this.isPresenting && !document.fullscreenElement && this.leave(), { signal });
+    if (history.state?.presents) this.show();
+  }
+
+  get isPresenting() {
+    return "presents" in document.documentElement.dataset;
+  }
+
+  press(event) {
+    if (event.key === "Escape" && this.isPresenting) this.leave();
+    else if (event.key === "p" && (this.isPresenting || !isTyping(event))) this.toggle();
+    else return;
+    event.preventDefault();
+  }
+
+  toggle() {
+    if (this.isPresenting) return this.leave();
+    history.pushState({ presents: true }, "");
+    // Where that is not allowed, it fills the window.
+    document.documentElement.requestFullscreen?.().catch(() => undefined);
+    return this.show();
+  }
+
+  leave() {
+    if (history.state?.presents) history.back();
+    else this.hide();
+  }
+
+  show() {
+    if (this.isPresenting) return;
+    document.documentElement.dataset.presents = "";
+    setIconButton(this.present, "close", "Leave the presentation");
+    const [name, verdict] = [document.querySelector("h1"), document.querySelector("#verdict .verdict")];
+    this.said = build("div", { className: "presented" }, build("p", { className: "quiet" }, name.firstChild.textContent.trim()), verdict.cloneNode(true));
+    this.querySelector(".panel").prepend(this.said);
+    // Curves are drawn in the size of their text.
+    announce("theme");
+    if (!matchMedia("(prefers-reduced-motion: reduce)").matches) announce("play", { speed: Math.min(FASTEST, Math.max(SLOWEST, this.count / PLAY_SECONDS)) });
+  }
+
+  hide() {
+    if (!this.isPresenting) return;
+    delete document.documentElement.dataset.presents;
+    setIconButton(this.present, "present", "Present");
+    this.said?.remove();
+    if (document.fullscreenElement) document.exitFullscreen();
+    announce("pause");
+    announce("theme");
+    // The address that is shown again is that of before.
+    if (this.iteration !== undefined) announce("pick", { iteration: this.iteration });
   }
 
   draw({ frames, index, unseen }) {
     const frame = frames[index];
     const last = frames.length - 1;
+    Object.assign(this, { count: frames.length, iteration: frame.iteration });
     const label = showCount(frame.iteration);
     setField(this, "iteration", label);
     setField(this, "position", `${showCount(index + 1)} of ${showCount(frames.length)}`);
@@ -36,12 +105,12 @@ class FrameView extends HTMLElement {
     this.drawStep("first", index > 0 && frames[0]);
     this.drawStep("previous", frames[index - 1]);
     this.drawStep("next", frames[index + 1]);
-    this.drawStep("newest", index < last && frames[last], unseen ? `Newest (${showCount(unseen)} new)` : "Newest");
+    this.drawStep("newest", index < last && frames[last]);
+    setField(this, "unseen", unseen ? `${showCount(unseen)} new` : "");
   }
 
-  drawStep(name, frame, text) {
+  drawStep(name, frame) {
     const link = this.querySelector(`[data-step="${name}"]`);
-    if (text) link.textContent = text;
     if (frame) {
       link.href = `${this.dataset.runUrl}?iteration=${frame.iteration}`;
       link.dataset.iteration = frame.iteration;

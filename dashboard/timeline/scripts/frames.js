@@ -47,6 +47,32 @@ export function frameOf(event, at) {
   return { iteration, sha256, url: below(`/artifacts/${sha256}`), created: Date.parse(at) || Date.now(), ...layout };
 }
 
+/** The indices of those rising places that keep this distance, the last one among them (dashboard/timeline/view.py). */
+export function spaceOut(places, gap) {
+  const kept = [];
+  for (const [at, place] of places.entries()) if (!kept.length || place - places[kept.at(-1)] >= gap) kept.push(at);
+  // The newest one takes the place of the frame that it would cover.
+  if (kept.length) kept[kept.length - 1] = places.length - 1;
+  return kept;
+}
+
+// The axis that strip, slider and curves share, {from, to, isLog}; a place on it goes from 0 to 1. A logarithmic one
+// begins at 1, as that of a chart does.
+const squeeze = ({ isLog }, iteration) => (isLog ? Math.log(Math.max(1, iteration)) : iteration);
+
+/** The place of an iteration; one outside the axis stands at its end. */
+export function placeOn(axis, iteration) {
+  const [low, high] = [squeeze(axis, axis.from), squeeze(axis, axis.to)];
+  return high > low ? Math.min(1, Math.max(0, (squeeze(axis, iteration) - low) / (high - low))) : 1;
+}
+
+/** The iteration at a place, not rounded. */
+export function iterationOn(axis, place) {
+  const [low, high] = [squeeze(axis, axis.from), squeeze(axis, axis.to)];
+  const squeezed = low + Math.min(1, Math.max(0, place)) * (high - low);
+  return axis.isLog ? Math.exp(squeezed) : squeezed;
+}
+
 const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
 const HASH_BYTES = 32;
 

@@ -49,17 +49,33 @@ export function drawPicture(canvas, part) {
   drawPart(prepare(canvas, part), part, "copy");
 }
 
-// Late in a run grids differ by little: a difference is drawn four times as bright.
-const DOUBLINGS = 2;
-export const GAIN = 2 ** DOUBLINGS;
+// Late in a run grids differ by little: a difference is drawn four times as large.
+export const GAIN = 4;
+// Where a pixel became brighter it is orange, where darker blue, the more the brighter; black where it stayed.
+const [BRIGHTER, DARKER] = [[255, 150, 30], [50, 140, 255]];
 
-/** Draw the difference of two parts, pixel by pixel. */
+/** Draw the signed difference in brightness of two parts, pixel by pixel; style.css has its legend. */
 export function drawDifference(canvas, part, other) {
-  const context = prepare(canvas, part);
-  drawPart(context, other, "copy");
-  drawPart(context, part, "difference");
-  context.globalCompositeOperation = "lighter";
-  for (let doubling = 0; doubling < DOUBLINGS; doubling += 1) context.drawImage(canvas, 0, 0);
+  const after = readPixels(part, part);
+  const before = readPixels(other, part);
+  const { data } = after;
+  for (let at = 0; at < data.length; at += 4) {
+    const change = (data[at] + data[at + 1] + data[at + 2] - before.data[at] - before.data[at + 1] - before.data[at + 2]) / 3;
+    const share = Math.min(1, (GAIN * Math.abs(change)) / 255);
+    const colour = change > 0 ? BRIGHTER : DARKER;
+    for (let channel = 0; channel < 3; channel += 1) data[at + channel] = share * colour[channel];
+  }
+  prepare(canvas, part).putImageData(after, 0, 0);
+}
+
+const scratch = document.createElement("canvas");
+
+/** The pixels of a part, at this size. */
+function readPixels(part, { width, height }) {
+  Object.assign(scratch, { width, height });
+  const context = scratch.getContext("2d", { willReadFrequently: true });
+  drawPart(context, part, "copy");
+  return context.getImageData(0, 0, width, height);
 }
 
 function prepare(canvas, { width, height }) {

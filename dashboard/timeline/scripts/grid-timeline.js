@@ -59,7 +59,7 @@ class GridTimeline extends HTMLElement {
       changed = true;
     }
     // The page was rendered before the first grid: the server renders the timeline anew.
-    if (changed && !this.dataset.iteration) announce("refresh", { ids: ["timeline", "strip"] });
+    if (changed && !this.dataset.iteration) announce("refresh", { ids: ["timeline"] });
     else if (changed) this.settle();
   }
 

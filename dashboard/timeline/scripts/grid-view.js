@@ -45,7 +45,8 @@ class GridView extends HTMLElement {
   take({ frames, index }) {
     const grew = frames.length !== this.count;
     Object.assign(this, { frames, index, grew, count: frames.length });
-    const { rows, columns, iteration } = frames[index];
+    const { rows, columns, cell_width: width, cell_height: height, iteration } = frames[index];
+    this.style.setProperty("--ratio", (columns * width) / (rows * height));
     this.image.alt = `${rows} × ${columns} generated images at iteration ${showCount(iteration)}`;
     this.store.take(frames);
     this.paint();
@@ -68,7 +69,9 @@ class GridView extends HTMLElement {
       if (thumbnails.every(Boolean)) this.draw(thumbnails);
       this.rest();
     }
-    findField(this.closest("figure"), "against").textContent = describeLook(this.look, this.frames[this.index - 1], this.flipped);
+    const view = this.closest("frame-view");
+    findField(view, "against").textContent = describeLook(this.look, this.frames[this.index - 1], this.flipped);
+    view.querySelector(".difference-scale").hidden = parts.length < 2;
   }
 
   /** Show whole grids; the grid itself as the page's own image, so that it can be saved and copied as one. */

@@ -6,7 +6,16 @@ import pytest
 from playwright.sync_api import expect
 
 from dashboard.web import formats
-from tests.support.browser import OpenPage, eventually, expect_points, find_box, open_live, shown_iteration
+from tests.support.browser import (
+    OpenPage,
+    eventually,
+    expect_points,
+    find_box,
+    go_to,
+    open_live,
+    open_settings,
+    shown_iteration,
+)
 from tests.support.fake_worker import FakeWorker
 
 pytestmark = pytest.mark.browser
@@ -25,7 +34,7 @@ def test_new_grid_and_points_arrive_without_a_reload(open_page: OpenPage, worker
     worker.log_line("a new line", 300)
     expect(shown_iteration(page)).to_have_text("300")
     expect(page.locator("img.grid")).to_have_attribute("src", f"/artifacts/{sha256}")
-    expect(page.locator("frame-strip a[aria-current]")).to_have_text("Iteration 300")
+    expect(page.locator("frame-strip a[aria-current]")).to_have_accessible_name("Iteration 300")
     expect(page.locator(".log")).to_contain_text("a new line")
     expect(page.locator("run-vitals [data-field=progress]")).to_have_text("300 / 1,000")
     expect(page.locator("run-vitals [data-field=time]")).to_have_text("2 min 31 s")
@@ -74,17 +83,18 @@ def test_slider_keys_and_player_move_through_the_timeline(open_page: OpenPage, w
         page.keyboard.press(key)
         expect(iteration).to_have_text(str(expected))
     slider = page.get_by_label("Iteration of the timeline")
-    slider.fill("0.34")
+    # On the axis of the curves: of 1,000 iterations.
+    slider.fill("0.24")
     expect(iteration).to_have_text("200")
     expect(slider).to_have_attribute("aria-valuetext", "Iteration 200, grid 2 of 4")
     page.get_by_role("link", name="Next").click()
     expect(iteration).to_have_text("300")
     page.locator("frame-strip a").first.click()
     expect(iteration).to_have_text("100")
-    page.get_by_label("Iteration", exact=True).fill("290")
-    page.get_by_role("button", name="Go").click()
+    go_to(page, 290)
     expect(iteration).to_have_text("300")
-    page.locator("frame-player").get_by_label("Speed").select_option("20")
+    open_settings(page, "Player settings")
+    page.get_by_label("Speed").select_option("20")
     page.locator("h1").click()
     page.keyboard.press("Home")
     page.keyboard.press(" ")
@@ -122,12 +132,12 @@ def test_timeline_away_from_the_newest_grid_stays_and_counts_what_is_new(
     page.keyboard.press("ArrowLeft")
     worker.save_grid(400)
     worker.save_grid(500)
-    newest = page.locator("[data-step=newest]")
-    expect(newest).to_have_text("Newest (2 new)")
+    unseen = page.locator(".steps [data-field=unseen]")
+    expect(unseen).to_have_text("2 new")
     expect(shown_iteration(page)).to_have_text("200")
-    newest.click()
+    page.get_by_role("link", name="Newest").click()
     expect(shown_iteration(page)).to_have_text("500")
-    expect(newest).to_have_text("Newest")
+    expect(unseen).to_have_text("")
 
 
 @pytest.mark.usefixtures("shares_service")
@@ -235,7 +245,7 @@ def test_asking_for_an_iteration_stops_the_player_and_stays_there(open_page: Ope
     page = open_live(open_page, job)
     page.clock.install()
     play, pause = (page.get_by_role("button", name=name) for name in ("Play", "Pause"))
-    box, go = page.get_by_label("Iteration", exact=True), page.get_by_role("button", name="Go")
+    box = page.get_by_label("Iteration", exact=True)
     play.click()
     expect(pause).to_be_visible()
     box.evaluate("box => { box.value = 420; box.form.requestSubmit(); }")
@@ -244,8 +254,8 @@ def test_asking_for_an_iteration_stops_the_player_and_stays_there(open_page: Ope
     page.clock.run_for(1000)
     expect(shown_iteration(page)).to_have_text("420")
     play.click()
-    box.evaluate("box => { box.value = 5000; }")
-    go.click()
+    box.fill("5000")
+    box.press("Enter")
     expect(play).to_be_visible()
 
 
@@ -316,20 +326,17 @@ def test_a_finding_arrives_at_the_top_of_the_page_along_its_axes_and_in_the_list
         expect(shown).to_have_text(text)
         expect(shown).to_have_attribute("data-tone", "serious")
     expect(page.locator("#findings")).to_contain_text(text)
-    # From 200 to the end: of 1,000 iterations in the chart, of the grids from 100 to 300 on the slider.
-    mark = page.get_by_role("link", name=text)
-    expect(page.locator("#marks-losses rect")).to_have_attribute("x", re.compile(r"^[\d.]+$"))
+    # From 200 to the end of 1,000 iterations, above the curves' own axis.
     begins = """() => {
       const box = (selector) => document.querySelector(selector).getBoundingClientRect();
-      const [over, mark] = [box(".bench .u-over"), box("#marks-losses rect")];
+      const [over, mark] = [box(".bench .u-over"), box("#marks-timeline .tone-serious rect")];
       return (mark.left - over.left) / over.width;
     }"""
-    eventually(page, lambda: page.evaluate(begins), pytest.approx(0.2, abs=0.03))
-    expect(page.locator("frame-player #marks-timeline .tone-serious rect")).to_have_attribute("x", "50%")
+    expect(page.locator("frame-player #marks-timeline .tone-serious rect")).to_have_attribute("x", "20%")
+    eventually(page, lambda: page.evaluate(begins), pytest.approx(0.2, abs=0.005))
     page.locator("frame-player #marks-timeline .tone-serious").click()
     expect(shown_iteration(page)).to_have_text("200")
-    mark.and_(page.locator("#marks-losses a")).focus()
-    page.keyboard.press("Enter")
+    verdict.get_by_role("link").click()
     expect(page.locator("#finding-mode_collapse-200")).to_be_in_viewport()
     # It ends: the verdict says so, and is no longer bad.
     report_collapse(worker, 400, ended=400)

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.conftest import LiveService
 from tests.dashboard.web.test_pages import SCRIPT, make_hostile_run
-from tests.support.browser import OpenPage, Watch, eventually, expect_fit, open_live, shown_iteration
+from tests.support.browser import OpenPage, Watch, eventually, expect_fit, go_to, open_live, shown_iteration
 from tests.support.fake_worker import FakeWorker
 
 pytestmark = pytest.mark.browser
@@ -31,8 +31,7 @@ def test_page_is_complete_without_scripts(open_page: OpenPage, worker: FakeWorke
     expect(page.locator("frame-strip a")).to_have_count(3)
     page.get_by_role("link", name="Previous").click()
     expect(shown_iteration(page)).to_have_text("200")
-    page.get_by_label("Iteration", exact=True).fill("120")
-    page.get_by_role("button", name="Go").click()
+    go_to(page, 120)
     expect(shown_iteration(page)).to_have_text("100")
     page.get_by_label("Menu", exact=True).click()
     page.get_by_role("button", name="Dark").click()

@@ -269,14 +269,14 @@ def test_findings_are_marked_along_every_axis_in_their_colour_and_in_words(
         ]  # fmt: skip
     for anchor in ("finding-mode_collapse-250", "finding-no_progress-100"):
         assert f'<article id="{anchor}"' in page
-    # The timeline goes from its first grid, at 200, to its newest, at 400; its marks select grids.
+    # The timeline stands on the axis of the curves; its marks select grids.
     (marks,) = re.findall(r'id="marks-timeline">(.*?)</div>', page)
     assert re.findall(
         r'tone-(\w+)".*?data-iteration="(\d+)".*?<rect x="([\d.]+)%" y="\d+" width="([\d.]+)%"', marks
     ) == [
-        ("best", "400", "100.00", "0.60"),
+        ("best", "400", "40.00", "0.60"),
         ("serious", "250", "25.00", "75.00"),
-        ("warning", "100", "0.00", "50.00"),
+        ("warning", "100", "10.00", "20.00"),
     ]
 
 

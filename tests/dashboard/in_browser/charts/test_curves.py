@@ -17,6 +17,7 @@ from tests.support.browser import (
     find_box,
     find_violations_in_both_themes,
     open_live,
+    open_settings,
     shown_iteration,
 )
 from tests.support.fake_worker import FakeWorker, make_histograms
@@ -72,6 +73,7 @@ def test_thinned_curve_keeps_its_spike_in_a_band_and_zoom_fetches_every_point(
     until(page, "plot.u.scales.x.max", 10_000)
     until(page, f"{line}.isThinned", True)
     # The same without a drag.
+    open_settings(page)
     page.get_by_label("Zoom from iteration").fill("100")
     page.get_by_label("Zoom to iteration").fill("120")
     page.get_by_role("button", name="Zoom").click()
@@ -89,6 +91,7 @@ def test_smoothing_fades_within_its_half_life_and_leaves_the_noise_behind(
     points = [*range(10, 100, 10), 100, 150, 200, 400]
     log(worker, *((at, {"loss/generator": float(at >= 100), "loss/discriminator": 1.0}) for at in points))
     page = open_live(open_page, job)
+    open_settings(page)
     slider = page.get_by_label("Smoothing")
     slider.fill("20")
     # A quarter of 1,000 iterations.
@@ -114,6 +117,7 @@ def test_axes_are_logarithmic_where_that_is_wanted(open_page: OpenPage, worker: 
         *((at, {"loss/generator": 10.0 ** (at / 250), "loss/discriminator": 1.0}) for at in (0, 1, 10, 500)),
     )
     page = open_live(open_page, job)
+    open_settings(page)
     page.get_by_label("Values").select_option("log")
     until(page, "plot.u.scales.y.distr", 3)
     page.locator("curve-settings").get_by_label("Iterations").select_option("log")

@@ -17,6 +17,7 @@ from tests.support.browser import (
     find_violations_in_both_themes,
     hurry,
     open_live,
+    open_settings,
     shown_iteration,
 )
 from tests.support.fake_worker import ROWS, FakeWorker, once
@@ -221,15 +222,16 @@ def test_live_curves_fit_every_screen_and_axe_finds_nothing(open_page: OpenPage,
 def test_the_address_of_a_run_holds_its_view(open_page: OpenPage, worker: FakeWorker) -> None:
     job = make_run(worker, "alone", *range(100, 1001, 100))
     page = open_live(open_page, job)
+    open_settings(page)
     page.get_by_label("Smoothing").fill("12")
     page.get_by_label("Values").select_option("full")
-    page.locator("frame-player").get_by_label("Axis").select_option("log")
+    page.locator("curve-settings").get_by_label("Iterations").select_option("log")
     page.get_by_label("Zoom from iteration").fill("100")
     page.get_by_label("Zoom to iteration").fill("500")
     page.get_by_role("button", name="Zoom").click()
     page.get_by_label("Iteration of the timeline").focus()
     page.keyboard.press("ArrowLeft")
-    for part in ("smoothing=12", "values=full", "slider=log", "zoom=100-500", "iteration=900"):
+    for part in ("smoothing=12", "values=full", "scale=log", "zoom=100-500", "iteration=900"):
         expect(page).to_have_url(re.compile(part))
     page.reload()
     expect(shown_iteration(page)).to_have_text("900")

@@ -5,12 +5,14 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.dashboard.in_browser.compare.test_compare import make_pair
 from tests.dashboard.in_browser.test_reading import LOW_CONTRAST
-from tests.support.browser import OpenPage, eventually, expect_fit
+from tests.support.browser import OpenPage, eventually, expect_fit, open_settings
 from tests.support.fake_worker import FakeWorker, make_histograms, once
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("shares_service")]
 OVERLAYS = (
     ("run", ".chooser"),
+    ("run", ".steps .settings"),
+    ("run", ".chart .settings"),
     ("run", ".confirm"),
     ("compare", ".compare-chooser"),
     ("list", ".menu"),
@@ -138,6 +140,7 @@ def test_fields_show_all_digits_of_ten_million(open_page: OpenPage, worker: Fake
     for width in (1440, 390):
         page.set_viewport_size({"width": width, "height": 900})
         page.locator(".bench curve-chart").scroll_into_view_if_needed()
+        open_settings(page)
         expect(page.get_by_label("Zoom to iteration")).to_have_value("10000000")
         assert page.evaluate(TOO_NARROW, ARROWS) == []
         expect_fit(page, width)
