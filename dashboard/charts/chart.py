@@ -28,6 +28,8 @@ SPIKE_REACH = 3
 TICKS = 4
 # An axis ends here, and is at least so wide: beyond that, what it is divided by is no float any more.
 FURTHEST, NARROWEST = 1e300, 1e-300
+# Values that differ by less, as a share of them, are one flat line: what is left of them is noise.
+FLAT = 0.002
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ def usual_range(values: list[float]) -> tuple[float, float]:
     low, high = max(ordered[0], lower - reach), min(ordered[-1], upper + reach)
     if max(high - low, abs(high)) < NARROWEST:
         low = high = 0.0
+    if high - low <= FLAT * abs(high):
+        low = high
     room = 0.08 * (high - low or abs(high) or 1.0)
     return (0.0 if 0 <= low <= high / 2 or low == high > 0 else low - room), high + room
 

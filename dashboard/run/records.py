@@ -306,7 +306,8 @@ def build_facts(job: JobRead, log: Sequence[LogLineRead]) -> FactsView:
     dirty = "" if ran is None or not ran.commit else "clean" if ran.diff is None else "with uncommitted changes"
     commit = short_commit(ran.commit) if ran else ""
     spec = job.spec if job.origin == "ganlib" else {}
-    said = (find_dataset(spec), f"{show_count(job.iterations)} iterations" if job.iterations else "", _say_seed(job))
+    length = f"{show_count(job.iterations)} iterations" if job.iterations else ""
+    said = (find_dataset(spec), length, "" if job.seed is None else f"seed {job.seed}")
     kept = [checkpoint.iteration for checkpoint in job.checkpoints if checkpoint.url]
     return FactsView(
         log=log[-1].text.partition("\n")[0] if log else "",
@@ -316,10 +317,6 @@ def build_facts(job: JobRead, log: Sequence[LogLineRead]) -> FactsView:
         attempts=f"{show_count(len(job.attempts))}, {newest.end or 'under way'}" if newest else "",
         checkpoints=f"{show_count(len(kept))} kept, newest of iteration {show_count(max(kept))}" if kept else "",
     )
-
-
-def _say_seed(job: JobRead) -> str:
-    return "" if job.seed is None else f"seed {job.seed}"
 
 
 @dataclass(frozen=True)

@@ -73,11 +73,9 @@ from dashboard.web.formats import show_duration, show_number
 from dashboard.web.layout import (
     ORIGIN_WORDS,
     STATE_WORDS,
-    Figure,
     Frame,
     LinkView,
     Moment,
-    figure_of,
     find_verdict,
     latest_value,
     moment_of,
@@ -89,8 +87,8 @@ from dashboard.web.layout import (
     write_tag_term,
 )
 from dashboard.web.specs import NetworkView, build_networks, show_spec
-from ganlib.vocabulary import DISCRIMINATOR_LOSS, GENERATOR_LOSS, LOSS, SIGNALS, SPEED, Metric, Player, find_metric
-from ganlib.vocabulary.losses import choose_drawn, find_losses
+from ganlib.vocabulary import LOSS, SIGNALS, SPEED, find_metric
+from ganlib.vocabulary.losses import find_losses
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from dashboard.web.layout import Moment, Thumbnail, moment_of
 
 # Frames that a strip chooses from: as many as lie side by side on a wide screen.
 STRIP_CANDIDATES = 24
-# The least distance between two frames of the strip, as a percentage of the axis: the script knows the width itself.
+# The least distance between two frames of the strip, as a percentage of the axis; the script knows the width.
 STRIP_GAP = 5.6
 LARGEST_SIDE = 560
 
@@ -207,8 +207,8 @@ _IMPORTED = "What this run was imported from does not say it."
 class CellView:
     """A cell's history: its frames, a note on those left out, and the size of each on the page.
 
-    is_followed: whether a person chose it; else it is one in the middle of the grid, and in fewer frames. is_known:
-    whether a cell shows the same latents all along, so that it can be followed; without that there are no frames.
+    is_followed: whether a person chose it; else it is one in the middle of the grid, and in fewer frames.
+    is_known: whether a cell shows the same latents all along; without that there are no frames.
     """
 
     iteration: int

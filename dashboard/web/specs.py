@@ -157,5 +157,7 @@ def _say_layer(layer: LayerSpec) -> str:
     given = layer.model_dump(exclude_defaults=True, exclude={"layer", "kind", "size", "shape"})
     kind = str(getattr(layer, "kind", ""))
     name = kind if kind and layer.layer == "activation" else " ".join(filter(None, (kind, layer.layer)))
-    parts = [f"{key} {show_value(value)}" if key != "weights" else show_value(value) for key, value in given.items()]
+    parts = [
+        f"{key} {show_value(value)}" if key != "weights" else show_value(value) for key, value in given.items()
+    ]
     return ", ".join([name, *parts]).replace("_", " ")

@@ -190,6 +190,7 @@ class CurveChart extends HTMLElement {
 
   /** Replace the chart that the server drew, or the previous live one. */
   rebuild() {
+    const { left = -1, top } = this.plot?.u.cursor ?? {};
     this.plot?.destroy();
     takeOver(this);
     const on = {
@@ -203,6 +204,8 @@ class CurveChart extends HTMLElement {
     this.plot = new Plot(this.box, linesOf(this.rows, this.sources), { settings, axis, known: Number(length), colours, on });
     this.marks = new Marks(this.plot.u, readAttempts(this));
     this.observer.observe(this.box);
+    // Below a pointer that rests, another axis has another place.
+    if (left >= 0) this.plot.u.setCursor({ left, top });
     this.cursor.show();
   }
 

@@ -55,6 +55,8 @@ export function reachReals([low, high], reals) {
 }
 
 const SPIKE_REACH = 3;
+// Values that differ by less, as a share of them, are one flat line.
+const FLAT = 0.002;
 const [FURTHEST, NARROWEST] = [1e300, 1e-300];
 
 /** Clamp a value to what an axis can hold without an overflow. */
@@ -71,6 +73,7 @@ export function usualRange(values) {
   const reach = SPIKE_REACH * (upper - lower);
   let [low, high] = [Math.max(ordered[0], lower - reach), Math.min(ordered.at(-1), upper + reach)];
   if (Math.max(high - low, Math.abs(high)) < NARROWEST) low = high = 0;
+  if (high - low <= FLAT * Math.abs(high)) low = high;
   const room = 0.08 * (high - low || Math.abs(high) || 1);
   const fromZero = (low >= 0 && low <= high / 2) || (low === high && high > 0);
   return [fromZero ? 0 : low - room, high + room];

@@ -30,6 +30,7 @@ class FrameView extends HTMLElement {
 
   buildPresentation() {
     this.present = buildIconButton("present", "Present", () => this.toggle());
+    this.present.classList.add("present");
     this.querySelector(".steps").append(this.present);
     const { signal } = this.listeners;
     document.addEventListener("keydown", (event) => this.press(event), { signal });

@@ -25,6 +25,8 @@ PRESS = """([keys, selector]) => keys.filter((key) =>
     const event = new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true });
     const isTaken = !target.dispatchEvent(event);
     document.querySelector("dialog.keys")?.close();
+    // It leaves the presentation, if the key has begun one.
+    document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "Escape", bubbles: true }));
     return isTaken;
   }))"""
 

@@ -1,7 +1,5 @@
 """What changes on an open page while a worker reports."""
 
-import re
-
 import pytest
 from playwright.sync_api import expect
 

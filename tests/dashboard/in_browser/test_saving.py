@@ -37,6 +37,8 @@ def test_grids_and_checkpoints_are_saved_under_the_runs_name(open_page: OpenPage
         ("Save PNG", "first-light-1200.png"),
         ("everything", "first-light-1200.checkpoint.safetensors"),
     ):
+        if link == "everything":
+            page.locator("#checkpoints summary").first.click()
         with page.expect_download() as download:
             page.get_by_role("link", name=link).click()
         assert download.value.suggested_filename == name

@@ -68,6 +68,8 @@ def test_thinned_curve_keeps_its_spike_in_a_band_and_zoom_fetches_every_point(
     assert (round(first, -2), round(last, -2)) == (6200, 6400)
     assert read_plot(page, f"{line}.means.includes({SPIKE})")
     expect(shown_iteration(page)).to_have_text("10,000")
+    # The pointer rests where the drag ended: at another place of the axis now.
+    expect(page.locator(f"{MAIN} [data-field=at]")).to_have_text(re.compile("at iteration 6,3[34].$"))
     expect(page.get_by_label("Zoom from iteration")).to_have_value(re.compile("62.."))
     over.dblclick(position={"x": 50, "y": 50})
     until(page, "plot.u.scales.x.max", 10_000)

@@ -87,8 +87,10 @@ def test_without_their_script_overlays_stay(open_page: OpenPage, worker: FakeWor
 
 # A page of A4 between usual margins.
 PAPER = 718
+# The line that unfolds a record is its heading on paper.
 CONTROLS = (
-    "button, select, summary, nav, input:not([type=text], [type=hidden]), curve-settings, frame-player, .overlay"
+    "button, select, summary:not(.record > summary), nav, input:not([type=text], [type=hidden]), "
+    "curve-settings, frame-player, .overlay"
 )
 SEEN = "(all) => all.filter((each) => each.checkVisibility()).map((each) => each.outerHTML.slice(0, 80))"
 CUT = """() => [...document.querySelectorAll(".log, .spec, .scroll, .strip, .choices")]
