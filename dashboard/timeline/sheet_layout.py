@@ -121,6 +121,12 @@ def evenly_spaced(count: int, most: int) -> list[int]:
     return sorted({round(step * (count - 1) / (most - 1)) for step in range(most)})
 
 
+def spread(count: int, most: int) -> list[int]:
+    """Return at most `most` indices, evenly spread; fewer, down to half, where all steps are then equal."""
+    even = (shown for shown in range(most, most // 2, -1) if (count - 1) % (shown - 1) == 0)
+    return evenly_spaced(count, next(even, most) if count > most else most)
+
+
 def choose(grids: Sequence[GridRow], most: int) -> list[GridRow]:
     """Return at most so many grids, evenly spread, the first and the last among them."""
     return [grids[index] for index in evenly_spaced(len(grids), most)]

@@ -15,11 +15,10 @@ from dashboard.timeline.requests import CellPosition
 from dashboard.timeline.sheet_layout import (
     CELL_FRAMES,
     alike,
-    choose,
     cut_cells,
     cut_corners,
-    evenly_spaced,
     name_sheet,
+    spread,
 )
 from dashboard.web.formats import show_count
 from dashboard.web.layout import Moment, Thumbnail, moment_of
@@ -125,7 +124,7 @@ def _build_strip(
 
     Each stands at its iteration's place; one that would cover the frame before is left out.
     """
-    indices = evenly_spaced(len(grids), STRIP_CANDIDATES)
+    indices = spread(len(grids), STRIP_CANDIDATES)
     candidates = [grids[at] for at in indices]
     url = f"/runs/{job_id}/corners/{name_sheet(candidates)}.png"
     cuts = cut_corners(candidates)
@@ -249,7 +248,7 @@ def build_cell(
     if position is None or not is_followed:
         position = CellPosition((selected.rows + 1) // 2, (selected.columns + 1) // 2)
     same = alike(grids, selected)
-    shown = choose(same, CELL_FRAMES if is_followed else UNASKED_FRAMES)
+    shown = [same[at] for at in spread(len(same), CELL_FRAMES if is_followed else UNASKED_FRAMES)]
     size = cut_cells(shown)[0].size
     side = SHOWN_SIDE if is_followed else UNASKED_SIDE
     scale = max(1, side // max(size.width, size.height))

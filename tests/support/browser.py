@@ -136,6 +136,13 @@ def open_settings(page: Page, name: str = "Chart settings") -> None:
     expect(menu).to_have_attribute("open", "")
 
 
+def open_record(page: Page, title: str) -> Locator:
+    """Unfold what a run has on record under this title; returns it."""
+    record = page.locator("details.record", has=page.get_by_role("heading", name=title, exact=True))
+    record.locator("summary").first.click()
+    return record
+
+
 def go_to(page: Page, iteration: int) -> None:
     """Type an iteration and press Enter."""
     box = page.get_by_label("Iteration", exact=True)

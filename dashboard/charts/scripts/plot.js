@@ -134,6 +134,8 @@ const MINUTES = [1, 2, 5, 10, 20, 30, 60, 120, 240, 480, 720, 1440, 2880, 7200, 
 const TIME_STEPS = [1, 2, 5, 10, 20, 30, ...MINUTES.map((minutes) => 60 * minutes)];
 const LABEL_GAP = 6;
 const LEAST_AXIS_WIDTH = 40;
+// In pixels; in a presentation the text is larger, and takes more.
+const [AXIS_HEIGHT, ROW_SPACE] = [28, 30];
 const ruler = document.createElement("canvas").getContext("2d");
 
 /** The width of the widest of these labels, in pixels. */
@@ -145,12 +147,13 @@ function widthOf(labels, font) {
 /** uPlot's axes for places up to this length, and the padding at the right for the last label. */
 function buildAxes({ axis, length, isLog }, colours) {
   const { font } = colours;
+  const height = parseFloat(font);
   const widest = widthOf([showPlace(axis, length)], font);
   const common = { stroke: colours.text, font, gap: LABEL_GAP, ticks: { show: false } };
   const below = {
     ...common,
     grid: { show: false },
-    size: 28,
+    size: Math.max(AXIS_HEIGHT, 2 * height),
     space: widest + 40,
     values: (u, ticks) => ticks.map((tick) => (tick === null ? null : showPlace(axis, tick))),
   };
@@ -158,6 +161,7 @@ function buildAxes({ axis, length, isLog }, colours) {
   const left = {
     ...common,
     grid: { stroke: colours.rule, width: 1 },
+    space: Math.max(ROW_SPACE, 2 * height),
     size: (u, labels) => Math.max(LEAST_AXIS_WIDTH, widthOf(labels ?? [], font) + LABEL_GAP + 2),
     values: (u, ticks) => ticks.map((tick) => (tick === null ? null : showTick(tick))),
   };

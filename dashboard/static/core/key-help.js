@@ -5,6 +5,8 @@ import { build } from "./dom.js";
 
 // Elements to which a key belongs while they have the focus.
 const OWN_KEYS = "input, select, textarea, button, summary, [tabindex]";
+// These take two keys alone; so a page's other keys work after one of them was clicked.
+const [PRESSED, PRESSES] = ["button, summary", new Set([" ", "Enter"])];
 const TEXT_FIELDS = "input:not([type=checkbox], [type=range], [type=radio]), select, textarea";
 
 // The pages to which g and a letter lead.
@@ -39,7 +41,9 @@ const KEYS = [
 
 /** Whether a key belongs to the focused element or to the browser. */
 export function isTyping(event) {
-  return event.ctrlKey || event.metaKey || event.altKey || Boolean(event.target.closest?.(OWN_KEYS));
+  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return true;
+  const owner = event.target.closest?.(OWN_KEYS);
+  return Boolean(owner) && (PRESSES.has(event.key) || !owner.matches(PRESSED));
 }
 
 /** Whether text is being written, to which letters belong. */

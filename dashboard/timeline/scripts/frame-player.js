@@ -1,7 +1,7 @@
 // <frame-player>: the slider below the strip, on the axis that strip and curves share; play, speed, keys and wheel. It
 // announces the wanted iteration and the timeline selects it.
 import { readAddress, writeAddress } from "../../static/core/address.js";
-import { announce, build, buildChoice, buildIcon, buildIconButton, listen, setIconButton, stopListening } from "../../static/core/dom.js";
+import { announce, build, buildChoice, buildIcon, buildIconButton, listen, pickFromLinks, setIconButton, stopListening } from "../../static/core/dom.js";
 import { showCount } from "../../static/core/format.js";
 import { isTyping } from "../../static/core/key-help.js";
 import { stepOf } from "../../static/core/slider.js";
@@ -49,6 +49,7 @@ class FramePlayer extends HTMLElement {
     // The server's marks of findings lie above the slider, at its places.
     this.marks = this.timeline.querySelector(".marks");
     this.replaceChildren(this.marks, this.line, this.slider);
+    pickFromLinks(this);
     this.buildTransport();
     listen(this, "frames", (detail) => this.draw(detail));
     listen(this, "axis", (axis) => this.turnTo(axis));

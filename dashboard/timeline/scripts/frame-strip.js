@@ -3,7 +3,7 @@
 // anew at most every REFRESH_MS. dashboard/timeline/templates/_frame_strip.html draws the same.
 import { announce, build, buildSvg, listen, pickFromLinks, stopListening } from "../../static/core/dom.js";
 import { showCount } from "../../static/core/format.js";
-import { evenlySpaced, iterationOn, nearestFrame, placeOn, spaceOut } from "./frames.js";
+import { iterationOn, nearestFrame, placeOn, spaceOut, spread } from "./frames.js";
 import { nameSheet, placeCorners } from "./thumbnails.js";
 
 const CANDIDATES = 24;
@@ -84,7 +84,7 @@ class FrameStrip extends HTMLElement {
     [this.drawn, this.count, this.width] = [this.frames, this.frames.length, this.clientWidth];
     const { axis } = this;
     const seen = this.frames.filter(({ iteration }) => iteration >= axis.from && iteration <= axis.to);
-    const candidates = evenlySpaced(seen.length, CANDIDATES).map((at) => seen[at]);
+    const candidates = spread(seen.length, CANDIDATES).map((at) => seen[at]);
     if (!candidates.length) return this.show([], "");
     const side = this.width < NARROW ? NARROW_SIDE : SIDE;
     const places = candidates.map(({ iteration }) => placeOn(axis, iteration));

@@ -60,7 +60,10 @@ class FrameView extends HTMLElement {
   }
 
   leave() {
-    if (history.state?.presents) history.back();
+    // The browser goes back a little later; asked twice it would leave the page.
+    if (this.isLeaving) return;
+    this.isLeaving = Boolean(history.state?.presents);
+    if (this.isLeaving) history.back();
     else this.hide();
   }
 
@@ -77,6 +80,7 @@ class FrameView extends HTMLElement {
   }
 
   hide() {
+    this.isLeaving = false;
     if (!this.isPresenting) return;
     delete document.documentElement.dataset.presents;
     setIconButton(this.present, "present", "Present");

@@ -33,10 +33,12 @@ export function nearestFrame(frames, iteration) {
   return iteration - frames[left].iteration < frames[right].iteration - iteration ? left : right;
 }
 
-/** At most `most` evenly spaced indices from the first to the last. */
-export function evenlySpaced(count, most) {
-  if (count <= most) return Array.from({ length: count }, (_, index) => index);
-  return [...new Set(Array.from({ length: most }, (_, step) => Math.round((step * (count - 1)) / (most - 1))))];
+/** At most `most` evenly spaced indices from the first to the last: fewer, down to half, where all steps are then equal. */
+export function spread(count, most) {
+  let shown = Math.min(count, most);
+  if (count > most) for (let fewer = most; fewer > most / 2; fewer--) if ((count - 1) % (fewer - 1) === 0) { shown = fewer; break; }
+  if (shown === count) return Array.from({ length: count }, (_, index) => index);
+  return [...new Set(Array.from({ length: shown }, (_, step) => Math.round((step * (count - 1)) / (shown - 1))))];
 }
 
 /** A frame from its event; `created` in milliseconds. */

@@ -6,7 +6,7 @@ import pytest
 
 from dashboard.charts.chart import describe_beyond, usual_range
 from dashboard.charts.references import Reference, reach_references
-from dashboard.timeline.sheet_layout import evenly_spaced
+from dashboard.timeline.sheet_layout import spread
 from dashboard.timeline.view import nearest_index
 from dashboard.web import formats
 from tests.support.browser import OpenPage
@@ -75,7 +75,7 @@ VALUES = [
     [-3.0, -2.0, -1.0, 0.5],
 ]
 REALS = [[], [0.0], [9.76], [1.0, -2.5]]
-TIMELINES = [(1, 24), (24, 24), (25, 24), (40, 24), (1000, 24)]
+TIMELINES = [(1, 24), (24, 24), (25, 24), (40, 24), (1000, 24), (57, 16)]
 
 
 def test_scripts_place_axis_and_frames_as_the_server_does(open_page: OpenPage) -> None:
@@ -87,12 +87,12 @@ def test_scripts_place_axis_and_frames_as_the_server_does(open_page: OpenPage) -
           const base = document.querySelector("script[type=module]").src;
           const scales = await import(new URL("../../charts/scripts/scales.js", base));
           const { describeBeyond, reachReals, usualRange } = scales;
-          const { evenlySpaced, nearestFrame } = await import(new URL("../../timeline/scripts/frames.js", base));
+          const { spread, nearestFrame } = await import(new URL("../../timeline/scripts/frames.js", base));
           const frames = iterations.map((iteration) => ({ iteration }));
           return [
             values.map(usualRange),
             [false, true].map((thin) => values.map((each) => describeBeyond(each, ...usualRange(each), thin))),
-            timelines.map(([count, most]) => evenlySpaced(count, most)),
+            timelines.map(([count, most]) => spread(count, most)),
             wanted.map((iteration) => nearestFrame(frames, iteration)),
             reals.map((real) => reachReals([0.5, 2], real)),
           ];
@@ -103,7 +103,7 @@ def test_scripts_place_axis_and_frames_as_the_server_does(open_page: OpenPage) -
     assert ranges == [pytest.approx(usual_range(values)) for values in VALUES]
     for said, is_thinned in zip(beyond, (False, True), strict=True):
         assert said == [describe_beyond(each, *usual_range(each), is_thinned=is_thinned) for each in VALUES]
-    assert strips == [evenly_spaced(*timeline) for timeline in TIMELINES]
+    assert strips == [spread(*timeline) for timeline in TIMELINES]
     assert nearest == [nearest_index(iterations, each) for each in wanted]
     lines = [[Reference(value, "") for value in reals] for reals in REALS]
     assert reached == [pytest.approx(reach_references((0.5, 2.0), each)) for each in lines]

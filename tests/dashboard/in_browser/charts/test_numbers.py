@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 
 from api.curves import queries as curve_queries
 from dashboard.web import formats
-from tests.support.browser import OpenPage, Watch, eventually, find_box
+from tests.support.browser import OpenPage, Watch, eventually, find_box, open_settings
 from tests.support.fake_worker import FakeWorker, once
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("shares_service")]
@@ -139,6 +139,7 @@ def test_every_number_of_a_run_is_the_api_s(open_page: OpenPage, worker: FakeWor
     eventually(page, lambda: page.evaluate(f"document.querySelector('{chart}').plot.u.scales.x.max"), END)
 
     # A zoom that holds neither the selected grid nor every point, and one that is empty at its beginning.
+    open_settings(page)
     for first, last in ((100, 3100), (4000, 4030), (1, 2)):
         page.get_by_label("Zoom from iteration").fill(str(first))
         page.get_by_label("Zoom to iteration").fill(str(last))

@@ -193,7 +193,7 @@ def test_what_was_chosen_since_stays_with_another_view_and_other_runs(
 ) -> None:
     page = open_compared(open_page, once(worker, make_pair))
     page.get_by_role("link", name="First").click()
-    page.locator(".compare-chooser summary").click()
+    page.locator(".compare-chooser summary", has_text="Metrics").click()
     page.get_by_label("Discriminator loss", exact=True).uncheck()
     expect(page).to_have_url(re.compile("at=100"))
     page.get_by_role("link", name="Wipe between two").click()
@@ -222,7 +222,7 @@ def test_other_latents_are_said_as_the_place_moves(open_page: OpenPage, worker: 
 def test_metrics_are_chosen_at_once_and_said_in_the_address(open_page: OpenPage, worker: FakeWorker) -> None:
     page = open_compared(open_page, once(worker, make_pair))
     expect(page.locator(".compare-chart h3")).to_have_text(LOSSES, use_inner_text=True)
-    page.locator(".compare-chooser summary").click()
+    page.locator(".compare-chooser summary", has_text="Metrics").click()
     page.get_by_label("Speed", exact=True).check()
     with_speed = [*LOSSES, "Speed (iterations/s)"]
     expect(page.locator(".compare-chart h3")).to_have_text(with_speed, use_inner_text=True)
@@ -284,9 +284,9 @@ def test_page_is_complete_without_scripts(open_page: OpenPage, worker: FakeWorke
     page.locator("[name=left]").select_option(label="2 seldom")
     page.locator(".wipe-form button").click()
     expect(page.locator(".wipe-over compare-grid")).to_have_attribute("data-name", "seldom")
-    page.locator(".compare-chooser summary").click()
+    page.locator(".compare-chooser summary", has_text="Metrics").click()
     page.get_by_label("Discriminator loss", exact=True).uncheck()
-    page.locator(".compare-chooser button").click()
+    page.locator(".compare-chooser button", has_text="Show").click()
     expect(page.locator(".compare-chart h3")).to_have_text(["Generator loss"], use_inner_text=True)
     expect(page.locator("#spec-difference")).to_contain_text("seed")
 

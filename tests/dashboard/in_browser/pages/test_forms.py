@@ -3,7 +3,14 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.support.browser import OpenPage, Watch, eventually, expect_fit, find_violations_in_both_themes
+from tests.support.browser import (
+    OpenPage,
+    Watch,
+    eventually,
+    expect_fit,
+    find_violations_in_both_themes,
+    open_record,
+)
 from tests.support.fake_worker import FakeWorker
 
 pytestmark = pytest.mark.browser
@@ -87,6 +94,7 @@ def test_spec_is_copied_to_the_clipboard_or_selected_where_there_is_none(
 ) -> None:
     job = worker.submit()
     page = open_page(f"/runs/{job}", permissions=["clipboard-read", "clipboard-write"])
+    open_record(page, "Spec")
     page.get_by_role("button", name="Copy").click()
     expect(page.locator("copy-text [role=status]")).to_have_text("Copied")
     assert "batch_size: 64" in page.evaluate("navigator.clipboard.readText()")

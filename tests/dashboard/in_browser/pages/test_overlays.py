@@ -11,11 +11,13 @@ from tests.support.fake_worker import FakeWorker, make_histograms, once
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("shares_service")]
 OVERLAYS = (
     ("run", ".chooser"),
-    ("run", ".steps .settings"),
-    ("run", ".chart .settings"),
+    ("run", ".settings:has([aria-label='Player settings'])"),
+    ("run", ".settings:has([aria-label='Chart settings'])"),
     ("run", ".confirm"),
-    ("compare", ".compare-chooser"),
-    ("list", ".menu"),
+    ("compare", ".compare-chooser:has-text('Group')"),
+    ("compare", ".compare-chooser:has-text('Metrics')"),
+    ("list", ".menu:has-text('Group')"),
+    ("list", ".menu:has([aria-label=Columns])"),
     ("list", ".how"),
     ("list", ".confirm"),
 )

@@ -3,7 +3,14 @@
 import pytest
 from playwright.sync_api import expect
 
-from tests.support.browser import OpenPage, eventually, find_violations_in_both_themes, read_plot, shown_iteration
+from tests.support.browser import (
+    OpenPage,
+    eventually,
+    find_violations_in_both_themes,
+    open_record,
+    read_plot,
+    shown_iteration,
+)
 from tests.support.fake_worker import FakeWorker, OwnRun, make_grid_png
 
 pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("shares_service")]
@@ -23,11 +30,11 @@ def test_a_page_that_waited_shows_first_values_of_any_name_and_its_axis_grows(
     expect(page.locator("#chart tbody dfn")).to_have_text(["loss_G", "loss_D"])
     run.log(500, loss_G=3.0, loss_D=1.0, progress=78.0)
     expect(page.locator("[data-field=progress]").first).to_have_text("500")
-    expect(page.locator(".newest[data-field=loss_G]").first).to_have_text("3.00")
+    expect(page.locator("#chart [data-metric=loss_G] [data-field=value]")).to_have_text("3.00")
     eventually(page, lambda: read_plot("#chart", page, "plot.length >= 500"), True)
     assert page.locator("progress").count() == 0
     # One of any name can be chosen, and the address names it.
-    page.locator("#chart summary").click()
+    page.locator("#chart .chooser summary").click()
     page.get_by_role("checkbox", name=ODD).check()
     expect(page.locator("#chart tbody dfn").nth(2)).to_have_text(ODD)
     eventually(page, lambda: read_plot("#chart", page, "plot.lines.length"), 3)
@@ -61,6 +68,6 @@ def test_pictures_follow_the_timeline_and_cells_of_unknown_latents_cannot_be_fol
     expect(page.get_by_text("Cells are not compared one by one")).to_be_visible()
     run.save_file("images/real/00000400.png", make_grid_png(401), 400)
     expect(page.locator(".series li")).to_have_count(4)
-    page.locator("summary", has_text="images/real/").click()
+    open_record(page, "Files").locator("summary", has_text="images/real/").click()
     expect(page.get_by_role("link", name="00000400.png")).to_be_visible()
     assert find_violations_in_both_themes(page) == []
