@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -91,10 +92,26 @@ def plan_timelines(session: Session, blobs: Blobs, asked: TimelinesRequest, form
         raise FigureRefused(f"None of these runs has a grid at or before iteration {iterations[-1]:,}.")
     crop = _crop(asked, [grid for row in shown for grid in row if grid])
     _check_pixels((shot for row in rows for shot in row.shots if shot), crop)
+    curves, lines = _plan_below(session, asked, jobs, form, len(files.names))
     used = [[grid.iteration for grid in row if grid] for row in shown]
     about = describe_figure("Timelines", "timelines", jobs, [{"iterations": sorted(set(seen))} for seen in used])
-    plan = TimelinesPlan(Page(form, asked.width, asked.dpi), about, tuple(iterations), tuple(rows), crop)
-    return plan_figure(plan, files.names, files.reader(blobs), "timelines", jobs)
+    plan = TimelinesPlan(Page(form, asked.width, asked.dpi), about, tuple(iterations), tuple(rows), crop, curves)
+    digests = [*files.names, *(hashlib.sha256(data).hexdigest() for data in lines)]
+    return plan_figure(plan, digests, lambda: chain(files.reader(blobs)(), lines), "timelines", jobs)
+
+
+def _plan_below(
+    session: Session, asked: TimelinesRequest, jobs: Sequence[Job], form: ImageForm, first: int
+) -> tuple[CurvesPlan | None, list[bytes]]:
+    """Plan the curves below timelines; first: the number of their first file."""
+    if not asked.below:
+        return None, []
+    metrics = tuple(dict.fromkeys(asked.below))
+    lines, files = _read_lines(session, jobs, metrics, first)
+    labels = label_runs(jobs, "name" if asked.labels == "none" else asked.labels, asked.label)
+    about = describe_figure("Curves", "curves", jobs, [{} for _ in jobs])
+    page = Page(form, asked.width, asked.dpi)
+    return CurvesPlan(page, about, tuple(labels), metrics, tuple(lines), 0.0, "linear", "linear"), files
 
 
 def plan_movie(session: Session, blobs: Blobs, job_id: str, asked: MovieRequest, form: MovieForm) -> PlannedFigure:
@@ -119,6 +136,19 @@ def plan_curves(session: Session, asked: CurvesRequest, form: ImageForm) -> Plan
     """Plan curves; raises JobNotFound, FigureRefused and FigureTooLarge."""
     jobs = find_jobs(session, asked.run)
     metrics = tuple(dict.fromkeys(asked.metric)) or default_metrics(session, jobs)
+    lines, files = _read_lines(session, jobs, metrics)
+    about = describe_figure("Curves", "curves", jobs, [{"metrics": list(metrics)} for _ in jobs])
+    plan = CurvesPlan(
+        Page(form, asked.width, asked.dpi), about, tuple(label_runs(jobs, asked.labels, asked.label)), metrics,
+        tuple(lines), asked.smoothing, asked.x, asked.y,
+    )  # fmt: skip
+    return plan_figure(plan, [hashlib.sha256(data).hexdigest() for data in files], lambda: files, "curves", jobs)
+
+
+def _read_lines(
+    session: Session, jobs: Sequence[Job], metrics: Sequence[str], first: int = 0
+) -> tuple[list[Line], list[bytes]]:
+    """Return the lines of these metrics and their files; raises FigureRefused and FigureTooLarge."""
     lines: list[Line] = []
     files: list[bytes] = []
     points = 0
@@ -130,16 +160,11 @@ def plan_curves(session: Session, asked: CurvesRequest, form: ImageForm) -> Plan
                 raise FigureTooLarge(
                     f"These curves have more than {MAX_POINTS:,} points; ask for fewer runs or metrics."
                 )
-            lines.append(Line(index, curve.name, len(files)))
+            lines.append(Line(index, curve.name, first + len(files)))
             files.append(pack_line(curve.points))
     refuse_unknown_metrics(session, jobs, metrics, {line.metric for line in lines})
     refuse_other_extractors(session, lines, jobs)
-    about = describe_figure("Curves", "curves", jobs, [{"metrics": list(metrics)} for _ in jobs])
-    plan = CurvesPlan(
-        Page(form, asked.width, asked.dpi), about, tuple(label_runs(jobs, asked.labels, asked.label)), metrics,
-        tuple(lines), asked.smoothing, asked.x, asked.y,
-    )  # fmt: skip
-    return plan_figure(plan, [hashlib.sha256(data).hexdigest() for data in files], lambda: files, "curves", jobs)
+    return lines, files
 
 
 def default_metrics(session: Session, jobs: Sequence[Job]) -> tuple[str, ...]:

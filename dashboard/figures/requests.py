@@ -16,6 +16,7 @@ from ganlib.events import METRIC_NAME_PATTERN
 LARGEST_NUMBER = 1_000_000_000
 MAX_CELLS = 64
 MAX_HEAT_RUNS = 6
+MAX_BELOW = 4
 MOST_KEPT, MAX_TEXT = 200, 200
 # Only in addresses.
 WITHOUT_INPUT = {"frames"}
@@ -77,6 +78,8 @@ class TimelinesRequest(_PageRequest, _Cells):
     """Timelines beside each other."""
 
     iteration: Annotated[list[Iteration], Field(max_length=MAX_ITERATIONS)] = []
+    # Curves below the grids.
+    below: Annotated[list[Metric], Field(max_length=MAX_BELOW)] = []
     labels: Labelling = "name"
 
 

@@ -6,6 +6,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
@@ -29,6 +30,8 @@ PANEL_SHARE, PANEL_LEAST = 0.42, 90.0
 LEGEND_LINE, HANDLE = 11.0, 40.0
 # The height of the axis of iterations.
 MARGIN = 26.0
+# Between the panels of a figure that has no engine for its layout.
+AXIS_ROOM = 14.0
 # Of the lines of a figure together; every spike is among them.
 DRAWN_POINTS, LEAST_POINTS = 24_000, 600
 # Larger values cannot be placed on an axis with 64-bit floats.
@@ -65,6 +68,40 @@ def draw_curves(plan: CurvesPlan, files: Sequence[bytes], out: BinaryIO) -> None
             legend.write(axes)
         panels[-1].set_xlabel("iteration", size=SIZE)
         save_figure(figure, plan.page, plan.about, out)
+
+
+class Panels:
+    """Panels of curves below something else, each with its legend above it; the iterations stand under them."""
+
+    def __init__(self, plan: CurvesPlan) -> None:
+        self._plan = plan
+        self._groups = group_metrics(plan)
+        width = plan.page.width_mm * POINTS_PER_MM
+        self._legends = [_Legend(plan, lines, width) for lines in self._groups.values()]
+        self.height = sum(PANEL_LEAST + legend.height for legend in self._legends) + MARGIN
+
+    def draw(
+        self, figure: Figure, files: Sequence[bytes], marks: Sequence[int], box: tuple[float, float, float, float]
+    ) -> None:
+        """Draw between left and right and below the top, shares of the figure, which is so many points high.
+
+        marks: iterations that stand out, as those of the grids above.
+        """
+        left, right, top, points = box
+        first: Axes | None = None
+        for (group, lines), legend in zip(self._groups.items(), self._legends, strict=True):
+            top -= (PANEL_LEAST + legend.height) / points
+            height = (PANEL_LEAST - AXIS_ROOM) / points
+            axes = figure.add_axes((left, top, right - left, height), sharex=first)
+            first = first or axes
+            for line in lines:
+                _draw_line(axes, self._plan, line, legend.name(line), style_of(self._plan, line, lines), files)
+            _finish(axes, self._plan, group, lines)
+            for mark in marks:
+                axes.axvline(mark, color="#8a8a85", linewidth=0.5, linestyle=(0, (1, 2)), zorder=0.5)
+            legend.write(axes)
+            last = axes
+        last.set_xlabel("iteration", size=SIZE)
 
 
 def group_metrics(plan: CurvesPlan) -> dict[str, list[Line]]:

@@ -100,18 +100,6 @@ class About:
 
 
 @dataclass(frozen=True)
-class TimelinesPlan:
-    """Rows = runs, columns = iterations."""
-
-    page: Page
-    about: About
-    iterations: tuple[int, ...]
-    rows: tuple[TimelineRow, ...]
-    crop: Crop | None
-    kind: Literal["timelines"] = "timelines"
-
-
-@dataclass(frozen=True)
 class Line:
     """One curve. Its file holds its iterations as int64, then its values as float64."""
 
@@ -133,6 +121,19 @@ class CurvesPlan:
     x_scale: Scale
     y_scale: Scale
     kind: Literal["curves"] = "curves"
+
+
+@dataclass(frozen=True)
+class TimelinesPlan:
+    """Rows = runs, columns = iterations; below them curves of the runs, if there are any."""
+
+    page: Page
+    about: About
+    iterations: tuple[int, ...]
+    rows: tuple[TimelineRow, ...]
+    crop: Crop | None
+    curves: CurvesPlan | None = None
+    kind: Literal["timelines"] = "timelines"
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from dashboard.figures.drawing.canvas import (
     save_figure,
     text_width,
 )
+from dashboard.figures.drawing.curves import Panels
 from dashboard.figures.drawing.frames import enlarge, read_cells
 from dashboard.figures.drawing.plans import FigureOversize, Shot, TimelinesPlan, cells_size
 
@@ -28,6 +29,8 @@ LINE_HEIGHT = 1.25
 GAP, ROW_GAP = 3.0, 5.0
 LABEL_SHARE = 0.22
 NARROWEST = 6.0
+# Above curves below the grids, and beside them for their values.
+PANEL_GAP, CURVES_LEFT = 6.0, 40.0
 # A letter's width by its height, about right for most letters; lines are measured afterwards.
 LETTER_WIDTH = 0.62
 
@@ -64,6 +67,9 @@ def draw_timelines(plan: TimelinesPlan, files: Sequence[bytes], out: BinaryIO) -
         gap = sizes.dots(ROW_GAP)
         width = sizes.label + len(plan.iterations) * (sizes.box + sizes.dots(GAP)) - sizes.dots(GAP)
         height = top + sum(heights) + sum(below) + gap * (len(heights) - 1) + sizes.dots(1)
+        panels = Panels(plan.curves) if plan.curves else None
+        room = sizes.dots(panels.height + PANEL_GAP) if panels else 0.0
+        height += room
         figure = make_figure(plan.page, width, height, sizes.dots_per_inch)
         canvas = _Canvas(figure, width, height, sizes)
         canvas.write_columns(plan)
@@ -73,6 +79,12 @@ def draw_timelines(plan: TimelinesPlan, files: Sequence[bytes], out: BinaryIO) -
             canvas.write_label(label, letters, y, tall)
             canvas.place_row(plan, row.shots, shown, row.blanks, y, tall)
             y += tall + note + gap
+        if panels:
+            left = max(sizes.label, sizes.dots(CURVES_LEFT)) / width
+            points = height * 72 / sizes.dots_per_inch
+            panels.draw(
+                figure, files, plan.iterations, (left, 0.995, (room - sizes.dots(PANEL_GAP)) / height, points)
+            )
         save_figure(figure, plan.page, plan.about, out)
 
 

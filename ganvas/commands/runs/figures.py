@@ -52,6 +52,7 @@ def read_form(path: Path, forms: Sequence[str]) -> str:
     metavar="METRIC,…",
     help=f"Draw curves instead: {GENERATOR_LOSS.name},{DISCRIMINATOR_LOSS.name}.",
 )
+@click.option("--below", metavar="METRIC,…", help="Draw these curves below the grids.")
 @click.option("--smoothing", type=click.FloatRange(0, 0.999), help="Of curves: 0 none, 0.9 much.")
 @click.option("--log-x", is_flag=True, help="A logarithmic axis of iterations.")
 @click.option("--log-y", is_flag=True, help="A logarithmic axis of values.")
@@ -91,13 +92,14 @@ def _timelines_query(options: dict[str, Any]) -> Query:
         if options[name]:
             raise click.UsageError(f"--{name.replace('_', '-')} is for --curves.")
     return to_query(
-        iteration=options["iterations"], rows=options["rows"], columns=options["columns"], cells=options["cells"],
+        iteration=options["iterations"], below=options["below"], rows=options["rows"], columns=options["columns"],
+        cells=options["cells"],
         **_page_options(options),
     )  # fmt: skip
 
 
 def _curves_query(curves: str, options: dict[str, Any], form: str) -> Query:
-    for name in ("iterations", "rows", "columns", "cells"):
+    for name in ("iterations", "below", "rows", "columns", "cells"):
         if options[name]:
             raise click.UsageError(f"--{name} is for timelines, not for --curves.")
     if form == "csv":

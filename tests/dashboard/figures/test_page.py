@@ -111,6 +111,19 @@ def test_columns_are_chosen_by_pictures_and_a_caption_names_what_is_shown(
     assert "checked" not in chosen
 
 
+def test_curves_are_drawn_below_grids(client: TestClient, run: str) -> None:
+    asked = "iteration=100,300&below=loss/generator,loss/discriminator"
+    svg = client.get(f"/figures/timelines.svg?run={run}&{asked}").text
+    texts = re.findall(r">([^<>]+)</t(?:ext|span)>", svg)
+    assert {"Losses", "Generator loss", "Discriminator loss", "iteration"} <= {
+        text.removeprefix("first-light, ") for text in texts
+    }
+    assert svg.count("<image") == 2
+    page = read(client, f"/figures?run={run}&below=loss/genrator")
+    assert "Did you mean loss/generator?" in words(page)
+    assert 'name="below" value="loss/genrator"' in page
+
+
 def test_a_run_that_ended_early_leaves_blank_cells(client: TestClient, worker: FakeWorker, run: str) -> None:
     worker.finish("failed", "out_of_memory", "Out of memory.")
     longer = worker.submit(name="a_b c")
