@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from ganlib.errors import Problem
 from ganlib.spec.fields import Section
+from ganlib.spec.sections.datasets import DatasetSpec
 from ganlib.spec.sections.execution import SpeedSpec
 from ganlib.spec.sections.losses import LossesSpec
 from ganlib.spec.sections.networks import NetworkSpec
@@ -29,6 +30,10 @@ class OtherSections(Protocol):
     @property
     def seed(self) -> int:
         """The run's seed."""
+
+    @property
+    def dataset(self) -> DatasetSpec:
+        """The images to learn from."""
 
     @property
     def generator(self) -> NetworkSpec:
@@ -96,8 +101,8 @@ class Technique:
     Order of the calls: `wrap_*` once while the run is built, `choose_*_loss` once after it, then in each iteration
     `discriminator_penalty` and `after_discriminator_update` for each of the discriminator's updates,
     `generator_penalty` for each of the generator's, and `after_iteration`; `choose_sampler` for each sample grid,
-    `choose_classifier` for each measurement of the discriminator's classes. A state that matters to
-    what follows goes into the checkpoint through `state_dict` and `load_state_dict`.
+    `choose_classifier` for each measurement of the discriminator's classes, `metrics` for each event of metrics. A
+    state that matters to what follows goes into the checkpoint through `state_dict` and `load_state_dict`.
     """
 
     mixes_items = False
@@ -143,6 +148,10 @@ class Technique:
     def choose_classifier(self, discriminator: nn.Module) -> nn.Module:
         """Return the network whose classes are measured in the place of this one."""
         return discriminator
+
+    def metrics(self) -> dict[str, Tensor]:
+        """Return numbers () to log by the names of their metrics, on the device; they are copied."""
+        return {}
 
     def generators(self) -> list[torch.Generator]:
         """Return the streams of random numbers that its penalties draw from, other than torch's own."""

@@ -32,6 +32,7 @@ GROUP_LABELS = {
     "accuracy": "Accuracy while training",
     "transfer": "Classifier transfer",
     "updates": "Updates an iteration",
+    "augmentation": "Augmentation",
     "speed": "Speed",
     "system": "Machine",
 }

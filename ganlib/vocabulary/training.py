@@ -84,6 +84,18 @@ GENERATOR_UPDATES = Metric(
     unit="per iteration",
     player="generator",
 )
+AUGMENTATION_PROBABILITY = Metric(
+    "augmentation/probability",
+    "Augmentation probability",
+    "Probability of each change that adaptive augmentation makes of an image that the discriminator sees.",
+)
+AUGMENTATION_OVERFITTING = Metric(
+    "augmentation/overfitting",
+    "Overfitting while augmented",
+    "E sign D(training), of changed images: 0 without overfitting, 1 where all are called real (r_t of Karras and "
+    "others, 2020, equation 1).",
+    player="discriminator",
+)
 SPEED = Metric(
     "speed/iterations_per_second",
     "Speed",

@@ -154,7 +154,7 @@ class RunReporter:
             self._check_losses()
 
     def report_metrics(self, step: StepResult) -> None:
-        """Log losses, mean logits, the classes' loss and accuracy, the players' updates, and the speed.
+        """Log losses, mean logits, the classes' loss and accuracy, updates, techniques' numbers, and the speed.
 
         A loss that is not finite, in this iteration or one before it, ends the run: TrainingDiverged.
         """
@@ -178,6 +178,9 @@ class RunReporter:
                 DISCRIMINATOR_PENALTY.name: step.discriminator_penalty,
             }
         computed = {name: tensor for name, tensor in tensors.items() if tensor is not None}
+        for technique in self._state.techniques:
+            # The next iteration may change them before they are read.
+            computed |= {name: tensor.clone() for name, tensor in technique.metrics().items()}
         self._writer.put(partial(_make_metrics, iteration, computed, numbers))
         self._check_losses()
 

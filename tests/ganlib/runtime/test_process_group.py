@@ -44,6 +44,8 @@ SHARED: dict[str, dict[str, Any]] = {
         },
         "techniques": [
             {"technique": "diff_augment"},
+            {"technique": "ada", "speed": 5, "target": -0.9},
+            {"technique": "lecam", "start": 3},
             {"technique": "instance_noise", "until": 30},
             {"technique": "ema_generator", "decay": 0.9},
             {"technique": "r1", "gamma": 1},

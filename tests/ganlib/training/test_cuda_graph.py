@@ -36,7 +36,12 @@ RECORDED: dict[str, dict[str, Any]] = {
             "discriminator": {"kind": "rmsprop", "schedule": FADING},
         },
         "discriminator_steps": 2,
-        "techniques": [{"technique": "ema_generator", "decay": 0.8}, {"technique": "diff_augment"}],
+        "techniques": [
+            {"technique": "ema_generator", "decay": 0.8},
+            {"technique": "diff_augment"},
+            {"technique": "ada", "speed": 0.5},
+            {"technique": "lecam", "start": 3},
+        ],
     },
     "gradient penalty": {
         "losses": {"discriminator": "wasserstein", "generator": "wasserstein"},

@@ -50,6 +50,8 @@ CONDITIONAL: dict[str, Any] = {
     },
     "techniques": [
         {"technique": "diff_augment"},
+        {"technique": "ada", "speed": 0.1, "every": 1, "target": -0.9},
+        {"technique": "lecam", "start": 1},
         {"technique": "ema_generator", "decay": 0.8},
         {"technique": "r1", "gamma": 1, "every": 2},
         {"technique": "feature_matching", "mode": "add"},

@@ -183,8 +183,10 @@ EXACT_SPECS: dict[str, dict[str, Any]] = {
             {"technique": "feature_matching", "mode": "add"},
         ]
     },
-    "historical averaging, features alone": {
+    "historical averaging, features alone, adaptive augmentation, LeCam": {
         "techniques": [
+            {"technique": "ada", "speed": 0.2, "every": 2, "target": -0.99},
+            {"technique": "lecam", "start": 2, "decay": 0.5},
             {"technique": "historical_averaging"},
             {"technique": "feature_matching", "layer": 0, "distance": "l1"},
         ],
