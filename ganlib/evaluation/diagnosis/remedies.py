@@ -1,6 +1,7 @@
 """Remedies: what the papers did about faults of training, each as a change of a spec where it applies."""
 
 from copy import deepcopy
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -10,6 +11,8 @@ _PLAYERS = ("generator", "discriminator")
 # Rates of Adam above the first are high, below the second low; of plain gradient descent a hundred times as much.
 _HIGH_RATE, _LOW_RATE = 2e-3, 2e-5
 _SGD_FACTOR = 100
+# The losses whose logits say which images the discriminator calls real.
+_SAYS_REAL = ("minimax", "least_squares", "hinge")
 
 
 def _layers(spec: JsonObject, player: str) -> list[dict[str, Any]]:
@@ -153,6 +156,12 @@ differentiable_augmentation = _add(
     "Random changes of all images that the discriminator sees keep it from remembering a small data set.",
     "Zhao et al. (2020), section 3.2",
 )
+_adaptive_augmentation = _add(
+    {"technique": "ada"},
+    "Adaptive augmentation",
+    "Changes of all images that the discriminator sees, so many that it does not tell its training images apart.",
+    "Karras et al. (2020), sections 2 and 3",
+)
 _label_smoothing = _add(
     {"technique": "label_smoothing"},
     "One-sided label smoothing",
@@ -170,6 +179,21 @@ _gradient_penalty = _add(
 def r1(spec: JsonObject) -> Advice | None:
     """R1, for losses that are not a critic's."""
     return None if _loss(spec) in ("wasserstein", "catgan", "none") else _r1(spec)
+
+
+def adaptive_augmentation(spec: JsonObject) -> Advice | None:
+    """Augmentation that follows the overfitting, for pictures, and losses whose logits say what is real.
+
+    p would not leave 0 within a short run: its way to 1 is a quarter of the run's real images at most.
+    """
+    fits = spec.get("dataset", {}).get("name") != "gaussians" and _loss(spec) in _SAYS_REAL
+    advice = _adaptive_augmentation(spec) if fits else None
+    if advice is None:
+        return None
+    seen = spec.get("iterations", 1000) * spec.get("discriminator_steps", 1) * spec.get("batch_size", 64)
+    speed = min(500.0, float(f"{max(seen / 4000, 0.001):.2g}"))
+    *others, added = advice.changes["techniques"]
+    return replace(advice, changes={"techniques": [*others, {**added, "speed": speed}]})
 
 
 def label_smoothing(spec: JsonObject) -> Advice | None:

@@ -291,3 +291,24 @@ def test_a_sigmoid_run_is_told_to_take_relu_first() -> None:
     layers = first.changes["discriminator.layers"]
     assert "sigmoid" not in {layer.get("kind") for layer in layers}
     assert "Winkler" in first.source
+
+
+def advice_of(spec: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the adaptive augmentation that a discriminator that overfits is given, if any."""
+    for advice in advise(RULES["discriminator_overfits"].remedies, spec):
+        for technique in advice.changes.get("techniques", ()):
+            if technique["technique"] == "ada":
+                return dict(technique)
+    return None
+
+
+def test_a_discriminator_that_overfits_is_told_to_augment_so_fast_that_the_run_sees_it() -> None:
+    data = load_spec(Path(__file__).parents[3] / "recipes/weaver-emoji.yaml").model_dump(mode="json")
+    # 1,500 iterations of 64 images are 96 thousand: a quarter of them.
+    assert advice_of(data) == {"technique": "ada", "speed": 24.0}
+    assert advice_of(data | {"iterations": 10**6}) == {"technique": "ada", "speed": 500.0}
+    # Where it would be refused, and where it is there.
+    assert advice_of(data | {"losses": {"discriminator": "wasserstein", "generator": "wasserstein"}}) is None
+    assert advice_of(data | {"dataset": {"name": "gaussians"}}) is None
+    first = advise(RULES["discriminator_overfits"].remedies, data | {"techniques": [{"technique": "ada"}]})[0]
+    assert first.title == "Differentiable augmentation"

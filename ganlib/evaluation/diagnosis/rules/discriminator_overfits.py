@@ -45,6 +45,7 @@ RULE = Rule(
     window=2,
     look=look,
     remedies=(
+        remedies.adaptive_augmentation,
         remedies.differentiable_augmentation,
         remedies.r1,
         remedies.lower_discriminator_rate,
