@@ -45,7 +45,10 @@ class WorkerClient:
     def describe_worker(self, post: WorkerPost) -> None:
         """Describe this worker and its current job to the service."""
         self._transport.request(
-            "POST", "/workers/heartbeat", timeout=HEARTBEAT_TIMEOUT, **_json(post.model_dump_json())
+            "POST",
+            "/workers/heartbeat",
+            timeout=HEARTBEAT_TIMEOUT,
+            **_json(post.model_dump_json(exclude_none=True)),
         )
 
     def claim_job(self, request: ClaimRequest) -> ClaimRead | None:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from api.server.database.clock import database_now
 from api.server.database.engine import dialect_name, insert_for
 from api.server.database.models import Job, Worker
-from api.workers.schemas import GpuState, WorkerPost, WorkerRead
+from api.workers.schemas import CpuState, GpuState, WorkerPost, WorkerRead
 
 # Four missed descriptions in a row.
 ALIVE_SECONDS = 60.0
@@ -21,6 +21,7 @@ _DESCRIBED = (
     "device",
     "gpus",
     "gpu_count",
+    "cpu",
     "commit_hash",
     "is_dirty",
     "version",
@@ -36,6 +37,7 @@ def record_worker(session: Session, post: WorkerPost) -> None:
         "device": post.device,
         "gpus": [gpu.model_dump() for gpu in post.gpus],
         "gpu_count": post.gpu_count,
+        "cpu": post.cpu.model_dump() if post.cpu else None,
         "commit_hash": post.commit,
         "is_dirty": post.dirty,
         "version": post.version,
@@ -69,6 +71,7 @@ def list_workers(session: Session) -> list[WorkerRead]:
             device=worker.device,
             gpus=[GpuState(**gpu) for gpu in worker.gpus],
             gpu_count=worker.gpu_count,
+            cpu=CpuState(**worker.cpu) if worker.cpu else None,
             commit=worker.commit_hash,
             dirty=worker.is_dirty,
             version=worker.version,

@@ -18,16 +18,27 @@ class GpuState(Request):
     utilisation: Annotated[float, Field(ge=0, le=1)] | None = None
 
 
+class CpuState(Request):
+    """The processors that a worker may use and its machine's memory in bytes, and how busy they are, 0 to 1."""
+
+    cores: Annotated[int, Field(ge=1, le=65_536)]
+    memory_total: Annotated[int, Field(ge=0, le=2**60)]
+    memory_used: Annotated[int, Field(ge=0, le=2**60)]
+    utilisation: Annotated[float, Field(ge=0, le=1)] | None = None
+
+
 class WorkerPost(Request):
     """A worker describes itself, every few seconds.
 
-    gpu_count: how many of the cards it may use. dirty: whether tracked files were changed since the commit.
+    gpu_count: how many of the cards it may use. cpu: left out by older workers. dirty: whether tracked files were
+    changed since the commit.
     """
 
     name: Label
     device: Annotated[str, Field(max_length=200)] = ""
     gpus: Annotated[list[GpuState], Field(max_length=64)] = []
     gpu_count: Annotated[int, Field(ge=0, le=1024)] = 0
+    cpu: CpuState | None = None
     commit: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")] | None = None
     dirty: bool = False
     version: Annotated[str, Field(max_length=50)] = ""
@@ -45,6 +56,7 @@ class WorkerRead(Schema):
     device: str
     gpus: list[GpuState]
     gpu_count: int = 0
+    cpu: CpuState | None = None
     commit: str | None
     dirty: bool = False
     version: str

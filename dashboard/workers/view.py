@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from api.workers.queue import QueuedJob, RunningJob
-from api.workers.schemas import GpuState, WorkerRead
+from api.workers.schemas import CpuState, GpuState, WorkerRead
 from dashboard.web.commit_links import short_commit
 from dashboard.web.formats import NOTHING, show_count, show_duration, show_moment, show_percent
 from dashboard.web.layout import Frame, Moment, moment_of
@@ -42,7 +42,7 @@ class WaitingRow:
 
 @dataclass(frozen=True)
 class CardView:
-    """One GPU: its memory in use and its load (None where the driver does not report it)."""
+    """One GPU, or all cores: memory in use, and load (None where nobody reports it)."""
 
     name: str
     memory: str
@@ -247,7 +247,7 @@ def _worker_row(worker: WorkerRead, run: RunningJob | None, now: datetime) -> Wo
         progress=_show_progress(run) if run else "",
         left=_show_left(run) if run else "",
         device=worker.device or NOTHING,
-        cards=[_card(gpu) for gpu in worker.gpus],
+        cards=[*([_cpu_card(worker.cpu)] if worker.cpu and worker.is_alive else []), *map(_card, worker.gpus)],
         version=worker.version,
         seen=moment_of(worker.seen_at, now),
     )
@@ -278,6 +278,17 @@ def _show_progress(run: RunningJob) -> str:
 def _show_left(run: RunningJob) -> str:
     seconds = _seconds_left(run)
     return "" if seconds is None else f"about {show_duration(seconds)} left"
+
+
+def _cpu_card(cpu: CpuState) -> CardView:
+    return CardView(
+        name=f"{show_count(cpu.cores)} core{'s' * (cpu.cores > 1)}",
+        memory=f"{cpu.memory_used / GIB:.1f} of {show_gib(cpu.memory_total)}",
+        memory_used=cpu.memory_used,
+        memory_total=max(1, cpu.memory_total),
+        busy=NOTHING if cpu.utilisation is None else f"{show_percent(cpu.utilisation)} busy",
+        busy_percent=None if cpu.utilisation is None else round(100 * cpu.utilisation),
+    )
 
 
 def _card(gpu: GpuState) -> CardView:

@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 from api.client.transport import is_temporary
 from api.client.worker_client import WorkerClient
-from api.errors import ServiceError
+from api.errors import RequestInvalid, ServiceError
 from api.workers.schemas import WorkerPost
 from worker.loop.periodic import PeriodicThread
+from worker.machine.cpu import CpuMeter
 from worker.machine.devices import count_gpus, describe_device, describe_shortage, read_gpu_states
 from worker.machine.git import find_checkout, is_dirty, read_commit
 from worker.machine.provenance import read_own_version
@@ -39,6 +40,8 @@ class Presence:
         self._folder = settings.attempts_dir
         self._checkout, self._version = find_checkout(), read_own_version()
         self._read_held = read_held
+        self._cpu = CpuMeter()
+        self._tells_cpu = True
         self._thread = PeriodicThread("presence", self.try_post, every_seconds, at_once=True)
 
     def start(self) -> None:
@@ -63,16 +66,27 @@ class Presence:
 
     def post(self) -> None:
         """Post the description; raises ServiceError when the service is away or refuses this worker."""
-        held = self._read_held()
         # Beside its device, where people look for who could take a run that waits.
         shortage = describe_shortage(self._folder)
         device = f"{describe_device()[:80]}, {shortage}" if shortage else describe_device()
+        try:
+            self._describe(device)
+        except RequestInvalid:
+            if not self._tells_cpu:
+                raise
+            # A service of an earlier version does not know this field.
+            self._tells_cpu = False
+            self._describe(device)
+
+    def _describe(self, device: str) -> None:
+        held = self._read_held()
         self._client.describe_worker(
             WorkerPost(
                 name=self._name,
                 device=device[:200],
                 gpus=read_gpu_states(),
                 gpu_count=self._worker_gpus or count_gpus(),
+                cpu=self._cpu.measure() if self._tells_cpu else None,
                 # Read anew: the next trainer runs what is checked out then.
                 commit=read_commit(self._checkout),
                 dirty=is_dirty(self._checkout),

@@ -382,6 +382,7 @@ class Worker(Base):
     gpus: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
     # Number of cards that it may use.
     gpu_count: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    cpu: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     commit_hash: Mapped[str | None] = mapped_column(String(40))
     # Whether tracked files were changed since that commit.
     is_dirty: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 # The newest revision below migrations/versions; a test compares the two.
-HEAD_REVISION = "0014"
+HEAD_REVISION = "0015"
 _BUSY_SECONDS = 1.0
 
 

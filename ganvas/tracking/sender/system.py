@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ganlib.vocabulary import CPU, GPU, GPU_MEMORY, MEMORY, PROCESS_MEMORY
+from worker.machine.cpu import read_cpu_times, read_fields
 from worker.machine.devices import read_gpu_states
 
 _GIB = 1024**3
@@ -15,7 +16,7 @@ class SystemSampler:
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
-        self._cpu_times = _read_cpu_times()
+        self._cpu_times = read_cpu_times()
 
     def sample(self) -> dict[str, float]:
         """Return the metrics by their names; the CPU's since the last call."""
@@ -23,10 +24,10 @@ class SystemSampler:
         with suppress(OSError, ValueError, IndexError):
             values |= self._measure_cpu()
         with suppress(OSError, ValueError, KeyError, ZeroDivisionError):
-            memory = _read_fields(Path("/proc/meminfo"))
+            memory = read_fields(Path("/proc/meminfo"))
             values[MEMORY.name] = 100 * (1 - memory["MemAvailable"] / memory["MemTotal"])
         with suppress(OSError, ValueError, KeyError):
-            values[PROCESS_MEMORY.name] = _read_fields(Path(f"/proc/{self._pid}/status"))["VmRSS"] * 1024 / _GIB
+            values[PROCESS_MEMORY.name] = read_fields(Path(f"/proc/{self._pid}/status"))["VmRSS"] * 1024 / _GIB
         for gpu in read_gpu_states():
             if gpu.utilisation is not None:
                 values[GPU.member(gpu.index).name] = 100 * gpu.utilisation
@@ -34,7 +35,7 @@ class SystemSampler:
         return {name: round(value, 3) for name, value in values.items()}
 
     def _measure_cpu(self) -> dict[str, float]:
-        before, self._cpu_times = self._cpu_times, _read_cpu_times()
+        before, self._cpu_times = self._cpu_times, read_cpu_times()
         if before is None or self._cpu_times is None:
             return {CPU.name: min(100.0, 100 * os.getloadavg()[0] / (os.cpu_count() or 1))}
         busy, total = (now - then for now, then in zip(self._cpu_times, before, strict=True))
@@ -48,20 +49,3 @@ def count_kernel_kills() -> int:
         text = (Path("/sys/fs/cgroup") / group.lstrip("/") / "memory.events").read_text(encoding="utf-8")
         return int(dict(line.split() for line in text.splitlines()).get("oom_kill", 0))
     return 0
-
-
-def _read_cpu_times() -> tuple[int, int] | None:
-    """Return the busy time and all time of all cores so far, in ticks; None where Linux does not say."""
-    try:
-        ticks = [
-            int(part) for part in Path("/proc/stat").read_text(encoding="utf-8").split("\n", 1)[0].split()[1:9]
-        ]
-    except (OSError, ValueError):
-        return None
-    return sum(ticks) - ticks[3] - ticks[4], sum(ticks)
-
-
-def _read_fields(path: Path) -> dict[str, int]:
-    """Return the fields of a file of /proc that have a number, in its unit (kB)."""
-    rows = (line.partition(":") for line in path.read_text(encoding="utf-8", errors="replace").splitlines())
-    return {name: int(parts[0]) for name, _, rest in rows if (parts := rest.split()) and parts[0].isdecimal()}

@@ -76,7 +76,15 @@ def test_queue_page_shows_what_waits_and_why_and_who_runs_what(client: TestClien
     assert "4 waiting, 1 running, 1 worker" in shown
     assert shown.count("The worker is busy.") == 4
     card = {"index": 0, "name": "A100", "memory_total": 16 * 2**30, "memory_used": 2**30, "utilisation": 0.83}
-    described = {"name": "bench-2:4711", "device": "cpu", "gpus": [card], "job_id": worker.job_id, "attempt": 1}
+    cpu = {"cores": 8, "memory_total": 32 * 2**30, "memory_used": 3 * 2**30, "utilisation": 0.352}
+    described = {
+        "name": "bench-2:4711",
+        "device": "cpu",
+        "gpus": [card],
+        "cpu": cpu,
+        "job_id": worker.job_id,
+        "attempt": 1,
+    }
     assert client.post("/workers/heartbeat", json=described).status_code == 204
     html = read(client, "/queue-and-workers")
     shown = words(html)
@@ -86,6 +94,9 @@ def test_queue_page_shows_what_waits_and_why_and_who_runs_what(client: TestClien
         "runs runs-now at 0 of 1,000",
         "1.0 of 16 GiB",
         "83 % busy",
+        "8 cores",
+        "3.0 of 32 GiB",
+        "35 % busy",
         "24 GiB of a card",
         "2 cards, commit 0123456",
         "No worker runs commit 0123456.",

@@ -10,6 +10,8 @@ from click.testing import CliRunner
 from sqlalchemy import update
 
 from api.client.client import Client
+from api.client.worker_client import WorkerClient
+from api.errors import RequestInvalid
 from api.server.database.engine import build_database
 from api.server.database.models import Worker
 from api.workers.schemas import WorkerPost
@@ -34,6 +36,31 @@ def test_a_worker_that_tells_of_itself_is_listed(live_service: LiveService) -> N
         (worker,) = client.list_workers()
     assert (worker.name, worker.is_alive, worker.job_id, worker.attempt) == ("gpu-1", True, "job1", 2)
     assert worker.device == devices.describe_device()
+
+
+def test_a_worker_tells_how_busy_its_machine_is_and_an_older_service_takes_it_without(
+    live_service: LiveService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tell(live_service.url)
+    with Client(live_service.url) as client:
+        (worker,) = client.list_workers()
+    assert worker.cpu is not None
+    assert 0 < worker.cpu.memory_used < worker.cpu.memory_total
+    assert worker.cpu.cores >= 1
+    # A service whose description of workers has no such field.
+    posts: list[dict[str, object]] = []
+
+    def refuse(_: object, post: WorkerPost) -> None:
+        posts.append(post.model_dump(exclude_none=True))
+        if "cpu" in posts[-1]:
+            raise RequestInvalid("cpu: Extra inputs are not permitted")
+
+    monkeypatch.setattr(WorkerClient, "describe_worker", refuse)
+    presence = Presence(WorkerSettings(url=live_service.url, worker_name="gpu-1"), lambda: None)
+    presence.post()
+    presence.post()
+    presence.close()
+    assert ["cpu" in post for post in posts] == [True, False, False]
 
 
 def test_what_it_says_next_takes_the_place_of_what_it_said(live_service: LiveService) -> None:
