@@ -46,7 +46,9 @@ def test_the_table_is_filtered_by_data_length_fault_and_text(ganvas: RunCommand)
     faults = read_names(ganvas("recipes", "--fault", "--under", "1min").out)
     assert len(faults) > 5
     assert all(name.startswith("fault-") for name in faults)
-    assert read_names(ganvas("recipes", "weaver").out) == ["weaver-emoji-4-1", "weaver-emoji-50-1", "weaver-emoji"]
+    assert read_names(ganvas("recipes", "weaver").out) == [
+        "weaver-emoji-4-1", "weaver-emoji-50-1", "weaver-emoji-ada", "weaver-emoji-lecam", "weaver-emoji",
+    ]  # fmt: skip
     assert "winkler-mnist" not in read_names(ganvas("recipes", "winkler", "--dataset", "cifar10").out)
     assert len(json.loads(ganvas("recipes", "--under", "30s", "--json").out)["items"]) < 20
     assert "No recipe is like this" in ganvas("recipes", "weaver", "--fault").out
