@@ -43,6 +43,11 @@ class Metric:
         return self.name.partition("/")[0]
 
     @property
+    def is_share(self) -> bool:
+        """Whether its values lie between 0 and 1, as what it means says."""
+        return not self.unit and self.meaning.startswith("Share of")
+
+    @property
     def heading(self) -> str:
         """The label with the unit, as a chart and an axis have it."""
         return f"{self.label} ({self.unit})" if self.unit else self.label

@@ -34,6 +34,8 @@ MARGIN = 26.0
 AXIS_ROOM = 14.0
 # Of the lines of a figure together; every spike is among them.
 DRAWN_POINTS, LEAST_POINTS = 24_000, 600
+# Values that differ by less, as a share of them, are one flat line; charts do the same.
+FLAT = 0.002
 # Larger values cannot be placed on an axis with 64-bit floats.
 FURTHEST = 1e100
 # Okabe and Ito's colours but for yellow, which is too light for a line on paper.
@@ -184,6 +186,21 @@ def _alone(values: Values) -> NDArray[np.bool_]:
     return alone
 
 
+def choose_range(low: float, high: float, is_share: bool) -> tuple[float, float]:
+    """Return an axis for values from low to high that starts where people expect it.
+
+    Shares have 0 to 1. Values that hardly differ are one flat line; such an axis begins at 0, and so does one
+    whose lowest value is no more than half of the highest.
+    """
+    if is_share and 0 <= low <= high <= 1:
+        return 0.0, 1.04
+    if high - low <= FLAT * max(abs(low), abs(high)):
+        reach = 1.08 * max(abs(low), abs(high)) or 1.0
+        return (-reach if low < 0 else 0.0), (reach if high > 0 or low == high == 0 else 0.0)
+    room = 0.05 * (high - low)
+    return (0.0 if 0 <= low <= high / 2 else low - room), high + room
+
+
 def _finish(axes: Axes, plan: CurvesPlan, group: str, lines: Sequence[Line]) -> None:
     """Scale and name the axes."""
     drawn = [
@@ -201,6 +218,8 @@ def _finish(axes: Axes, plan: CurvesPlan, group: str, lines: Sequence[Line]) -> 
         axis.set_major_formatter(FuncFormatter(lambda value, _: show_tick(value)))
         axis.set_minor_formatter(NullFormatter())
     metrics = {line.metric for line in lines}
+    if plan.y_scale == "linear":
+        axes.set_ylim(*choose_range(min(drawn), max(drawn), all(find_metric(name).is_share for name in metrics)))
     axes.set_ylabel(label_group(group) if len(metrics) > 1 else find_metric(lines[0].metric).heading, size=SIZE)
     axes.tick_params(labelsize=SIZE, width=0.6, length=2.5)
     axes.grid(visible=True, linewidth=0.4, color="#dededa")

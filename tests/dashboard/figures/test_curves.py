@@ -11,7 +11,7 @@ import pytest
 from pypdf import PdfReader
 
 from api.curves.points import Points
-from dashboard.figures.drawing.curves import DASHES, PLAYERS, draw_curves, smooth, style_of, visible
+from dashboard.figures.drawing.curves import DASHES, PLAYERS, choose_range, draw_curves, smooth, style_of, visible
 from dashboard.figures.drawing.plans import FigureRefusal, Line, Page, Plan
 from dashboard.figures.drawing.process import pack_line
 from dashboard.figures.routes import defuse, write_table
@@ -70,6 +70,26 @@ def test_the_players_of_one_run_keep_their_hues() -> None:
     plan = make_curves(runs=("a",))
     lines = [Line(0, name, 0) for name in PLAYERS]
     assert [style_of(plan, line, lines)["color"] for line in lines] == [colour for colour, _ in PLAYERS.values()]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "is_share", "axis"),
+    [
+        (0.9, 0.98, True, (0.0, 1.04)),
+        # A share that is none, as a quotient of two may be.
+        (0.9, 1.9, True, (0.0, 1.95)),
+        (1.0, 1.00015, False, (0.0, 1.08 * 1.00015)),
+        (-3.0, -3.0, False, (-3.24, 0.0)),
+        (0.0, 0.0, False, (0.0, 1.0)),
+        (1.0, 3.0, False, (0.0, 3.1)),
+        (2.0, 3.0, False, (1.95, 3.05)),
+        (-1.0, 3.0, False, (-1.2, 3.2)),
+    ],
+)
+def test_axes_start_where_people_expect(
+    low: float, high: float, is_share: bool, axis: tuple[float, float]
+) -> None:
+    assert choose_range(low, high, is_share) == pytest.approx(axis)
 
 
 def test_smoothing_by_hand() -> None:
