@@ -157,6 +157,9 @@ def end_attempt(session: Session, job: Job, end: AttemptEnd, reason: Reason | No
         "ended_at": None if is_queued else database_now(),
         "reason": outcome.reason.model_dump() if outcome.reason else None,
     }
+    if job.origin != GANLIB and outcome.state == "succeeded" and job.iteration + 1 == job.iterations:
+        # Its loop counts from 0: all iterations are done.
+        values["iteration"] = job.iterations
     session.execute(update(Job).where(Job.id == job.id).values(values))
     session.refresh(job)
     text, level = describe_end(job.attempt, end, reason, outcome)

@@ -155,4 +155,5 @@ def _run_again(session: Session, job: Job, run: RunOpen, lease_seconds: float | 
     session.refresh(job)
     if was != "running" or job.last_event_id == 0:
         goes = f"Run again by {run.writer}." if was != "running" else f"Run by {run.writer}."
-        insert_service_events(session, job, state_changed_event(job), log_line_event(job, goes))
+        began_at = None if job.last_event_id else run.started_at
+        insert_service_events(session, job, state_changed_event(job), log_line_event(job, goes), at=began_at)

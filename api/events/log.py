@@ -4,6 +4,7 @@ import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -80,9 +81,13 @@ def _build_insert_for(dialect: str) -> ReturningInsert[int]:
     return build_insert(dialect, announces=True)
 
 
-def insert_service_events(session: Session, job: Job, *events: dict[str, Any]) -> None:
-    """Store events of the service itself, such as a change of state, so that streams send them."""
-    at = session.execute(select(database_now())).scalar_one()
+def insert_service_events(session: Session, job: Job, *events: dict[str, Any], at: datetime | None = None) -> None:
+    """Store events of the service itself, such as a change of state, so that streams send them.
+
+    at: when they happened, where that was earlier; a run may have been recorded without the service.
+    """
+    now = session.execute(select(database_now())).scalar_one()
+    at = now if at is None else min(at, now)
     body = json.dumps([{"at": at.isoformat(), "event": event} for event in events]).encode()
     for event in events:
         if event["kind"] == "line_logged":

@@ -258,7 +258,7 @@ def build_cell(
         columns=selected.columns,
         row=position.row,
         column=position.column,
-        note=_note(len(grids), same, shown),
+        note=_note(len(grids), same, shown) if is_followed else _invite(len(grids), len(same)),
         width=size.width * scale,
         height=size.height * scale,
         frames=_build_frames(job_id, shown, position, selected.iteration, is_followed=is_followed),
@@ -283,6 +283,11 @@ def _build_frames(
         )
         for at, (grid, cutout) in enumerate(zip(shown, cut_cells(shown), strict=True))
     )
+
+
+def _invite(count: int, same: int) -> str:
+    where = "at every iteration" if same == count else f"in {show_count(same)} of {show_count(count)} grids"
+    return f"The same latents {where}. Click a cell of the grid to follow that one."
 
 
 def _note(count: int, same: Sequence[GridRow], shown: Sequence[GridRow]) -> str:

@@ -70,7 +70,7 @@ def sync_run(path: Path, transport: "Transport", *, ends: bool = False) -> str:
     """
     from ganvas.tracking.folder import RunFolder
     from ganvas.tracking.sender.delivery import Delivery, hold_delivery
-    from ganvas.tracking.sender.position import CopyBehind
+    from ganvas.tracking.sender.position import CopyBehind, find_whole_run
 
     folder = RunFolder(path)
     folder.read_header()
@@ -78,7 +78,12 @@ def sync_run(path: Path, transport: "Transport", *, ends: bool = False) -> str:
         if not is_held:
             return "its own process is sending it"
         ended = folder.read_end()
+        is_open = ended is None and not ends and not folder.is_written()
         try:
+            # A copy without an end says nothing of how the run ended; opening it would set that run to work again.
+            if is_open and (stored := find_whole_run(folder, transport)) is not None:
+                page = f"{transport.url}/runs/{stored['id']}"
+                return f"nothing new, no end yet in this folder; {stored['state']} there: {page}"
             opened = delivery.open(ended["events_count"] if ended else None)
         except CopyBehind as error:
             return str(error)
@@ -92,7 +97,13 @@ def sync_run(path: Path, transport: "Transport", *, ends: bool = False) -> str:
         if ended is not None:
             delivery.finish(ended)
         state = ended["end"] if ended else "still being written" if folder.is_written() else "no end yet"
-        return f"{delivery.sent_events:,} events and {delivery.sent_files:,} files sent, {state}: {opened.url}"
+        return f"{_say_sent(delivery.sent_events, delivery.sent_files)}, {state}: {opened.url}"
+
+
+def _say_sent(events: int, files: int) -> str:
+    if not events and not files:
+        return "nothing new"
+    return f"{events:,} event{'' if events == 1 else 's'} and {files:,} file{'' if files == 1 else 's'} sent"
 
 
 def make_new(path: Path) -> None:

@@ -32,6 +32,8 @@ main()
 # How long the end of a run waits for its delivery, and for a sender that has only just started.
 FINISH_SECONDS = 30.0
 _START_SECONDS = 10.0
+# How long a loop that asks for its page's address waits for it.
+ANSWER_SECONDS = 5.0
 
 
 class SenderLink:
@@ -87,6 +89,11 @@ class SenderLink:
             process.returncode = 0
         return self.state
 
+    def wait_for_answer(self) -> None:
+        """Wait until it is known whether a service takes the run, ANSWER_SECONDS at most."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.state != "starting", ANSWER_SECONDS)
+
     def let_go(self) -> None:
         """Close this process's end of the pipe; also in a forked child, which would hold it open."""
         if self._process is not None and self._process.stdin is not None:
@@ -109,8 +116,9 @@ class SenderLink:
                 what, value = json.loads(line)
             except (ValueError, TypeError):
                 continue
-            self._note(what)
+            # Before the state, so that who has waited for that finds what was said.
             self._listen(what, value)
+            self._note(what)
         process.stdout.close()
         process.wait()
         self._set("done" if self.state == "done" else "gone")

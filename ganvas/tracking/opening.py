@@ -118,6 +118,7 @@ def _start(folder: RunFolder, step: int, mode: str, *, keep: bool) -> Run:
 
     run.on_close = partial(_finish, run, link, folder.path)
     run.on_fork = link.leave_to_parent
+    run.on_first_url = link.wait_for_answer
     try:
         link.start()
     except OSError as error:
@@ -144,7 +145,7 @@ def _listen(run: Run, what: str, value: Any) -> None:
     elif what == "stop":
         run.stop()
     elif what in ("url", "say", "away"):
-        run.url = value if what == "url" else run.url
+        run.known_url = value if what == "url" else run.known_url
         _say(f"{run.name}: {value}")
 
 

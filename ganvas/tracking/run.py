@@ -42,7 +42,7 @@ _TAIL_CHARACTERS = 16_000
 class Run:
     """One run; made by `ganvas.init`. Threads may share it.
 
-    name, key, folder: as the run has them. url: of its page, None until a service has it. step: the newest one.
+    name, key, folder: as the run has them. url: of its page, None without a service. step: the newest one.
     In a process that records nothing (another rank than 0, mode "disabled", a forked child) `folder` is None, and
     all calls do nothing. `with` closes the run: an exception ends it as failed.
     """
@@ -51,7 +51,6 @@ class Run:
         self.name = name
         self.key = key
         self.folder: Path | None = writer.folder.path if writer else None
-        self.url: str | None = None
         self.step = step
         self.end: End | None = None
         # The same as the folder has it, with the reason.
@@ -60,6 +59,9 @@ class Run:
         self.on_close: Callable[[], None] = lambda: None
         # The same, in a forked child.
         self.on_fork: Callable[[], None] = lambda: None
+        # Waits until it is known whether a service has the run, a few seconds at most.
+        self.on_first_url: Callable[[], None] = lambda: None
+        self.known_url: str | None = None
         self._writer = writer
         self._metrics = MetricsEncoder()
         self._said_range: Range | None = None
@@ -69,6 +71,13 @@ class Run:
         self._pictures = PictureSaver(writer, goes_on=step >= 0)
         self._is_told = False
         self._stop_asked = False
+
+    @property
+    def url(self) -> str | None:
+        """The address of the run's page; right after `ganvas.init` this waits for the service, 5 s at most."""
+        if self.known_url is None:
+            self.on_first_url()
+        return self.known_url
 
     # What a loop hands over.
 
@@ -280,14 +289,14 @@ class Run:
     # What people see.
 
     def __repr__(self) -> str:
-        place = self.url or self.folder or "records nothing"
+        place = self.known_url or self.folder or "records nothing"
         return f"<ganvas run {self.name!r}: {self.end or f'step {max(self.step, 0):,}'}, {place}>"
 
     def _repr_png_(self) -> bytes | None:
         return self._pictures.view.png
 
     def _repr_html_(self) -> str:
-        return self._pictures.view.describe(self.name, self.url, repr(self))
+        return self._pictures.view.describe(self.name, self.known_url, repr(self))
 
     # On the writer's thread.
 

@@ -15,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,8 @@ class Sender:
         self._end: dict[str, Any] | None = None
         # What the loop's process was asked to write, and perhaps did not before its end.
         self._asked: deque[str] = deque(maxlen=_MOST_ASKED)
+        # Since when no service answers, 0 while one does, and how long until it is asked again.
+        self._away_since, self._backoff = 0.0, FIRST_BACKOFF_SECONDS
 
     def run(self) -> bool:
         """Deliver until the loop has ended and nothing is left; returns whether the service has everything."""
@@ -178,39 +181,64 @@ class Sender:
     def _deliver_all(self) -> bool:
         while True:
             with hold_delivery(self._folder) as is_held:
-                if is_held:
-                    return self._deliver_held()
-            # The sender of the process before, whose run goes on here, or `ganvas sync`.
-            time.sleep(POLL_SECONDS)
+                is_delivered = self._deliver_held() if is_held else None
+            if is_delivered is not None:
+                return is_delivered
+            # Not held meanwhile: `ganvas sync`, or the sender of the process before, whose run goes on here.
+            if is_held:
+                self._pause(self._backoff * random.uniform(0.5, 1.0))  # noqa: S311
+                self._backoff = min(2 * self._backoff, LAST_BACKOFF_SECONDS)
+            else:
+                time.sleep(POLL_SECONDS)
 
-    def _deliver_held(self) -> bool:
+    def _deliver_held(self) -> bool | None:
+        """Deliver for as long as the service answers; returns whether all is there, None where another try is due.
+
+        The service is looked for anew at each try: one that was started since may have another port.
+        """
         transport = Transport(os.environ.get("GANVAS_URL") or read_service_url(default_home()))
         delivery = Delivery(self._folder, transport, self._ask_to_stop)
-        backoff, away_since = FIRST_BACKOFF_SECONDS, 0.0
-        while True:
-            # Read before the folder, so that nothing written in between is missed.
-            is_complete = self._is_examined.is_set()
-            try:
+        # Read before the folder, so that nothing written in between is missed.
+        is_complete = self._is_examined.is_set()
+        try:
+            if is_complete and self._end is not None and self._is_there(delivery, self._end):
+                return True
+            while True:
                 is_first = delivery.opened is None
                 has_more = delivery.deliver_some()
-                if delivery.opened is not None and (is_first or away_since):
+                if delivery.opened is not None and (is_first or self._away_since):
                     self._say("url", delivery.opened.url)
                 if is_complete and not has_more:
                     return self._finish(delivery)
-                backoff, away_since = FIRST_BACKOFF_SECONDS, 0.0
+                self._backoff, self._away_since = FIRST_BACKOFF_SECONDS, 0.0
                 self._is_examined.wait(BATCH_SECONDS)
-            except ServiceError as error:
-                if not is_temporary(error):
-                    raise
-                if not away_since:
-                    away_since = time.monotonic()
-                    logger.warning("events wait on disk: %s", error)
-                    self._say("away", f"offline: {error} The run goes on, and is kept in {self._folder.path}.")
-                has_waited = time.monotonic() - away_since > _linger_seconds()
-                if is_complete and (has_waited or self._folder.is_written()):
-                    return False
-                self._pause(backoff * random.uniform(0.5, 1.0))  # noqa: S311
-                backoff = min(2 * backoff, LAST_BACKOFF_SECONDS)
+                is_complete = self._is_examined.is_set()
+        except ServiceError as error:
+            if not is_temporary(error):
+                raise
+            return self._wait_longer(error, is_complete)
+        finally:
+            delivery.close()
+            transport.close()
+
+    def _is_there(self, delivery: Delivery, end: dict[str, Any]) -> bool:
+        """Whether a service has the whole run with its end already, as `ganvas sync` may have sent it."""
+        opened = delivery.open(end["events_count"])
+        if opened.is_whole and opened.state != end["end"]:
+            opened = delivery.open()
+        self._say("url", opened.url)
+        return opened.is_whole
+
+    def _wait_longer(self, error: ServiceError, is_complete: bool) -> bool | None:
+        """Say once that the service is away; False where it is not waited for any longer."""
+        if not self._away_since:
+            self._away_since = time.monotonic()
+            until = datetime.now() + timedelta(seconds=_linger_seconds())
+            ends = f"; it is tried again until {until:%H:%M}, or `ganvas sync` sends them" if is_complete else ""
+            logger.warning("events wait on disk: %s%s", error, ends)
+            self._say("away", f"offline: {error} The run goes on, and is kept in {self._folder.path}.")
+        has_waited = time.monotonic() - self._away_since > _linger_seconds()
+        return False if is_complete and (has_waited or self._folder.is_written()) else None
 
     def wait_for_loop(self) -> None:
         """Wait until the loop has ended, and its end is written down."""

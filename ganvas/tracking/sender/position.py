@@ -79,6 +79,19 @@ def find_part(folder: RunFolder, transport: Transport) -> AttemptPart:
     return part
 
 
+def find_whole_run(folder: RunFolder, transport: Transport) -> dict[str, Any] | None:
+    """Return the run if a service has all events of this folder, else None.
+
+    Raises as `find_part` does, for the same folders.
+    """
+    part = find_part(folder, transport)
+    count = folder.count_events()
+    position = _ask_position(transport, part, count)
+    if position is None or part.end_seq is not None or int(position["next_seq"]) < _count_held(part, count):
+        return None
+    return find_stored_run(str(part.opening["key"]), transport)
+
+
 def _ask_position(transport: Transport, part: AttemptPart, count: int) -> dict[str, Any] | None:
     """Return how far the service has an attempt; None where it, or an older service, knows nothing of it."""
     path = f"/jobs/{quote_id(str(part.opening['key']))}/attempts/{part.number}/position"

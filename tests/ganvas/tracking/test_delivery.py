@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ def test_a_copy_of_a_run_that_is_being_written_is_sent_so_far_and_the_rest_later
     recorded.run.close("failed", "because")
     shutil.copytree(recorded.folder.path, copy, dirs_exist_ok=True)
     # The folder of folders, and what the copy overwrote: where the service stood.
-    assert "1 events and 0 files sent, failed" in ganvas("sync", copy.parent).out
+    assert "1 event and 0 files sent, failed" in ganvas("sync", copy.parent).out
     job = only_job(client)
     assert (job.state, job.reason and job.reason.message) == ("failed", "because")
     assert list(client.curves(job.id, "loss_G")["loss_G"].values)[-1] == 10.0
@@ -260,7 +261,7 @@ def test_attempts_of_a_folder_are_those_of_the_service_and_what_is_dropped_comes
         assert job.state == "succeeded"
     # Piece by piece, as a loop is resumed while the service is there.
     go_on(path, 90.0, at=9)
-    assert "1 events and 0 files sent, succeeded" in ganvas("sync", path).out
+    assert "1 event and 0 files sent, succeeded" in ganvas("sync", path).out
     assert read_losses(client, job.id) == kept | {9: 90.0}
     assert only_job(client).attempts[-1].attempt == 4
     # A copy from before has another attempt of this number.
@@ -285,3 +286,31 @@ def test_without_a_service_the_folder_stays_as_it_is(recorded: Recorded, ganvas:
     assert recorded.folder.read_positions() == {}
     with Transport("http://127.0.0.1:9") as away, pytest.raises(ServiceUnreachable):
         Delivery(recorded.folder, away).open()
+
+
+def test_a_copy_without_an_end_leaves_a_run_that_has_ended_as_it_is(
+    recorded: Recorded, client: Client, ganvas: RunCommand, tmp_path: Path
+) -> None:
+    write_run(recorded)
+    recorded.run.leave_to_parent()
+    shutil.copytree(recorded.folder.path, tmp_path / "copy")
+    ganvas("sync", "--end", recorded.folder.path)
+    assert only_job(client).state == "failed"
+    told = ganvas("sync", tmp_path / "copy").out
+    assert told.startswith("copy: nothing new, no end yet in this folder; failed there: ")
+    assert only_job(client).state == "failed"
+
+
+def test_a_run_whose_steps_begin_at_0_reaches_its_planned_end_and_its_log_is_in_order(
+    recorded: Recorded, client: Client, ganvas: RunCommand
+) -> None:
+    began = {"iterations": STEPS, "started_at": datetime.now(UTC).isoformat()}
+    recorded.folder.write_header(recorded.folder.read_header() | began)
+    write_run(recorded)
+    recorded.run.close()
+    ganvas("sync", recorded.folder.path)
+    job = only_job(client)
+    assert (job.state, job.iteration, job.iterations) == ("succeeded", STEPS, STEPS)
+    log = client.log(job.id).items
+    assert log[0].text.startswith("Run by")
+    assert [line.at for line in log] == sorted(line.at for line in log)

@@ -285,3 +285,21 @@ import ganvas.tracking.sender.__main__
         [sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True
     )
     assert (done.returncode, done.stderr.decode()) == (0, "")
+
+
+def test_a_sender_that_waits_lets_sync_deliver_and_finds_a_service_with_another_address(
+    loops: Loops, client: Client, live_service: LiveService, ganvas: RunCommand
+) -> None:
+    """After its loop's end, without a service; sync's delivery is noticed, and nothing is opened again."""
+    status, told = loops.run("time.sleep(1.0)", GANVAS_URL="http://127.0.0.1:9")
+    assert (status, told.count("offline: ")) == (0, 1)
+    (folder,) = loops.folders()
+    wait_for(lambda: "succeeded" in ganvas("sync", folder.path, "--url", live_service.url).out)
+    assert points(client, wait_for_end(client)) == [0.0, 1.0, 2.0]
+
+
+def test_the_address_of_the_page_is_known_right_after_init(loops: Loops, client: Client) -> None:
+    process = loops.start("print(run.url, flush=True)")
+    said, _ = process.communicate(timeout=SECONDS)
+    assert said == f"{client.url}/runs/{wait_for_end(client).id}\n"
+    assert loops.start("print(run.url)", GANVAS_MODE="offline").communicate(timeout=SECONDS)[0] == "None\n"

@@ -299,7 +299,7 @@ def test_a_notebook_shows_the_newest_grid_and_the_way_to_the_page(recorded: Reco
     assert recorded.run._repr_png_() is None
     recorded.run.grid(np.full((1, 1, 2, 2), 7, np.uint8), step=1)
     recorded.events()
-    recorded.run.url = "http://127.0.0.1:8000/runs/a?b=<c>"
+    recorded.run.known_url = "http://127.0.0.1:8000/runs/a?b=<c>"
     png = recorded.run._repr_png_()
     assert png is not None
     assert Image.open(io.BytesIO(png)).getpixel((0, 0)) == 7

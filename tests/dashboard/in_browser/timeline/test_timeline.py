@@ -305,6 +305,8 @@ def test_history_leaves_out_other_latents_and_says_so(open_page: OpenPage, worke
     page = open_page(f"/runs/{job}?cell=1-1&iteration=100")
     expect(history_frames(page)).to_have_count(2)
     expect(page.locator("cell-history")).to_contain_text("these are from 100 to 200")
+    page = open_page(f"/runs/{job}")
+    expect(page.locator("cell-history")).to_contain_text("The same latents in 3 of 5 grids.")
 
 
 def test_timeline_and_history_are_accessible_in_both_themes(open_page: OpenPage, worker: FakeWorker) -> None:
