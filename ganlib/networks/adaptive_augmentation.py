@@ -54,7 +54,9 @@ class AdaptiveChanges(nn.Module):
         # Filters and matrices in bfloat16 would blur and tint the images that they only move.
         with torch.autocast(images.device.type, enabled=False):
             changed = images.to(torch.promote_types(images.dtype, torch.float32))
-            uniform, chance, normal = _draw(changed)
+            uniform, chance = _draw_uniform(changed)
+            # What nothing reads must not be drawn: a compiled pass leaves it out, and later numbers would differ.
+            normal = _draw_normal(changed) if self._geometry or self._colour else uniform
             probability = self.probability.to(changed.dtype)
             happens = chance < probability
             if self._blit:
@@ -177,13 +179,18 @@ def recolour(images: Tensor, matrices: Tensor, hue_and_saturation: bool = True) 
     return images * factor[:, None, None, None] + offset[:, None, None, None]
 
 
-def _draw(images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw all random numbers of a batch: uniform ones, those that decide what happens, and normal ones."""
+def _draw_uniform(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Draw the uniform numbers (8, N) of a batch, and those that decide what happens (13, N)."""
     count = global_count(len(images))
     uniform = torch.rand(_UNIFORMS + _CHANCES, count, device=images.device, dtype=images.dtype)
-    normal = local_items(torch.randn(_NORMALS, count, device=images.device, dtype=images.dtype), dim=1)
     uniform = local_items(uniform, dim=1)
-    return uniform[:_UNIFORMS], uniform[_UNIFORMS:], normal
+    return uniform[:_UNIFORMS], uniform[_UNIFORMS:]
+
+
+def _draw_normal(images: Tensor) -> Tensor:
+    """Draw the normal numbers (7, N) of a batch."""
+    count = global_count(len(images))
+    return local_items(torch.randn(_NORMALS, count, device=images.device, dtype=images.dtype), dim=1)
 
 
 def _read(images: Tensor, y: Tensor, x: Tensor) -> Tensor:

@@ -229,8 +229,9 @@ def test_each_image_has_its_own_numbers_wherever_in_the_batch_and_none_outside_o
 def test_gradients_and_their_gradients_flow_to_the_images(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     images = torch.rand(2, 3, 4, 4, dtype=torch.float64, requires_grad=True)
-    drawn = augmentation._draw(images)
-    monkeypatch.setattr(augmentation, "_draw", lambda _: drawn)
+    for name in ("_draw_uniform", "_draw_normal"):
+        drawn = getattr(augmentation, name)(images)
+        monkeypatch.setattr(augmentation, name, lambda _, drawn=drawn: drawn)
     changes = AdaptiveChanges(4)
     changes.probability.fill_(0.9)
     assert not torch.allclose(changes(images), images)

@@ -50,7 +50,7 @@ CONDITIONAL: dict[str, Any] = {
     },
     "techniques": [
         {"technique": "diff_augment"},
-        {"technique": "ada", "speed": 0.1, "every": 1, "target": -0.9},
+        {"technique": "ada", "speed": 0.1, "every": 1, "target": -0.9, "geometry": False},
         {"technique": "lecam", "start": 1},
         {"technique": "ema_generator", "decay": 0.8},
         {"technique": "r1", "gamma": 1, "every": 2},
