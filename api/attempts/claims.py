@@ -22,6 +22,7 @@ from api.server.database.models import (
     GANLIB,
     Attempt,
     Checkpoint,
+    CurveChunk,
     HistogramRow,
     Job,
     NeighbourGrid,
@@ -151,15 +152,13 @@ def end_attempt(session: Session, job: Job, end: AttemptEnd, reason: Reason | No
     is_queued = outcome.state == "queued"
     values: dict[str, Any] = {
         "state": outcome.state,
+        "iteration": _count_done(session, job, outcome),
         "lease_ends_at": None,
         "attempts_used": Job.attempts_used + int(outcome.uses_attempt),
         "not_before": database_now(outcome.backoff_seconds) if outcome.backoff_seconds else None,
         "ended_at": None if is_queued else database_now(),
         "reason": outcome.reason.model_dump() if outcome.reason else None,
     }
-    if job.origin != GANLIB and outcome.state == "succeeded" and job.iteration + 1 == job.iterations:
-        # Its loop counts from 0: all iterations are done.
-        values["iteration"] = job.iterations
     session.execute(update(Job).where(Job.id == job.id).values(values))
     session.refresh(job)
     text, level = describe_end(job.attempt, end, reason, outcome)
@@ -167,6 +166,19 @@ def end_attempt(session: Session, job: Job, end: AttemptEnd, reason: Reason | No
     if outcome.state == "failed":
         announce_failure(session, job)
     return outcome
+
+
+def _count_done(session: Session, job: Job, outcome: Outcome) -> int:
+    """Return the iterations done: a loop that counts from 0 has done all of them at its last step.
+
+    The curves must be folded. Measurements of the machine may come before a loop's first step, and say nothing.
+    """
+    if job.origin == GANLIB or outcome.state != "succeeded" or job.iteration != job.iterations - 1:
+        return job.iteration
+    first = select(func.min(CurveChunk.first_iteration)).where(
+        CurveChunk.job_id == job.id, CurveChunk.metric.not_like("system/%")
+    )
+    return job.iterations if session.scalar(first) == 0 else job.iteration
 
 
 def _decide(session: Session, job: Job, end: AttemptEnd, reason: Reason | None) -> Outcome:

@@ -258,7 +258,7 @@ def build_cell(
         columns=selected.columns,
         row=position.row,
         column=position.column,
-        note=_note(len(grids), same, shown) if is_followed else _invite(len(grids), len(same)),
+        note=_note(grids, same, shown) if is_followed else _invite(len(grids), len(same)),
         width=size.width * scale,
         height=size.height * scale,
         frames=_build_frames(job_id, shown, position, selected.iteration, is_followed=is_followed),
@@ -290,7 +290,7 @@ def _invite(count: int, same: int) -> str:
     return f"The same latents {where}. Click a cell of the grid to follow that one."
 
 
-def _note(count: int, same: Sequence[GridRow], shown: Sequence[GridRow]) -> str:
+def _note(grids: Sequence[GridRow], same: Sequence[GridRow], shown: Sequence[GridRow]) -> str:
     """Say how many of the grids are shown, and how many cannot be compared."""
     sentences = [
         f"{show_count(len(shown))} of {show_count(len(same))} grids, evenly spread."
@@ -299,12 +299,15 @@ def _note(count: int, same: Sequence[GridRow], shown: Sequence[GridRow]) -> str:
         if len(same) > 1
         else "One grid so far."
     ]
-    if len(same) < count:
-        first, last = show_count(same[0].iteration), show_count(same[-1].iteration)
+    kept = f"these are from {show_count(same[0].iteration)} to {show_count(same[-1].iteration)}."
+    unknown = sum(not grid.has_known_latents for grid in grids)
+    if changed := len(grids) - len(same) - unknown:
         sentences.append(
-            f"The fixed latents changed: {show_count(count - len(same))} grids show other latents in this place "
-            f"and are left out; these are from {first} to {last}."
+            f"The fixed latents changed: {show_count(changed)} grids show other latents in this place "
+            f"and are left out; {kept}"
         )
+    if unknown:
+        sentences.append(f"Grids without known latents, {show_count(unknown)}, are left out; {kept}")
     return " ".join(sentences)
 
 

@@ -78,10 +78,12 @@ def sync_run(path: Path, transport: "Transport", *, ends: bool = False) -> str:
         if not is_held:
             return "its own process is sending it"
         ended = folder.read_end()
-        is_open = ended is None and not ends and not folder.is_written()
+        is_left = ended is None and not folder.is_written()
         try:
             # A copy without an end says nothing of how the run ended; opening it would set that run to work again.
-            if is_open and (stored := find_whole_run(folder, transport)) is not None:
+            # Nor does `ends`: it is for a run that nobody has ended.
+            stored = find_whole_run(folder, transport) if is_left else None
+            if stored is not None and not (ends and stored["state"] == "running"):
                 page = f"{transport.url}/runs/{stored['id']}"
                 return f"nothing new, no end yet in this folder; {stored['state']} there: {page}"
             opened = delivery.open(ended["events_count"] if ended else None)

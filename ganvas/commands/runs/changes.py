@@ -3,6 +3,7 @@
 import click
 
 from api.client.client import Client
+from api.errors import JobNotFound
 from api.jobs.schemas import JobRead
 from ganvas.commands.options import (
     ask_each,
@@ -52,7 +53,12 @@ def retry_command(run: str, from_start: bool, idempotency_key: str | None, url: 
 @click.option(
     "--add", metavar="TAG", multiple=True, help="Give this tag; all arguments are then runs (repeatable)."
 )
-@click.option("--remove", metavar="TAG", multiple=True, help="Take this tag away (repeatable).")
+@click.option(
+    "--remove",
+    metavar="TAG",
+    multiple=True,
+    help="Take this tag away (repeatable); of several arguments all are runs if each names one.",
+)
 @click.option("--note", metavar="TEXT", help="Write this into the run's note.")
 @url_option
 @json_option
@@ -69,7 +75,10 @@ def tag_command(
 
     Of several runs: ganvas tag RUN RUN … --add good --remove bad
     """
-    runs, tags = ((run, *tags), add) if add else ((run,), tags)
+    if not add and remove and tags:
+        runs, tags = _tell_apart(url, run, tags)
+    else:
+        runs, tags = ((run, *tags), add) if add else ((run,), tags)
 
     def change(client: Client, run: str) -> JobRead:
         if tags or remove or note is not None:
@@ -81,6 +90,20 @@ def tag_command(
         return f"{line}\n{job.note}" if job.note else line
 
     ask_each(url, runs, change, say, as_json=as_json)
+
+
+def _tell_apart(url: str | None, run: str, others: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return runs and tags: the other arguments are runs if each names one, and tags if none does."""
+    unknown = []
+    with open_client(url) as client:
+        for other in others:
+            try:
+                client.get(other)
+            except JobNotFound:
+                unknown.append(other)
+    if 0 < len(unknown) < len(others):
+        raise click.UsageError(f"{', '.join(unknown)}: no run; give tags to several runs by --add.")
+    return ((run,), others) if unknown else ((run, *others), ())
 
 
 def _quote(tag: str) -> str:

@@ -326,6 +326,28 @@ def test_no_worker_gets_a_run_of_ones_own(client: TestClient) -> None:
     assert client.post("/workers/claim", json={"worker": "gpu-1", "devices": ["cpu"]}).status_code == 204
 
 
+@pytest.mark.parametrize(
+    ("steps", "end", "expected"),
+    [
+        ((0, 2), "succeeded", 3),
+        ((1, 2), "succeeded", 2),
+        ((0, 1), "succeeded", 1),
+        ((0, 2), "failed", 2),
+        ((0, 3), "succeeded", 3),
+    ],
+    ids=["from 0 to the end", "from 1", "too few", "failed", "from 0 to the number itself"],
+)
+def test_a_loop_that_counts_from_0_has_done_all_its_iterations_at_its_last_step(
+    client: TestClient, steps: tuple[int, ...], end: str, expected: int
+) -> None:
+    run = open_run(client, iterations=3)
+    post(client, run, 0, *(logged(step, loss=1.0) for step in steps), logged(0, **{"system/memory": 1.0}))
+    ended = finish(client, run, len(steps) + 1, end)
+    assert (ended["iteration"], ended["iterations"]) == (expected, 3)
+    assert client.get(f"/jobs/{run['job_id']}").json()["iteration"] == expected
+    assert list(read_curve(client, run["job_id"], "loss")) == list(steps)
+
+
 def test_a_run_keeps_its_own_times(client: TestClient) -> None:
     began = datetime(2025, 1, 1, tzinfo=UTC)
     run = open_run(client, started_at=began.isoformat())

@@ -335,3 +335,17 @@ def test_no_page_takes_the_end_that_nobody_planned_for_the_first_iteration(clien
     planned = OwnRun(client, "planned", iterations=2000)
     planned.save_grid(100)
     assert 'max="2000"' in read(client, f"/runs/{planned.id}")
+
+
+def test_cells_are_said_to_be_the_same_of_those_grids_alone_that_name_their_latents(client: TestClient) -> None:
+    run = OwnRun(client)
+    run.save_grid(100)
+    run.save_grid(200, "a" * 64)
+    run.save_grid(300, "a" * 64)
+    assert "The same latents in 2 of 3 grids." in words(read(client, f"/runs/{run.id}?iteration=300"))
+    followed = words(read(client, f"/runs/{run.id}?iteration=300&cell=1-1"))
+    assert "All 2 grids. Grids without known latents, 1, are left out; these are from 200 to 300." in followed
+    assert "The fixed latents changed" not in followed
+    run.save_grid(400, "b" * 64)
+    changed = words(read(client, f"/runs/{run.id}?iteration=300&cell=1-1"))
+    assert "The fixed latents changed: 1 grids show other latents in this place" in changed

@@ -294,11 +294,14 @@ def test_a_copy_without_an_end_leaves_a_run_that_has_ended_as_it_is(
     write_run(recorded)
     recorded.run.leave_to_parent()
     shutil.copytree(recorded.folder.path, tmp_path / "copy")
-    ganvas("sync", "--end", recorded.folder.path)
-    assert only_job(client).state == "failed"
-    told = ganvas("sync", tmp_path / "copy").out
-    assert told.startswith("copy: nothing new, no end yet in this folder; failed there: ")
-    assert only_job(client).state == "failed"
+    with RunFolder.take_over(recorded.folder.path) as folder:
+        folder.end("succeeded", None)
+    ganvas("sync", recorded.folder.path)
+    assert only_job(client).state == "succeeded"
+    for asked in ((), ("--end",)):
+        told = ganvas("sync", *asked, tmp_path / "copy").out
+        assert told.startswith("copy: nothing new, no end yet in this folder; succeeded there: ")
+        assert only_job(client).state == "succeeded"
 
 
 def test_a_run_whose_steps_begin_at_0_reaches_its_planned_end_and_its_log_is_in_order(

@@ -121,6 +121,11 @@ def test_jobs_are_found_by_spec_tagged_deleted_and_brought_back(
         "Sharp.",
     ]
     assert ganvas("tag", ids[0], "--remove", "kept").out.split() == [ids[0], "good", "Sharp."]
+    assert ganvas("tag", ids[0], "new", "--remove", "good").out.split() == [ids[0], "new", "Sharp."]
+    mixed = ganvas("tag", ids[0], ids[1], "good", "--remove", "new")
+    assert (mixed.status, "good: no run" in mixed.err) == (2, True)
+    of_both = ganvas("tag", *ids, "--remove", "new").out.splitlines()
+    assert of_both == [f"{ids[0]}  no tags", "Sharp.", f"{ids[1]}  no tags"]
 
     refused = ganvas("delete", ids[0])
     assert (refused.status, "cancel it first" in refused.err) == (1, True)
