@@ -14,7 +14,13 @@ _MARK = "# completion of ganvas"
 # A name with a space, as the shell takes it for one word; inside an open quotation mark it is one already.
 _BASH_PLAIN = "COMPREPLY+=($value)"
 _BASH_QUOTED = """[[ ${COMP_WORDS[COMP_CWORD]} == [\\"\\']* ]] || printf -v value '%q' "$value"
-            COMPREPLY+=("$value")"""
+            COMPREPLY+=("$value")
+            [[ $value != *= ]] || compopt -o nospace 2> /dev/null"""
+# The value of a field comes right after its equals sign; fish adds no space there by itself.
+_ZSH_PLAIN = "compadd -U -V unsorted -a completions"
+_ZSH_OPEN = """local -a open_ones=(${(M)completions:#*=}) whole_ones=(${completions:#*=})
+        (( $#open_ones == 0 )) || compadd -U -V unsorted -S '' -a open_ones
+        (( $#whole_ones == 0 )) || compadd -U -V unsorted -a whole_ones"""
 # Without it zsh has no compdef, which click's script calls.
 _ZSH_HEAD = "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit; }\n"
 
@@ -47,7 +53,8 @@ def build_script(shell: str) -> str:
     # Not `source`, which for bash starts one to ask for its version, and complains where there is none.
     text = maker.source_template % maker.source_vars()
     text = text.replace(f"{VARIABLE}=", f"{WHOLE_NAMES}=1 {VARIABLE}=")
-    text = text.replace(_BASH_PLAIN, _BASH_QUOTED).replace('string split ","', 'string split -m 1 ","')
+    text = text.replace(_BASH_PLAIN, _BASH_QUOTED).replace(_ZSH_PLAIN, _ZSH_OPEN)
+    text = text.replace('string split ","', 'string split -m 1 ","')
     return _ZSH_HEAD + text if shell == "zsh" else text
 
 

@@ -1,5 +1,6 @@
 """What a shell is offered, and where its script goes."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -106,3 +107,57 @@ def test_bash_inserts_a_name_with_a_space_as_one_word(
         ["bash", "--norc", "-c", f". {path} && {asked}", "bash", typed], capture_output=True, text=True, check=True
     )
     assert shown.stdout == f"{inserted}|"
+
+
+OFFERS = """#!/bin/sh
+case "$COMP_WORDS" in *two*) offered='two words' ;; *) offered=rate= ;; esac
+case "$_GANVAS_COMPLETE$_GANVAS_WHOLE_NAMES" in
+zsh_complete1) printf 'plain\\n%s\\n_\\n' "$offered" ;;
+fish_complete1) printf 'plain,%s\\n' "$offered" ;;
+*) printf '%s|' "$@" >> {ran} ;;
+esac
+"""
+
+
+def write_offering(folder: Path, script: str) -> None:
+    """Write the script, and a program that offers a field and a name with a space, and notes how it was called."""
+    (folder / "completion").write_text(script)
+    (folder / "ganvas").write_text(OFFERS.format(ran=folder / "ran"))
+    (folder / "ganvas").chmod(0o755)
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="needs zsh")
+def test_zsh_completes_a_name_with_a_space_and_a_field_whose_value_follows(
+    ganvas: RunCommand, tmp_path: Path
+) -> None:
+    write_offering(tmp_path, ganvas("completion", "zsh").out)
+    # A terminal of its own, in which the keys are pressed.
+    typed = f"""
+    zmodload zsh/zpty
+    zpty shell zsh -f -i
+    zpty -w shell 'path=({tmp_path} $path); source {tmp_path}/completion'
+    zpty -w shell $'ganvas show two\\t'
+    zpty -w shell $'ganvas submit --set rat\\t0.1'
+    zpty -w shell exit
+    while zpty -r shell line; do :; done
+    """
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "TERM": "xterm"}
+    subprocess.run(["zsh", "-f", "-c", typed], env=environment, check=True, timeout=30, capture_output=True)
+    assert (tmp_path / "ran").read_text() == "show|two words|submit|--set|rate=0.1|"
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="needs fish")
+def test_fish_completes_names_with_a_space_and_fields(ganvas: RunCommand, tmp_path: Path) -> None:
+    write_offering(tmp_path, ganvas("completion", "fish").out)
+    asked = f"set -x PATH {tmp_path} $PATH; source {tmp_path}/completion"
+    asked += "; complete -C 'ganvas show two'; complete -C 'ganvas submit --set rat'"
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    shown = subprocess.run(
+        ["fish", "--no-config", "-c", asked],
+        env=environment,
+        check=True,
+        timeout=30,
+        capture_output=True,
+        text=True,
+    )
+    assert shown.stdout.split("\n") == ["two words", "rate=", ""]
