@@ -11,12 +11,24 @@ from pathlib import Path
 from typing import Any
 
 from ganvas.exchange.incoming.event_files import ValueReader, read_events
-from ganvas.exchange.records import End, Line, Losses, Pictures, Points, Record, SourceRun, SourceUnreadable
+from ganvas.exchange.records import (
+    Distribution,
+    End,
+    Line,
+    Losses,
+    Pictures,
+    Points,
+    Record,
+    SourceRun,
+    SourceUnreadable,
+)
 
 _NUMBERED = re.compile(r"(.+?)(?:/image)?/(\d+)")
 # Of plugin_data.proto: Status.
 _STATUS: dict[int, End] = {1: "succeeded", 2: "failed"}
 _MAX_NOTE = 2000
+# Of event.proto: SessionLog.START.
+_START = 1
 
 
 def is_source(path: Path) -> bool:
@@ -65,17 +77,20 @@ class _Survey:
     status: int | None = None
     first_at: float | None = None
     last_at: float | None = None
+    # Where a writer began anew, as (file, event), and at which step: what came before from that step on is void.
+    restarts: list[tuple[tuple[int, int], int]] = field(default_factory=list)
 
     def read(self, files: Sequence[Path]) -> "_Survey":
         losses = Losses()
         reader = ValueReader(losses)
-        for file in files:
-            for event in read_events(file, losses):
-                if event.wall_time:
-                    self.first_at = min(self.first_at or event.wall_time, event.wall_time)
-                    self.last_at = max(self.last_at or event.wall_time, event.wall_time)
-                for value in event.summary.value:
-                    self._note(reader, event, value)
+        for place, event in _number_events(files, losses):
+            if event.HasField("session_log") and event.session_log.status == _START:
+                self.restarts.append((place, event.step))
+            if event.wall_time:
+                self.first_at = min(self.first_at or event.wall_time, event.wall_time)
+                self.last_at = max(self.last_at or event.wall_time, event.wall_time)
+            for value in event.summary.value:
+                self._note(reader, event, value)
         self.config, self.status = reader.config, reader.status
         return self
 
@@ -127,15 +142,15 @@ class _Run:
     def _read(self, groups: dict[str, tuple[str, int]], losses: Losses) -> Iterator[Record]:
         pending: dict[str, dict[int, Pictures]] = {}
         reader = ValueReader(losses)
-        for record in _read_files(self.files, reader, losses):
+        for record in _read_files(self.files, self.survey, reader, losses):
             if isinstance(record, Pictures) and record.tag in groups:
                 yield from _collect(pending, record, *groups[record.tag])
             else:
                 yield record
         for group in sorted(pending):
             yield _join(group, pending[group])
-        for files, names, _ in self.parts:
-            for record in _read_files(files, ValueReader(losses), losses):
+        for files, names, survey in self.parts:
+            for record in _read_files(files, survey, ValueReader(losses), losses):
                 if isinstance(record, Points):
                     values = {names.get(tag, tag): value for tag, value in record.values.items()}
                     yield Points(record.step, values, record.at)
@@ -174,18 +189,29 @@ def _find_part(inner: Path, survey: _Survey) -> dict[str, str] | None:
     return None
 
 
-def _read_files(files: Sequence[Path], reader: ValueReader, losses: Losses) -> Iterator[Record]:
+def _number_events(files: Sequence[Path], losses: Losses) -> Iterator[tuple[tuple[int, int], Any]]:
+    """Yield the events of all files in order, each with its file's number and its own in that."""
+    for number, file in enumerate(files):
+        for place, event in enumerate(read_events(file, losses)):
+            yield (number, place), event
+
+
+def _read_files(files: Sequence[Path], survey: _Survey, reader: ValueReader, losses: Losses) -> Iterator[Record]:
+    """Yield what the files hold; what a later restart made void is left out, as TensorBoard does."""
     waiting: Points | None = None
-    for file in files:
-        for event in read_events(file, losses):
-            for value in event.summary.value:
-                for record in reader.read(event, value):
-                    joined = _join_points(waiting, record)
-                    if joined is None and waiting is not None:
-                        yield waiting
-                    waiting = joined or (record if isinstance(record, Points) else None)
-                    if not isinstance(record, Points):
-                        yield record
+    for place, event in _number_events(files, losses):
+        is_void = any(place < later and event.step >= step for later, step in survey.restarts)
+        for value in event.summary.value:
+            # Read all the same: the first value of a tag names its plugin.
+            for record in reader.read(event, value):
+                if is_void and isinstance(record, (Points, Pictures, Distribution)):
+                    continue
+                joined = _join_points(waiting, record)
+                if joined is None and waiting is not None:
+                    yield waiting
+                waiting = joined or (record if isinstance(record, Points) else None)
+                if not isinstance(record, Points):
+                    yield record
     if waiting is not None:
         yield waiting
 

@@ -13,7 +13,7 @@ from PIL import Image
 from ganvas.exchange.incoming import event_files
 from ganvas.exchange.incoming.event_files import classes, mask, read_records
 from ganvas.exchange.incoming.tensorboard import find_runs
-from ganvas.exchange.records import Losses, Points, SourceRun, SourceUnreadable
+from ganvas.exchange.records import Losses, Pictures, Points, SourceRun, SourceUnreadable
 from ganvas.exchange.writing import count_run
 from tests.ganvas.exchange.reading import FILES, Written, draw, import_all, import_run
 
@@ -249,3 +249,50 @@ def write_events(folder: Path, images: list[tuple[str, int, bytes]]) -> None:
         head = struct.pack("<Q", len(record))
         content += head + struct.pack("<I", mask(head)) + record + struct.pack("<I", mask(record))
     (folder / "events.out.tfevents.1.host").write_bytes(content)
+
+
+def write_keras_file(
+    path: Path, *events: tuple[int, str, object], restart: int | None = None, cut: int = 0
+) -> None:
+    """Write tensors as Keras does: only a tag's first value names its plugin. restart: a step that begins anew."""
+    from tensorboard.util.tensor_util import make_tensor_proto
+
+    make = classes().Event
+    written = [make(wall_time=100.0, file_version="brain.Event:2")]
+    if restart is not None:
+        written.append(make(wall_time=100.0, step=restart, session_log={"status": 1}))
+    named: set[str] = set()
+    for step, tag, content in events:
+        event = make(wall_time=100.0 + step, step=step)
+        value = event.summary.value.add(tag=tag, tensor=make_tensor_proto(content))
+        if tag not in named:
+            value.metadata.plugin_data.plugin_name = "images" if isinstance(content, list) else "scalars"
+        named.add(tag)
+        written.append(event)
+    packed = b""
+    for event in written:
+        content, head = event.SerializeToString(), struct.pack("<Q", event.ByteSize())
+        packed += head + struct.pack("<I", mask(head)) + content + struct.pack("<I", mask(content))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(packed[: len(packed) - cut])
+
+
+def test_keras_files_are_read_and_what_a_restart_made_void_is_left_out(tmp_path: Path) -> None:
+    train, validation = tmp_path / "train", tmp_path / "validation"
+    losses = [(step, "epoch_loss", np.float32(step)) for step in range(6)]
+    write_keras_file(
+        train / "events.out.tfevents.100.host.1.0.v2", *losses, (5, "fakes", [b"2", b"2", *event_png()])
+    )
+    anew = [(step, "epoch_loss", np.float32(10 + step)) for step in (3, 7)]
+    again = (7, "fakes", [b"2", b"2", *event_png()])
+    write_keras_file(train / "events.out.tfevents.200.host.1.1.v2", *anew, again, restart=3)
+    write_keras_file(validation / "events.out.tfevents.100.host.1.2.v2", *losses, cut=3)
+    first, second = find_runs(tmp_path)
+    assert [run.name.rpartition("/")[2] for run in (first, second)] == ["train", "validation"]
+    lost = Losses()
+    records = list(first.read(lost))
+    points = [(each.step, each.values["epoch_loss"]) for each in records if isinstance(each, Points)]
+    # Steps 4 and 5 were logged before the restart at 3, and never again.
+    assert points == [(0, 0.0), (1, 1.0), (2, 2.0), (3, 13.0), (7, 17.0)]
+    assert [each.step for each in records if isinstance(each, Pictures)] == [7]
+    assert [each.step for each in second.read(lost)] == [0, 1, 2, 3, 4]
