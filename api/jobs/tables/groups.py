@@ -23,7 +23,7 @@ from api.jobs.search import FieldComparison, MetricComparison, Term, is_metric, 
 from api.server.database.models import Job
 from ganlib.spec.documents.differences import find_differences, show_value
 from ganlib.spec.paths import CONFIG, NoSuchField, Step, resolve_field
-from ganlib.vocabulary import Metric
+from ganlib.vocabulary import CLASS_COVERAGE, Metric
 
 # Groups jobs whose specs differ in nothing that decides what is trained, but for the seed.
 SAME_SPEC = "spec"
@@ -116,7 +116,7 @@ def average(metric: str, values: Iterable[float]) -> Average | None:
 def _check_metric(name: str) -> str:
     if is_metric(name) or is_metric(f'"{name}"'):
         return read_metric(name)
-    message = "write a metric's name, such as eval/coverage"
+    message = f"write a metric's name, such as {CLASS_COVERAGE.name}"
     raise RequestInvalid(message, problems=[{"field": "metric", "given": name[:80], "message": message}])
 
 
