@@ -1,8 +1,8 @@
 // <compare-player>: one slider for all compared runs, with play and keys; it announces the wanted place.
 import { announce, build, listen, stopListening } from "../../static/core/dom.js";
 import { countUntil, describePlace } from "../../charts/scripts/axis.js";
-import { isTyping } from "../../static/core/key-help.js";
-import { Slider, stepOf } from "../../static/core/slider.js";
+import { isTyping, stepOf } from "../../static/core/key-help.js";
+import { Slider } from "../../static/core/slider.js";
 
 const A_SECOND = 10;
 const PAGE_KEYS = new Set(["ArrowLeft", "ArrowRight", "Home", "End"]);

@@ -51,6 +51,11 @@ export function isWriting(event) {
   return event.ctrlKey || event.metaKey || event.altKey || Boolean(event.target.closest?.(TEXT_FIELDS));
 }
 
+const STEPS = { ArrowLeft: -1, ArrowRight: 1, ArrowDown: -1, ArrowUp: 1, PageDown: -10, PageUp: 10, Home: -Infinity, End: Infinity };
+
+/** How many grids a key moves by, or undefined. */
+export const stepOf = (key) => STEPS[key];
+
 class KeyHelp extends HTMLElement {
   connectedCallback() {
     this.controller = new AbortController();

@@ -5,11 +5,7 @@
 //   slider.draw({first, last}, iteration, "Iteration 300, grid 3 of 9")
 import { readAddress, writeAddress } from "./address.js";
 import { build, buildChoice } from "./dom.js";
-
-const STEPS = { ArrowLeft: -1, ArrowRight: 1, ArrowDown: -1, ArrowUp: 1, PageDown: -10, PageUp: 10, Home: -Infinity, End: Infinity };
-
-/** How many grids a key moves by, or undefined. */
-export const stepOf = (key) => STEPS[key];
+import { stepOf } from "./key-help.js";
 
 export class Slider {
   constructor(name, pick, step) {

@@ -3,8 +3,7 @@
 import { readAddress, writeAddress } from "../../static/core/address.js";
 import { announce, build, buildChoice, buildIcon, buildIconButton, listen, pickFromLinks, setIconButton, stopListening } from "../../static/core/dom.js";
 import { showCount } from "../../static/core/format.js";
-import { isTyping } from "../../static/core/key-help.js";
-import { stepOf } from "../../static/core/slider.js";
+import { isTyping, stepOf } from "../../static/core/key-help.js";
 import { iterationOn, placeOn } from "./frames.js";
 
 const SPEEDS = [2, 5, 10, 20, 60].map((speed) => [speed, `${speed} a second`]);
