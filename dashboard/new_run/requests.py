@@ -45,6 +45,15 @@ def read_spec(draft: Draft) -> JobSpec:
     return parse_spec(data)
 
 
+def list_changes(draft: Draft) -> dict[str, str]:
+    """Return the fields that were changed in the form, by their paths: they override the YAML."""
+    return {
+        field.path: draft.fields[field.path]
+        for field in FIELDS
+        if draft.fields[field.path] != draft.was[field.path]
+    }
+
+
 def follow_yaml(draft: Draft) -> Draft:
     """Return the draft whose fields say what the YAML says, but for those that were changed in the form.
 

@@ -16,13 +16,25 @@ from api.jobs.schemas import JobRead
 from api.server.access.scopes import needs
 from api.server.http.dependencies import Caller, ServicesDep
 from api.server.services import Services
+from api.server.specs.schemas import SpecReviewRead
+from api.server.specs.serializers import review_text
 from dashboard.new_run.recipes import build_new_run_page, read_recipes, read_texts
-from dashboard.new_run.requests import MAX_CHANGES, change_spec, follow_yaml, new_key, read_draft, read_spec
+from dashboard.new_run.requests import (
+    MAX_CHANGES,
+    MAX_YAML,
+    change_spec,
+    follow_yaml,
+    list_changes,
+    new_key,
+    read_draft,
+    read_spec,
+)
 from dashboard.new_run.view import Draft, Source, build_run_form, draft_of
 from dashboard.web.rendering import Renderer, Site
 from dashboard.web.requests import FormFields, read_frame
 from dashboard.web.specs import compare_specs, show_spec
 from ganlib.errors import Problem, SpecInvalid
+from ganlib.spec.documents.differences import propose_name
 from ganlib.spec.documents.suggestions import find_near
 from ganlib.spec.job import JobSpec
 from ganlib.spec.parse import parse_spec
@@ -35,7 +47,7 @@ def build_router(site: Site) -> APIRouter:
 
     @router.get("/new", dependencies=needs("user"))
     def show_new(
-        request: Request, recipe: str = "", data: str = "", kind: str = "", order: str = ""
+        request: Request, services: ServicesDep, recipe: str = "", data: str = "", kind: str = "", order: str = ""
     ) -> HTMLResponse:
         """Show the recipes, those of one data set or kind, in their order, or one of them in a form."""
         frame = read_frame(request)
@@ -51,7 +63,9 @@ def build_router(site: Site) -> APIRouter:
         return renderer.render_page(
             request,
             "new_run/form.html",
-            build_run_form(_source_of_recipe(recipe), draft, _action_of(recipe), frame),
+            build_run_form(
+                _source_of_recipe(recipe), draft, _action_of(recipe), frame, check_draft(services, draft)
+            ),
         )
 
     @router.post("/new", dependencies=needs("user"))
@@ -74,12 +88,16 @@ def build_router(site: Site) -> APIRouter:
         """Show a run's spec in a form, changed as the address says: `?set=path=value`, any number of times."""
         job = _read_job(services, job_id)
         changed = change_spec(job.spec, changes)
-        draft = draft_of(changed.after, show_spec(changed.after), new_key())
+        after = changed.after
+        if after.get("name") == changed.before.get("name") and changes and not changed.problems:
+            after = {**after, "name": propose_name(changed.before, after)}
+        draft = draft_of(after, show_spec(after), new_key())
         page = build_run_form(
             _source_of_run(job),
             draft,
             f"/runs/{job.id}/again",
             read_frame(request),
+            check_draft(services, draft),
             changed.problems,
             changes=compare_specs([changed.before, changed.after]).rows,
         )
@@ -129,8 +147,15 @@ def submit(
         problems = error.problems
     except TooManyRequests as error:
         refusal, status = error.text, error.status
-    page = build_run_form(source, follow_yaml(draft), action, read_frame(request), problems, refusal)
+    check = check_draft(services, draft)
+    page = build_run_form(source, follow_yaml(draft), action, read_frame(request), check, problems, refusal)
     return renderer.render_page(request, "new_run/form.html", page, status)
+
+
+def check_draft(services: Services, draft: Draft) -> SpecReviewRead:
+    """Return the check of what the draft's YAML and its changed fields say."""
+    with services.database.read() as session:
+        return review_text(session, draft.yaml[:MAX_YAML], list_changes(draft))
 
 
 def _key_of(draft: Draft, spec: JobSpec) -> str:
@@ -159,4 +184,4 @@ def _source_of_recipe(name: str) -> Source:
 
 
 def _source_of_run(job: JobRead) -> Source:
-    return Source("Run again with changes", "", f"/runs/{job.id}", f"Back to {job.name}")
+    return Source("Run again with changes", "", f"/runs/{job.id}", f"Back to {job.name}", job.id)

@@ -30,4 +30,4 @@ def validate_spec(raw: RawBody, services: ServicesDep) -> Any:
     """
     check = parse_body(SpecCheck, raw)
     with services.database.read() as session:
-        return serializers.review_text(session, check.text, check.changes)
+        return serializers.review_text(session, check.text, check.changes, check.made_from)

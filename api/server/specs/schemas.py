@@ -14,11 +14,13 @@ MAX_CHANGES = 64
 class SpecCheck(Request):
     """A spec's text, YAML or JSON, and fields to set in it, by their paths.
 
-    A value that is text is read as YAML, unless its field is text; one that is empty becomes null.
+    A value that is text is read as YAML, unless its field is text; one that is empty becomes null. made_from: the
+    job whose spec was changed; the answer then proposes a name that says what was changed.
     """
 
     text: Annotated[str, Field(max_length=MAX_TEXT)]
     changes: Annotated[dict[str, Any], Field(max_length=MAX_CHANGES)] = {}
+    made_from: Annotated[str | None, Field(min_length=1, max_length=32, pattern=r"^[0-9a-z]+$")] = None
 
 
 class ProblemRead(Schema):
@@ -68,13 +70,16 @@ class EstimateRead(Schema):
 class SpecReviewRead(Schema):
     """What a spec says, and what is wrong with it.
 
-    text: the text with the changes in it. data: the spec with every default where it is valid, else what the text
-    says, and null where it says nothing that can be read. estimate: null where the spec is not valid.
+    text: the text with the changes in it, but for those of `refused`, which cannot be set. data: the spec with
+    every default where it is valid, else what the text says, and null where it says nothing that can be read.
+    name: says what was changed in the other job's spec, or "". estimate: null where the spec is not valid.
     """
 
     is_valid: bool
     text: str
+    refused: list[str] = []
     data: dict[str, Any] | None
+    name: str = ""
     problems: list[ProblemRead]
     networks: list[NetworkRead]
     estimate: EstimateRead | None

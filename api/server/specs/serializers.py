@@ -6,34 +6,42 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from api.server.database.models import Job
 from api.server.specs.estimate import estimate
 from api.server.specs.queries import find_pace
 from api.server.specs.schemas import EstimateRead, LayerRead, NetworkRead, ProblemRead, SpecReviewRead
 from ganlib.errors import Problem, SpecInvalid
 from ganlib.spec.checks.networks import NetworkOutline
+from ganlib.spec.documents.differences import propose_name
 from ganlib.spec.files import change_text, read_spec_text
 from ganlib.spec.parse import review_spec
 
 
-def review_text(session: Session, text: str, changes: Mapping[str, Any]) -> SpecReviewRead:
+def review_text(
+    session: Session, text: str, changes: Mapping[str, Any], made_from: str | None = None
+) -> SpecReviewRead:
     """Return what the text says with the changes, and what is wrong with it; no text is refused."""
     try:
         data = read_spec_text(text, "")
     except SpecInvalid as error:
         problems = list(map(_problem, error.problems))
         return SpecReviewRead(is_valid=False, text=text, data=None, problems=problems, networks=[], estimate=None)
-    refusals: list[ProblemRead] = []
+    refusals, refused = list[ProblemRead](), list[str]()
     for path, value in changes.items():
         try:
             text, data = change_text(text, data, {path: value})
         except SpecInvalid as error:
             refusals += [_problem(problem) for problem in error.problems]
+            refused.append(path)
     review = review_spec(data)
+    before = session.get(Job, made_from) if made_from and review.spec else None
     said = estimate(review, find_pace(session, review.spec) if review.spec else None)
     return SpecReviewRead(
         is_valid=review.spec is not None and not refusals,
         text=text,
+        refused=refused,
         data=_storable(data) if review.spec is None else review.spec.model_dump(mode="json"),
+        name=propose_name(before.spec, review.spec.model_dump(mode="json")) if before and review.spec else "",
         problems=[*refusals, *map(_problem, review.problems)],
         networks=list(map(_network, review.networks)),
         estimate=None if said is None or refusals else EstimateRead.model_validate(said),

@@ -1,5 +1,6 @@
 """Values of a spec in words, the fields in which several specs differ, and changes of one as `old → new`."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -105,3 +106,49 @@ def _is_layer(value: Any) -> bool:
 
 def _times(item: str, count: int) -> str:
     return item if count == 1 else f"{item} ({count} times)"
+
+
+# What names a run for people is no change of it.
+_NAMING = ("name", "description", "tags", "recipe")
+_MOST_NAMED, _LONGEST_NAME = 3, 100
+# What a name may hold beside letters, digits and spaces stands in `ganlib.spec.fields`.
+_NOT_IN_NAMES = re.compile(r"[^\w .=+,()-]+")
+
+
+def propose_name(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """Return a name for a changed spec that says what was changed: `first-light, learning rate 0.0004`.
+
+    The name of the spec before, without what it says already of fields that were changed once more.
+    """
+    told: dict[str, str] = {}
+    for path, (_, new) in find_differences("", [before, after]):
+        if path.partition(".")[0] not in _NAMING:
+            told[_name_field(path)] = "" if isinstance(new, list | Mapping) else show_value(new)
+    # What both players have alike is said once.
+    for words, value in list(told.items()):
+        both = [f"{player} {words.partition(' ')[2]}" for player in ("generator", "discriminator")]
+        if words in both and all(told.get(each) == value != "" for each in both):
+            told = {key: text for key, text in told.items() if key not in both} | {words.partition(" ")[2]: value}
+    base = [
+        part
+        for part in str(before.get("name", "")).split(", ")
+        if not any(part.startswith(f"{words} ") for words in told)
+    ]
+    parts = [f"{words} {value}" if value else f"other {words}" for words, value in told.items()]
+    if len(parts) > _MOST_NAMED:
+        parts = [*parts[: _MOST_NAMED - 1], f"{len(parts) - _MOST_NAMED + 1} more"]
+    changes = ", ".join(_NOT_IN_NAMES.sub("", part.replace("–", "none")) for part in parts)
+    room = _LONGEST_NAME - len(changes) - 2
+    kept = ", ".join(base)[: max(room, 0)].rstrip(" ,")
+    return ", ".join(part for part in (kept, changes) if part)[:_LONGEST_NAME].rstrip(" ,")
+
+
+def _name_field(path: str) -> str:
+    """Return the words for a field: the player, where there is one, and the last part."""
+    parts = re.sub(r"\[(\d+)\]", r".\1", path).split(".")
+    player = next((part for part in parts[:-1] if part in ("generator", "discriminator")), "")
+    last = parts[-1] if player or len(parts) < 2 or not parts[-1].isdigit() else " ".join(parts[-2:])
+    layer = f"layer {parts[2]} " if parts[1:2] == ["layers"] and len(parts) > 3 else ""
+    if parts[0] == "losses":
+        return f"{last} loss"
+    return f"{player} {layer}{last}".replace("_", " ").strip()

@@ -301,3 +301,29 @@ def test_pages_of_what_is_not_there_say_so(client: TestClient) -> None:
     assert client.post("/runs/nothing/retry", data={}).status_code == 404
     # A form without anything is a form with everything missing.
     assert client.post("/new", data={}).status_code == 422
+
+
+def test_form_shows_both_networks_and_the_time_also_without_scripts(
+    client: TestClient, worker: FakeWorker
+) -> None:
+    page = read(client, "/new?recipe=first-light")
+    said = words(page)
+    assert "Essentials" in said
+    assert (
+        said.index("Essentials") < said.index("Players") < said.index("Recording") < said.index("Queue this run")
+    )
+    assert "about 4 min on one CPU core" in said
+    assert "transposed_conv (size 64, kernel 4, stride 2, padding 1) 64×14×14 131,136" in said
+    assert "6,609,473 weights" in said
+    # A refused form marks the layer that does not fit, of the YAML with the fields that were changed.
+    form = read_form(client, "/new?recipe=first-light")
+    text = form["yaml"].replace("{preset: winkler_mnist_discriminator}", "{layers: [{layer: dense, size: 3}]}")
+    refused = client.post("/new?recipe=first-light", data=form | {"yaml": text, "iterations": "6"})
+    assert '<p class="problem">' not in page
+    assert "output after layer 0 (dense) is 3, but must be 1 (one logit)" in words(refused.text)
+    # What an address changed names the run; a name that it gives itself stays.
+    job = worker.submit(name="mine")
+    path = f"/runs/{job}/again?set=optimisers.generator.learning_rate=0.5"
+    assert read_form(client, path)["name"] == "mine, generator learning rate 0.5"
+    assert read_form(client, f"{path}&set=name=other")["name"] == "other"
+    assert read_form(client, f"/runs/{job}/again")["name"] == "mine"
