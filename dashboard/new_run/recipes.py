@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 from urllib.parse import urlencode
 
 import recipes
+from api.artifacts.png import check_png_header
 from dashboard.web.layout import Frame, LinkView
 from ganlib.spec.files import read_spec_text
 from ganlib.spec.sections.execution import COST, read_seconds
@@ -203,8 +204,7 @@ def read_looks() -> dict[str, Look]:
 @cache
 def read_sheet() -> tuple[int, int]:
     """Return width and height of the sheet of all pictures, in pixels."""
-    looks = read_looks().values()
-    return max(look.x + look.width for look in looks), max(look.y + look.height for look in looks)
+    return check_png_header(_LOOKS.with_suffix(".png").read_bytes())
 
 
 @cache
