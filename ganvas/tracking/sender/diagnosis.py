@@ -45,7 +45,7 @@ class Diagnosis:
         self._parts = split_attempts(header)
         self._iterations: int | None = header.get("iterations")
         words = json.dumps(header.get("config", {})).lower() + str(header.get("name", "")).lower()
-        self._casebook = Casebook(self._iterations or _MANY, {"is_critic": "wgan" in words})
+        self._casebook = Casebook(self._iterations or _MANY, {"is_critic": "wgan" in words, "is_own": True})
         self._offset = self._next_seq = 0
         self._meter: Any = None
         self._real: tuple[Event, Cells] | None = None

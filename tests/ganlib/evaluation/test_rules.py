@@ -26,6 +26,7 @@ from ganlib.vocabulary import (
     GENERATED_LOGITS,
     GENERATOR_CHANGE,
     GENERATOR_GRADIENT,
+    GENERATOR_LOSS,
     GENERATOR_WEIGHTS,
     HELD_OUT_LOGITS,
     KIND_SHARE,
@@ -193,6 +194,26 @@ def test_kinds_that_drift_at_first_do_not_oscillate() -> None:
     drifting = {DIVERSITY: 0.45, KINDS: 8, KIND_SHARE: 0.13, MOVEMENT: 0.7}
     for iteration in range(50, 500, 50):
         assert casebook.add(point(iteration, drifting)) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "facts", "is_found"),
+    [
+        ({}, {"is_own": True}, True),
+        ({}, {}, False),
+        ({}, {"is_own": True, "is_critic": True}, False),
+        ({KINDS: 30}, {"is_own": True}, False),
+        ({DISCRIMINATOR_LOSS: 0.3}, {"is_own": True}, False),
+        ({GENERATOR_LOSS: 1.0}, {"is_own": True}, False),
+    ],
+)
+def test_of_a_loop_of_ones_own_losses_say_that_the_discriminator_overpowers(
+    changes: dict[Metric, float], facts: dict[str, Any], is_found: bool
+) -> None:
+    casebook = Casebook(2000, facts, {"discriminator_overpowers": RULES["discriminator_overpowers"]})
+    signals = {KINDS: 3, DIVERSITY: 0.3, MOVEMENT: 0.02, DISCRIMINATOR_LOSS: 0.0003, GENERATOR_LOSS: 9.3} | changes
+    found = [each for at in range(10, 700, 10) for each in casebook.add(point(at, signals))]
+    assert [each.iteration for each in found[:1]] == ([500] if is_found else [])
 
 
 def test_players_that_stand_still_make_no_progress_and_are_not_called_anything_else() -> None:
