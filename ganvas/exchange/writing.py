@@ -8,7 +8,7 @@ import re
 from array import array
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -133,9 +133,8 @@ def write_run(
         first_new = folder.next_seq
         for record in run.read(imported.losses):
             writer.add(record)
-        # A run that Ganvas itself exported brings its signals along.
-        if imported.new_events and not writer.has_signals:
-            imported.findings = _examine(folder, first_new)
+        if imported.new_events:
+            imported.findings = _examine(folder, first_new, has_signals=writer.has_signals)
         if run.end is not None:
             code = "succeeded" if run.end == "succeeded" else "ended_elsewhere"
             reason = {"code": code, "message": run.reason} if run.reason else None
@@ -153,14 +152,17 @@ def count_run(run: SourceRun, *, timeline: str | None = None, losses: Losses | N
     return imported
 
 
-def _examine(folder: RunFolder, first_new: int) -> int:
+def _examine(folder: RunFolder, first_new: int, *, has_signals: bool) -> int:
     """Have the rules look at the grids and losses of a run's folder; return how many reports of faults came of it.
 
-    first_new: nothing is said of what was examined at an earlier import.
+    first_new: nothing is said of what was examined at an earlier import. has_signals: Ganvas itself exported the
+    run, and rules look at the signals that it brings along.
     """
-    rows = sorted(_list_examined(folder), key=lambda row: (row["event"]["iteration"], row["seq"]))
+    listed = _list_measured(folder) if has_signals else _list_examined(folder)
+    rows = sorted(listed, key=lambda row: (row["event"]["iteration"], row["seq"]))
     times = {row["event"]["iteration"]: row["at"] for row in rows}
-    found = Diagnosis(folder, folder.read_header(), first_new).examine_whole(rows, _EXAMINED_GRIDS)
+    diagnosis = Diagnosis(folder, folder.read_header(), first_new)
+    found = diagnosis.examine_whole(rows, _EXAMINED_GRIDS, has_signals=has_signals)
     for event in found:
         folder.append(event, times[event["iteration"]])
     return sum(event["kind"] == "finding_reported" for event in found)
@@ -175,6 +177,26 @@ def _list_examined(folder: RunFolder) -> Iterator[dict[str, Any]]:
                 yield {**row, "event": {**event, "values": losses}}
         elif event["kind"] == "sample_grid_saved":
             yield row
+
+
+def _list_measured(folder: RunFolder) -> Iterable[dict[str, Any]]:
+    """Return a row for each iteration that has signals or losses, and the grids."""
+    measured: dict[int, dict[str, Any]] = {}
+    for row in folder.read_events():
+        event = row["event"]
+        if event["kind"] == "sample_grid_saved":
+            yield row
+        elif event["kind"] == "metrics_logged":
+            values = {
+                name: value
+                for name, value in event["values"].items()
+                if name.startswith(SIGNALS) or find_role(name) is not None
+            }
+            known = measured.get(event["iteration"], row)["event"]["values"] if values else {}
+            if values:
+                merged = {**event, "values": {**known, **values}}
+                measured[event["iteration"]] = {**row, "event": merged}
+    yield from measured.values()
 
 
 class _Writer:

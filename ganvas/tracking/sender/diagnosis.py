@@ -9,7 +9,7 @@ from typing import Any
 from ganlib.evaluation.diagnosis.casebook import Casebook
 from ganlib.evaluation.diagnosis.history import Point
 from ganlib.evaluation.diagnosis.rules.divergence import LARGEST, LARGEST_OF_CRITIC
-from ganlib.vocabulary import NOT_FINITE
+from ganlib.vocabulary import DISCRIMINATOR_ACCURACY, NOT_FINITE, SIGNALS
 from ganlib.vocabulary.losses import find_role
 from ganvas.tracking.attempts import split_attempts
 from ganvas.tracking.folder import EVENTS, FolderUnreadable, RunFolder
@@ -49,7 +49,7 @@ class Diagnosis:
         self._offset = self._next_seq = 0
         self._meter: Any = None
         self._real: tuple[Event, Cells] | None = None
-        self._is_told_of_real = False
+        self._is_told_of_real = self._takes_signals = False
         # The name that plays each role, and the losses by their roles.
         self._names: dict[str, str | None] = {}
         self._players: dict[str, set[str]] = {}
@@ -75,12 +75,13 @@ class Diagnosis:
         iteration = row["event"].get("iteration", 0)
         return any(part.drops(row["seq"], iteration) for part in self._parts)
 
-    def examine_whole(self, rows: list[dict[str, Any]], most: int) -> list[Event]:
+    def examine_whole(self, rows: list[dict[str, Any]], most: int, *, has_signals: bool = False) -> list[Event]:
         """Examine a run that was recorded elsewhere; returns the events to add, without hints for its loop.
 
         rows: of its folder, those that matter, in the order of their steps. most: so many grids, evenly spread.
+        has_signals: they came with the run, and are not measured again.
         """
-        self._is_told_of_real = True
+        self._is_told_of_real, self._takes_signals = True, has_signals
         return self._examine_rows(rows, most)
 
     def _examine_rows(self, rows: list[dict[str, Any]], most: int = MOST_AT_ONCE) -> list[Event]:
@@ -116,11 +117,25 @@ class Diagnosis:
             yield from self._ask({}, iteration)
         elif kind == "metrics_logged":
             yield from self._take_losses(event["values"], iteration)
+            if self._takes_signals:
+                yield from self._take_signals(event["values"], iteration)
         elif kind == "file_saved" and event["name"] == REAL_NAME:
             self._real = (event["file"], self._read_png(event["file"]))
             self._meter = None
+        elif kind == "sample_grid_saved" and self._takes_signals:
+            # Of a picture without a layout it is not known.
+            count = int(event["rows"]) * int(event["columns"])
+            self._casebook.history.sample_count = count if count > 1 else self._casebook.history.sample_count
         elif kind == "sample_grid_saved" and is_looked_at and find_spec("numpy") is not None:
             yield from self._examine(event, iteration)
+
+    def _take_signals(self, values: dict[str, Any], iteration: int) -> Iterator[Event]:
+        """Ask the rules about signals that came with a run, which are not measured again."""
+        signals = {name: float(value) for name, value in values.items() if name.startswith(f"{SIGNALS}/")}
+        if signals:
+            self._signals = signals
+            self._casebook.history.facts["is_own"] = DISCRIMINATOR_ACCURACY.name not in signals
+            yield from self._ask(signals, iteration)
 
     def _take_losses(self, values: dict[str, Any], iteration: int) -> Iterator[Event]:
         has_any = False

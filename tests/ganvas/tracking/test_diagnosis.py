@@ -222,5 +222,18 @@ def test_what_an_import_brings_is_examined_in_the_order_of_its_steps_and_once(tm
     events = [row["event"] for row in RunFolder(tmp_path / "run").read_events()]
     (finding,) = find(events, "finding_reported")
     assert (finding["rule"], finding["since"]) == ("divergence", 30)
-    # Control: a run that brings its signals along was examined where it trained.
-    assert import_losses(tmp_path / "other", 40, Points(0, {"signals/kinds": 60.0})).findings == 0
+
+
+def test_rules_look_at_the_signals_that_an_exported_run_brings_along(tmp_path: Path) -> None:
+    def bring(name: str, kinds: float, diversity: float) -> list[str]:
+        signals = [
+            Points(step, {f"signals/{each}": value})
+            for each, value in (("kinds", kinds), ("diversity", diversity), ("movement", 0.2))
+            for step in range(0, 1001, 100)
+        ]
+        write_run(SourceRun("mlflow", b"1", name, "", lambda _: iter(signals)), tmp_path / name)
+        events = [row["event"] for row in RunFolder(tmp_path / name).read_events()]
+        return [each["rule"] for each in find(events, "finding_reported")]
+
+    assert set(bring("collapsed", 1.0, 0.01)) == {"mode_collapse"}
+    assert bring("healthy", 60.0, 0.9) == []
