@@ -34,6 +34,8 @@ class SpecForm extends HTMLElement {
     this.form.addEventListener("keydown", (event) => this.press(event), { signal });
     this.form.addEventListener("focusin", ({ target }) => this.reach(target), { signal });
     this.querySelector("#field-yaml-help").textContent = "It follows the form, and the form follows it.";
+    this.undoing = build("button", { type: "button", className: "undo plain", disabled: true, onclick: () => this.undo() }, "Undo");
+    this.querySelector(".form-end").append(this.undoing);
     for (const player of PLAYERS) this.buildTools(player);
     this.review = JSON.parse(this.dataset.check);
     this.showNetworks(this.review);
@@ -111,8 +113,9 @@ class SpecForm extends HTMLElement {
     this.showNetworks(review);
     this.querySelector(".estimate").textContent = review.estimate?.text ?? "";
     const count = review.problems.length;
-    this.note(count === 0 ? "" : count === 1 ? "One field is wrong." : `${count} fields are wrong.`);
-    for (const button of this.querySelectorAll(".undo")) button.disabled = !this.undone.length;
+    const first = review.problems[0]?.field || "YAML";
+    this.note(count === 0 ? "" : count === 1 ? `One field is wrong: ${first}.` : `${count} fields are wrong, first ${first}.`);
+    this.undoing.disabled = !this.undone.length;
     if (!review.name || review.name === this.form.elements.name.value || this.isNamed) return;
     this.pending.name = review.name;
     this.ask(this.source);
@@ -176,8 +179,7 @@ class SpecForm extends HTMLElement {
     const choice = build("select", { ariaLabel: `Layer to add to the ${player}` }, ...names);
     const onclick = () => this.add(player, choice.value);
     const add = build("button", { type: "button", className: "add", onclick }, buildIcon("add"), build("span"));
-    const undo = build("button", { type: "button", className: "undo plain", disabled: true, onclick: () => this.undo() }, "Undo");
-    this.root(player).append(build("div", { className: "block-tools" }, choice, add, undo));
+    this.root(player).append(build("div", { className: "block-tools" }, choice, add));
     this.reach(undefined, player);
   }
 
@@ -238,7 +240,6 @@ class SpecForm extends HTMLElement {
   }
 
   buildBlock(player, layer, place) {
-    const last = this.layers[player].length - 1;
     const name = layer.layer?.replaceAll("_", " ") ?? "layer";
     const action = (act, icon, words, handle, disabled = false) => {
       const button = Object.assign(buildIconButton(icon, `${words} layer ${place}, ${name}`, handle), { disabled });
@@ -257,7 +258,7 @@ class SpecForm extends HTMLElement {
       { className: "block-actions" },
       hasMore ? more : "",
       action("up", "up", "Move up", () => this.move(player, place, place - 1), place === 0),
-      action("down", "down", "Move down", () => this.move(player, place, place + 1), place === last),
+      action("down", "down", "Move down", () => this.move(player, place, place + 1), place === this.layers[player].length - 1),
       action("copy", "copy", "Duplicate", () => this.splice(player, place + 1, 0, { ...this.layers[player][place] })),
       action("delete", "delete", "Delete", () => this.splice(player, place, 1)),
     );
@@ -275,7 +276,7 @@ class SpecForm extends HTMLElement {
         ? build("select", {}, ...field.choices.map((choice) => build("option", { value: choice }, choice.replaceAll("_", " "))))
         : build("input", field.kind === "boolean" ? { type: "checkbox" } : { ...bounds, autocomplete: "off", inputMode: field.kind === "number" ? "decimal" : "" });
     Object.assign(control.dataset, { part: field.name, kind: field.kind, player, place });
-    const label = build("label", { className: `part ${field.kind}` }, build("span", {}, field.name.replaceAll("_", " ")), " ", control);
+    const label = build("label", { className: `part of-${field.kind}` }, build("span", {}, field.name.replaceAll("_", " ")), " ", control);
     if (field.name === "kind") label.firstChild.className = "unseen";
     return label;
   }

@@ -80,7 +80,7 @@ def test_form_yaml_and_blocks_say_the_same_as_one_types(open_page: OpenPage, wor
     expect(estimate).to_have_text("about 8 min on one CPU core")
     page.get_by_label("Batch size").fill("some")
     expect(page.get_by_label("Batch size")).to_have_accessible_description("Must be an integer")
-    expect(page.locator(".check-note")).to_have_text("One field is wrong.")
+    expect(page.locator(".check-note")).to_have_text("One field is wrong: batch_size.")
     # From the text to the fields.
     text.fill(text.input_value().replace("batch_size: some", "batch_size: 64"))
     expect(page.get_by_label("Batch size")).to_have_value("64")
@@ -97,6 +97,8 @@ def test_form_yaml_and_blocks_say_the_same_as_one_types(open_page: OpenPage, wor
         re.compile(r"generator:\n  layers:\n    - \{layer: dense, size: 512\}\n    - relu\n")
     )
     expect(blocks.nth(3).locator(".shape")).to_have_text("6272")
+    expect(blocks.nth(6).get_by_label("shape", exact=True)).to_have_value("128×7×7")
+    expect(blocks.nth(6).locator(".block-facts .shape")).to_have_text("128×7×7")
     # The layer that does not fit is marked, with the service's words, and nothing after it has a shape.
     blocks.nth(6).get_by_role("button", name="Delete layer 6, reshape").press("Enter")
     expect(blocks.nth(6)).to_contain_text("Layer 6 (transposed_conv) needs an input of channels×height×width")
@@ -121,7 +123,7 @@ def test_form_yaml_and_blocks_say_the_same_as_one_types(open_page: OpenPage, wor
     )
     # Undone step by step, down to the preset.
     for _ in range(5):
-        page.locator("[data-player=generator] .undo").click()
+        page.get_by_role("button", name="Undo").click()
     expect(page.locator("[data-player=generator] .preset")).to_have_text("Preset winkler_mnist_generator")
     expect(weights).to_have_text("6,609,473 weights")
     page.get_by_role("button", name="Queue this run").click()
@@ -141,7 +143,7 @@ def test_form_yaml_and_blocks_say_the_same_as_one_types(open_page: OpenPage, wor
     text.fill("name: [")
     expect(text).to_have_accessible_description(re.compile("this is not YAML: the list that begins here"))
     assert find_violations_in_both_themes(page) == []
-    page.locator("[data-player=generator] .undo").click()
+    page.get_by_role("button", name="Undo").click()
     expect(page.locator(".check-note")).to_have_text("")
     page.get_by_role("button", name="Queue this run").click()
     expect(page.locator("h1")).to_contain_text("mine")
